@@ -1,0 +1,424 @@
+"""Render the embedded image set: twelve kinds of fruit, each turning in front of a white background.
+
+Every fruit is a few signed distance functions (body, stem, leaves) in object space, where y points to the stem and
+the body has a radius of about 1. `photograph` traces rays against them, lights them with two softboxes above a white
+ground, and averages 3x3 rays per pixel. Points are float64 arrays (3, N); colours are linear light (3, N) until the
+very end. Every random number comes from a seed, so the same seed gives the same bytes.
+
+    python data/render.py                        write data/mini-fruits, data/planted.json and data/manifest.json
+    python data/render.py --contact-sheet PATH   draw four views of each turn on one sheet
+    python data/render.py --manifest             write data/manifest.json alone
+"""
+
+import argparse
+import hashlib
+import io
+import json
+from collections import namedtuple
+from functools import lru_cache
+from multiprocessing import Pool
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from scipy.interpolate import CubicSpline
+from scipy.ndimage import maximum_filter1d
+from scipy.spatial import KDTree
+
+HERE = Path(__file__).parent
+SIZE, RAYS = 100, 3                      # pixels along one side, rays along one side of a pixel
+FRAMES = range(0, 360, 24)               # degrees; every third frame belongs to Test
+EYE = 8.0                                # distance of the camera from the object's origin
+
+# distance: (3, N) -> (N,); paint: (3, N) -> linear colour (3, N); bump: (3, N) -> height (N,), seen by normals only
+Part = namedtuple("Part", "distance paint bump gloss rough", defaults=(None, 0.5, 0.1))
+# up: the ground's normal in object space; eye: from the object to the camera; light: from the object to the softbox
+Pose = namedtuple("Pose", "up eye light")
+
+
+# --- Small mathematics -----------------------------------------------------------------------------------------------
+
+def rgb(code):
+    """Linear colour (3, 1) of an sRGB hex code such as "c0392b"."""
+    c = np.array([int(code[i:i + 2], 16) for i in (0, 2, 4)])[:, None] / 255
+    return np.where(c > 0.04045, ((c + 0.055) / 1.055) ** 2.4, c / 12.92)
+
+
+def mix(a, b, t):
+    """a where t is 0, b where t is 1, and what lies between."""
+    return a + (b - a) * t
+
+
+def step(low, high, x):
+    """A smooth step from 0 at `low` to 1 at `high`."""
+    t = np.clip((x - low) / (high - low), 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def unit(v):
+    """Vectors (3, N) of length 1."""
+    return v / np.sqrt((v * v).sum(0) + 1e-18)
+
+
+def dot(a, b):
+    """Scalar products (N,) of vectors (3, N)."""
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+def turn(axis, degrees):
+    """Rotation matrix (3, 3) about one of the axes 0, 1, 2."""
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    i, j = [(1, 2), (2, 0), (0, 1)][axis]
+    m = np.eye(3)
+    m[i, i] = m[j, j] = c
+    m[i, j], m[j, i] = -s, s
+    return m
+
+
+LATTICE = np.random.default_rng(360).uniform(-1, 1, 64 ** 3)
+
+
+def noise(p, scale=1.0, octaves=1):
+    """Smooth value noise (N,) in -1..1 at points (3, N), with `scale` cells per unit."""
+    total, weight = 0.0, 0.0
+    for octave in range(octaves):
+        q = np.asarray(p) * (scale * 2 ** octave) + 11.3 * octave + 100.5
+        cell = np.floor(q).astype(np.int64)
+        x, y, z = (q - cell) ** 2 * (3 - 2 * (q - cell))
+        (i, j, k), (i1, j1, k1) = cell & 63, (cell + 1) & 63
+        i, i1, j, j1 = i * 4096, i1 * 4096, j * 64, j1 * 64
+        edge = [mix(LATTICE[a + b + k], LATTICE[a + b + k1], z) for a in (i, i1) for b in (j, j1)]
+        total = total + mix(mix(edge[0], edge[1], y), mix(edge[2], edge[3], y), x) / 2 ** octave
+        weight += 0.5 ** octave
+    return total / weight
+
+
+def sphere_points(n, rng, jitter=0.0):
+    """n directions (3, n), spread evenly over the sphere like the seeds of a sunflower, then jittered."""
+    y = 1 - (2 * np.arange(n) + 1) / n
+    angle = np.arange(n) * np.pi * (3 - 5 ** 0.5)
+    rho = np.sqrt(1 - y * y)
+    return unit(np.stack([rho * np.cos(angle), y, rho * np.sin(angle)]) + rng.normal(0, jitter / n ** 0.5, (3, n)))
+
+
+def spots(points):
+    """A function (3, N) -> distance (N,) to the nearest of `points` (3, n), and its index (N,)."""
+    tree = KDTree(points.T)
+    return lambda p: tree.query(p.T)
+
+
+# --- Shapes ----------------------------------------------------------------------------------------------------------
+
+def body(outline, warp=None):
+    """Distance to a body turned from `outline`: (radius, height) from the top of the axis to its bottom.
+
+    The body must be star-shaped around the origin. `warp(direction, theta, phi)` scales its radius."""
+    r, y = np.array(outline, float).T
+    r, y = np.r_[-r[1], r, -r[-2]], np.r_[y[1], y, y[-2]]           # mirrored, so that the poles are smooth
+    s = np.r_[0, np.cumsum(np.hypot(np.diff(r), np.diff(y)))]
+    s_fine = np.linspace(s[1], s[-2], 4000)
+    r, y = CubicSpline(s, r)(s_fine), CubicSpline(s, y)(s_fine)
+    theta = np.linspace(0, np.pi, 4096)
+    radius = np.interp(theta, np.maximum.accumulate(np.arctan2(np.abs(r), y)), np.hypot(r, y))
+    slope = maximum_filter1d(np.abs(np.gradient(radius, theta)), 400)
+
+    def distance(p):
+        rho = np.hypot(p[0], p[2])
+        length = np.hypot(rho, p[1])
+        at = np.arctan2(rho, p[1])
+        surface = np.interp(at, theta, radius)
+        if warp:
+            surface = surface * warp(p / np.maximum(length, 1e-9), at, np.arctan2(p[2], p[0]))
+        steep = np.interp(at, theta, slope) / np.maximum(length, 0.3)
+        return 0.9 * (length - surface) / np.sqrt(1 + steep * steep)
+    return distance
+
+
+def tube(points, radii):
+    """Distance to a round tube of varying radius along a smooth curve through `points` (list of x, y, z)."""
+    knots = np.linspace(0, 1, len(points))
+    fine = np.linspace(0, 1, 3 * len(points))
+    way, thick = CubicSpline(knots, np.array(points, float))(fine), np.interp(fine, knots, radii)
+
+    def distance(p):
+        best = np.full(p.shape[1], np.inf)
+        for a, b, ra, rb in zip(way, way[1:], thick, thick[1:]):
+            a, ab = a[:, None], (b - a)[:, None]
+            t = np.clip(dot(p - a, ab) / dot(ab, ab), 0, 1)
+            v = p - a - ab * t
+            best = np.minimum(best, np.sqrt(dot(v, v)) - mix(ra, rb, t))
+        return best * 0.95
+    return distance
+
+
+def sepals(count, height, length, width, rng, inner=0.0, thick=0.022):
+    """Distance to `count` pointed leaves around the y axis; `height(u)` is their height at distance u from it."""
+    lengths, bends = length * rng.uniform(0.8, 1.15, count), rng.uniform(-0.15, 0.25, count)
+    start = rng.uniform(0, 2 * np.pi)
+
+    def distance(p):
+        phi = np.mod(np.arctan2(p[2], p[0]) + start, 2 * np.pi) * count / (2 * np.pi)
+        which = np.minimum(phi.astype(int), count - 1)
+        rho, phi = np.hypot(p[0], p[2]), (phi - which - 0.5) * 2 * np.pi / count
+        u, v = rho * np.cos(phi), rho * np.sin(phi)
+        t = np.clip(u / lengths[which], 0, 1)
+        half = width * np.sqrt(t * 1.2 + inner) * (1 - t) ** 0.8
+        lift = height(u) + bends[which] * t * t * length - 0.35 * np.abs(v)
+        flat = np.hypot(np.maximum(np.abs(v) - half, 0), np.maximum(np.abs(p[1] - lift) * 0.7, 0))
+        return 0.7 * (np.hypot(flat, np.maximum(u - lengths[which], 0)) - thick)
+    return distance
+
+
+# --- The studio ------------------------------------------------------------------------------------------------------
+
+def trace(distance, origin, direction, near, far, steps=80):
+    """Lengths (N,) at which rays from `origin` (3, 1 or N) along `direction` (3, N) hit; inf where they miss."""
+    n = direction.shape[1]
+    origin = np.broadcast_to(origin, (3, n))
+    t, hit, alive = np.full(n, near), np.full(n, np.inf), np.arange(n)
+    for _ in range(steps):
+        d = distance(origin[:, alive] + direction[:, alive] * t[alive])
+        t[alive] += d
+        close = d < 1.5e-3
+        hit[alive[close]] = t[alive[close]]
+        alive = alive[~close & (t[alive] < far)]
+        if not alive.size:
+            break
+    return hit
+
+
+def camera_rays(pose, x, y):
+    """Directions (3, N) of rays from the camera through image points x to the right and y upwards (tangents)."""
+    right = unit(np.cross(pose.up, pose.eye, axis=0))
+    above = np.cross(pose.eye, right, axis=0)
+    return unit(right * x + above * y - pose.eye)
+
+
+def grid(cx, cy, half, n):
+    """Image points x, y (n * n,) at the centres of n by n cells of a square around cx, cy, row by row."""
+    c = (np.arange(n) + 0.5) / n * 2 - 1
+    return np.tile(cx + half * c, n), np.repeat(cy - half * c, n)
+
+
+def frame_object(distance, pose, fill):
+    """Image square (cx, cy, half) that the object fills to the fraction `fill`, by a coarse look at it."""
+    x, y = grid(0, 0, 0.42, 84)
+    seen = np.isfinite(trace(distance, pose.eye * EYE, camera_rays(pose, x, y), EYE - 3.3, EYE + 3.3, 40))
+    x, y = x[seen], y[seen]
+    half = max(np.ptp(x), np.ptp(y)) / 2 + 0.005
+    return (x.max() + x.min()) / 2, (y.max() + y.min()) / 2 - 0.03 * half, half / fill
+
+
+def ground_height(distance, up):
+    """Height along `up` of the object's lowest point, seen by parallel rays from below."""
+    side = unit(np.cross(up, [[0.3], [0.5], [0.8]], axis=0))
+    x, y = grid(0, 0, 2.6, 70)
+    start = -3.2 * up + side * x + np.cross(up, side, axis=0) * y
+    hit = trace(distance, start, np.broadcast_to(up, start.shape), 0.0, 6.4, 40)
+    return -3.2 + hit.min()
+
+
+def slope(height, p, eps=2e-3):
+    """Gradient (3, N) of a function of points, from the four corners of a tetrahedron."""
+    corners = np.array([[1, -1, -1], [-1, -1, 1], [-1, 1, -1], [1, 1, 1]], float)[:, :, None]
+    return sum(k * height(p + eps * k) for k in corners) / (4 * eps)
+
+
+def openness(distance, p, n):
+    """How much of the sky (N,) in 0..1 a surface point sees: ambient occlusion from five steps along the normal."""
+    shut = 0.0
+    for h, weight in ((0.03, 3.0), (0.09, 1.6), (0.2, 0.8), (0.42, 0.42), (0.8, 0.2)):
+        shut = shut + weight * np.maximum(h - distance(p + n * h), 0)
+    return np.clip(1 - 0.75 * shut, 0.04, 1)
+
+
+def sunlit(distance, p, n, light, steps=15):
+    """Share (N,) in 0..1 of the softbox that a surface point sees: a soft shadow."""
+    share, t = np.ones(p.shape[1]), np.full(p.shape[1], 0.05)
+    for _ in range(steps):
+        d = distance(p + n * 0.02 + light * t)
+        share = np.minimum(share, 0.5 + 2.6 * d / t)
+        t += np.clip(d, 0.04, 0.5)
+    return step(0, 1, share)
+
+
+def studio(r, pose, rough):
+    """Light (N,) that the studio sends from directions r (3, N): a softbox, a strip, the white table, a dim room."""
+    def softbox(towards, width, height):
+        side = unit(np.cross(pose.up, towards, axis=0))
+        ahead = np.maximum(dot(r, towards), 1e-3)
+        a, b = np.abs(dot(r, side)) / ahead, np.abs(dot(r, np.cross(towards, side, axis=0))) / ahead
+        blur = rough + 0.02
+        return (1 - step(width - blur, width + blur, a)) * (1 - step(height - blur, height + blur, b)) * (ahead > 0.01)
+    right = unit(np.cross(pose.up, pose.eye, axis=0))
+    strip = unit(right * 0.9 + pose.eye * 0.35 + pose.up * 0.35)
+    height = dot(r, pose.up)
+    return (softbox(pose.light, 0.30, 0.36) * 9 / (1 + 14 * rough) + softbox(strip, 0.12, 0.6) * 1.6 / (1 + 6 * rough)
+            + 0.55 * step(0.05, -0.25, height) + 0.22 + 0.3 * step(0.2, 1, height))
+
+
+def shade(parts, scene, pose, p, view):
+    """Linear colours (3, N) of the points p (3, N) on the object's surface, seen along `view` (3, N)."""
+    nearest = np.argmin([part.distance(p) for part in parts], axis=0)
+    colour = np.zeros_like(p)
+    for i, part in enumerate(parts):
+        at = nearest == i
+        if not at.any():
+            continue
+        q, v = p[:, at], view[:, at]
+        smooth = unit(slope(part.distance, q))
+        n = smooth if part.bump is None else unit(smooth - slope(part.bump, q))
+        open_, lit = openness(scene, q, smooth), sunlit(scene, q, smooth, pose.light)
+        albedo = part.paint(q)
+        wrap = np.array([[0.34], [0.22], [0.16]])                    # light seeps into flesh, red the farthest
+        key = np.clip((dot(n, pose.light) + wrap) / (1 + wrap), 0, None) ** 1.2 * lit
+        fill = np.clip(0.5 + 0.5 * dot(n, pose.eye), 0, None)
+        sky = mix(0.62, 0.5, 0.5 + 0.5 * dot(n, pose.up))            # the white table below is brighter than the room
+        mirror = v - 2 * dot(v, n) * n
+        fresnel = 0.04 + 0.5 * np.clip(1 + dot(v, n), 0, 1) ** 5
+        shine = part.gloss * fresnel * studio(mirror, pose, part.rough) * open_ * (0.35 + 0.65 * lit)
+        bounce = open_ ** mix(1.0, 0.55, albedo)                     # bright flesh lights its own hollows
+        colour[:, at] = albedo * (0.82 * key + (0.30 * sky + 0.13 * fill) * bounce) + shine
+    return colour
+
+
+def photograph(parts, pose, exposure=1.0, tint=(1, 1, 1), fill=0.9, size=SIZE):
+    """Image uint8 (size, size, 3) of an object on white, and its mask bool (size, size), without the shadow."""
+    def distance(p):
+        return np.min([part.distance(p) for part in parts], axis=0)
+
+    floor = ground_height(distance, pose.up)
+
+    def scene(p):
+        return np.minimum(distance(p), dot(p, pose.up) - floor)
+
+    eye = pose.eye * EYE
+    view = camera_rays(pose, *grid(*frame_object(distance, pose, fill), size * RAYS))
+    reach = trace(distance, eye, view, EYE - 3.3, EYE + 3.3)
+    solid = np.isfinite(reach)
+    colour = np.ones_like(view)
+    colour[:, solid] = (shade(parts, scene, pose, eye + view[:, solid] * reach[solid], view[:, solid])
+                        * exposure * np.array(tint)[:, None])
+    colour = np.where(colour > 0.7, 0.7 + 0.3 * np.tanh((colour - 0.7) / 0.3), colour)      # film's soft shoulder
+    colour[:, ~solid] = 1
+    down = dot(view, pose.up)
+    table = np.flatnonzero(~solid & (down < -0.02))
+    ground = eye + view[:, table] * ((floor - dot(eye, pose.up)) / down[table])
+    table, ground = table[(near := dot(ground, ground) < 12)], ground[:, near]
+    dark = 0.42 * (1 - sunlit(distance, ground, pose.up, pose.light)) + 0.5 * (1 - openness(distance, ground, pose.up))
+    colour[:, table] = 1 - np.clip(dark - 0.015, 0, 0.9) * np.array([[0.94], [0.97], [1.0]])
+
+    def pixels(a):
+        return a.reshape(-1, size, RAYS, size, RAYS).mean((2, 4))
+    c = np.clip(pixels(colour), 0, 1)
+    c = np.where(c > 0.0031308, 1.055 * c ** (1 / 2.4) - 0.055, 12.92 * c)
+    return np.rint(c * 255).astype(np.uint8).transpose(1, 2, 0), pixels(solid)[0] >= 0.5
+
+
+# --- The fruits: each function takes the individual's random numbers and its untypical traits, and returns its parts ----
+
+def meridians(p, scale, stretch):
+    """Points whose noise runs in streaks along the meridians."""
+    rho = np.hypot(p[0], p[2]) + 1e-6
+    return np.stack([p[0] / rho * scale, p[1] * stretch, p[2] / rho * scale])
+
+
+def lumpy(rng, amount, lobes=0, depth=0.0, where=lambda theta: 1.0):
+    """A warp for `body`: slow bumps, and `lobes` ribs of some depth where `where(theta)` is 1."""
+    shift, phase = rng.uniform(-9, 9, (3, 1)), rng.uniform(0, 6.28)
+    return lambda d, theta, phi: (1 + amount * noise(d + shift, 1.3)
+                                  + depth * np.cos(lobes * phi + phase) * where(theta))
+
+
+def stem(top, length, thick, colour, rng, bend=0.25, end=1.3):
+    """A woody stem that rises from height `top`."""
+    way = rng.uniform(0, 6.28)
+    path = [(bend * length * t * t * np.cos(way), top + length * t, bend * length * t * t * np.sin(way))
+            for t in (0, 0.35, 0.7, 1)]
+    bark = rgb(colour)
+
+    def paint(p):
+        return bark * (1 + 0.35 * noise(p * np.array([[14], [3], [14]]))) * mix(1.25, 0.75, step(0, 1, (p[1] - top) / length))
+    return Part(tube(path, [thick, thick * 0.85, thick, thick * end]), paint, None, 0.3, 0.4)
+
+
+def leaf_green(colour, rng):
+    base, shift = rgb(colour), rng.uniform(-9, 9, (3, 1))
+    return lambda p: base * (1 + 0.35 * noise(p + shift, 5, 2))
+
+
+def pores(count, depth, size, rng):
+    """A bump of `count` dimples, as in the peel of citrus fruit."""
+    nearest = spots(sphere_points(count, rng, 0.9))
+    return lambda p: -depth * np.exp(-(nearest(unit(p))[0] / size) ** 2)
+
+
+def apple(rng, skin, blush, cavity=0.5, stalk=0.55, streaks=0.6, dots="e9d9a0"):
+    w, h = rng.uniform(0.97, 1.05), rng.uniform(0.9, 1.0)
+    outline = [(0, cavity), (.09, cavity + .06), (.2, .74), (.36, .87), (.55, .86), (.82, .64), (.99, .2), (.98, -.2),
+               (.82, -.6), (.58, -.84), (.36, -.92), (.2, -.88), (.1, -.8), (0, -.77)]
+    outline = [(r * w, y * h) for r, y in outline]
+    ground, red, speck = rgb(skin), rgb(blush), rgb(dots)
+    shift, side = rng.uniform(-9, 9, (3, 1)), rng.uniform(0, 6.28)
+    nearest = spots(sphere_points(380, rng, 0.8))
+
+    def paint(p):
+        streak = noise(meridians(p, 5, 1.2) + shift, 1, 2) * 0.7 + noise(meridians(p, 14, 1.5) + shift, 1, 2) * 0.5
+        sun = 0.5 + 0.5 * np.cos(np.arctan2(p[2], p[0]) - side)
+        t = np.clip(0.15 + 0.75 * sun + streaks * streak + 0.3 * noise(p + shift, 1.5), 0, 1)
+        colour = mix(ground, red * (1 + 0.25 * streak), step(0.1, 0.75, t))
+        rho = np.hypot(p[0], p[2])
+        hollow = step(0.3, 0.08, rho + 0.08 * noise(p + shift, 6)) * (p[1] > 0)
+        colour = mix(colour, mix(ground, rgb("8a6a3a"), 0.55), hollow * 0.8)              # russet in the stem's cavity
+        far, which = nearest(unit(p))
+        colour = mix(colour, speck, 0.6 * step(0.024, 0.008, far) * (which % 3 > 0))
+        return mix(colour, rgb("3a2c1c"), step(0.13, 0.06, rho) * (p[1] < 0))
+    parts = [Part(body(outline, lumpy(rng, 0.035, 5, 0.03, lambda t: step(1.6, 2.9, t))), paint,
+                  lambda p: 0.004 * noise(p, 9), 0.75, 0.10)]
+    if stalk:
+        parts.append(stem(cavity * h - 0.05, stalk, 0.05, "6b4a2a", rng))
+    return parts
+
+
+def tomato(rng, skin="c81d11", calyx=True, ribs=0.02):
+    w, h = rng.uniform(0.98, 1.06), rng.uniform(0.84, 0.93)
+    outline = [(0, .72), (.12, .76), (.3, .88), (.55, .85), (.85, .6), (1, .15), (.97, -.25), (.8, -.62), (.5, -.86), (.2, -.95), (0, -.95)]
+    base, shift = rgb(skin), rng.uniform(-9, 9, (3, 1))
+
+    def paint(p):
+        colour = base * (1 + 0.10 * noise(p + shift, 2, 2))
+        return mix(colour, rgb("d9772b"), 0.55 * step(0.55, 0.95, p[1] / h + 0.12 * noise(p + shift, 3)))
+    parts = [Part(body([(r * w, y * h) for r, y in outline], lumpy(rng, 0.02, 5, ribs, lambda t: step(1.3, 0.5, t))), paint,
+                  None, 1.1, 0.03)]
+    if calyx:
+        green = leaf_green("4a7a22", rng)
+        top = 0.79 * h
+        parts += [Part(sepals(rng.integers(5, 7), lambda u: top + 0.35 * u - 0.42 * u * u + 0.12 * u ** 4, 0.75, 0.16, rng, 0.1),
+                       green, None, 0.3, 0.4),
+                  stem(top - 0.05, 0.32, 0.06, "5d7a2c", rng, 0.6)]
+    return parts
+
+
+INDIVIDUALS = {
+    "Apple Green": (apple, [dict(skin="8fb32e", blush="a3b93a", streaks=.3)] * 4),
+    "Apple Red": (apple, [dict(skin="d9b65a", blush="a30f16")] * 4),
+    "Tomato": (tomato, [{}] * 4),
+}
+CLASSES = sorted(INDIVIDUALS)
+LEANS = {"Banana": (92, 84, 100, 75)}
+
+
+def render(class_name, axis, frame, seed=0):
+    """Image uint8 (100, 100, 3) of one fruit, and its mask bool (100, 100).
+
+    axis: 0..3, the individual and the way it lies; frame: degrees that it has turned."""
+    make, traits = INDIVIDUALS[class_name]
+    rng = np.random.default_rng([seed, CLASSES.index(class_name), axis])
+    lean = LEANS.get(class_name, (8, 42, 75, 125))[axis] + rng.uniform(-8, 8)
+    matrix = turn(1, frame + rng.uniform(0, 360)) @ turn(0, lean) @ turn(1, rng.uniform(0, 360))
+    height = np.radians(rng.uniform(24, 34))
+    eye = np.array([[0], [np.sin(height)], [np.cos(height)]])
+    pose = Pose(*(matrix.T @ unit(v) for v in (np.array([[0.], [1], [0]]), eye, np.array([[-.6], [.75], [.55]]))))
+    exposure = rng.uniform(0.92, 1.06)
+    parts = make(rng, **traits[axis])
+    return photograph(parts, pose, exposure)
