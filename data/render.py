@@ -30,8 +30,9 @@ SIZE, RAYS = 100, 3                      # pixels along one side, rays along one
 FRAMES = range(0, 360, 24)               # degrees; every third frame belongs to Test
 EYE = 8.0                                # distance of the camera from the object's origin
 
-# distance: (3, N) -> (N,); paint: (3, N) -> linear colour (3, N); bump: (3, N) -> height (N,), seen by normals only
-Part = namedtuple("Part", "distance paint bump gloss rough", defaults=(None, 0.5, 0.1))
+# distance: (3, N) -> (N,); paint: (3, N) -> linear colour (3, N); bump: (3, N) -> height (N,), seen by normals only;
+# ball: (x, y, z, radius) that holds the whole part, so that far points need not ask for its distance
+Part = namedtuple("Part", "distance paint bump gloss rough ball", defaults=(None, 0.5, 0.1, (0, 0, 0, 9)))
 # up: the ground's normal in object space; eye: from the object to the camera; light: from the object to the softbox
 Pose = namedtuple("Pose", "up eye light")
 
@@ -165,21 +166,37 @@ def sepals(count, height, length, width, rng, inner=0.0, thick=0.022):
         half = width * np.sqrt(t * 1.2 + inner) * (1 - t) ** 0.8
         lift = height(u) + bends[which] * t * t * length - 0.35 * np.abs(v)
         flat = np.hypot(np.maximum(np.abs(v) - half, 0), np.maximum(np.abs(p[1] - lift) * 0.7, 0))
-        return 0.7 * (np.hypot(flat, np.maximum(u - lengths[which], 0)) - thick)
+        return 0.7 * (np.hypot(flat, np.maximum(np.maximum(-u, u - lengths[which]), 0)) - thick)
     return distance
 
 
 # --- The studio ------------------------------------------------------------------------------------------------------
 
-def trace(distance, origin, direction, near, far, steps=80):
-    """Lengths (N,) at which rays from `origin` (3, 1 or N) along `direction` (3, N) hit; inf where they miss."""
+def join(parts):
+    """Distance to the nearest of the parts, which are asked only where they could be the nearest."""
+    def distance(p):
+        best = parts[0].distance(p)
+        for part in parts[1:]:
+            x, y, z, radius = part.ball
+            reach = best + radius
+            near = np.flatnonzero((p[0] - x) ** 2 + (p[1] - y) ** 2 + (p[2] - z) ** 2 < reach * np.abs(reach))
+            if near.size:
+                best[near] = np.minimum(best[near], part.distance(p[:, near]))
+        return best
+    return distance
+
+
+def trace(distance, origin, direction, near, far, steps=80, touch=1.5e-3):
+    """Lengths (N,) at which rays from `origin` (3, 1 or N) along `direction` (3, N) come within `touch` of the
+    surface; inf where they miss."""
     n = direction.shape[1]
     origin = np.broadcast_to(origin, (3, n))
-    t, hit, alive = np.full(n, near), np.full(n, np.inf), np.arange(n)
+    t, hit = np.broadcast_to(near, n).copy(), np.full(n, np.inf)
+    alive = np.flatnonzero(t < far)
     for _ in range(steps):
         d = distance(origin[:, alive] + direction[:, alive] * t[alive])
         t[alive] += d
-        close = d < 1.5e-3
+        close = d < touch
         hit[alive[close]] = t[alive[close]]
         alive = alive[~close & (t[alive] < far)]
         if not alive.size:
@@ -232,13 +249,13 @@ def openness(distance, p, n):
     return np.clip(1 - 0.75 * shut, 0.04, 1)
 
 
-def sunlit(distance, p, n, light, steps=15):
+def sunlit(distance, p, n, light, steps=11):
     """Share (N,) in 0..1 of the softbox that a surface point sees: a soft shadow."""
     share, t = np.ones(p.shape[1]), np.full(p.shape[1], 0.05)
     for _ in range(steps):
         d = distance(p + n * 0.02 + light * t)
         share = np.minimum(share, 0.5 + 2.6 * d / t)
-        t += np.clip(d, 0.04, 0.5)
+        t += np.clip(d, 0.06, 0.6)
     return step(0, 1, share)
 
 
@@ -268,7 +285,9 @@ def shade(parts, scene, pose, p, view):
         q, v = p[:, at], view[:, at]
         smooth = unit(slope(part.distance, q))
         n = smooth if part.bump is None else unit(smooth - slope(part.bump, q))
-        open_, lit = openness(scene, q, smooth), sunlit(scene, q, smooth, pose.light)
+        open_, lit = openness(scene, q, smooth), np.zeros(q.shape[1])
+        faces = np.flatnonzero(dot(smooth, pose.light) > -0.36)
+        lit[faces] = sunlit(scene, q[:, faces], smooth[:, faces], pose.light)
         albedo = part.paint(q)
         wrap = np.array([[0.34], [0.22], [0.16]])                    # light seeps into flesh, red the farthest
         key = np.clip((dot(n, pose.light) + wrap) / (1 + wrap), 0, None) ** 1.2 * lit
@@ -284,17 +303,19 @@ def shade(parts, scene, pose, p, view):
 
 def photograph(parts, pose, exposure=1.0, tint=(1, 1, 1), fill=0.9, size=SIZE):
     """Image uint8 (size, size, 3) of an object on white, and its mask bool (size, size), without the shadow."""
-    def distance(p):
-        return np.min([part.distance(p) for part in parts], axis=0)
-
+    distance = join(parts)
     floor = ground_height(distance, pose.up)
 
     def scene(p):
         return np.minimum(distance(p), dot(p, pose.up) - floor)
 
-    eye = pose.eye * EYE
-    view = camera_rays(pose, *grid(*frame_object(distance, pose, fill), size * RAYS))
-    reach = trace(distance, eye, view, EYE - 3.3, EYE + 3.3)
+    eye, near, far = pose.eye * EYE, EYE - 3.3, EYE + 3.3
+    square = frame_object(distance, pose, fill)
+    cone = square[2] / size * 2 * EYE                                  # a ray as wide as a pixel goes ahead, then nine
+    near = trace(distance, eye, camera_rays(pose, *grid(*square, size)), near, far, 60, cone).reshape(size, size)
+    near = np.kron(near, np.ones((RAYS, RAYS))).ravel()
+    view = camera_rays(pose, *grid(*square, size * RAYS))
+    reach = trace(distance, eye, view, near, far)
     solid = np.isfinite(reach)
     colour = np.ones_like(view)
     colour[:, solid] = (shade(parts, scene, pose, eye + view[:, solid] * reach[solid], view[:, solid])
@@ -304,7 +325,7 @@ def photograph(parts, pose, exposure=1.0, tint=(1, 1, 1), fill=0.9, size=SIZE):
     down = dot(view, pose.up)
     table = np.flatnonzero(~solid & (down < -0.02))
     ground = eye + view[:, table] * ((floor - dot(eye, pose.up)) / down[table])
-    table, ground = table[(near := dot(ground, ground) < 12)], ground[:, near]
+    table, ground = table[(near := dot(ground, ground) < 7)], ground[:, near]
     dark = 0.42 * (1 - sunlit(distance, ground, pose.up, pose.light)) + 0.5 * (1 - openness(distance, ground, pose.up))
     colour[:, table] = 1 - np.clip(dark - 0.015, 0, 0.9) * np.array([[0.94], [0.97], [1.0]])
 
@@ -325,9 +346,12 @@ def meridians(p, scale, stretch):
 
 def lumpy(rng, amount, lobes=0, depth=0.0, where=lambda theta: 1.0):
     """A warp for `body`: slow bumps, and `lobes` ribs of some depth where `where(theta)` is 1."""
-    shift, phase = rng.uniform(-9, 9, (3, 1)), rng.uniform(0, 6.28)
-    return lambda d, theta, phi: (1 + amount * noise(d + shift, 1.3)
-                                  + depth * np.cos(lobes * phi + phase) * where(theta))
+    waves, phase = rng.normal(0, 2.2, (3, 3)), rng.uniform(0, 6.28, 4)
+
+    def warp(d, theta, phi):
+        slow = sum(np.sin(k[0] * d[0] + k[1] * d[1] + k[2] * d[2] + f) for k, f in zip(waves, phase))
+        return 1 + amount / 2 * slow + (depth * np.cos(lobes * phi + phase[3]) * where(theta) if lobes else 0)
+    return warp
 
 
 def stem(top, length, thick, colour, rng, bend=0.25, end=1.3):
@@ -339,7 +363,8 @@ def stem(top, length, thick, colour, rng, bend=0.25, end=1.3):
 
     def paint(p):
         return bark * (1 + 0.35 * noise(p * np.array([[14], [3], [14]]))) * mix(1.25, 0.75, step(0, 1, (p[1] - top) / length))
-    return Part(tube(path, [thick, thick * 0.85, thick, thick * end]), paint, None, 0.3, 0.4)
+    ball = (*np.mean([path[0], path[-1]], 0), 0.62 * length + 2 * thick)
+    return Part(tube(path, [thick, thick * 0.85, thick, thick * end]), paint, None, 0.3, 0.4, ball)
 
 
 def leaf_green(colour, rng):
@@ -394,14 +419,173 @@ def tomato(rng, skin="c81d11", calyx=True, ribs=0.02):
         green = leaf_green("4a7a22", rng)
         top = 0.79 * h
         parts += [Part(sepals(rng.integers(5, 7), lambda u: top + 0.35 * u - 0.42 * u * u + 0.12 * u ** 4, 0.75, 0.16, rng, 0.1),
-                       green, None, 0.3, 0.4),
+                       green, None, 0.3, 0.4, (0, top, 0, 0.95)),
                   stem(top - 0.05, 0.32, 0.06, "5d7a2c", rng, 0.6)]
     return parts
+
+
+def citrus(rng, outline, skin, stain, count=1500, depth=0.016, lumps=0.015, gloss=0.6, button=0.13, leaf=0, ribs=0):
+    """Orange, mandarin, lemon and lime: a dimpled peel, a button where the stem was, perhaps a leaf."""
+    w, h = rng.uniform(0.97, 1.03), rng.uniform(0.97, 1.03)
+    base, other, shift = rgb(skin), rgb(stain), rng.uniform(-9, 9, (3, 1))
+    dimple = pores(count, depth, 1.5 / count ** 0.5, rng)
+    top, foot = outline[0][1] * h, outline[-1][1] * h
+
+    def paint(p):
+        colour = mix(base, other, step(-0.1, 0.9, noise(p + shift, 1.3, 2)) * 0.7)
+        colour = mix(colour, other, 0.6 * step(0.75, 1.0, p[1] / top) + 0.5 * step(0.9, 1, p[1] / foot))
+        return colour * (1 + 8 * dimple(p)) * mix(1, 0.5, step(0.07, 0.03, np.hypot(p[0], p[2])) * (p[1] < 0))
+    warp = lumpy(rng, lumps, 9, ribs, lambda t: step(1.3, 0.3, t))
+    parts = [Part(body([(r * w, y * h) for r, y in outline], warp), paint, dimple, gloss, 0.12)]
+    if button:
+        parts.append(Part(sepals(5, lambda u: top + 0.01 + 0 * u, button, button * 0.7, rng, 0.5), leaf_green("6f7a35", rng),
+                          None, 0.2, 0.4, (0, top, 0, button * 1.5)))
+        parts.append(stem(top - 0.03, 0.1, 0.045, "8a7a48", rng))
+    if leaf:
+        parts.append(Part(sepals(1, lambda u: top + 0.06 + 0.35 * u - 0.3 * u * u, leaf, 0.33, rng, 0, 0.015),
+                          leaf_green("2f6420", rng), None, 0.5, 0.2, (0, top, 0, leaf * 1.3)))
+    return parts
+
+
+ORANGE = [(0, .93), (.12, .94), (.3, .93), (.6, .79), (.88, .46), (1, 0), (.88, -.48), (.6, -.8), (.3, -.95), (0, -.97)]
+MANDARIN = [(0, .74), (.1, .77), (.22, .76), (.5, .68), (.82, .44), (1, .05), (.93, -.33), (.66, -.62), (.35, -.72),
+            (.15, -.68), (0, -.64)]
+LEMON = [(0, 1.1), (.1, 1.09), (.2, 1.0), (.42, .84), (.68, .55), (.81, .12), (.79, -.2), (.66, -.58), (.42, -.86),
+         (.25, -1.0), (.17, -1.14), (.08, -1.24), (0, -1.26)]
+LIME = [(0, .95), (.1, .95), (.25, .92), (.5, .8), (.76, .5), (.87, .08), (.83, -.25), (.68, -.58), (.42, -.84), (.2, -.95),
+        (.1, -1.04), (0, -1.06)]
+
+
+def banana(rng, skin="efc21f", ends="9aa82c", bent=1.0, specks=70):
+    """A bent tube with five ridges; it lies in the x-y plane, its stem on the right."""
+    ring, reach, phase = 1.9 / bent, 1.55 / 1.9 * bent, rng.uniform(0, 6.28)
+    thick = CubicSpline([-1, -.96, -.88, -.65, -.2, .3, .62, .76, .86, .96, 1.02],
+                        np.array([.07, .1, .18, .31, .37, .36, .28, .165, .11, .105, .12]) * rng.uniform(0.92, 1.06))
+    fine = np.linspace(-1, 1, 2000)
+    thick = thick(fine)
+
+    def along(p):
+        x, y = p[0], ring - 0.35 - p[1]
+        s = np.arctan2(x, y) / reach
+        rho, z = np.hypot(x, y) - ring, p[2]
+        return s, np.hypot(rho, z), np.arctan2(z, rho)
+
+    def distance(p):
+        s, rho, psi = along(p)
+        surface = np.interp(s, fine, thick) * (1 - 0.055 * np.cos(5 * psi + phase) * step(1, 0.8, np.abs(s)))
+        past = np.maximum(np.abs(s) - 1, 0) * reach * ring
+        side = rho - surface
+        return 0.7 * np.where(past > 0, np.hypot(np.maximum(side, 0), past * 0.8), side)
+    base, green, brown, shift = rgb(skin), rgb(ends), rgb("4a2f16"), rng.uniform(-9, 9, (3, 1))
+    s, psi = rng.uniform(-0.75, 0.6, specks), rng.uniform(0, 6.28, specks)
+    r, radius = np.interp(s, fine, thick), rng.uniform(0.01, 0.035, specks)
+    arm = ring + r * np.cos(psi)
+    nearest = spots(np.stack([arm * np.sin(s * reach), ring - 0.35 - arm * np.cos(s * reach), r * np.sin(psi)]))
+
+    def paint(p):
+        s, rho, psi = along(p)
+        colour = mix(base, green, 0.8 * step(0.5, 0.95, s + 0.1 * noise(p + shift, 3)) + 0.5 * step(-0.7, -0.95, s))
+        colour = colour * (1 + 0.10 * noise(p * np.array([[3], [12], [12]]) + shift, 1, 2))
+        ridge = np.exp(-((np.cos(2.5 * psi + phase / 2)) / 0.10) ** 2) * step(-0.4, 0.6, noise(p + shift, 2.5, 2))
+        colour = mix(colour, brown, 0.45 * ridge + 0.5 * step(0.3, 0.75, noise(p + shift, 5, 3)) * step(-.2, .5, noise(p, 1.5)))
+        far, which = nearest(p)
+        colour = mix(colour, brown, 0.75 * step(1.3, 0.6, far / radius[np.minimum(which, specks - 1)]))
+        return mix(colour, rgb("2b2018"), step(0.035, 0, s + 0.985 + 0.02 * noise(p, 9)) + 0.7 * step(0.975, 1, s))
+    return [Part(distance, paint, lambda p: 0.006 * noise(p, 6), 0.4, 0.25)]
+
+
+def stone_fruit(rng, outline, skin, tip, bloom=0.0, seam=0.03, gloss=1.0, rough=0.04, stalk=(), speckle=0.1):
+    """Plum and cherry: a smooth skin with a seam, a dusty bloom or a high gloss, and a stem (length, thickness)."""
+    w, h = rng.uniform(0.95, 1.05), rng.uniform(0.96, 1.05)
+    base, other, dust, shift = rgb(skin), rgb(tip), rgb("a9adc9"), rng.uniform(-9, 9, (3, 1))
+    uneven = lumpy(rng, 0.03)
+    nearest = spots(sphere_points(300, rng, 0.9))
+
+    def warp(d, theta, phi):
+        return uneven(d, theta, phi) - seam * np.exp(-(phi / 0.13) ** 2) * np.sin(theta)
+
+    def paint(p):
+        colour = mix(base, other, step(-0.2, 0.9, noise(p + shift, 1.1, 2)))
+        colour = colour * (1 + 0.15 * noise(meridians(p, 6, 2) + shift, 1, 2))
+        colour = mix(colour, dust, bloom * step(-0.5, 0.8, noise(p + shift, 1.7, 3) + 0.25 * noise(p, 9)))
+        colour = mix(colour, dust, speckle * step(0.03, 0.012, nearest(unit(p))[0]))
+        return mix(colour, colour * 0.5, step(0.2, 0.05, np.hypot(p[0], p[2])) * (p[1] > 0))
+    parts = [Part(body([(r * w, y * h) for r, y in outline], warp), paint, None, gloss, rough)]
+    if stalk:
+        parts.append(stem(outline[0][1] * h - 0.04, *stalk, rng, 0.35, 1.7))
+    return parts
+
+
+PLUM = [(0, .86), (.1, .9), (.3, .93), (.6, .76), (.83, .35), (.87, -.1), (.74, -.55), (.44, -.88), (.18, -1.0), (0, -1.02)]
+CHERRY = [(0, .6), (.1, .66), (.28, .8), (.55, .79), (.84, .52), (.96, .1), (.89, -.35), (.63, -.72), (.3, -.9), (0, -.94)]
+
+
+def pear(rng, skin="a9b03a", blush="b8742c", red=0.3, squat=0.0, stalk=0.55, russet=0.6):
+    outline = np.array([(0, 1.36), (.1, 1.38), (.23, 1.3), (.36, 1.03), (.45, .7), (.6, .33), (.83, -.1), (.94, -.5),
+                        (.86, -.9), (.6, -1.18), (.3, -1.25), (.13, -1.18), (0, -1.14)])
+    outline[:, 0] *= rng.uniform(0.95, 1.03) * (1 + squat * 0.45 * (outline[:, 1] > -0.1))
+    outline[:, 1] *= 1 - 0.22 * squat
+    top = outline[0, 1]
+    base, sun_side, brown, shift = rgb(skin), rgb(blush), rgb("8a6632"), rng.uniform(-9, 9, (3, 1))
+    side, nearest = rng.uniform(0, 6.28), spots(sphere_points(900, rng, 0.9))
+
+    def paint(p):
+        sun = 0.5 + 0.5 * np.cos(np.arctan2(p[2], p[0]) - side)
+        colour = mix(base, sun_side, red * step(0.45, 0.95, sun + 0.2 * noise(p + shift, 2, 2)))
+        colour = colour * (1 + 0.10 * noise(p + shift, 3, 2))
+        patch = step(top - 0.5, top, p[1]) + 0.8 * step(-0.95, -1.2, p[1]) + 0.5 * step(0.2, 0.8, noise(p + shift, 2, 3))
+        colour = mix(colour, brown, russet * np.clip(patch, 0, 1))
+        far, which = nearest(unit(p))
+        colour = mix(colour, rgb("6e5a24"), 0.55 * step(0.022, 0.008, far) * (which % 4 > 0))
+        return mix(colour, rgb("2e2216"), step(0.15, 0.09, np.hypot(p[0], p[2])) * (p[1] < 0))
+    parts = [Part(body(outline, lumpy(rng, 0.05, 3, 0.02)), paint, lambda p: 0.006 * noise(p, 8, 2), 0.45, 0.16)]
+    if stalk:
+        parts.append(stem(top - 0.06, stalk, 0.06, "5a4028", rng, 0.5))
+    return parts
+
+
+def strawberry(rng, skin="c5101a", pale="e8b48a", shoulder=0.5, long=1.0, broad=1.0, seeds=210):
+    outline = [(0, .7), (.25, .77), (.55, .73), (.82, .48), (.87, .15), (.77, -.22), (.55, -.62), (.3, -.92), (.13, -1.05), (0, -1.08)]
+    outline = [(r * broad, y * (long if y < 0 else 1)) for r, y in outline]
+    stretch = np.array([[1], [0.75], [1]])
+    centres = sphere_points(seeds, rng, 0.35)
+    nearest = spots(centres)
+    red, light, gold, shift = rgb(skin), rgb(pale), rgb("d9a441"), rng.uniform(-9, 9, (3, 1))
+
+    def achene(p):
+        q = unit(p * stretch)
+        far, which = nearest(q)
+        fall = (q - centres[:, which])[1]
+        return far, np.sqrt(np.maximum(far * far - fall * fall * 0.6, 0))                 # round pit, slender seed
+
+    def dent(p):
+        far, slim = achene(p)
+        return -0.045 * np.exp(-(far / 0.075) ** 2) + 0.03 * np.exp(-(slim / 0.03) ** 2)
+
+    def paint(p):
+        far, slim = achene(p)
+        colour = mix(red, light, shoulder * step(0.35, 0.75, p[1] + 0.15 * noise(p + shift, 3)))
+        colour = colour * (1 + 0.15 * noise(p + shift, 2, 2)) * mix(0.75, 1, step(0.03, 0.09, far))
+        return mix(colour, mix(gold, red, 0.25 + 0.25 * noise(p + shift, 2)), step(0.040, 0.026, slim))
+    green = leaf_green("4f8a2a", rng)
+    return [Part(body(outline, lumpy(rng, 0.07)), paint, dent, 0.9, 0.08),
+            Part(sepals(rng.integers(8, 11), lambda u: 0.80 + 0.1 * u - 0.40 * u * u, 0.72, 0.19, rng, 0.15), green,
+                 None, 0.3, 0.4, (0, .75, 0, 1.0)),
+            stem(0.75, 0.35, 0.05, "6d8a3a", rng, 0.5)]
 
 
 INDIVIDUALS = {
     "Apple Green": (apple, [dict(skin="8fb32e", blush="a3b93a", streaks=.3)] * 4),
     "Apple Red": (apple, [dict(skin="d9b65a", blush="a30f16")] * 4),
+    "Banana": (banana, [{}] * 4),
+    "Cherry": (stone_fruit, [dict(outline=CHERRY, skin="6e0713", tip="9c0f1c", seam=.02, speckle=0, stalk=(1.4, .045, "6f7a35"))] * 4),
+    "Lemon": (citrus, [dict(outline=LEMON, skin="f2cf1d", stain="dcc52a")] * 4),
+    "Lime": (citrus, [dict(outline=LIME, skin="5f9a22", stain="86ad34", count=2200, depth=.009, gloss=.9)] * 4),
+    "Mandarin": (citrus, [dict(outline=MANDARIN, skin="f07c0a", stain="f08c1c", lumps=.04, ribs=.02)] * 4),
+    "Orange": (citrus, [dict(outline=ORANGE, skin="ee8512", stain="f09a24")] * 4),
+    "Pear": (pear, [{}] * 4),
+    "Plum": (stone_fruit, [dict(outline=PLUM, skin="2c1030", tip="5a1636", bloom=.35, gloss=.6, rough=.15, stalk=(.3, .05, "5a4a28"))] * 4),
+    "Strawberry": (strawberry, [{}] * 4),
     "Tomato": (tomato, [{}] * 4),
 }
 CLASSES = sorted(INDIVIDUALS)
