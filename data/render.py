@@ -14,8 +14,8 @@ import argparse
 import hashlib
 import io
 import json
+import re
 from collections import namedtuple
-from functools import lru_cache
 from multiprocessing import Pool
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from PIL import Image
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import maximum_filter1d
 from scipy.spatial import KDTree
+from tqdm import tqdm
 
 HERE = Path(__file__).parent
 SIZE, RAYS = 100, 3                      # pixels along one side, rays along one side of a pixel
@@ -186,7 +187,7 @@ def join(parts):
     return distance
 
 
-def trace(distance, origin, direction, near, far, steps=80, touch=1.5e-3):
+def trace(distance, origin, direction, near, far, steps=160, touch=1.5e-3):
     """Lengths (N,) at which rays from `origin` (3, 1 or N) along `direction` (3, N) come within `touch` of the
     surface; inf where they miss."""
     n = direction.shape[1]
@@ -325,8 +326,9 @@ def photograph(parts, pose, exposure=1.0, tint=(1, 1, 1), fill=0.9, size=SIZE):
     down = dot(view, pose.up)
     table = np.flatnonzero(~solid & (down < -0.02))
     ground = eye + view[:, table] * ((floor - dot(eye, pose.up)) / down[table])
-    table, ground = table[(near := dot(ground, ground) < 7)], ground[:, near]
-    dark = 0.42 * (1 - sunlit(distance, ground, pose.up, pose.light)) + 0.5 * (1 - openness(distance, ground, pose.up))
+    table, ground = table[(by := dot(ground, ground) < 9)], ground[:, by]
+    dark = 0.40 * (1 - sunlit(distance, ground, pose.up, pose.light)) + 0.6 * (1 - openness(distance, ground, pose.up))
+    dark *= step(3, 1.4, np.sqrt(dot(ground, ground)))
     colour[:, table] = 1 - np.clip(dark - 0.015, 0, 0.9) * np.array([[0.94], [0.97], [1.0]])
 
     def pixels(a):
@@ -378,25 +380,25 @@ def pores(count, depth, size, rng):
     return lambda p: -depth * np.exp(-(nearest(unit(p))[0] / size) ** 2)
 
 
-def apple(rng, skin, blush, cavity=0.5, stalk=0.55, streaks=0.6, dots="e9d9a0"):
+def apple(rng, skin, blush, cavity=0.5, stalk=0.55, streaks=0.6, cover=0.4, dots="e9d9a0"):
     w, h = rng.uniform(0.97, 1.05), rng.uniform(0.9, 1.0)
     outline = [(0, cavity), (.09, cavity + .06), (.2, .74), (.36, .87), (.55, .86), (.82, .64), (.99, .2), (.98, -.2),
                (.82, -.6), (.58, -.84), (.36, -.92), (.2, -.88), (.1, -.8), (0, -.77)]
     outline = [(r * w, y * h) for r, y in outline]
     ground, red, speck = rgb(skin), rgb(blush), rgb(dots)
     shift, side = rng.uniform(-9, 9, (3, 1)), rng.uniform(0, 6.28)
-    nearest = spots(sphere_points(380, rng, 0.8))
+    nearest, sizes = spots(sphere_points(520, rng, 1.4)), rng.uniform(0.006, 0.026, 520)
 
     def paint(p):
-        streak = noise(meridians(p, 5, 1.2) + shift, 1, 2) * 0.7 + noise(meridians(p, 14, 1.5) + shift, 1, 2) * 0.5
+        streak = noise(meridians(p, 6, 1.2) + shift, 1, 2) * 0.5 + noise(meridians(p, 20, 1.5) + shift, 1, 2) * 0.6
         sun = 0.5 + 0.5 * np.cos(np.arctan2(p[2], p[0]) - side)
-        t = np.clip(0.15 + 0.75 * sun + streaks * streak + 0.3 * noise(p + shift, 1.5), 0, 1)
-        colour = mix(ground, red * (1 + 0.25 * streak), step(0.1, 0.75, t))
+        t = cover + 0.45 * sun + streaks * streak + 0.3 * noise(p + shift, 1.5)
+        colour = mix(ground, red * (1 + 0.3 * streak), step(0.1, 0.85, t))
         rho = np.hypot(p[0], p[2])
         hollow = step(0.3, 0.08, rho + 0.08 * noise(p + shift, 6)) * (p[1] > 0)
         colour = mix(colour, mix(ground, rgb("8a6a3a"), 0.55), hollow * 0.8)              # russet in the stem's cavity
         far, which = nearest(unit(p))
-        colour = mix(colour, speck, 0.6 * step(0.024, 0.008, far) * (which % 3 > 0))
+        colour = mix(colour, speck, 0.5 * step(1, 0.4, far / sizes[which]))
         return mix(colour, rgb("3a2c1c"), step(0.13, 0.06, rho) * (p[1] < 0))
     parts = [Part(body(outline, lumpy(rng, 0.035, 5, 0.03, lambda t: step(1.6, 2.9, t))), paint,
                   lambda p: 0.004 * noise(p, 9), 0.75, 0.10)]
@@ -424,7 +426,7 @@ def tomato(rng, skin="c81d11", calyx=True, ribs=0.02):
     return parts
 
 
-def citrus(rng, outline, skin, stain, count=1500, depth=0.016, lumps=0.015, gloss=0.6, button=0.13, leaf=0, ribs=0):
+def citrus(rng, outline, skin, stain, count=2400, depth=0.009, lumps=0.015, gloss=0.6, button=0.13, leaf=0, ribs=0):
     """Orange, mandarin, lemon and lime: a dimpled peel, a button where the stem was, perhaps a leaf."""
     w, h = rng.uniform(0.97, 1.03), rng.uniform(0.97, 1.03)
     base, other, shift = rgb(skin), rgb(stain), rng.uniform(-9, 9, (3, 1))
@@ -434,13 +436,13 @@ def citrus(rng, outline, skin, stain, count=1500, depth=0.016, lumps=0.015, glos
     def paint(p):
         colour = mix(base, other, step(-0.1, 0.9, noise(p + shift, 1.3, 2)) * 0.7)
         colour = mix(colour, other, 0.6 * step(0.75, 1.0, p[1] / top) + 0.5 * step(0.9, 1, p[1] / foot))
-        return colour * (1 + 8 * dimple(p)) * mix(1, 0.5, step(0.07, 0.03, np.hypot(p[0], p[2])) * (p[1] < 0))
+        return colour * (1 + 0.12 * dimple(p) / depth) * mix(1, 0.5, step(0.07, 0.03, np.hypot(p[0], p[2])) * (p[1] < 0))
     warp = lumpy(rng, lumps, 9, ribs, lambda t: step(1.3, 0.3, t))
     parts = [Part(body([(r * w, y * h) for r, y in outline], warp), paint, dimple, gloss, 0.12)]
     if button:
         parts.append(Part(sepals(5, lambda u: top + 0.01 + 0 * u, button, button * 0.7, rng, 0.5), leaf_green("6f7a35", rng),
                           None, 0.2, 0.4, (0, top, 0, button * 1.5)))
-        parts.append(stem(top - 0.03, 0.1, 0.045, "8a7a48", rng))
+        parts.append(stem(top - 0.04, 0.07, button * 0.4, "8a7a48", rng))
     if leaf:
         parts.append(Part(sepals(1, lambda u: top + 0.06 + 0.35 * u - 0.3 * u * u, leaf, 0.33, rng, 0, 0.015),
                           leaf_green("2f6420", rng), None, 0.5, 0.2, (0, top, 0, leaf * 1.3)))
@@ -472,7 +474,7 @@ def banana(rng, skin="efc21f", ends="9aa82c", bent=1.0, specks=70):
 
     def distance(p):
         s, rho, psi = along(p)
-        surface = np.interp(s, fine, thick) * (1 - 0.055 * np.cos(5 * psi + phase) * step(1, 0.8, np.abs(s)))
+        surface = np.interp(s, fine, thick) * (1 - 0.07 * np.cos(5 * psi + phase) * step(1, 0.8, np.abs(s)))
         past = np.maximum(np.abs(s) - 1, 0) * reach * ring
         side = rho - surface
         return 0.7 * np.where(past > 0, np.hypot(np.maximum(side, 0), past * 0.8), side)
@@ -523,7 +525,7 @@ CHERRY = [(0, .6), (.1, .66), (.28, .8), (.55, .79), (.84, .52), (.96, .1), (.89
 def pear(rng, skin="a9b03a", blush="b8742c", red=0.3, squat=0.0, stalk=0.55, russet=0.6):
     outline = np.array([(0, 1.36), (.1, 1.38), (.23, 1.3), (.36, 1.03), (.45, .7), (.6, .33), (.83, -.1), (.94, -.5),
                         (.86, -.9), (.6, -1.18), (.3, -1.25), (.13, -1.18), (0, -1.14)])
-    outline[:, 0] *= rng.uniform(0.95, 1.03) * (1 + squat * 0.45 * (outline[:, 1] > -0.1))
+    outline[:, 0] *= rng.uniform(0.95, 1.03) * (1 + squat * 0.55 * step(-0.9, 0.7, outline[:, 1]) * step(1.5, 0.9, outline[:, 1]))
     outline[:, 1] *= 1 - 0.22 * squat
     top = outline[0, 1]
     base, sun_side, brown, shift = rgb(skin), rgb(blush), rgb("8a6632"), rng.uniform(-9, 9, (3, 1))
@@ -544,7 +546,7 @@ def pear(rng, skin="a9b03a", blush="b8742c", red=0.3, squat=0.0, stalk=0.55, rus
     return parts
 
 
-def strawberry(rng, skin="c5101a", pale="e8b48a", shoulder=0.5, long=1.0, broad=1.0, seeds=210):
+def strawberry(rng, skin="c5101a", pale="f0c9a0", shoulder=0.5, long=1.0, broad=1.0, seeds=210):
     outline = [(0, .7), (.25, .77), (.55, .73), (.82, .48), (.87, .15), (.77, -.22), (.55, -.62), (.3, -.92), (.13, -1.05), (0, -1.08)]
     outline = [(r * broad, y * (long if y < 0 else 1)) for r, y in outline]
     stretch = np.array([[1], [0.75], [1]])
@@ -574,22 +576,61 @@ def strawberry(rng, skin="c5101a", pale="e8b48a", shoulder=0.5, long=1.0, broad=
             stem(0.75, 0.35, 0.05, "6d8a3a", rng, 0.5)]
 
 
+# What is special about the four individuals of each class, r0 to r3. Some are untypical on purpose.
+PURPLE, RED = dict(outline=PLUM, bloom=.3, gloss=.6, rough=.15), dict(outline=CHERRY, seam=.02, speckle=0)
 INDIVIDUALS = {
-    "Apple Green": (apple, [dict(skin="8fb32e", blush="a3b93a", streaks=.3)] * 4),
-    "Apple Red": (apple, [dict(skin="d9b65a", blush="a30f16")] * 4),
-    "Banana": (banana, [{}] * 4),
-    "Cherry": (stone_fruit, [dict(outline=CHERRY, skin="6e0713", tip="9c0f1c", seam=.02, speckle=0, stalk=(1.4, .045, "6f7a35"))] * 4),
-    "Lemon": (citrus, [dict(outline=LEMON, skin="f2cf1d", stain="dcc52a")] * 4),
-    "Lime": (citrus, [dict(outline=LIME, skin="5f9a22", stain="86ad34", count=2200, depth=.009, gloss=.9)] * 4),
-    "Mandarin": (citrus, [dict(outline=MANDARIN, skin="f07c0a", stain="f08c1c", lumps=.04, ribs=.02)] * 4),
-    "Orange": (citrus, [dict(outline=ORANGE, skin="ee8512", stain="f09a24")] * 4),
-    "Pear": (pear, [{}] * 4),
-    "Plum": (stone_fruit, [dict(outline=PLUM, skin="2c1030", tip="5a1636", bloom=.35, gloss=.6, rough=.15, stalk=(.3, .05, "5a4a28"))] * 4),
-    "Strawberry": (strawberry, [{}] * 4),
-    "Tomato": (tomato, [{}] * 4),
+    "Apple Green": (apple, [
+        dict(skin="86ab2a", blush="a0b638", streaks=.3), dict(skin="9dbb3c", blush="b9c456", streaks=.4),
+        dict(skin="9ab03a", blush="b0583a", cover=-.1), dict(skin="a8b444", blush="b9b04a", cavity=.62, stalk=0)]),
+    "Apple Red": (apple, [
+        dict(skin="d3a84e", blush="a30f16"), dict(skin="b8443a", blush="7d0a14", cover=.7, streaks=.4),
+        dict(skin="d6b85c", blush="b5242a", cover=.2, streaks=.8),
+        dict(skin="cc5a2e", blush="b3140f", cover=.9, streaks=.2, cavity=.64, stalk=0, dots="d8704a")]),
+    "Banana": (banana, [
+        dict(), dict(skin="d9c22e", ends="7f9a2c", specks=8), dict(skin="e6b422", ends="b59a2c", specks=260),
+        dict(bent=1.25, skin="f0c934")]),
+    "Cherry": (stone_fruit, [
+        dict(RED, skin="6e0713", tip="9c0f1c", stalk=(1.3, .045, "6f7a35")),
+        dict(RED, skin="a80f1a", tip="c42a22", stalk=(1.5, .04, "7d8a3a")),
+        dict(RED, skin="4a0612", tip="7a0d1c", stalk=(1.2, .045, "6a5a30")),
+        dict(RED, skin="5a0a1c", tip="7a1226", gloss=.8, rough=.08)]),
+    "Lemon": (citrus, [
+        dict(outline=LEMON, skin="f0ca1c", stain="e2c22a", button=.08),
+        dict(outline=LEMON, skin="e3cd2e", stain="a9b83a", button=.09),
+        dict(outline=LEMON, skin="f4d53a", stain="e8c82c", depth=.013, count=1700, button=0),
+        dict(outline=LIME, skin="e6cc2a", stain="c3c03a", button=.08)]),
+    "Lime": (citrus, [
+        dict(outline=LIME, skin="55791c", stain="86a03a", depth=.006, gloss=.9, button=.08),
+        dict(outline=LIME, skin="8fa832", stain="c8bf3c", depth=.006, gloss=.8, button=.08),
+        dict(outline=LEMON, skin="64872a", stain="98aa3c", depth=.007, gloss=.8, button=0),
+        dict(outline=LIME, skin="6f922c", stain="a4b040", depth=.006, gloss=.9, button=0)]),
+    "Mandarin": (citrus, [
+        dict(outline=MANDARIN, skin="ee760a", stain="ee8a1c", lumps=.04, ribs=.02, leaf=.95),
+        dict(outline=MANDARIN, skin="f0820f", stain="f29a2a", lumps=.05, ribs=.03),
+        dict(outline=MANDARIN, skin="e8690a", stain="ec7d14", lumps=.03, button=0),
+        dict(outline=ORANGE, skin="ef7c0c", stain="f08c1c", lumps=.06, ribs=.015, button=.1)]),
+    "Orange": (citrus, [
+        dict(outline=ORANGE, skin="ee8512", stain="f09a24", depth=.012, count=1900),
+        dict(outline=ORANGE, skin="e9780e", stain="ee8a1a", depth=.012),
+        dict(outline=ORANGE, skin="f2a136", stain="f0b352", count=1300, depth=.012, button=.18),
+        dict(outline=MANDARIN, skin="ee8a18", stain="f0a032", depth=.011, button=0)]),
+    "Pear": (pear, [
+        dict(), dict(skin="c9b944", blush="b5422c", red=.8, russet=.35, stalk=.7),
+        dict(skin="9fb038", squat=1, russet=.3, stalk=.4), dict(skin="b59a4a", russet=1, stalk=0)]),
+    "Plum": (stone_fruit, [
+        dict(PURPLE, skin="2c1030", tip="5a1636", stalk=(.3, .05, "5a4a28")),
+        dict(PURPLE, skin="22122e", tip="3c1a3e", bloom=.45),
+        dict(PURPLE, skin="7a1426", tip="a8362c", bloom=.12, stalk=(.25, .05, "5a4a28"), gloss=.8),
+        dict(PURPLE, skin="5c0f24", tip="8a2030", bloom=.08, gloss=.9, rough=.08)]),
+    "Strawberry": (strawberry, [
+        dict(), dict(long=1.25, broad=.9, skin="b80d18"), dict(pale="f2dcae", shoulder=.7, broad=1.08, long=.85),
+        dict(skin="a50b18", shoulder=.2, seeds=260)]),
+    "Tomato": (tomato, [
+        dict(), dict(ribs=.06, skin="c2200f"), dict(skin="d43a12"), dict(calyx=False, skin="bf1a12")]),
 }
 CLASSES = sorted(INDIVIDUALS)
-LEANS = {"Banana": (92, 84, 100, 75)}
+LEANS = dict.fromkeys(CLASSES, (8, 42, 75, 125)) | {
+    "Banana": (92, 84, 100, 12), "Cherry": (6, 30, 80, 60), "Pear": (4, 25, 78, 85), "Strawberry": (10, 45, 80, 165)}
 
 
 def render(class_name, axis, frame, seed=0):
@@ -598,11 +639,108 @@ def render(class_name, axis, frame, seed=0):
     axis: 0..3, the individual and the way it lies; frame: degrees that it has turned."""
     make, traits = INDIVIDUALS[class_name]
     rng = np.random.default_rng([seed, CLASSES.index(class_name), axis])
-    lean = LEANS.get(class_name, (8, 42, 75, 125))[axis] + rng.uniform(-8, 8)
-    matrix = turn(1, frame + rng.uniform(0, 360)) @ turn(0, lean) @ turn(1, rng.uniform(0, 360))
-    height = np.radians(rng.uniform(24, 34))
-    eye = np.array([[0], [np.sin(height)], [np.cos(height)]])
-    pose = Pose(*(matrix.T @ unit(v) for v in (np.array([[0.], [1], [0]]), eye, np.array([[-.6], [.75], [.55]]))))
-    exposure = rng.uniform(0.92, 1.06)
-    parts = make(rng, **traits[axis])
-    return photograph(parts, pose, exposure)
+    lean = LEANS[class_name][axis] + rng.uniform(-6, 6)
+    lie = turn(0, lean) @ turn(1, rng.uniform(0, 360))
+    spin = turn(1, frame + rng.uniform(0, 360))
+    height = np.radians(rng.uniform(22, 34))
+    studio_axes = np.array([[0, 1, 0], [0, np.sin(height), np.cos(height)], [-.6, .75, .55]]).T
+    pose = Pose(*(unit((spin @ lie).T @ studio_axes).T[:, :, None]))
+    exposure, warmth = rng.uniform(0.9, 1.06), rng.uniform(-0.02, 0.02)
+    return photograph(make(rng, **traits[axis]), pose, exposure, (1 + warmth, 1, 1 - warmth))
+
+
+# --- The image set ---------------------------------------------------------------------------------------------------
+
+# Pairs that a tired sorter might exchange: the fruit on the picture, the folder that it falls into.
+SLIPS = [("Tomato", "Apple Red"), ("Lemon", "Lime"), ("Mandarin", "Orange"), ("Plum", "Cherry"), ("Pear", "Apple Green"),
+         ("Cherry", "Plum"), ("Lime", "Lemon"), ("Apple Red", "Tomato"), ("Orange", "Mandarin"), ("Strawberry", "Tomato")]
+
+
+def split(frame):
+    """The split of a frame: every third of a turn is kept for testing."""
+    return "Test" if frame // 24 % 3 == 1 else "Training"
+
+
+def plan(seed=0):
+    """The set as {path: (class, axis, frame) to render}, and the list of its planted faults.
+
+    Four pictures stand under a wrong label: they were taken between two frames of their own turn and replace a picture
+    of the folder that they fell into. Two pictures stand under two labels, byte for byte."""
+    def path(name, axis, frame):
+        return f"{split(frame)}/{name}/r{axis}_{frame}_100.jpg"
+    pictures = {path(*key): key for key in ((n, a, f) for n in CLASSES for a in range(4) for f in FRAMES)}
+    rng, faults = np.random.default_rng([seed, 6]), []
+    slips = [SLIPS[i] for i in rng.permutation(len(SLIPS))[:6]]
+    for (true, wrong), kind, part in zip(slips, ["wrong label"] * 4 + ["two labels"] * 2,
+                                         ["Test", "Test", "Test", "Training", "Test", "Training"]):
+        axis, other_axis = (int(a) for a in rng.integers(0, 3, 2))
+        frame = int(rng.choice([f for f in FRAMES if split(f) == "Test"]))
+        target = path(wrong, other_axis, int(rng.choice([f for f in FRAMES if split(f) == part])))
+        fault = {"kind": kind, "path": target, "true_class": true}
+        if kind == "two labels":
+            fault["other_path"] = path(true, axis, frame)
+        pictures[target] = (true, axis, frame + 12 * (kind == "wrong label"))
+        faults.append(fault)
+    return pictures, faults
+
+
+def jpeg(image):
+    """The bytes of an image as a JPEG file."""
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=92, subsampling="4:2:0", optimize=True)
+    return file.getvalue()
+
+
+def write_picture(job):
+    """Render one picture; write it and its mask."""
+    path, key = job
+    image, mask = render(*key)
+    target = HERE / "mini-fruits" / path
+    stencil = (HERE / "mini-fruits/Masks" / path).with_suffix(".png")
+    for file in (target, stencil):
+        file.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(jpeg(image))
+    Image.fromarray(mask).convert("1").save(stencil, optimize=True)
+
+
+def write_manifest():
+    """List every data file with its size and checksum, by licence and the script that made it, in manifest.json."""
+    def entries(files):
+        return {f.relative_to(HERE).as_posix(): [f.stat().st_size, hashlib.sha256(f.read_bytes()).hexdigest()]
+                for f in sorted(files) if f.is_file()}
+    groups = [("data/render.py", [*HERE.glob("mini-fruits/**/*"), HERE / "planted.json"]),
+              ("data/pretrain.py", [HERE / "mini-backbone.weights.h5"])]
+    listed = [{"source": source, "licence": "CC0-1.0", "files": entries(files)} for source, files in groups]
+    text = json.dumps({"columns": ["bytes", "sha256"], "groups": listed}, indent=1)
+    text = re.sub(r"\[\s+(\d+),\s+(\S+)\s+\]", r"[\1, \2]", text)
+    (HERE / "manifest.json").write_text(text + "\n")
+
+
+def contact_sheet(target, frames=(0, 96, 192, 288), zoom=2):
+    """Paste some frames of every turn onto one sheet, a class in each row."""
+    paths = [HERE / f"mini-fruits/{split(f)}/{name}/r{axis}_{f}_100.jpg"
+             for name in CLASSES for axis in range(4) for f in frames]
+    pictures = np.stack([np.asarray(Image.open(path)) for path in paths])
+    sheet = pictures.reshape(len(CLASSES), -1, SIZE, SIZE, 3).transpose(0, 2, 1, 3, 4).reshape(len(CLASSES) * SIZE, -1, 3)
+    Image.fromarray(sheet).resize((sheet.shape[1] * zoom, sheet.shape[0] * zoom), Image.LANCZOS).save(target)
+
+
+def main():
+    """Do what the command line asks for; by default, write the whole image set."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--contact-sheet", metavar="PATH", help="write a sheet of the pictures, and nothing else")
+    parser.add_argument("--manifest", action="store_true", help="write manifest.json, and nothing else")
+    arguments = parser.parse_args()
+    if arguments.contact_sheet:
+        return contact_sheet(arguments.contact_sheet)
+    if not arguments.manifest:
+        pictures, faults = plan()
+        with Pool(2) as pool:
+            jobs = pool.imap_unordered(write_picture, pictures.items(), 4)
+            list(tqdm(jobs, total=len(pictures), desc="rendering", unit="picture"))
+        (HERE / "planted.json").write_text(json.dumps(faults, indent=1) + "\n")
+    write_manifest()
+
+
+if __name__ == "__main__":
+    main()
