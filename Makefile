@@ -1,0 +1,46 @@
+# make notebooks   runs every lesson and writes its page into build/ (open build/index.html)
+# make lab         opens the lessons in JupyterLab
+# make test        runs all tests; make bench: the benchmarks
+# make lock        writes requirements.lock anew from pyproject.toml
+#
+# The first of them makes .venv and installs the locked dependencies; later calls do not. Other images and another
+# backbone: make notebooks DATASET=fruits-360 BACKBONE=ResNet50, or a folder and a weights file of your own:
+# make notebooks DATASET=path/to/images BACKBONE=MobileNetV2 WEIGHTS=path/to/weights.h5
+
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in python3.11 python3; do $$p -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$p && break; done)
+DATASET ?= mini
+BACKBONE ?= mini
+WEIGHTS ?= imagenet
+
+.PHONY: notebooks lab test bench lock clean
+
+notebooks: .venv/installed
+	.venv/bin/python notebooks/run.py --dataset "$(DATASET)" --backbone "$(BACKBONE)" --weights "$(WEIGHTS)"
+
+lab: .venv/installed
+	.venv/bin/python -m jupyterlab notebooks
+
+test: .venv/installed
+	.venv/bin/python -m pytest
+
+bench: .venv/installed
+	.venv/bin/python -m tests.bench
+
+.venv/installed: requirements.lock pyproject.toml
+	@"$(PYTHON)" -c '$(NEW_ENOUGH)' 2>/dev/null || { \
+	  echo "camkit needs Python 3.11 or newer, found: $$("$(PYTHON)" --version 2>/dev/null || echo none)."; \
+	  echo "Install it, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
+	"$(PYTHON)" -m venv .venv
+	.venv/bin/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock
+	.venv/bin/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+lock:
+	"$(PYTHON)" -m venv build/uv
+	build/uv/bin/python -m pip install --disable-pip-version-check --quiet uv
+	build/uv/bin/python -m uv pip compile pyproject.toml --output-file requirements.lock --upgrade --all-extras \
+	  --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
+
+clean:
+	rm -rf build

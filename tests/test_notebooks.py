@@ -1,0 +1,192 @@
+"""Every lesson runs, follows the house rules, and becomes a page that needs no network."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from bs4 import BeautifulSoup
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "notebooks"))
+import run  # noqa: E402
+
+LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SECONDS = 60
+lessons = pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
+
+
+def execute(path, parameters=None, **options):
+    """run.run, with C++ libraries' standard error watched: a kernel that is told of pytest leaves that out."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYTEST_CURRENT_TEST")
+        return run.run(path, parameters, **options)
+
+
+def cells(path, kind):
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == kind]
+
+
+def read_page(text):
+    """The parsed page, with everything in it that a browser would fetch from elsewhere."""
+    soup = BeautifulSoup(text, "html.parser")
+    fetched = [tag for tag in soup.find_all(["script", "link", "img", "iframe", "source"])
+               if not (tag.get("src") or tag.get("href") or "data:").startswith("data:")]
+    return soup, fetched
+
+
+# --- the lessons as they are written
+
+@lessons
+def test_sources_are_clean(lesson):
+    notebook = nbformat.read(lesson, as_version=4)
+    nbformat.validate(notebook)
+    assert (notebook.nbformat, notebook.nbformat_minor) >= (4, 5)
+    ids = [cell.id for cell in notebook.cells]
+    assert len(set(ids)) == len(ids)
+    assert [name for name in ids if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name)] == []
+    assert [name for name in ids if re.fullmatch(r"[0-9a-f]{8}|cell-?\d*", name)] == [], "ids are readable names"
+    assert 12 <= len(ids) <= 34
+    for cell in cells(lesson, "code"):
+        assert not cell.outputs and cell.execution_count is None, cell.id
+        assert len(cell.source.splitlines()) <= 15, cell.id
+        assert not re.search(r"https?://|\bjet\b|urlopen|requests\.", cell.source), cell.id
+
+
+@lessons
+def test_headings_are_questions(lesson):
+    text = "\n".join(cell.source for cell in cells(lesson, "markdown"))
+    text = re.sub(r"```.*?```", "", text, flags=re.S)
+    headings = re.findall(r"^#+ (.+?)\s*$", text, re.M)
+    assert headings
+    statements = [heading for heading in headings if not heading.endswith(("?", "？"))]
+    assert set(statements) <= {"Exercises"}
+
+
+@lessons
+def test_parameters_can_be_filled_in(lesson):
+    tagged = [cell for cell in cells(lesson, "code") if "parameters" in cell.metadata.get("tags", [])]
+    assert len(tagged) == 1
+    names = {statement.targets[0].id: ast.literal_eval(statement.value) for statement in ast.parse(tagged[0].source).body}
+    assert names == run.DEFAULTS
+
+
+# --- the lessons as they run
+
+@pytest.fixture(scope="module")
+def executed():
+    """lesson -> (executed notebook, page); each lesson runs once, in order, however many tests ask for it."""
+    done = {}
+
+    def get(lesson):
+        for path in LESSONS[: LESSONS.index(lesson) + 1]:
+            if path not in done:
+                notebook = execute(path)
+                done[path] = notebook, run.page(notebook, path.name)
+        return done[lesson]
+
+    return get
+
+
+@lessons
+def test_runs_without_problems(lesson, executed):
+    notebook, _ = executed(lesson)
+    assert run.problems(notebook) == []
+    assert notebook.metadata["seconds"] <= SECONDS
+
+
+@lessons
+def test_page_stands_alone(lesson, executed):
+    soup, fetched = read_page(executed(lesson)[1])
+    assert fetched == []
+    assert soup.html["lang"] == "en" and soup.title.string.strip()
+    assert [img for img in soup.find_all("img") if img["alt"].startswith("No description")] == []
+    for code in soup.find_all(["pre", "code", "style", "script"]):
+        code.decompose()
+    assert "$" not in soup.main.get_text() and "\\begin" not in soup.main.get_text(), "a formula was left as LaTeX"
+
+
+@lessons
+def test_page_links_lead_somewhere(lesson, executed):
+    pages = {run.page_name(path.name): path for path in LESSONS}
+    for link in BeautifulSoup(executed(lesson)[1], "html.parser").select("main a[href]"):
+        name, _, anchor = link["href"].partition("#")
+        if re.match(r"https?:|data:", link["href"]):
+            continue
+        assert not name or name in pages, f"{link['href']} leads nowhere"
+        target = executed(pages[name])[1] if name else executed(lesson)[1]
+        assert not anchor or f'id="{anchor}"' in target, f"{link['href']}: no such heading"
+
+
+# --- the runner sees what goes wrong
+
+def notebook_file(folder, *sources):
+    """A notebook with these code cells, named one, two, ... after a title and the parameters."""
+    names = ["one", "two", "three"]
+    parameters = "\n".join(f"{name} = {value!r}" for name, value in run.DEFAULTS.items())
+    notebook = new_notebook(cells=[
+        new_markdown_cell("# What is $M_c$?\n\nSee [two](02-two.ipynb#How), [all](00-index.ipynb).", id="title"),
+        new_code_cell(parameters, id="parameters", metadata={"tags": ["parameters"]}),
+        *(new_code_cell(source, id=name) for name, source in zip(names, sources)),
+    ])
+    nbformat.write(notebook, folder / "01-try.ipynb")
+    return folder / "01-try.ipynb"
+
+
+@pytest.mark.parametrize("source, found", [
+    ("1 / 0", "cell one: ZeroDivisionError"),
+    ("import warnings; warnings.warn('beware')", "cell one: on standard error"),
+    ("import os; os.write(2, b'from C++')", "cell one: on standard error: from C++"),
+    ("import ipywidgets\nwith ipywidgets.Output():\n    {}['key']", "inside a widget: KeyError"),
+    ("import ipywidgets\nslider = ipywidgets.IntSlider(1)\n"
+     "ipywidgets.interactive_output(lambda x: print(1 / x), {'x': slider})\nslider.value = 0",
+     "inside a widget: ZeroDivisionError"),
+    ("import os; os._exit(1)", "Kernel died"),
+])
+def test_problems_are_told(tmp_path, source, found):
+    problems = run.problems(execute(notebook_file(tmp_path, source)))
+    assert len(problems) == 1 and problems[0].startswith(found), problems
+
+
+def test_a_cell_that_never_ends_is_told(tmp_path):
+    problems = run.problems(execute(notebook_file(tmp_path, "import time; time.sleep(60)"), timeout=2))
+    assert "timed out" in problems[0]
+
+
+def test_parameters_reach_the_cells_and_progress_is_no_problem(tmp_path):
+    path = notebook_file(tmp_path, "from tqdm.auto import tqdm\nprint([DATASET for _ in tqdm(range(2))], BACKBONE)")
+    notebook = execute(path, {"DATASET": "a folder's name"})
+    assert run.problems(notebook) == []
+    assert [cell.id for cell in notebook.cells] == ["title", "parameters", "injected-parameters", "one"]
+    printed = [output.text for output in notebook.cells[-1].outputs if output.output_type == "stream"]
+    assert printed == ["""["a folder's name", "a folder's name"] mini\n"""]
+
+
+def test_a_page_shows_formulas_links_and_a_word_for_widgets(tmp_path):
+    source = "import ipywidgets\nfrom tqdm.auto import tqdm\nlist(tqdm(range(2)))\ndisplay(ipywidgets.IntSlider())"
+    soup, fetched = read_page(run.page(execute(notebook_file(tmp_path, source)), "01-try.ipynb"))
+    assert fetched == []
+    assert soup.math and soup.title.string == "What is M_c?"
+    links = [link["href"] for link in soup.select(".jp-MarkdownCell a")]
+    assert links == ["02-two.html#How", "index.html"]
+    assert len(soup.select(".interactive")) == 1
+
+
+def test_pages_know_every_formula_that_they_show():
+    aligned = run.mathml(r"\begin{aligned} S_c &= \sum_k w_k^c F_k \\ &= b \end{aligned}", "block")
+    assert aligned.count("<mtr>") == 2
+    assert "arg" in re.sub(r"<[^>]+>", "", run.mathml(r"\operatorname*{arg\,max}_c"))
+    with pytest.raises(ValueError, match="simpler LaTeX"):
+        run.mathml(r"\unknown{x}")
+
+
+def test_readme_figures_are_saved(tmp_path):
+    path = notebook_file(tmp_path, "import matplotlib.pyplot as plt\nplt.plot([1, 2]);")
+    notebook = execute(path)
+    notebook.cells[-1].metadata["tags"] = ["readme"]
+    run.save(notebook, path.name, tmp_path / "pages")
+    assert sorted(path.name for path in (tmp_path / "pages").iterdir()) == ["01-try.html", "01-try.ipynb", "figures"]
+    assert (tmp_path / "pages" / "figures" / "one.png").read_bytes().startswith(b"\x89PNG")

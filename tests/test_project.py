@@ -1,0 +1,106 @@
+"""The files that describe the project agree with each other and with the code."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = [line for extra in PROJECT["optional-dependencies"].values() for line in extra]
+
+
+def parse(lines):
+    requirements = [Requirement(line) for line in lines]
+    return {canonicalize_name(r.name): r.specifier for r in requirements}
+
+
+def locked():
+    """{name: [(version, number of hashes)]}: a package may be locked at one version for each range of Pythons."""
+    found = {}
+    for block in re.split(r"\n(?=[a-z0-9])", (ROOT / "requirements.lock").read_text()):
+        name, version = re.match(r"([A-Za-z0-9._-]+)==([^\s;]+)", block).groups()
+        found.setdefault(canonicalize_name(name), []).append((version, block.count("--hash=sha256:")))
+    return found
+
+
+def tracked():
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if names.returncode:
+        pytest.skip("this is not a git checkout, so there is no list of the project's files")
+    return [ROOT / name for name in names.stdout.split("\0") if name and (ROOT / name).exists()]
+
+
+def test_conda_and_pip_name_the_same_dependencies():
+    text = (ROOT / "environment.yml").read_text()
+    lines = re.findall(r"^ {6}- ([^-\s].*)$", text, re.M)
+    assert parse(lines) == parse(PROJECT["dependencies"])
+    assert "      - -e .\n" in text
+    assert f"python={PROJECT['requires-python'].removeprefix('>=')}" in text
+
+
+def test_every_dependency_is_locked_at_a_version_that_it_allows():
+    lock = locked()
+    for name, specifier in parse(PROJECT["dependencies"] + EXTRAS).items():
+        assert name in lock, f"{name} is missing in requirements.lock: make lock"
+        for version, _ in lock[name]:
+            assert specifier.contains(version), f"{name}=={version} is locked, pyproject.toml asks for {specifier}"
+
+
+def test_what_builds_camkit_is_locked():
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    for name, specifier in parse(build).items():
+        assert all(specifier.contains(version) for version, _ in locked()[name])
+
+
+def test_the_lock_has_hashes_and_no_addresses():
+    assert all(hashes for versions in locked().values() for _, hashes in versions)
+    text = (ROOT / "requirements.lock").read_text()
+    assert "://" not in text and " @ " not in text and "\n-" not in text
+
+
+def test_the_installed_versions_are_the_locked_ones():
+    from importlib.metadata import version
+
+    lock = locked()
+    for name in parse(PROJECT["dependencies"]):
+        assert version(name) in [version for version, _ in lock[name]], f"{name}: see `make test`"
+
+
+def test_import_is_quiet_and_leaves_tensorflow_alone():
+    code = "import camkit, sys; print([m for m in ('tensorflow', 'keras') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert (done.stdout, done.stderr, done.returncode) == ("[]\n", "", 0)
+
+
+def test_the_first_use_of_a_model_is_quiet():
+    code = "import camkit; camkit.gap_classifier(camkit.backbone('MobileNetV2', weights=None), ['a', 'b'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+
+
+def test_only_models_and_cam_know_tensorflow():
+    knowing = {path.name for path in (ROOT / "camkit").glob("*.py")
+               if re.search(r"^\s*(import|from) (tensorflow|keras)\b", path.read_text(), re.M)}
+    assert knowing <= {"models.py", "cam.py"}
+
+
+def test_camkit_stays_small():
+    lines = {path.name: len(path.read_text().splitlines()) for path in (ROOT / "camkit").glob("*.py")}
+    assert max(lines.values()) <= 260, lines
+
+
+def test_no_file_names_a_package_server_or_a_machine():
+    hosts = ["pypi" + ".org", "python" + "hosted.org", "ana" + "conda.org", "/ro" + "ot/", "/wo" + "rk/", "/ho" + "me/"]
+    for path in tracked():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue                                                    # pictures and weights
+        assert not [host for host in hosts if host in text], path
+        assert "\r" not in text, path
