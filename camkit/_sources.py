@@ -122,6 +122,8 @@ def fetch_fruits_360():
     cache = Path(os.environ.get("CAMKIT_CACHE") or pooch.os_cache("camkit")).expanduser()
     folder = cache / f"fruits-360-{FRUITS_360['version']}"
     archive = folder.with_name(folder.name + ".zip")
+    if folder.is_dir():
+        return folder
     cache.mkdir(parents=True, exist_ok=True)
     with open(cache / ".lock", "w") as lock:
         if os.name == "posix":                      # a second process waits here for the first

@@ -12,6 +12,7 @@ import threading
 import time
 import zipfile
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -504,7 +505,17 @@ def test_fruits_360_is_downloaded_once(serve, tmp_path, capfd):
     training, test = load_images("fruits-360", "Training"), load_images("fruits-360")
     assert (len(training), len(test), test.class_names) == (8, 4, ["Apple 1", "Pear"])
     assert server.asked == [None] and in_cache(tmp_path) == ["fruits-360-2025.03.09.0"]
+    (tmp_path / "cache" / ".lock").unlink()
+    load_images("fruits-360")
+    assert not (tmp_path / "cache" / ".lock").exists()         # a cache that is ready is only read
     assert capfd.readouterr() == ("", "")
+
+
+def test_two_at_once_share_one_download(serve, tmp_path):
+    server = serve(pack())
+    with ThreadPoolExecutor() as pool:
+        roots = {found.root for found in pool.map(load_images, ["fruits-360"] * 2)}
+    assert roots == {tmp_path / "cache" / "fruits-360-2025.03.09.0"} and server.asked == [None]
 
 
 @pytest.mark.parametrize("ranges", [True, False])
