@@ -1,11 +1,11 @@
 """Render the embedded image set: twelve kinds of fruit, each turning on a white table.
 
-Every fruit is a function that turns an individual's random numbers and traits into parts (body, stem, leaves) for the
-studio: y points to the stem, and the body has a radius of about 1. The same seed gives the same bytes.
+Every fruit is a function that turns an individual's random numbers and traits into parts (body, stem, leaves)
+for the studio: y points to the stem, the body has a radius of about 1. The same seed gives the same bytes.
 
-    python data/render.py                        write data/mini-fruits, data/planted.json and data/manifest.json
+    python data/render.py                        write mini-fruits/, planted.json and manifest.json
     python data/render.py --contact-sheet PATH   paste four pictures of each turn onto one sheet
-    python data/render.py --manifest             write data/manifest.json alone
+    python data/render.py --manifest             write manifest.json alone
 """
 
 import argparse
@@ -21,14 +21,14 @@ from PIL import Image
 from scipy.interpolate import CubicSpline
 from tqdm import tqdm
 
-from studio import (SIZE, Part, Pose, body, mix, noise, photograph, rgb, sepals, sphere_points, spots, step, tube, turn,
-                    unit)
+from studio import (SIZE, Part, Pose, body, mix, noise, photograph, rgb, sepals, sphere_points, spots, step,
+                    tube, turn, unit)
 
 HERE = Path(__file__).parent
 FRAMES = range(0, 360, 24)               # degrees; every third frame belongs to Test
 
 
-# --- The fruits ------------------------------------------------------------------------------------------------------
+# --- The fruits ---------------------------------------------------------------------------------------------
 
 def meridians(p, scale, stretch):
     """Points whose noise runs in streaks along the meridians."""
@@ -36,162 +36,183 @@ def meridians(p, scale, stretch):
     return np.stack([p[0] / rho * scale, p[1] * stretch, p[2] / rho * scale])
 
 
-def lumpy(rng, amount, lobes=0, depth=0.0, where=lambda theta: 1.0):
+def axis_spot(p, radius, blur=0.6):
+    """1 near the y axis, 0 farther than `radius` from it: for what sits at the two ends of a fruit."""
+    return step(radius, radius * blur, np.hypot(p[0], p[2]))
+
+
+def lumpy(rng, amount, lobes=0, depth=0.0, where=None):
     """A warp for `body`: slow bumps, and `lobes` ribs of some depth where `where(theta)` is 1."""
     waves, phase = rng.normal(0, 2.2, (3, 3)), rng.uniform(0, 6.28, 4)
 
     def warp(d, theta, phi):
         slow = sum(np.sin(k[0] * d[0] + k[1] * d[1] + k[2] * d[2] + f) for k, f in zip(waves, phase))
-        return 1 + amount / 2 * slow + (depth * np.cos(lobes * phi + phase[3]) * where(theta) if lobes else 0)
+        ribs = depth * np.cos(lobes * phi + phase[3]) * where(theta) if lobes else 0
+        return 1 + amount / 2 * slow + ribs
     return warp
 
 
 def stem(top, length, thick, colour, rng, bend=0.25, end=1.3):
     """A woody stem that rises from height `top`."""
-    way = rng.uniform(0, 6.28)
+    way, bark = rng.uniform(0, 6.28), rgb(colour)
     path = [(bend * length * t * t * np.cos(way), top + length * t, bend * length * t * t * np.sin(way))
             for t in (0, 0.35, 0.7, 1)]
-    bark = rgb(colour)
 
     def paint(p):
-        return bark * (1 + 0.35 * noise(p * np.array([[14], [3], [14]]))) * mix(1.25, 0.75, step(0, 1, (p[1] - top) / length))
+        grain = 1 + 0.35 * noise(p * np.array([[14], [3], [14]]))
+        return bark * grain * mix(1.25, 0.75, step(0, 1, (p[1] - top) / length))
     ball = (*np.mean([path[0], path[-1]], 0), 0.62 * length + 2 * thick)
     return Part(tube(path, [thick, thick * 0.85, thick, thick * end]), paint, None, 0.3, 0.4, ball)
 
 
-def leaf_green(colour, rng):
-    base, shift = rgb(colour), rng.uniform(-9, 9, (3, 1))
-    return lambda p: base * (1 + 0.35 * noise(p + shift, 5, 2))
+def leaves(count, height, length, width, colour, rng, inner=0.0, thick=0.022, gloss=0.3, rough=0.4):
+    """Leaves or sepals around the stem; `height(u)` is how high they lie at distance u from the axis."""
+    green, shift = rgb(colour), rng.uniform(-9, 9, (3, 1))
+    return Part(sepals(count, height, length, width, rng, inner, thick),
+                lambda p: green * (1 + 0.35 * noise(p + shift, 5, 2)),
+                None, gloss, rough, (0, height(0), 0, 1.35 * length))
 
 
-def pores(count, depth, size, rng):
-    """A bump of `count` dimples, as in the peel of citrus fruit."""
-    nearest = spots(sphere_points(count, rng, 0.9))
-    return lambda p: -depth * np.exp(-(nearest(unit(p))[0] / size) ** 2)
+APPLE = np.array([(0, .09, .2, .36, .55, .82, .99, .98, .82, .58, .36, .2, .1, 0),
+                  (.5, .56, .74, .87, .86, .64, .2, -.2, -.6, -.84, -.92, -.88, -.8, -.77)])
 
 
 def apple(rng, skin, blush, cavity=0.5, stalk=0.55, streaks=0.6, cover=0.4, dots="e9d9a0"):
+    """`cover`: how far the blush goes round; `streaks`: its contrast; `cavity`: height of the stem's base."""
     w, h = rng.uniform(0.97, 1.05), rng.uniform(0.9, 1.0)
-    outline = [(0, cavity), (.09, cavity + .06), (.2, .74), (.36, .87), (.55, .86), (.82, .64), (.99, .2), (.98, -.2),
-               (.82, -.6), (.58, -.84), (.36, -.92), (.2, -.88), (.1, -.8), (0, -.77)]
-    outline = [(r * w, y * h) for r, y in outline]
-    ground, red, speck = rgb(skin), rgb(blush), rgb(dots)
+    outline = APPLE.copy()
+    outline[1, :2] = cavity, cavity + 0.06
+    ground, red, speck, russet = rgb(skin), rgb(blush), rgb(dots), mix(rgb(skin), rgb("8a6a3a"), 0.55)
     shift, side = rng.uniform(-9, 9, (3, 1)), rng.uniform(0, 6.28)
-    nearest, sizes = spots(sphere_points(520, rng, 1.4)), rng.uniform(0.006, 0.026, 520)
+    lenticel, sizes = spots(sphere_points(520, rng, 1.4)), rng.uniform(0.006, 0.026, 520)
 
     def paint(p):
-        streak = noise(meridians(p, 6, 1.2) + shift, 1, 2) * 0.5 + noise(meridians(p, 20, 1.5) + shift, 1, 2) * 0.6
+        broad, fine = (noise(meridians(p, k, 1.4) + shift, 1, 2) for k in (6, 20))
+        streak = 0.5 * broad + 0.6 * fine
         sun = 0.5 + 0.5 * np.cos(np.arctan2(p[2], p[0]) - side)
-        t = cover + 0.45 * sun + streaks * streak + 0.3 * noise(p + shift, 1.5)
-        colour = mix(ground, red * (1 + 0.3 * streak), step(0.1, 0.85, t))
-        rho = np.hypot(p[0], p[2])
-        hollow = step(0.3, 0.08, rho + 0.08 * noise(p + shift, 6)) * (p[1] > 0)
-        colour = mix(colour, mix(ground, rgb("8a6a3a"), 0.55), hollow * 0.8)              # russet in the stem's cavity
-        far, which = nearest(unit(p))
+        red_here = step(0.1, 0.85, cover + 0.45 * sun + streaks * streak + 0.3 * noise(p + shift, 1.5))
+        colour = mix(ground, red * (1 + 0.3 * streak), red_here)
+        hollow = step(0.3, 0.08, np.hypot(p[0], p[2]) + 0.08 * (1 + noise(p + shift, 6))) * (p[1] > 0)
+        colour = mix(colour, russet, 0.8 * hollow)
+        far, which = lenticel(unit(p))
         colour = mix(colour, speck, 0.5 * step(1, 0.4, far / sizes[which]))
-        return mix(colour, rgb("3a2c1c"), step(0.13, 0.06, rho) * (p[1] < 0))
-    parts = [Part(body(outline, lumpy(rng, 0.035, 5, 0.03, lambda t: step(1.6, 2.9, t))), paint,
-                  lambda p: 0.004 * noise(p, 9), 0.75, 0.10)]
+        return mix(colour, rgb("3a2c1c"), axis_spot(p, 0.13, 0.45) * (p[1] < 0))
+    five = lumpy(rng, 0.035, 5, 0.03, lambda theta: step(1.6, 2.9, theta))
+    parts = [Part(body(outline * [[w], [h]], five), paint, lambda p: 0.004 * noise(p, 9), 0.75, 0.10)]
     if stalk:
         parts.append(stem(cavity * h - 0.05, stalk, 0.05, "6b4a2a", rng))
     return parts
 
 
+TOMATO = np.array([(0, .12, .3, .55, .85, 1, .97, .8, .5, .2, 0),
+                   (.72, .76, .88, .85, .6, .15, -.25, -.62, -.86, -.95, -.95)])
+
+
 def tomato(rng, skin="c81d11", calyx=True, ribs=0.02):
     w, h = rng.uniform(0.98, 1.06), rng.uniform(0.84, 0.93)
-    outline = [(0, .72), (.12, .76), (.3, .88), (.55, .85), (.85, .6), (1, .15), (.97, -.25), (.8, -.62), (.5, -.86), (.2, -.95), (0, -.95)]
-    base, shift = rgb(skin), rng.uniform(-9, 9, (3, 1))
+    base, shift, top = rgb(skin), rng.uniform(-9, 9, (3, 1)), 0.79 * h
 
     def paint(p):
         colour = base * (1 + 0.10 * noise(p + shift, 2, 2))
         return mix(colour, rgb("d9772b"), 0.55 * step(0.55, 0.95, p[1] / h + 0.12 * noise(p + shift, 3)))
-    parts = [Part(body([(r * w, y * h) for r, y in outline], lumpy(rng, 0.02, 5, ribs, lambda t: step(1.3, 0.5, t))), paint,
-                  None, 1.1, 0.03)]
+    ribbed = lumpy(rng, 0.02, 5, ribs, lambda theta: step(1.3, 0.5, theta))
+    parts = [Part(body(TOMATO * [[w], [h]], ribbed), paint, None, 1.1, 0.04)]
     if calyx:
-        green = leaf_green("4a7a22", rng)
-        top = 0.79 * h
-        parts += [Part(sepals(rng.integers(5, 7), lambda u: top + 0.35 * u - 0.42 * u * u + 0.12 * u ** 4, 0.75, 0.16, rng, 0.1),
-                       green, None, 0.3, 0.4, (0, top, 0, 0.95)),
+        curl = lambda u: top + 0.35 * u - 0.42 * u * u + 0.12 * u ** 4
+        parts += [leaves(rng.integers(5, 7), curl, 0.75, 0.16, "4a7a22", rng, 0.1),
                   stem(top - 0.05, 0.32, 0.06, "5d7a2c", rng, 0.6)]
     return parts
 
 
-def citrus(rng, outline, skin, stain, count=2400, depth=0.009, lumps=0.015, gloss=0.6, button=0.13, leaf=0, ribs=0):
+ORANGE = np.array([(0, .12, .3, .6, .88, 1, .88, .6, .3, 0),
+                   (.93, .94, .93, .79, .46, 0, -.48, -.8, -.95, -.97)])
+MANDARIN = np.array([(0, .1, .22, .5, .82, 1, .93, .66, .35, .15, 0),
+                     (.74, .77, .76, .68, .44, .05, -.33, -.62, -.72, -.68, -.64)])
+LEMON = np.array([(0, .1, .2, .42, .68, .81, .79, .66, .42, .25, .17, .08, 0),
+                  (1.1, 1.09, 1, .84, .55, .12, -.2, -.58, -.86, -1, -1.14, -1.24, -1.26)])
+LIME = np.array([(0, .1, .25, .5, .76, .87, .83, .68, .42, .2, .1, 0),
+                 (.95, .95, .92, .8, .5, .08, -.25, -.58, -.84, -.95, -1.04, -1.06)])
+
+
+def citrus(rng, outline, skin, stain, pores=2400, depth=0.009, lumps=0.015, ribs=0, gloss=0.6, button=0.13,
+           leaf=0):
     """Orange, mandarin, lemon and lime: a dimpled peel, a button where the stem was, perhaps a leaf."""
-    w, h = rng.uniform(0.97, 1.03), rng.uniform(0.97, 1.03)
+    outline = outline * rng.uniform(0.97, 1.03, (2, 1))
     base, other, shift = rgb(skin), rgb(stain), rng.uniform(-9, 9, (3, 1))
-    dimple = pores(count, depth, 1.5 / count ** 0.5, rng)
-    top, foot = outline[0][1] * h, outline[-1][1] * h
+    pore, top, foot = spots(sphere_points(pores, rng, 0.9)), outline[1, 0], outline[1, -1]
+
+    def dimple(p):
+        return -depth * np.exp(-pores * (pore(unit(p))[0] / 1.5) ** 2)
 
     def paint(p):
-        colour = mix(base, other, step(-0.1, 0.9, noise(p + shift, 1.3, 2)) * 0.7)
-        colour = mix(colour, other, 0.6 * step(0.75, 1.0, p[1] / top) + 0.5 * step(0.9, 1, p[1] / foot))
-        return colour * (1 + 0.12 * dimple(p) / depth) * mix(1, 0.5, step(0.07, 0.03, np.hypot(p[0], p[2])) * (p[1] < 0))
-    warp = lumpy(rng, lumps, 9, ribs, lambda t: step(1.3, 0.3, t))
-    parts = [Part(body([(r * w, y * h) for r, y in outline], warp), paint, dimple, gloss, 0.12)]
+        colour = mix(base, other, 0.7 * step(-0.1, 0.9, noise(p + shift, 1.3, 2)))
+        colour = mix(colour, other, 0.6 * step(0.75, 1, p[1] / top) + 0.5 * step(0.9, 1, p[1] / foot))
+        return colour * (1 + 0.12 * dimple(p) / depth) * mix(1, 0.5, axis_spot(p, 0.07, 0.4) * (p[1] < 0))
+    necked = lumpy(rng, lumps, 9, ribs, lambda theta: step(1.3, 0.3, theta))
+    parts = [Part(body(outline, necked), paint, dimple, gloss, 0.12)]
     if button:
-        parts.append(Part(sepals(5, lambda u: top + 0.01 + 0 * u, button, button * 0.7, rng, 0.5), leaf_green("6f7a35", rng),
-                          None, 0.2, 0.4, (0, top, 0, button * 1.5)))
-        parts.append(stem(top - 0.04, 0.07, button * 0.4, "8a7a48", rng))
+        parts += [leaves(5, lambda u: top + 0.01 + 0 * u, button, button * 0.7, "6f7a35", rng, 0.5),
+                  stem(top - 0.04, 0.07, button * 0.4, "8a7a48", rng)]
     if leaf:
-        parts.append(Part(sepals(1, lambda u: top + 0.06 + 0.35 * u - 0.3 * u * u, leaf, 0.33, rng, 0, 0.015),
-                          leaf_green("2f6420", rng), None, 0.5, 0.2, (0, top, 0, leaf * 1.3)))
+        parts.append(leaves(1, lambda u: top + 0.06 + 0.35 * u - 0.3 * u * u, leaf, 0.33, "2f6420", rng,
+                            0, 0.015, 0.5, 0.2))
     return parts
-
-
-ORANGE = [(0, .93), (.12, .94), (.3, .93), (.6, .79), (.88, .46), (1, 0), (.88, -.48), (.6, -.8), (.3, -.95), (0, -.97)]
-MANDARIN = [(0, .74), (.1, .77), (.22, .76), (.5, .68), (.82, .44), (1, .05), (.93, -.33), (.66, -.62), (.35, -.72),
-            (.15, -.68), (0, -.64)]
-LEMON = [(0, 1.1), (.1, 1.09), (.2, 1.0), (.42, .84), (.68, .55), (.81, .12), (.79, -.2), (.66, -.58), (.42, -.86),
-         (.25, -1.0), (.17, -1.14), (.08, -1.24), (0, -1.26)]
-LIME = [(0, .95), (.1, .95), (.25, .92), (.5, .8), (.76, .5), (.87, .08), (.83, -.25), (.68, -.58), (.42, -.84), (.2, -.95),
-        (.1, -1.04), (0, -1.06)]
 
 
 def banana(rng, skin="efc21f", ends="9aa82c", bent=1.0, specks=70):
     """A bent tube with five ridges; it lies in the x-y plane, its stem on the right."""
     ring, reach, phase = 1.9 / bent, 1.55 / 1.9 * bent, rng.uniform(0, 6.28)
-    thick = CubicSpline([-1, -.96, -.88, -.65, -.2, .3, .62, .76, .86, .96, 1.02],
-                        np.array([.07, .1, .18, .31, .37, .36, .28, .165, .11, .105, .12]) * rng.uniform(0.92, 1.06))
+    knots = CubicSpline([-1, -.96, -.88, -.65, -.2, .3, .62, .76, .86, .96, 1.02],
+                        [.07, .1, .18, .31, .37, .36, .28, .165, .115, .1, .095])
     fine = np.linspace(-1, 1, 2000)
-    thick = thick(fine)
+    thick = knots(fine) * rng.uniform(0.92, 1.06)
+    tip_x, tip_y = ring * np.sin(reach), ring - 0.35 - ring * np.cos(reach)
 
     def along(p):
+        """Place along the arc in -1..1, distance from its middle, angle around it."""
         x, y = p[0], ring - 0.35 - p[1]
-        s = np.arctan2(x, y) / reach
-        rho, z = np.hypot(x, y) - ring, p[2]
-        return s, np.hypot(rho, z), np.arctan2(z, rho)
+        rho = np.hypot(x, y) - ring
+        return np.arctan2(x, y) / reach, np.hypot(rho, p[2]), np.arctan2(p[2], rho)
 
     def distance(p):
         s, rho, psi = along(p)
-        surface = np.interp(s, fine, thick) * (1 - 0.07 * np.cos(5 * psi + phase) * step(1, 0.8, np.abs(s)))
-        past = np.maximum(np.abs(s) - 1, 0) * reach * ring
-        side = rho - surface
-        return 0.7 * np.where(past > 0, np.hypot(np.maximum(side, 0), past * 0.8), side)
+        ridges = 1 - 0.07 * np.cos(5 * psi + phase) * step(1, 0.8, np.abs(s))
+        side = rho - np.interp(s, fine, thick) * ridges
+        cap = np.where(s < 0, thick[0], thick[-1])
+        end = np.hypot(np.hypot(np.abs(p[0]) - tip_x, p[1] - tip_y), p[2]) - cap
+        return np.where(np.abs(s) < 1, 0.7 * side, end)
+
     base, green, brown, shift = rgb(skin), rgb(ends), rgb("4a2f16"), rng.uniform(-9, 9, (3, 1))
-    s, psi = rng.uniform(-0.75, 0.6, specks), rng.uniform(0, 6.28, specks)
-    r, radius = np.interp(s, fine, thick), rng.uniform(0.01, 0.035, specks)
+    s, psi, sizes = rng.uniform([[-0.75], [0], [0.01]], [[0.6], [6.28], [0.035]], (3, specks))
+    r = np.interp(s, fine, thick)
     arm = ring + r * np.cos(psi)
-    nearest = spots(np.stack([arm * np.sin(s * reach), ring - 0.35 - arm * np.cos(s * reach), r * np.sin(psi)]))
+    speck = spots(np.stack([arm * np.sin(s * reach), ring - 0.35 - arm * np.cos(s * reach), r * np.sin(psi)]))
 
     def paint(p):
         s, rho, psi = along(p)
-        colour = mix(base, green, 0.8 * step(0.5, 0.95, s + 0.1 * noise(p + shift, 3)) + 0.5 * step(-0.7, -0.95, s))
-        colour = colour * (1 + 0.10 * noise(p * np.array([[3], [12], [12]]) + shift, 1, 2))
-        ridge = np.exp(-((np.cos(2.5 * psi + phase / 2)) / 0.10) ** 2) * step(-0.4, 0.6, noise(p + shift, 2.5, 2))
-        colour = mix(colour, brown, 0.45 * ridge + 0.5 * step(0.3, 0.75, noise(p + shift, 5, 3)) * step(-.2, .5, noise(p, 1.5)))
-        far, which = nearest(p)
-        colour = mix(colour, brown, 0.75 * step(1.3, 0.6, far / radius[np.minimum(which, specks - 1)]))
-        return mix(colour, rgb("2b2018"), step(0.035, 0, s + 0.985 + 0.02 * noise(p, 9)) + 0.7 * step(0.975, 1, s))
+        unripe = 0.8 * step(0.5, 0.95, s + 0.1 * noise(p + shift, 3)) + 0.5 * step(-0.7, -0.95, s)
+        colour = mix(base, green, unripe) * (1 + 0.10 * noise(p * np.array([[3], [12], [12]]) + shift, 1, 2))
+        ridge = np.exp(-100 * np.cos(2.5 * psi + phase / 2) ** 2) * step(-0.4, 0.6, noise(p + shift, 2.5, 2))
+        bruise = step(0.3, 0.75, noise(p + shift, 5, 3)) * step(-0.2, 0.5, noise(p, 1.5))
+        colour = mix(colour, brown, 0.45 * ridge + 0.5 * bruise)
+        far, which = speck(p)
+        colour = mix(colour, brown, 0.75 * step(1.3, 0.6, far / sizes[which]))
+        tips = step(-0.95, -0.985, s + 0.02 * noise(p, 9)) + 0.7 * step(0.975, 1, s)
+        return mix(colour, rgb("2b2018"), tips)
     return [Part(distance, paint, lambda p: 0.006 * noise(p, 6), 0.4, 0.25)]
 
 
-def stone_fruit(rng, outline, skin, tip, bloom=0.0, seam=0.03, gloss=1.0, rough=0.04, stalk=(), speckle=0.1):
-    """Plum and cherry: a smooth skin with a seam, a dusty bloom or a high gloss, and a stem (length, thickness)."""
-    w, h = rng.uniform(0.95, 1.05), rng.uniform(0.96, 1.05)
+PLUM = np.array([(0, .1, .3, .6, .83, .87, .74, .44, .18, 0),
+                 (.86, .9, .93, .76, .35, -.1, -.55, -.88, -1, -1.02)])
+CHERRY = np.array([(0, .1, .28, .55, .84, .96, .89, .63, .3, 0),
+                   (.6, .66, .8, .79, .52, .1, -.35, -.72, -.9, -.94)])
+
+
+def stone_fruit(rng, outline, skin, tip, bloom=0.0, seam=0.03, gloss=1.0, rough=0.04, stalk=(), dots=0.1):
+    """Plum and cherry: a smooth skin with a seam, dusty or glossy; stalk: (length, radius, colour)."""
+    outline = outline * rng.uniform(0.95, 1.05, (2, 1))
     base, other, dust, shift = rgb(skin), rgb(tip), rgb("a9adc9"), rng.uniform(-9, 9, (3, 1))
-    uneven = lumpy(rng, 0.03)
-    nearest = spots(sphere_points(300, rng, 0.9))
+    uneven, lenticel = lumpy(rng, 0.03), spots(sphere_points(300, rng, 0.9))
 
     def warp(d, theta, phi):
         return uneven(d, theta, phi) - seam * np.exp(-(phi / 0.13) ** 2) * np.sin(theta)
@@ -200,55 +221,55 @@ def stone_fruit(rng, outline, skin, tip, bloom=0.0, seam=0.03, gloss=1.0, rough=
         colour = mix(base, other, step(-0.2, 0.9, noise(p + shift, 1.1, 2)))
         colour = colour * (1 + 0.15 * noise(meridians(p, 6, 2) + shift, 1, 2))
         colour = mix(colour, dust, bloom * step(-0.5, 0.8, noise(p + shift, 1.7, 3) + 0.25 * noise(p, 9)))
-        colour = mix(colour, dust, speckle * step(0.03, 0.012, nearest(unit(p))[0]))
-        return mix(colour, colour * 0.5, step(0.2, 0.05, np.hypot(p[0], p[2])) * (p[1] > 0))
-    parts = [Part(body([(r * w, y * h) for r, y in outline], warp), paint, None, gloss, rough)]
-    if stalk:
-        parts.append(stem(outline[0][1] * h - 0.04, *stalk, rng, 0.35, 1.7))
-    return parts
+        colour = mix(colour, dust, dots * step(0.03, 0.012, lenticel(unit(p))[0]))
+        return colour * mix(1, 0.5, axis_spot(p, 0.2, 0.25) * (p[1] > 0))
+    parts = [Part(body(outline, warp), paint, None, gloss, rough)]
+    return parts + ([stem(outline[1, 0] - 0.04, *stalk, rng, 0.35, 1.7)] if stalk else [])
 
 
-PLUM = [(0, .86), (.1, .9), (.3, .93), (.6, .76), (.83, .35), (.87, -.1), (.74, -.55), (.44, -.88), (.18, -1.0), (0, -1.02)]
-CHERRY = [(0, .6), (.1, .66), (.28, .8), (.55, .79), (.84, .52), (.96, .1), (.89, -.35), (.63, -.72), (.3, -.9), (0, -.94)]
+PEAR = np.array([(0, .1, .23, .36, .45, .6, .83, .94, .86, .6, .3, .13, 0),
+                 (1.36, 1.38, 1.3, 1.03, .7, .33, -.1, -.5, -.9, -1.18, -1.25, -1.18, -1.14)])
 
 
 def pear(rng, skin="a9b03a", blush="b8742c", red=0.3, squat=0.0, stalk=0.55, russet=0.6):
-    outline = np.array([(0, 1.36), (.1, 1.38), (.23, 1.3), (.36, 1.03), (.45, .7), (.6, .33), (.83, -.1), (.94, -.5),
-                        (.86, -.9), (.6, -1.18), (.3, -1.25), (.13, -1.18), (0, -1.14)])
-    outline[:, 0] *= rng.uniform(0.95, 1.03) * (1 + squat * 0.55 * step(-0.9, 0.7, outline[:, 1]) * step(1.5, 0.9, outline[:, 1]))
-    outline[:, 1] *= 1 - 0.22 * squat
-    top = outline[0, 1]
-    base, sun_side, brown, shift = rgb(skin), rgb(blush), rgb("8a6632"), rng.uniform(-9, 9, (3, 1))
-    side, nearest = rng.uniform(0, 6.28), spots(sphere_points(900, rng, 0.9))
+    """`squat`: 0 for a long neck, 1 for hardly any; `russet`: how brown the ends and patches are."""
+    radius, height = PEAR
+    neckless = 1 + squat * 0.55 * step(-0.9, 0.7, height) * step(1.5, 0.9, height)
+    outline = np.array([radius * neckless * rng.uniform(0.95, 1.03), height * (1 - 0.22 * squat)])
+    base, sunny, brown, shift = rgb(skin), rgb(blush), rgb("8a6632"), rng.uniform(-9, 9, (3, 1))
+    side, freckle, top = rng.uniform(0, 6.28), spots(sphere_points(900, rng, 0.9)), outline[1, 0]
 
     def paint(p):
         sun = 0.5 + 0.5 * np.cos(np.arctan2(p[2], p[0]) - side)
-        colour = mix(base, sun_side, red * step(0.45, 0.95, sun + 0.2 * noise(p + shift, 2, 2)))
+        colour = mix(base, sunny, red * step(0.45, 0.95, sun + 0.2 * noise(p + shift, 2, 2)))
         colour = colour * (1 + 0.10 * noise(p + shift, 3, 2))
-        patch = step(top - 0.5, top, p[1]) + 0.8 * step(-0.95, -1.2, p[1]) + 0.5 * step(0.2, 0.8, noise(p + shift, 2, 3))
-        colour = mix(colour, brown, russet * np.clip(patch, 0, 1))
-        far, which = nearest(unit(p))
+        patches = 0.5 * step(0.2, 0.8, noise(p + shift, 2, 3))
+        ends = step(top - 0.5, top, p[1]) + 0.8 * step(-0.95, -1.2, p[1])
+        colour = mix(colour, brown, russet * np.clip(ends + patches, 0, 1))
+        far, which = freckle(unit(p))
         colour = mix(colour, rgb("6e5a24"), 0.55 * step(0.022, 0.008, far) * (which % 4 > 0))
-        return mix(colour, rgb("2e2216"), step(0.15, 0.09, np.hypot(p[0], p[2])) * (p[1] < 0))
-    parts = [Part(body(outline, lumpy(rng, 0.05, 3, 0.02)), paint, lambda p: 0.006 * noise(p, 8, 2), 0.45, 0.16)]
-    if stalk:
-        parts.append(stem(top - 0.06, stalk, 0.06, "5a4028", rng, 0.5))
-    return parts
+        return mix(colour, rgb("2e2216"), axis_spot(p, 0.15) * (p[1] < 0))
+    parts = [Part(body(outline, lumpy(rng, 0.05)), paint, lambda p: 0.006 * noise(p, 8, 2), 0.45, 0.16)]
+    return parts + ([stem(top - 0.06, stalk, 0.06, "5a4028", rng, 0.5)] if stalk else [])
 
 
-def strawberry(rng, skin="c5101a", pale="f0c9a0", shoulder=0.5, long=1.0, broad=1.0, seeds=210):
-    outline = [(0, .7), (.25, .77), (.55, .73), (.82, .48), (.87, .15), (.77, -.22), (.55, -.62), (.3, -.92), (.13, -1.05), (0, -1.08)]
-    outline = [(r * broad, y * (long if y < 0 else 1)) for r, y in outline]
-    stretch = np.array([[1], [0.75], [1]])
+STRAWBERRY = np.array([(0, .25, .55, .82, .87, .77, .55, .3, .13, 0),
+                       (.7, .77, .73, .48, .15, -.22, -.62, -.92, -1.05, -1.08)])
+
+
+def strawberry(rng, skin="c5101a", pale="f0c9a0", shoulder=0.4, long=1.0, broad=1.0, seeds=210):
+    """`shoulder`: how pale it is under the leaves; `long` and `broad` stretch it."""
+    radius, height = STRAWBERRY
+    outline = np.array([radius * broad, height * np.where(height < 0, long, 1)])
     centres = sphere_points(seeds, rng, 0.35)
     nearest = spots(centres)
     red, light, gold, shift = rgb(skin), rgb(pale), rgb("d9a441"), rng.uniform(-9, 9, (3, 1))
 
     def achene(p):
-        q = unit(p * stretch)
+        """Distance to the nearest seed, for the round pit; the same made slender, for the seed itself."""
+        q = unit(p * np.array([[1], [0.75], [1]]))
         far, which = nearest(q)
-        fall = (q - centres[:, which])[1]
-        return far, np.sqrt(np.maximum(far * far - fall * fall * 0.6, 0))                 # round pit, slender seed
+        return far, np.sqrt(np.maximum(far ** 2 - 0.6 * (q[1] - centres[1, which]) ** 2, 0))
 
     def dent(p):
         far, slim = achene(p)
@@ -256,24 +277,25 @@ def strawberry(rng, skin="c5101a", pale="f0c9a0", shoulder=0.5, long=1.0, broad=
 
     def paint(p):
         far, slim = achene(p)
-        colour = mix(red, light, shoulder * step(0.35, 0.75, p[1] + 0.15 * noise(p + shift, 3)))
+        colour = mix(red, light, shoulder * step(0.4, 0.8, p[1] + 0.15 * noise(p + shift, 3)))
         colour = colour * (1 + 0.15 * noise(p + shift, 2, 2)) * mix(0.75, 1, step(0.03, 0.09, far))
         return mix(colour, mix(gold, red, 0.25 + 0.25 * noise(p + shift, 2)), step(0.040, 0.026, slim))
-    green = leaf_green("4f8a2a", rng)
+    droop = lambda u: 0.80 + 0.1 * u - 0.40 * u * u
     return [Part(body(outline, lumpy(rng, 0.07)), paint, dent, 0.9, 0.08),
-            Part(sepals(rng.integers(8, 11), lambda u: 0.80 + 0.1 * u - 0.40 * u * u, 0.72, 0.19, rng, 0.15), green,
-                 None, 0.3, 0.4, (0, .75, 0, 1.0)),
+            leaves(rng.integers(8, 11), droop, 0.72, 0.19, "4f8a2a", rng, 0.15),
             stem(0.75, 0.35, 0.05, "6d8a3a", rng, 0.5)]
 
 
 # What is special about the four individuals of each class, r0 to r3. Some are untypical on purpose.
-PURPLE, RED = dict(outline=PLUM, bloom=.3, gloss=.6, rough=.15), dict(outline=CHERRY, seam=.02, speckle=0)
+PURPLE, RED = dict(outline=PLUM, bloom=.3, gloss=.6, rough=.15), dict(outline=CHERRY, seam=.02, dots=0)
 INDIVIDUALS = {
     "Apple Green": (apple, [
         dict(skin="86ab2a", blush="a0b638", streaks=.3), dict(skin="9dbb3c", blush="b9c456", streaks=.4),
-        dict(skin="9ab03a", blush="b0583a", cover=-.1), dict(skin="a8b444", blush="b9b04a", cavity=.62, stalk=0)]),
+        dict(skin="9ab03a", blush="b0583a", cover=-.1),
+        dict(skin="a8b444", blush="b9b04a", cavity=.62, stalk=0)]),
     "Apple Red": (apple, [
-        dict(skin="d3a84e", blush="a30f16"), dict(skin="b8443a", blush="7d0a14", cover=.7, streaks=.4),
+        dict(skin="d3a84e", blush="a30f16"),
+        dict(skin="b8443a", blush="7d0a14", cover=.7, streaks=.4, dots="c08a70"),
         dict(skin="d6b85c", blush="b5242a", cover=.2, streaks=.8),
         dict(skin="cc5a2e", blush="b3140f", cover=.9, streaks=.2, cavity=.64, stalk=0, dots="d8704a")]),
     "Banana": (banana, [
@@ -287,7 +309,7 @@ INDIVIDUALS = {
     "Lemon": (citrus, [
         dict(outline=LEMON, skin="f0ca1c", stain="e2c22a", button=.08),
         dict(outline=LEMON, skin="e3cd2e", stain="a9b83a", button=.09),
-        dict(outline=LEMON, skin="f4d53a", stain="e8c82c", depth=.013, count=1700, button=0),
+        dict(outline=LEMON, skin="f4d53a", stain="e8c82c", depth=.013, pores=1700, button=0),
         dict(outline=LIME, skin="e6cc2a", stain="c3c03a", button=.08)]),
     "Lime": (citrus, [
         dict(outline=LIME, skin="55791c", stain="86a03a", depth=.006, gloss=.9, button=.08),
@@ -300,9 +322,9 @@ INDIVIDUALS = {
         dict(outline=MANDARIN, skin="e8690a", stain="ec7d14", lumps=.03, button=0),
         dict(outline=ORANGE, skin="ef7c0c", stain="f08c1c", lumps=.06, ribs=.015, button=.1)]),
     "Orange": (citrus, [
-        dict(outline=ORANGE, skin="ee8512", stain="f09a24", depth=.012, count=1900),
+        dict(outline=ORANGE, skin="ee8512", stain="f09a24", depth=.012, pores=1900),
         dict(outline=ORANGE, skin="e9780e", stain="ee8a1a", depth=.012),
-        dict(outline=ORANGE, skin="f2a136", stain="f0b352", count=1300, depth=.012, button=.18),
+        dict(outline=ORANGE, skin="f2a136", stain="f0b352", pores=1300, depth=.012, button=.18),
         dict(outline=MANDARIN, skin="ee8a18", stain="f0a032", depth=.011, button=0)]),
     "Pear": (pear, [
         dict(), dict(skin="c9b944", blush="b5422c", red=.8, russet=.35, stalk=.7),
@@ -313,14 +335,15 @@ INDIVIDUALS = {
         dict(PURPLE, skin="7a1426", tip="a8362c", bloom=.12, stalk=(.25, .05, "5a4a28"), gloss=.8),
         dict(PURPLE, skin="5c0f24", tip="8a2030", bloom=.08, gloss=.9, rough=.08)]),
     "Strawberry": (strawberry, [
-        dict(), dict(long=1.25, broad=.9, skin="b80d18"), dict(pale="f2dcae", shoulder=.7, broad=1.08, long=.85),
-        dict(skin="a50b18", shoulder=.2, seeds=260)]),
+        dict(), dict(long=1.25, broad=.9, skin="b80d18"),
+        dict(pale="f2dcae", shoulder=.7, broad=1.08, long=.85), dict(skin="a50b18", shoulder=.2, seeds=260)]),
     "Tomato": (tomato, [
         dict(), dict(ribs=.06, skin="c2200f"), dict(skin="d43a12"), dict(calyx=False, skin="bf1a12")]),
 }
 CLASSES = sorted(INDIVIDUALS)
 LEANS = dict.fromkeys(CLASSES, (8, 42, 75, 125)) | {
-    "Banana": (92, 84, 100, 12), "Cherry": (6, 30, 80, 60), "Pear": (4, 25, 78, 85), "Strawberry": (10, 45, 80, 165)}
+    "Banana": (92, 84, 100, 12), "Cherry": (6, 30, 80, 60), "Pear": (4, 25, 78, 85),
+    "Strawberry": (10, 45, 80, 165)}                                    # how far the stem leans from upright
 
 
 def render(class_name, axis, frame, seed=0):
@@ -332,18 +355,19 @@ def render(class_name, axis, frame, seed=0):
     lean = LEANS[class_name][axis] + rng.uniform(-6, 6)
     lie = turn(0, lean) @ turn(1, rng.uniform(0, 360))
     spin = turn(1, frame + rng.uniform(0, 360))
-    height = np.radians((58 if class_name == "Banana" else 28) + rng.uniform(-6, 6))   # end-on, a banana is a riddle
+    above = 58 if class_name == "Banana" else 28                        # end-on, a banana is a riddle
+    height = np.radians(above + rng.uniform(-6, 6))
     studio_axes = np.array([[0, 1, 0], [0, np.sin(height), np.cos(height)], [-.6, .75, .55]]).T
     pose = Pose(*(unit((spin @ lie).T @ studio_axes).T[:, :, None]))
     exposure, warmth = rng.uniform(0.9, 1.06), rng.uniform(-0.02, 0.02)
     return photograph(make(rng, **traits[axis]), pose, exposure, (1 + warmth, 1, 1 - warmth))
 
 
-# --- The image set ---------------------------------------------------------------------------------------------------
+# --- The image set ------------------------------------------------------------------------------------------
 
 # Pairs that a tired sorter might exchange.
-SLIPS = [("Apple Green", "Pear"), ("Apple Red", "Tomato"), ("Cherry", "Plum"), ("Lemon", "Lime"), ("Mandarin", "Orange"),
-         ("Strawberry", "Tomato")]
+SLIPS = [("Apple Green", "Pear"), ("Apple Red", "Tomato"), ("Cherry", "Plum"), ("Lemon", "Lime"),
+         ("Mandarin", "Orange"), ("Strawberry", "Tomato")]
 
 
 def split(frame):
@@ -354,7 +378,7 @@ def split(frame):
 def plan(seed=0):
     """The set as {path: (class, axis, frame) to render}, and the list of its planted faults.
 
-    Four pictures stand under a wrong label: they were taken between two frames of their own turn and replace a picture
+    Four pictures stand under a wrong label: taken between two frames of their own turn, they replace one
     of the folder that they fell into. Two pictures stand under two labels, byte for byte."""
     def path(name, axis, frame):
         return f"{split(frame)}/{name}/r{axis}_{frame}_100.jpg"
@@ -394,7 +418,7 @@ def write_picture(job):
 
 
 def write_manifest():
-    """List every data file with its size and checksum, by licence and the script that made it, in manifest.json."""
+    """List every data file with its size and checksum in manifest.json, by source script and licence."""
     def entries(files):
         return {f.relative_to(HERE).as_posix(): [f.stat().st_size, hashlib.sha256(f.read_bytes()).hexdigest()]
                 for f in sorted(files) if f.is_file()}
@@ -411,15 +435,16 @@ def contact_sheet(target, frames=(0, 96, 192, 288), zoom=2):
     paths = [HERE / f"mini-fruits/{split(f)}/{name}/r{axis}_{f}_100.jpg"
              for name in CLASSES for axis in range(4) for f in frames]
     pictures = np.stack([np.asarray(Image.open(path)) for path in paths])
-    sheet = pictures.reshape(len(CLASSES), -1, SIZE, SIZE, 3).transpose(0, 2, 1, 3, 4).reshape(len(CLASSES) * SIZE, -1, 3)
+    rows = pictures.reshape(len(CLASSES), -1, SIZE, SIZE, 3).transpose(0, 2, 1, 3, 4)
+    sheet = rows.reshape(len(CLASSES) * SIZE, -1, 3)
     Image.fromarray(sheet).resize((sheet.shape[1] * zoom, sheet.shape[0] * zoom), Image.LANCZOS).save(target)
 
 
 def main():
     """Do what the command line asks for; by default, write the whole image set."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--contact-sheet", metavar="PATH", help="write a sheet of the pictures, and nothing else")
-    parser.add_argument("--manifest", action="store_true", help="write manifest.json, and nothing else")
+    parser.add_argument("--contact-sheet", metavar="PATH", help="write a sheet of the pictures alone")
+    parser.add_argument("--manifest", action="store_true", help="write manifest.json alone")
     arguments = parser.parse_args()
     if arguments.contact_sheet:
         return contact_sheet(arguments.contact_sheet)

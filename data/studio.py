@@ -1,9 +1,9 @@
-"""A photographer's studio in NumPy: shapes as signed distance functions, traced, lit and photographed on white.
+"""A photographer's studio in NumPy: signed distance functions, traced, lit and photographed on white.
 
-An object is a list of parts in object space, where y points upwards and the size is about 1 to each side. `photograph`
-traces rays against it, lights it with a softbox and a strip above a white table, and averages 3x3 rays per pixel.
-Points are float64 arrays (3, N); colours are linear light (3, N) until the very end. There is no randomness here
-but what the caller's generator brings, so the same numbers in give the same picture out.
+An object is a list of parts in object space, where y points upwards and the size is about 1 to each side.
+`photograph` traces rays against it, lights it with a softbox and a strip above a white table, and averages
+3x3 rays per pixel. Points are float64 arrays (3, N); colours are linear light (3, N) until the very end. All
+randomness comes from the caller's generator: the same numbers in give the same picture out.
 """
 
 from collections import namedtuple
@@ -16,14 +16,14 @@ from scipy.spatial import KDTree
 SIZE, RAYS = 100, 3                      # pixels along one side, rays along one side of a pixel
 EYE = 8.0                                # distance of the camera from the object's origin
 
-# distance: (3, N) -> (N,); paint: (3, N) -> linear colour (3, N); bump: (3, N) -> height (N,), seen by normals only;
+# Functions of points (3, N): distance (N,), paint: linear colour (3, N), bump: height (N,) for normals;
 # ball: (x, y, z, radius) that holds the whole part, so that far points need not ask for its distance
 Part = namedtuple("Part", "distance paint bump gloss rough ball", defaults=(None, 0.5, 0.1, (0, 0, 0, 9)))
-# up: the table's normal in object space; eye: from the object to the camera; light: from the object to the softbox
+# unit vectors (3, 1) in object space: the table's normal, from the object to the camera and to the softbox
 Pose = namedtuple("Pose", "up eye light")
 
 
-# --- Small mathematics -----------------------------------------------------------------------------------------------
+# --- Small mathematics --------------------------------------------------------------------------------------
 
 def rgb(code):
     """Linear colour (3, 1) of an sRGB hex code such as "c0392b"."""
@@ -85,7 +85,8 @@ def sphere_points(n, rng, jitter=0.0):
     y = 1 - (2 * np.arange(n) + 1) / n
     angle = np.arange(n) * np.pi * (3 - 5 ** 0.5)
     rho = np.sqrt(1 - y * y)
-    return unit(np.stack([rho * np.cos(angle), y, rho * np.sin(angle)]) + rng.normal(0, jitter / n ** 0.5, (3, n)))
+    even = np.stack([rho * np.cos(angle), y, rho * np.sin(angle)])
+    return unit(even + rng.normal(0, jitter / n ** 0.5, (3, n)))
 
 
 def spots(points):
@@ -94,13 +95,13 @@ def spots(points):
     return lambda p: tree.query(p.T)
 
 
-# --- Shapes ----------------------------------------------------------------------------------------------------------
+# --- Shapes -------------------------------------------------------------------------------------------------
 
 def body(outline, warp=None):
-    """Distance to a body turned from `outline`: (radius, height) from the top of the axis to its bottom.
+    """Distance to a body turned from `outline` (2, n): radii and heights from the top to the bottom.
 
     The body must be star-shaped around the origin. `warp(direction, theta, phi)` scales its radius."""
-    r, y = np.array(outline, float).T
+    r, y = outline
     r, y = np.r_[-r[1], r, -r[-2]], np.r_[y[1], y, y[-2]]           # mirrored, so that the poles are smooth
     s = np.r_[0, np.cumsum(np.hypot(np.diff(r), np.diff(y)))]
     s_fine = np.linspace(s[1], s[-2], 4000)
@@ -139,7 +140,7 @@ def tube(points, radii):
 
 
 def sepals(count, height, length, width, rng, inner=0.0, thick=0.022):
-    """Distance to `count` pointed leaves around the y axis; `height(u)` is their height at distance u from it."""
+    """Distance to `count` pointed leaves round the y axis; `height(u)`: their height at distance u."""
     lengths, bends = length * rng.uniform(0.8, 1.15, count), rng.uniform(-0.15, 0.25, count)
     start = rng.uniform(0, 2 * np.pi)
 
@@ -156,7 +157,7 @@ def sepals(count, height, length, width, rng, inner=0.0, thick=0.022):
     return distance
 
 
-# --- The studio ------------------------------------------------------------------------------------------------------
+# --- The studio ---------------------------------------------------------------------------------------------
 
 def join(parts):
     """Distance to the nearest of the parts, which are asked only where they could be the nearest."""
@@ -173,8 +174,9 @@ def join(parts):
 
 
 def trace(distance, origin, direction, near, far, steps=160, touch=1.5e-3):
-    """Lengths (N,) at which rays from `origin` (3, 1 or N) along `direction` (3, N) come within `touch` of the
-    surface; inf where they miss."""
+    """Lengths (N,) at which rays come within `touch` of the surface; inf where they miss.
+
+    origin: (3, 1) or (3, N); direction: (3, N); near: where to start, a number or (N,), inf for no ray."""
     n = direction.shape[1]
     origin = np.broadcast_to(origin, (3, n))
     t, hit = np.broadcast_to(near, n).copy(), np.full(n, np.inf)
@@ -187,11 +189,12 @@ def trace(distance, origin, direction, near, far, steps=160, touch=1.5e-3):
         alive = alive[~close & (t[alive] < far)]
         if not alive.size:
             break
+    hit[alive] = t[alive]                                           # still creeping along the surface
     return hit
 
 
 def camera_rays(pose, x, y):
-    """Directions (3, N) of rays from the camera through image points x to the right and y upwards (tangents)."""
+    """Directions (3, N) of camera rays through image points x to the right and y upwards (tangents)."""
     right = unit(np.cross(pose.up, pose.eye, axis=0))
     above = np.cross(pose.eye, right, axis=0)
     return unit(right * x + above * y - pose.eye)
@@ -228,7 +231,7 @@ def slope(height, p, eps=2e-3):
 
 
 def openness(distance, p, n):
-    """How much of the sky (N,) in 0..1 a surface point sees: ambient occlusion from five steps along the normal."""
+    """How much of the sky (N,) in 0..1 a point sees: ambient occlusion from five steps along the normal."""
     shut = 0.0
     for h, weight in ((0.03, 3.0), (0.09, 1.6), (0.2, 0.8), (0.42, 0.42), (0.8, 0.2)):
         shut = shut + weight * np.maximum(h - distance(p + n * h), 0)
@@ -246,22 +249,23 @@ def sunlit(distance, p, n, light, steps=11):
 
 
 def studio(r, pose, rough):
-    """Light (N,) that the studio sends from directions r (3, N): a softbox, a strip, the white table, a dim room."""
+    """Light (N,) that comes from directions r (3, N): a softbox, a strip, the white table, a dim room."""
     def softbox(towards, width, height):
         side = unit(np.cross(pose.up, towards, axis=0))
         ahead = np.maximum(dot(r, towards), 1e-3)
         a, b = np.abs(dot(r, side)) / ahead, np.abs(dot(r, np.cross(towards, side, axis=0))) / ahead
         blur = rough + 0.02
-        return (1 - step(width - blur, width + blur, a)) * (1 - step(height - blur, height + blur, b)) * (ahead > 0.01)
+        return step(width + blur, width - blur, a) * step(height + blur, height - blur, b) * (ahead > 0.01)
     right = unit(np.cross(pose.up, pose.eye, axis=0))
     strip = unit(right * 0.9 + pose.eye * 0.35 + pose.up * 0.35)
     height = dot(r, pose.up)
-    return (softbox(pose.light, 0.30, 0.36) * 12 / (1 + 16 * rough) + softbox(strip, 0.12, 0.6) * 1.6 / (1 + 6 * rough)
+    return (softbox(pose.light, 0.30, 0.36) * 12 / (1 + 16 * rough)
+            + softbox(strip, 0.12, 0.6) * 1.6 / (1 + 6 * rough)
             + 0.55 * step(0.05, -0.25, height) + 0.22 + 0.3 * step(0.2, 1, height))
 
 
 def ambience(distance, p, n, light, pixel):
-    """Openness (N,) and softbox share (N,) of points; both are soft, so one point speaks for its whole pixel (N,)."""
+    """Openness and softbox share (N,) of points; both are soft, so one point speaks for its pixel (N,)."""
     _, one, back = np.unique(pixel, return_index=True, return_inverse=True)
     p, n = p[:, one], n[:, one]
     lit, faces = np.zeros(one.size), np.flatnonzero(dot(n, light) > -0.36)
@@ -281,11 +285,11 @@ def shade(parts, scene, pose, p, view, pixel):
             smooth[:, at] = unit(slope(part.distance, q))
             n[:, at] = unit(smooth[:, at] - slope(part.bump, q)) if part.bump else smooth[:, at]
     is_open, lit = ambience(scene, p, smooth, pose.light, pixel)
-    wrap = np.array([[0.34], [0.22], [0.16]])                           # light seeps into flesh, red the farthest
+    wrap = np.array([[0.34], [0.22], [0.16]])                       # light seeps into flesh, red the farthest
     key = np.clip((dot(n, pose.light) + wrap) / (1 + wrap), 0, None) ** 1.2 * lit
     front = np.clip(0.5 + 0.5 * dot(n, pose.eye), 0, None)
-    sky = mix(0.62, 0.5, 0.5 + 0.5 * dot(n, pose.up))                   # the table is brighter than the room
-    bounce = is_open ** mix(1.0, 0.55, albedo)                          # bright flesh lights its own hollows
+    sky = mix(0.62, 0.5, 0.5 + 0.5 * dot(n, pose.up))               # the table is brighter than the room
+    bounce = is_open ** mix(1.0, 0.55, albedo)                      # bright flesh lights its own hollows
     facing = dot(view, n)
     fresnel = 0.04 + 0.5 * np.clip(1 + facing, 0, 1) ** 5
     shine = gloss * fresnel * studio(view - 2 * facing * n, pose, rough) * is_open * (0.35 + 0.65 * lit)
@@ -293,7 +297,7 @@ def shade(parts, scene, pose, p, view, pixel):
 
 
 def photograph(parts, pose, exposure=1.0, tint=(1, 1, 1), fill=0.9, size=SIZE):
-    """Image uint8 (size, size, 3) of an object on white, and its mask bool (size, size), without the shadow."""
+    """Image uint8 (size, size, 3) of an object on white, and its mask bool (size, size) without shadow."""
     distance = join(parts)
     floor = ground_height(distance, pose.up)
 
@@ -303,16 +307,17 @@ def photograph(parts, pose, exposure=1.0, tint=(1, 1, 1), fill=0.9, size=SIZE):
     eye, near, far = pose.eye * EYE, EYE - 3.3, EYE + 3.3
     square = frame_object(distance, pose, fill)
     pixel = np.kron(np.arange(size * size).reshape(size, size), np.ones((RAYS, RAYS), int)).ravel()
-    cone = square[2] / size * 2 * EYE                                   # a ray as wide as a pixel goes first, then nine
+    cone = square[2] / size * 2 * EYE                         # a ray as wide as a pixel goes first, then nine
     near = trace(distance, eye, camera_rays(pose, *grid(*square, size)), near, far, 60, cone)[pixel]
     view = camera_rays(pose, *grid(*square, size * RAYS))
     reach = trace(distance, eye, view, near, far)
 
-    colour = np.ones_like(view)                                         # the white of the table and of the wall
+    colour = np.ones_like(view)                                     # the white of the table and the wall
     solid = np.isfinite(reach)
     v = view[:, solid]
-    lit = shade(parts, scene, pose, eye + v * reach[solid], v, pixel[solid]) * exposure * np.array(tint)[:, None]
-    colour[:, solid] = np.where(lit > 0.7, 0.7 + 0.3 * np.tanh((lit - 0.7) / 0.3), lit)     # film's soft shoulder
+    lit = shade(parts, scene, pose, eye + v * reach[solid], v, pixel[solid])
+    lit = lit * exposure * np.array(tint)[:, None]
+    colour[:, solid] = np.where(lit > 0.7, 0.7 + 0.3 * np.tanh((lit - 0.7) / 0.3), lit)   # film shoulder
 
     down = dot(view, pose.up)
     table = np.flatnonzero(~solid & (down < -0.02))
