@@ -1,0 +1,39 @@
+"""camkit: class activation maps (CAM) for Keras models, to learn with and to apply.
+
+The names below are loaded when first used, so that `import camkit` is quick and leaves TensorFlow alone.
+"""
+
+import importlib
+import os
+
+from camkit import _quiet
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+_quiet.install()
+
+_NAMES = {
+    "images": ("ImageSet", "load_images", "read_image"),
+    "models": ("backbone", "gap_classifier", "train_head"),
+    "cam": ("CAM", "CamOutput", "grad_cam", "overlay", "upsample"),
+    "graph": ("HeadError",),
+    "analysis": ("Analysis", "analyze", "load_analysis"),
+    "plots": (),
+    "widgets": (),
+}
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
+
+__version__ = "0.1.0"
+__all__ = [*_MODULE_OF, *_NAMES]
+
+
+def __getattr__(name):
+    if name in _NAMES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in _MODULE_OF:
+        return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

@@ -1,14 +1,90 @@
 """Models: backbones with their preprocessing inside, the GAP classifier, training its head."""
 
+import os
+import re
+import sys
 from pathlib import Path
 
+import keras
+import numpy as np
+from keras import layers
+from tqdm.auto import tqdm
+
+from camkit import graph, inference
+
+LEARNING_RATE = 1e-2  # of the head, whose loss is convex
 DATA = Path(__file__).resolve().parent.parent / "data"
 
 
+def backbone(name="mini", *, weights="imagenet", input_size=None):
+    """Return a frozen feature extractor: uint8-range RGB images (N, H, W, 3) in, features F (N, h, w, K) out.
+
+    `name` is "mini" (embedded, 128 channels, stride 8) or a model of keras.applications, such as "ResNet50". The
+    preprocessing that it was trained with is its first layer, so 0..255 is the only range to feed. `weights` is
+    "imagenet" (for "mini": its own embedded weights), None (random) or the path of a weights file without top.
+    `input_size` fixes the image size (pixels); by default any size goes.
+    Raises ValueError for an unknown name, OSError where weights can be neither found nor downloaded.
+    """
+    shape = (input_size, input_size, 3)
+    if name == "mini":
+        model = _mini(shape)
+        if weights is not None:
+            _load(model, DATA / "mini-backbone.weights.h5" if weights == "imagenet" else weights)
+    else:
+        model = _application(name, shape, weights)
+    model.trainable = False
+    return model
+
+
+def _application(name, shape, weights):
+    """Return a keras.applications model without its top, with its preprocessing as the first layer."""
+    build = getattr(keras.applications, str(name), None)
+    if not callable(build):
+        known = sorted(n for n, value in vars(keras.applications).items() if n[0].isupper() and callable(value))
+        raise ValueError(f"no backbone is called {name!r}: choose \"mini\" or one of {', '.join(known)}")
+    try:
+        plain = build(include_top=False, weights="imagenet" if weights == "imagenet" else None, input_shape=shape)
+    except Exception as error:
+        url = re.search(r"https?://\S+/([^/\s:]+)", str(error))
+        if weights != "imagenet" or url is None:
+            raise
+        raise OSError(
+            f"the ImageNet weights of {name} could not be downloaded: Keras looks for {url[1]} in "
+            f"{Path(os.environ.get('KERAS_HOME', Path.home() / '.keras'), 'models')}, put it there or pass weights=PATH with a local copy"
+        ) from error
+    if weights not in ("imagenet", None):
+        _load(plain, weights)
+    inputs = keras.Input(shape)
+    x = _preprocessing(sys.modules[build.__module__].preprocess_input, inputs)
+    outputs, _ = inference.call_copy(plain, x)
+    return keras.Model(inputs, outputs, name=plain.name)
+
+
+def _preprocessing(preprocess, x):
+    """Return RGB images as `preprocess` makes them: it is affine in a pixel's channels, hence one 1×1 convolution."""
+    probe = np.concatenate([np.zeros((1, 3)), 255 * np.eye(3)]).reshape(4, 1, 1, 3)
+    offset, *columns = np.array(preprocess(probe.copy())).reshape(4, 3)
+    kernel = (np.stack(columns) - offset) / 255
+    if np.allclose(kernel, np.eye(3)) and np.allclose(offset, 0):
+        return x
+    layer = layers.Conv2D(3, 1, name="preprocessing")
+    x = layer(x)
+    layer.set_weights([kernel.reshape(1, 1, 3, 3), offset])
+    return x
+
+
+def _load(model, path):
+    """Load weights from a file into `model`; the error names both where they do not fit."""
+    if not Path(path).is_file():
+        raise OSError(f"there is no weights file {path}: give the path of a .weights.h5 or .h5 file without top")
+    try:
+        model.load_weights(path)
+    except Exception as error:
+        raise ValueError(f"the weights in {path} are not those of {model.name} without its top: {error}") from error
+
+
 def _mini(input_shape):
-    """The embedded backbone: a small residual network of stride 8, 128 GAP features (pretrained by data/pretrain.py)."""
-    import keras
-    from keras import layers
+    """The embedded backbone: a small residual network of stride 8, 96 GAP features (pretrained by data/pretrain.py)."""
 
     def unit(x, filters, strides=1, activation="relu"):
         x = layers.Conv2D(filters, 3, strides=strides, padding="same", use_bias=False)(x)
@@ -17,8 +93,117 @@ def _mini(input_shape):
 
     x = inputs = keras.Input(input_shape)
     x = layers.Rescaling(1 / 127.5, offset=-1.0)(x)
-    for filters in (32, 64, 128):
+    for filters, residuals in ((32, 0), (48, 1), (96, 2)):
         x = unit(x, filters, strides=2)
-        if filters > 32:
+        for _ in range(residuals):
             x = layers.Activation("relu")(layers.Add()([x, unit(unit(x, filters), filters, activation=None)]))
     return keras.Model(inputs, x, name="mini")
+
+
+def gap_classifier(backbone, class_names):
+    """Return a plain Keras model: `backbone`, global average pooling, one Dense layer ("logits"), softmax.
+
+    The logits are W·mean(F) + b, so that class activation maps come with it (Zhou et al. 2016). The head begins at
+    zero, which is equal odds for all classes. `class_names` travel with the model, written into its name. The layers of
+    the backbone are shared, not copied, and trainable if they were. Raises ValueError where it has no feature map or
+    the names are not unique.
+    """
+    class_names = [str(name) for name in class_names]
+    if len(class_names) < 2 or len(set(class_names)) < len(class_names):
+        raise ValueError(f"class_names must be two or more different names, found {class_names}")
+    if len(backbone.output.shape) != 4:
+        raise ValueError(
+            f"{backbone.name} ends in shape {backbone.output.shape}: a feature map (N, h, w, K) is needed, so build it "
+            "with include_top=False and pooling=None"
+        )
+    x = layers.GlobalAveragePooling2D(name="gap")(backbone.output)
+    x = layers.Dense(len(class_names), kernel_initializer="zeros", name="logits")(x)
+    x = layers.Activation("softmax", dtype="float32", name="probabilities")(x)
+    model = keras.Model(backbone.input, x, name=_as_model_name(class_names))
+    model.compile(keras.optimizers.Adam(LEARNING_RATE), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.optimizer.build(model.trainable_variables)  # so that a model saved before any training loads without a warning
+    return model
+
+
+def _as_model_name(class_names):
+    """Return the names as one that TensorFlow accepts: joined by >, spaces as _, other characters as .hex."""
+    coded = [re.sub(r"^ |[^A-Za-z0-9 ]", lambda m: f".{ord(m[0]):x}.", name).replace(" ", "_") for name in class_names]
+    return ">".join(["classes", *coded])
+
+
+def class_names_of(model):
+    """Return the class names that a model of gap_classifier carries, None for any other model."""
+    first, *coded = model.name.split(">")
+    if first != "classes" or not coded:
+        return None
+    return [re.sub(r"\.([0-9a-f]+)\.", lambda m: chr(int(m[1], 16)), name.replace("_", " ")) for name in coded]
+
+
+def train_head(model, train, validation=None, *, epochs=5, seed=0):
+    """Return the Keras History of training the Dense layer of a GAP classifier on an image set.
+
+    The images pass once through everything below the head, which is left as it is; the head then learns from their GAP
+    features for `epochs` epochs (Adam, batches of 32) and is put back into `model`, the one thing here that changes.
+    Without `validation`, a fifth of the training images of each class, drawn by `seed`, is set aside for it.
+    Raises HeadError where there is no GAP → Dense head, ValueError where classes and head do not match.
+    """
+    head = graph.find_head(model)
+    if not isinstance(head.at, layers.GlobalAveragePooling2D) or not isinstance(head.layer, layers.Dense):
+        raise graph.HeadError("train_head trains a Dense layer after global average pooling: " + graph.REMEDY)
+    for images in (train, validation):
+        _check_classes(model, head, images)
+    fit, check = np.arange(len(train)), None
+    if validation is None:
+        check = _holdout(train.labels, np.random.default_rng(seed))
+        fit = np.setdiff1d(fit, check)
+    gap = _gap_features(model, head, train)
+    held = (gap[check], train.labels[check]) if validation is None else (
+        _gap_features(model, head, validation), validation.labels)
+    dense = layers.Dense(len(head.bias), "softmax", kernel_initializer="zeros")
+    trained = keras.Sequential([keras.Input(gap.shape[1:]), dense])
+    trained.compile(keras.optimizers.Adam(LEARNING_RATE), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    history, random = keras.callbacks.History(), np.random.default_rng(seed)
+    history.set_model(trained)
+    history.on_train_begin()
+    for epoch in (bar := tqdm(range(epochs), desc="training the head", unit="epoch")):
+        order = random.permutation(fit)  # shuffled here, so that no global seed is touched
+        one = trained.fit(gap[order], train.labels[order], shuffle=False, validation_data=held, verbose=0)
+        history.on_epoch_end(epoch, {name: values[0] for name, values in one.history.items()})
+        bar.set_postfix({name: f"{values[0]:.3f}" for name, values in one.history.items()})
+    head.layer.set_weights(trained.get_weights()[: len(head.layer.weights)])
+    return history
+
+
+def _check_classes(model, head, images):
+    """Raise ValueError unless the classes of `images` are those of the model's head, in the same order."""
+    names = class_names_of(model)
+    if images is None:
+        return
+    if len(images.class_names) != len(head.bias) or names not in (None, list(images.class_names)):
+        raise ValueError(
+            f"the model has {len(head.bias)} classes {names or ''}, the images have {len(images.class_names)}: "
+            f"{list(images.class_names)}; build the model with gap_classifier(backbone, images.class_names)"
+        )
+
+
+def _holdout(labels, random):
+    """Return the indices of a fifth of each class, rounded down but for classes of two to four, which lend one."""
+    taken = []
+    for label in np.unique(labels):
+        members = random.permutation(np.flatnonzero(labels == label))
+        taken.append(members[: max(len(members) // 5, int(len(members) > 1))])
+    return np.sort(np.concatenate(taken))
+
+
+def _gap_features(model, head, images, batch_size=32):
+    """Return the GAP features (N, K) of an image set: one pass through everything below the head."""
+    features = inference.feature_model(model, head)
+    average = inference.compiled(
+        lambda x: keras.ops.mean(keras.ops.cast(features(x, training=False), "float32"), axis=(1, 2)), features
+    )
+    size = features.input_shape[1:3] if None not in features.input_shape[1:3] else images[0].shape[:2]
+    gap = []
+    for batch in tqdm(images.batches(batch_size, size), desc="GAP features", total=-(-len(images) // batch_size)):
+        full = np.resize(batch, (batch_size, *batch.shape[1:]))  # one shape, so that XLA compiles once
+        gap.append(average(full.astype("float32")).numpy()[: len(batch)])
+    return np.concatenate(gap)

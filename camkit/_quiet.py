@@ -1,0 +1,48 @@
+"""An import hook that holds back what TensorFlow's start-up writes to standard error (no setting of its own does)."""
+
+import importlib.util
+import os
+import sys
+import tempfile
+from contextlib import contextmanager
+
+
+@contextmanager
+def held_back(stream=2):
+    """Divert a file descriptor while the block runs; what was written there reappears only if the block fails."""
+    saved = os.dup(stream)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), stream)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(saved, held.read())
+            raise
+        finally:
+            os.dup2(saved, stream)
+            os.close(saved)
+
+
+class QuietTensorFlow:
+    """Finds TensorFlow as usual, once, and makes its first import a quiet one, whoever asks for it."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "tensorflow":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is not None:
+            load = spec.loader.exec_module
+
+            def load_quietly(module):
+                with held_back():
+                    load(module)
+
+            spec.loader.exec_module = load_quietly
+        return spec
+
+
+def install():
+    if "tensorflow" not in sys.modules:
+        sys.meta_path.insert(0, QuietTensorFlow())

@@ -1,0 +1,120 @@
+"""Class activation maps: one forward pass for all classes, enlargement, overlay, Grad-CAM.
+
+Arrays only at the surface; Keras and TensorFlow are loaded when a model is first met.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class CamOutput(NamedTuple):
+    """What one forward pass yields for a batch of B images, h×w positions, K channels and C classes."""
+
+    maps: np.ndarray  # (B, h, w, C) signed class activation maps M; mean over h, w plus bias is the logit
+    gap: np.ndarray  # (B, K) GAP features, the mean of each channel
+    logits: np.ndarray  # (B, C) class scores before softmax
+    probs: np.ndarray  # (B, C) in 0..1, by the model's own softmax or sigmoid (softmax where it stops at logits)
+
+
+class CAM:
+    """Class activation maps of every class from one forward pass of a model with a GAP → Dense head.
+
+    M_c(x, y) = Σ_k F_k(x, y) · W_kc, so that mean(M_c) + b_c is the logit of class c (Zhou et al., Learning Deep
+    Features for Discriminative Localization, CVPR 2016, eq. 1 and 2, with the mean in place of their sum).
+    It works on a private copy, made when it is built: the model is not changed, later training is not followed.
+
+    Attributes: `class_names` (list, or None where the model carries none), `kernel` (K, C), `bias` (C), `input_shape`
+    (height, width, channels; None where any size goes). Raises HeadError where the model has no such head.
+    """
+
+    def __init__(self, model):
+        import tensorflow as tf
+
+        from camkit import graph, inference, models
+
+        head = graph.find_head(model)
+        features = inference.feature_model(model, head)
+        kernel, bias = self.kernel, self.bias = head.kernel, head.bias
+        self.class_names = models.class_names_of(model)
+        self.input_shape = tuple(features.input_shape[1:])
+        activation = tf.nn.sigmoid if head.activation == "sigmoid" else tf.nn.softmax
+
+        def forward(images):
+            volume = tf.cast(features(images, training=False), "float32")
+            maps = tf.einsum("nyxk,kc->nyxc", volume, kernel)
+            gap = tf.reduce_mean(volume, axis=(1, 2))
+            logits = tf.matmul(gap, kernel) + bias
+            return maps, gap, logits, activation(logits)
+
+        self._forward = inference.compiled(forward, features)
+
+    def __call__(self, batch):
+        """Return the CamOutput of a batch of images (B, H, W, channels), in the value range that the model expects.
+
+        Raises ValueError where the shape is not what the model takes.
+        """
+        batch = np.asarray(batch, dtype="float32")
+        fits = batch.ndim == 4 and all(want in (None, have) for want, have in zip(self.input_shape, batch.shape[1:]))
+        if not fits:
+            wanted = ", ".join(str(n or "any") for n in self.input_shape)
+            raise ValueError(
+                f"the batch has shape {batch.shape}, the model takes (B, {wanted}): "
+                "images.batches(batch_size, size) yields batches of one size, image[None] makes a batch of one"
+            )
+        return CamOutput(*(output.numpy() for output in self._forward(batch)))
+
+
+def upsample(maps, size):
+    """Return maps enlarged to `size` (an int or (H, W)) by half-pixel bilinear interpolation.
+
+    `maps` is (h, w), (B, h, w) or (B, h, w, C). At whole factors the mean of each map stays what it was, so that
+    mean(M_c) + b_c is the logit before and after; aligning the corners instead would shift the map.
+    """
+    maps = np.asarray(maps)
+    if maps.ndim not in (2, 3, 4):
+        raise ValueError(f"maps have {maps.ndim} dimensions {maps.shape}: (h, w), (B, h, w) or (B, h, w, C) is needed")
+    height, width = (size, size) if np.ndim(size) == 0 else size
+    axis = 0 if maps.ndim == 2 else 1
+    dtype = np.result_type(maps.dtype, "float32")
+    rows, columns = _interpolation(maps.shape[axis], height, dtype), _interpolation(maps.shape[axis + 1], width, dtype)
+    equation = {2: "Yy,yx,Xx->YX", 3: "Yy,nyx,Xx->nYX", 4: "Yy,nyxc,Xx->nYXc"}[maps.ndim]
+    return np.einsum(equation, rows, maps.astype(dtype), columns, optimize=True)
+
+
+def _interpolation(n, size, dtype):
+    """Return the matrix (size, n) that interpolates linearly between pixel centres, constant beyond the outermost."""
+    position = np.clip((np.arange(size) + 0.5) * n / size - 0.5, 0, n - 1)
+    return np.maximum(0, 1 - np.abs(position[:, None] - np.arange(n))).astype(dtype)
+
+
+def overlay(image, heat, *, vmin=None, vmax=None, alpha=0.5, cmap="inferno"):
+    """Return `image` (H, W, 3) uint8 with a map laid over it, as uint8 of the same shape.
+
+    `heat` is (h, w) of any size; it is enlarged first. Colours run from `vmin` to `vmax` (default: the lowest and the
+    highest value of `heat`): give both where pictures are compared. `alpha` 0..1 is the weight of the colours.
+    """
+    from matplotlib import colormaps
+
+    heat = upsample(heat, image.shape[:2])
+    low = heat.min() if vmin is None else vmin
+    high = heat.max() if vmax is None else vmax
+    share = np.clip((heat - low) / (high - low if high > low else 1), 0, 1)
+    colours = 255 * colormaps[cmap](share)[..., :3]
+    return np.rint((1 - alpha) * image + alpha * colours).astype("uint8")
+
+
+def grad_cam(model, batch, targets=None, *, layer=None):
+    """Return the Grad-CAM maps (B, h, w), float32 ≥ 0, of a batch of images (B, H, W, channels).
+
+    α_k = mean over positions of ∂y_c/∂A_k and ReLU(Σ_k α_k A_k), y_c the logit and not the softmax, whose gradient
+    vanishes where the model is confident (Selvaraju et al., Grad-CAM, ICCV 2017, eq. 1 and 2). `targets` is a class
+    index or one for each image (default: the predicted class), `layer` a layer or its name, also in a nested model
+    (default: what the global average pooling reads; there it equals ReLU(M_c)/(h·w)).
+    Raises ValueError for an unknown layer or one without a map, HeadError where the model has no graph of layers.
+    """
+    from camkit import graph
+
+    activations, gradients = graph.gradients(model, batch, targets, layer)
+    alpha = gradients.mean(axis=(1, 2))
+    return np.maximum(0, np.einsum("nyxk,nk->nyx", activations, alpha))

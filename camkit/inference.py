@@ -1,0 +1,119 @@
+"""Inference: the fast private copy of a model that CAM runs on.
+
+Copies, not the model itself, are called, folded and compiled, so that the model handed in stays as it was.
+"""
+
+import hashlib
+import json
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from camkit.graph import HeadError, activation_of, functional, layers_of, replay
+
+_FOLDABLE = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
+
+
+def call_copy(model, x):
+    """Return (outputs, {id(layer): copy}): copies of all layers of `model`, with their weights, called on symbolic `x`.
+
+    The graph that results is flat. Raises HeadError where a layer cannot be copied from its configuration.
+    """
+    copies, names = {}, set()
+
+    def copy_of(op):
+        if id(op) not in copies:
+            try:
+                config = op.get_config()
+                if op.name in names:  # two nested models may each use a name
+                    config["name"] = f"{op.name}_{len(names)}"
+                copies[id(op)] = type(op).from_config(config), op
+                names.add(op.name)
+            except (NotImplementedError, TypeError) as error:
+                raise HeadError(f"{op.name!r} cannot be copied: give {type(op).__name__} a get_config") from error
+        return copies[id(op)][0]
+
+    outputs = replay(functional(model), [x], copy_of)
+    for copy, op in copies.values():
+        if getattr(op, "weights", None):
+            copy.set_weights(op.get_weights())
+    return outputs, {key: copy for key, (copy, _) in copies.items()}
+
+
+def feature_model(model, head):
+    """Return a private, flat copy of `model` from the image to the features F (N, h, w, K), made for inference.
+
+    Batch normalisation is folded into the convolution before it, which changes F by rounding only.
+    """
+    image = keras.Input(batch_shape=functional(model).inputs[0].shape, dtype=functional(model).inputs[0].dtype)
+    _, copies = call_copy(model, image)
+    return _fold(keras.Model(image, copies[id(head.at)].input))
+
+
+def _fold(model):
+    """Return the flat `model` with each BatchNormalization absorbed by the convolution whose only reader it is."""
+    folded, absorbed = {}, set()
+    for norm in model.layers:
+        if isinstance(norm, layers.BatchNormalization) and len(norm._inbound_nodes) == 1:
+            conv = norm.input._keras_history.operation
+            alone = len(conv._inbound_nodes) == len(conv._outbound_nodes) == 1 and conv.output is not model.output
+            plain = type(conv) in _FOLDABLE and activation_of(conv) == "linear" and conv.data_format == "channels_last"
+            if plain and alone and norm.axis in (-1, 3):
+                folded[id(conv)] = _absorb(conv, norm)
+                absorbed.add(id(norm))
+
+    def visit(op):
+        return (lambda x, **_: x) if id(op) in absorbed else folded.get(id(op), op)
+
+    image = keras.Input(batch_shape=model.input.shape, dtype=model.input.dtype)
+    return keras.Model(image, replay(model, [image], visit))
+
+
+def _absorb(conv, norm):
+    """Return a convolution that computes norm(conv(x)): kernel · s, bias · s + t with s = γ/√(σ² + ε), t = β − μ·s."""
+    mean, variance = (np.array(w, dtype="float64") for w in (norm.moving_mean, norm.moving_variance))
+    s = (np.array(norm.gamma, dtype="float64") if norm.scale else 1.0) / np.sqrt(variance + norm.epsilon)
+    t = (np.array(norm.beta, dtype="float64") if norm.center else 0.0) - mean * s
+    *rest, kernel = conv.get_weights()[:-1] if conv.use_bias else conv.get_weights()
+    bias = conv.get_weights()[-1] if conv.use_bias else 0.0
+    fused = type(conv).from_config({**conv.get_config(), "use_bias": True})
+    fused.build(conv.input.shape)
+    scale = s.reshape(kernel.shape[-2:]) if type(conv) is layers.DepthwiseConv2D else s
+    fused.set_weights([*rest, kernel * scale, bias * s + t])
+    return fused
+
+
+def fingerprint(model):
+    """Return a digest of a model's layers, their settings and weights, whatever their names."""
+    digest = hashlib.sha256()
+    for op in layers_of(model):
+        config = {key: value for key, value in op.get_config().items() if key != "name"}
+        digest.update(json.dumps([type(op).__name__, config], default=str, sort_keys=True).encode())
+        for weight in getattr(op, "weights", ()):
+            digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()
+
+
+def compiled(function, features):
+    """Return `function` of a batch of images as a graph: compiled with XLA where that works and pays, else plain.
+
+    `features` is the model that it calls. XLA runs depthwise and grouped convolutions on a CPU about ten times slower
+    than the plain graph does, so a model with these is not compiled.
+    """
+    signature = [tf.TensorSpec((None, *features.input_shape[1:]), "float32")]
+    grouped = (layers.DepthwiseConv2D, layers.SeparableConv2D)
+    pays = not any(isinstance(layer, grouped) or getattr(layer, "groups", 1) > 1 for layer in features.layers)
+    graphs = [tf.function(function, input_signature=signature, jit_compile=jit) for jit in (True, False)[not pays :]]
+
+    def run(images):
+        try:
+            return graphs[0](images)
+        except tf.errors.OpError:
+            if len(graphs) == 1:
+                raise
+            graphs.pop(0)
+            return graphs[0](images)
+
+    return run
