@@ -168,11 +168,11 @@ def error_review(analysis, images, verdicts):
         ax.set_title("predicted minus true", fontsize=9)
         ax.set_axis_off()
         right.colorbar(drawn, ax=ax, fraction=0.05)
-        reviewed = given.index[given["verdict"] != VERDICTS[0]]
+        reviewed = errors["path"].isin(given.index[given["verdict"] != VERDICTS[0]]).sum()
         return figure, (
             f"{_name(analysis, i)}: true {names[true]}, predicted {_said(analysis, i)}, "
             f"ahead by {analysis.logits[i, predicted] - analysis.logits[i, true]:.2f} in the logit. "
-            f"Verdict: {state['verdict']}. {errors["path"].isin(reviewed).sum()} of {len(errors)} errors reviewed."
+            f"Verdict: {state['verdict']}. {reviewed} of {len(errors)} errors reviewed."
         )
 
     return View(controls, render)
