@@ -40,7 +40,7 @@ def show(figure, alt):
 
 def image_grid(figure, images, titles=None, *, columns=6):
     """Draw images (H, W, 3) in rows of `columns`, each under its title; return the figure."""
-    figure.set_layout_engine("constrained")
+    figure.get_figure(root=True).set_layout_engine("constrained")
     rows = -(-len(images) // columns)
     axes = figure.subplots(rows, min(columns, len(images)), squeeze=False)
     for ax in axes.flat:
@@ -61,7 +61,7 @@ def map_row(figure, image, maps, titles, *, vmin=0.0, vmax=None, alpha=0.55, cma
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    figure.set_layout_engine("constrained")
+    figure.get_figure(root=True).set_layout_engine("constrained")
     vmax = max(float(np.max(maps)), vmin + 1e-6) if vmax is None else vmax
     axes = figure.subplots(1, 1 + len(maps), squeeze=False)[0]
     pictures = [image, *(overlay(image, heat, vmin=vmin, vmax=vmax, alpha=alpha, cmap=cmap) for heat in maps)]
@@ -97,7 +97,7 @@ def confusion(ax, matrix, class_names):
 
 def learning_curves(figure, history):
     """Draw loss and accuracy by epoch, training and validation, from a Keras history dict; return the figure."""
-    figure.set_layout_engine("constrained")
+    figure.get_figure(root=True).set_layout_engine("constrained")
     for ax, name in zip(figure.subplots(1, 2), ("loss", "accuracy")):
         epochs = np.arange(1, len(history[name]) + 1)
         ax.plot(epochs, history[name], "o-", label="training")

@@ -126,13 +126,13 @@ def error_review(analysis, images, verdicts):
     given = _read_verdicts(file)
     pairs = {pair: rows.index.to_numpy() for pair, rows in errors.groupby(["true", "predicted"])}
     order = sorted(pairs, key=lambda pair: -len(pairs[pair]))
-    verdicts = [*VERDICTS, *sorted(set(given["verdict"]) - set(VERDICTS))]
+    choices = [*VERDICTS, *sorted(set(given["verdict"]) - set(VERDICTS))]
     options = [(f"{true} taken for {predicted} ({len(pairs[true, predicted])})", (true, predicted))
                for true, predicted in order]
     controls = {
         "pair": ipywidgets.Dropdown(description="Class pair", options=options, value=order[0]),
         "error": _slider("Error", len(pairs[order[0]])),
-        "verdict": ipywidgets.Dropdown(description="Verdict", options=verdicts),
+        "verdict": ipywidgets.Dropdown(description="Verdict", options=choices),
     }
     _follow(controls["pair"], controls["error"], pairs)
 
