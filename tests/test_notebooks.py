@@ -50,6 +50,7 @@ def test_sources_are_clean(lesson):
     assert [name for name in ids if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name)] == []
     assert [name for name in ids if re.fullmatch(r"[0-9a-f]{8}|cell-?\d*", name)] == [], "ids are readable names"
     assert 12 <= len(ids) <= 34
+    assert notebook.metadata["kernelspec"]["name"] == "python3", "or JupyterLab asks for a kernel"
     for cell in cells(lesson, "code"):
         assert not cell.outputs and cell.execution_count is None, cell.id
         assert len(cell.source.splitlines()) <= 15, cell.id
