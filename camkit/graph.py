@@ -107,7 +107,8 @@ def activation_of(op):
     """Return the name of the activation that a layer ends with, "linear" where it has none."""
     if isinstance(op, layers.Softmax | layers.ReLU | layers.LeakyReLU | layers.PReLU | layers.ELU):
         return type(op).__name__.lower()
-    return getattr(getattr(op, "activation", None), "__name__", "linear")
+    activation = getattr(op, "activation", None) or keras.activations.linear  # a function, or a layer itself
+    return activation_of(activation) if isinstance(activation, layers.Layer) else getattr(activation, "__name__", "unnamed")
 
 
 def _is_weighting(op):
@@ -163,8 +164,8 @@ def find_head(model):
         else:
             classes = tensor.shape[-1]
             return Head(op, None, np.eye(classes, dtype="float32"), np.zeros(classes, "float32"), activation)
-    kernel = np.array(weighting.kernel, dtype="float32").reshape(-1, weighting.kernel.shape[-1])
-    bias = np.zeros(kernel.shape[1]) if weighting.bias is None else np.array(weighting.bias)
+    kernel = np.asarray(weighting.kernel, dtype="float32").reshape(-1, weighting.kernel.shape[-1])
+    bias = np.zeros(kernel.shape[1]) if weighting.bias is None else np.asarray(weighting.bias)
     return Head(op, weighting, kernel, bias.astype("float32"), activation)
 
 
@@ -180,20 +181,26 @@ def gradients(model, images, targets=None, layer=None):
     """
     model, kept = functional(model), []
     source, reader = _layer_named(model, layer), None
-    tail = []  # from the output back to the last weights: where softmax may stand
-    for op, tensor in backwards(model):
-        if not tail or not _is_weighting(tail[-1]):
-            tail.append(op)
-        if source is None and len(tensor.shape) == 4 and tuple(tensor.shape[1:3]) != (1, 1):
-            reader = op
+    if source is None:
+        try:
+            reader = find_head(model).at
+        except HeadError:  # it has gradients all the same: take the last map
+            maps = (op for op, x in backwards(model) if len(x.shape) == 4 and tuple(x.shape[1:3]) != (1, 1))
+            reader = next(maps, None)
+    tail = set()  # where softmax may stand: from the output back to the last weights
+    for op, _ in backwards(model):
+        if activation_of(op) in ("softmax", "sigmoid"):
+            tail.add(id(op))
+        if getattr(op, "weights", None):
             break
-    tail = {id(op) for op in tail if activation_of(op) in ("softmax", "sigmoid")}
 
     def visit(op):
         def call(x, *args, **kwargs):
             if op is reader:
                 kept.append(x)
                 tape.watch(x)
+            if "training" in getattr(op, "_call_context_args", ()):
+                kwargs["training"] = False  # as in predict: augmentation inside the model sleeps
             y = _linear(op, x) if id(op) in tail else op(x, *args, **kwargs)
             if op is source:
                 kept.append(y)

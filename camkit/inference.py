@@ -16,20 +16,27 @@ from camkit.graph import HeadError, activation_of, functional, layers_of, replay
 _FOLDABLE = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
 
 
-def call_copy(model, x):
+def call_copy(model, x, changes=None):
     """Return (outputs, {id(layer): copy}): copies of all layers of `model`, with their weights, called on symbolic `x`.
 
-    The graph that results is flat. Raises HeadError where a layer cannot be copied from its configuration.
+    The graph that results is flat. `changes` {id(layer): settings} has settings that a copy differs in, or None for a
+    layer to leave out. Raises HeadError where a layer cannot be copied from its configuration.
     """
-    copies, names = {}, set()
+    copies, names, changes = {}, set(), changes or {}
 
     def copy_of(op):
+        if id(op) in changes and changes[id(op)] is None:
+            return lambda x, **_: x
         if id(op) not in copies:
             try:
-                config = op.get_config()
+                config = {**op.get_config(), **changes.get(id(op), {})}
                 if op.name in names:  # two nested models may each use a name
                     config["name"] = f"{op.name}_{len(names)}"
-                copies[id(op)] = type(op).from_config(config), op
+                if type(op) is layers.Lambda:  # its function is at hand: nothing to make from text, which Keras holds unsafe
+                    settings = {"arguments": op.arguments, "name": config["name"], "dtype": op.dtype_policy}
+                    copies[id(op)] = layers.Lambda(op.function, op._output_shape, **settings), op
+                else:
+                    copies[id(op)] = type(op).from_config(config), op
                 names.add(op.name)
             except (NotImplementedError, TypeError) as error:
                 raise HeadError(f"{op.name!r} cannot be copied: give {type(op).__name__} a get_config") from error
@@ -39,6 +46,7 @@ def call_copy(model, x):
     for copy, op in copies.values():
         if getattr(op, "weights", None):
             copy.set_weights(op.get_weights())
+            getattr(copy, "finalize_state", int)()  # Normalization keeps what it computes from its weights
     return outputs, {key: copy for key, (copy, _) in copies.items()}
 
 
@@ -50,6 +58,36 @@ def feature_model(model, head):
     image = keras.Input(batch_shape=functional(model).inputs[0].shape, dtype=functional(model).inputs[0].dtype)
     _, copies = call_copy(model, image)
     return _fold(keras.Model(image, copies[id(head.at)].input))
+
+
+def dilation(model, output_stride):
+    """Return the changes (for `call_copy`) that keep a flat `model` from going beyond an output stride.
+
+    Where a convolution or pooling would, its stride becomes 1, and the kernels after it are dilated by as much, so that
+    each still sees what it was trained on, at more positions; windows of pooling are not dilated (Yu & Koltun, Multi-Scale Context Aggregation by Dilated
+    Convolutions, ICLR 2016; Chen et al., DeepLab). Raises ValueError where the model has no such stride on its way.
+    """
+    windows = (*_FOLDABLE, layers.MaxPooling2D, layers.AveragePooling2D)
+    changes, reached = {}, {}  # reached: {id(layer): (stride, dilation) of its output}
+    for op in model.operations:
+        inputs = [reached[id(t._keras_history.operation)] for t in op._inbound_nodes[0].input_tensors]
+        stride, rate = max(inputs, default=(1, 1))
+        if isinstance(op, windows):
+            step, pools = op.strides[0], not isinstance(op, _FOLDABLE)
+            kept = stride * step <= output_stride
+            if not kept or rate > 1:
+                changes[id(op)] = {"strides": step if kept else 1, "padding": "same"}
+                if not pools:
+                    changes[id(op)]["dilation_rate"] = rate * op.dilation_rate[0]
+                source = op._inbound_nodes[0].input_tensors[0]._keras_history.operation
+                if isinstance(source, layers.ZeroPadding2D) and op.padding == "valid":
+                    changes[id(source)] = None  # the padding is now the convolution's own
+            stride, rate = (stride * step, rate) if kept else (stride, rate * step)
+        reached[id(op)] = stride, rate
+    stride = reached[id(model.output._keras_history.operation)][0]
+    if stride != output_stride:
+        raise ValueError(f"the output stride of {model.name} cannot be {output_stride}: {stride} is the nearest below")
+    return changes
 
 
 def _fold(model):
@@ -73,9 +111,9 @@ def _fold(model):
 
 def _absorb(conv, norm):
     """Return a convolution that computes norm(conv(x)): kernel · s, bias · s + t with s = γ/√(σ² + ε), t = β − μ·s."""
-    mean, variance = (np.array(w, dtype="float64") for w in (norm.moving_mean, norm.moving_variance))
-    s = (np.array(norm.gamma, dtype="float64") if norm.scale else 1.0) / np.sqrt(variance + norm.epsilon)
-    t = (np.array(norm.beta, dtype="float64") if norm.center else 0.0) - mean * s
+    mean, variance = (np.asarray(w, dtype="float64") for w in (norm.moving_mean, norm.moving_variance))
+    s = (np.asarray(norm.gamma, dtype="float64") if norm.scale else 1.0) / np.sqrt(variance + norm.epsilon)
+    t = (np.asarray(norm.beta, dtype="float64") if norm.center else 0.0) - mean * s
     *rest, kernel = conv.get_weights()[:-1] if conv.use_bias else conv.get_weights()
     bias = conv.get_weights()[-1] if conv.use_bias else 0.0
     fused = type(conv).from_config({**conv.get_config(), "use_bias": True})

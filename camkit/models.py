@@ -16,14 +16,15 @@ LEARNING_RATE = 1e-2  # of the head, whose loss is convex
 DATA = Path(__file__).resolve().parent.parent / "data"
 
 
-def backbone(name="mini", *, weights="imagenet", input_size=None):
+def backbone(name="mini", *, weights="imagenet", input_size=None, output_stride=None):
     """Return a frozen feature extractor: uint8-range RGB images (N, H, W, 3) in, features F (N, h, w, K) out.
 
     `name` is "mini" (embedded, 128 channels, stride 8) or a model of keras.applications, such as "ResNet50". The
     preprocessing that it was trained with is its first layer, so 0..255 is the only range to feed. `weights` is
     "imagenet" (for "mini": its own embedded weights), None (random) or the path of a weights file without top.
-    `input_size` fixes the image size (pixels); by default any size goes.
-    Raises ValueError for an unknown name, OSError where weights can be neither found nor downloaded.
+    `input_size` fixes the image size (pixels); by default any size goes. `output_stride` (pixels of the image to one
+    position of the map; by default the backbone's own) makes the maps finer by dilated convolution, and slower.
+    Raises ValueError for an unknown name or an impossible stride, OSError where weights can be neither found nor downloaded.
     """
     shape = (input_size, input_size, 3)
     if name == "mini":
@@ -32,6 +33,10 @@ def backbone(name="mini", *, weights="imagenet", input_size=None):
             _load(model, DATA / "mini-backbone.weights.h5" if weights == "imagenet" else weights)
     else:
         model = _application(name, shape, weights)
+    if output_stride is not None:
+        inputs = keras.Input(shape)
+        outputs, _ = inference.call_copy(model, inputs, inference.dilation(model, output_stride))
+        model = keras.Model(inputs, outputs, name=model.name)
     model.trainable = False
     return model
 

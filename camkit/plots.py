@@ -70,7 +70,7 @@ def map_row(figure, image, maps, titles, *, vmin=0.0, vmax=None, alpha=0.55, cma
         ax.set_title(title, fontsize=9)
         ax.set_axis_off()
     colours = ScalarMappable(Normalize(vmin, vmax), cmap)
-    figure.colorbar(colours, ax=list(axes[1:]), label="share of the class score", fraction=0.05, pad=0.02)
+    figure.colorbar(colours, ax=list(axes[1:]), label="contribution to the class score", fraction=0.05, pad=0.02)
     return figure
 
 
