@@ -1,4 +1,4 @@
-"""An import hook that holds back what TensorFlow's start-up writes to standard error (no setting of its own does)."""
+"""Standard error kept for errors: TensorFlow's start-up remarks held back, progress bars only where they are seen."""
 
 import importlib.util
 import os
@@ -25,7 +25,7 @@ def held_back(stream=2):
 
 
 class QuietTensorFlow:
-    """Finds TensorFlow as usual, once, and makes its first import a quiet one, whoever asks for it."""
+    """An import hook: finds TensorFlow as usual, and makes its first import quiet (no setting of TensorFlow's does)."""
 
     def find_spec(self, name, path=None, target=None):
         if name != "tensorflow":
@@ -46,3 +46,11 @@ class QuietTensorFlow:
 def install():
     if "tensorflow" not in sys.modules:
         sys.meta_path.insert(0, QuietTensorFlow())
+
+
+def progress(total, description, unit, done=0):
+    """A tqdm bar that shows itself after two seconds, on a terminal or in a notebook; else it is silent."""
+    from tqdm.auto import tqdm
+
+    quiet = "ipykernel" not in sys.modules and not (sys.stderr and sys.stderr.isatty())
+    return tqdm(total=total, initial=done, desc=description, unit=unit, unit_scale=unit == "B", delay=2, disable=quiet)

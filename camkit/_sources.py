@@ -3,12 +3,13 @@
 import os
 import shutil
 import stat
-import sys
 import zipfile
 import zlib
 from pathlib import Path
 
 from PIL import Image
+
+from camkit._quiet import progress
 
 MINI = Path(__file__).resolve().parent.parent / "data" / "mini-fruits"
 COMMIT = "019ab6f4eec0f6b9bdae4efe8ee55f377bef8812"
@@ -102,14 +103,6 @@ def quote(names):
     names = sorted(map(str, names))
     more = f" and {len(names) - 12} more" if len(names) > 12 else ""
     return ", ".join(map(repr, names[:12])) + more or "nothing"
-
-
-def progress(total, description, unit):
-    """A tqdm bar that shows itself after two seconds, on a terminal or in a notebook; else it is silent."""
-    from tqdm.auto import tqdm
-
-    quiet = "ipykernel" not in sys.modules and not (sys.stderr and sys.stderr.isatty())
-    return tqdm(total=total, desc=description, unit=unit, unit_scale=unit == "B", delay=2, disable=quiet)
 
 
 def fetch_fruits_360():

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
+
+from camkit._quiet import progress
 
 ARRAYS = ("gap", "maps", "logits", "probs")
 BATCHES_PER_SHARD = 8
@@ -176,7 +177,7 @@ def _compute(run, images, folder, batch_size):
     size = run.input_shape[:2] if None not in run.input_shape[:2] else images[0].shape[:2]
     rest = images.select(np.concatenate([np.arange(start, stop) for _, start, stop in missing] or [[]]).astype(int))
     batches = rest.batches(batch_size, size)
-    with tqdm(total=len(images), initial=len(images) - len(rest), desc="analyze", unit="image") as bar:
+    with progress(len(images), "Analyzing", "image", done=len(images) - len(rest)) as bar:
         for file, start, stop in missing:
             parts = {name: [] for name in ARRAYS}
             for _ in range(start, stop, batch_size):

@@ -8,9 +8,9 @@ from pathlib import Path
 import keras
 import numpy as np
 from keras import layers
-from tqdm.auto import tqdm
 
 from camkit import graph, inference
+from camkit._quiet import progress
 
 LEARNING_RATE = 1e-2  # of the head, whose loss is convex
 DATA = Path(__file__).resolve().parent.parent / "data"
@@ -170,11 +170,13 @@ def train_head(model, train, validation=None, *, epochs=5, seed=0):
     history, random = keras.callbacks.History(), np.random.default_rng(seed)
     history.set_model(trained)
     history.on_train_begin()
-    for epoch in (bar := tqdm(range(epochs), desc="training the head", unit="epoch")):
-        order = random.permutation(fit)  # shuffled here, so that no global seed is touched
-        one = trained.fit(gap[order], train.labels[order], shuffle=False, validation_data=held, verbose=0)
-        history.on_epoch_end(epoch, {name: values[0] for name, values in one.history.items()})
-        bar.set_postfix({name: f"{values[0]:.3f}" for name, values in one.history.items()})
+    with progress(epochs, "Training the head", "epoch") as bar:
+        for epoch in range(epochs):
+            order = random.permutation(fit)  # shuffled here, so that no global seed is touched
+            one = trained.fit(gap[order], train.labels[order], shuffle=False, validation_data=held, verbose=0)
+            history.on_epoch_end(epoch, {name: values[0] for name, values in one.history.items()})
+            bar.set_postfix({name: f"{values[0]:.3f}" for name, values in one.history.items()}, refresh=False)
+            bar.update()
     head.layer.set_weights(trained.get_weights()[: len(head.layer.weights)])
     return history
 
@@ -208,7 +210,9 @@ def _gap_features(model, head, images, batch_size=32):
     )
     size = features.input_shape[1:3] if None not in features.input_shape[1:3] else images[0].shape[:2]
     gap = []
-    for batch in tqdm(images.batches(batch_size, size), desc="GAP features", total=-(-len(images) // batch_size)):
-        full = np.resize(batch, (batch_size, *batch.shape[1:]))  # one shape, so that XLA compiles once
-        gap.append(average(full.astype("float32")).numpy()[: len(batch)])
+    with progress(len(images), "GAP features", "image") as bar:
+        for batch in images.batches(batch_size, size):
+            full = np.resize(batch, (batch_size, *batch.shape[1:]))  # one shape, so that XLA compiles once
+            gap.append(average(full.astype("float32")).numpy()[: len(batch)])
+            bar.update(len(batch))
     return np.concatenate(gap)
