@@ -43,7 +43,10 @@ mtd[columnalign=right] { text-align: right; padding-right: 0; }
 mtd[columnalign=left] { text-align: left; padding-left: 0; }
 .formula { margin: 0.6em 0; padding: 0.4em 0; overflow-x: auto; }
 nav { padding: 0 0.8rem; font-family: var(--jp-content-font-family); }
-summary { cursor: pointer; }
+summary { cursor: pointer; color: #0b5394; }
+details { margin: 0.5em 0 1.2em; }
+details[open] { padding-left: 0.8em; border-left: 3px solid #ddd; }
+.jp-MarkdownCell pre { font-size: 0.8rem; line-height: 1.4; overflow-x: auto; }
 .interactive { font-style: italic; color: #555; }
 </style>{% endblock %}
 {% block body_header %}{{ super() }}<nav><a href="index.html">All lessons</a></nav>{% endblock %}"""
@@ -67,6 +70,10 @@ class Renderer(IPythonRenderer):
 
     def block_math(self, body):
         return f'<div class="formula">{mathml(body, "block")}</div>'
+
+    def block_html(self, html):
+        """As it stands: nbconvert's parser would end here a <details> that goes on below."""
+        return super().block_html(html) if "<img" in html else html
 
     def latex_environment(self, name, body):
         return self.block_math(rf"\begin{{{name}}}{body}\end{{{name}}}")

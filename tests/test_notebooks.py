@@ -184,6 +184,13 @@ def test_pages_know_every_formula_that_they_show():
         run.mathml(r"\unknown{x}")
 
 
+def test_pages_fold_solutions_away():
+    page = run.markdown2html("<details><summary>Solution</summary>\n\nIt is $x$.\n\n```python\n1\n```\n\n</details>\n\nNext.")
+    soup = BeautifulSoup(page, "html.parser")
+    assert soup.details.summary and soup.details.math and soup.details.find("pre")
+    assert "Next." not in soup.details.get_text() and "Next." in soup.get_text()
+
+
 def test_readme_figures_are_saved(tmp_path):
     path = notebook_file(tmp_path, "import matplotlib.pyplot as plt\nplt.plot([1, 2]);")
     notebook = execute(path)
