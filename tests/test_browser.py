@@ -91,21 +91,55 @@ def opened(lab, browser):
         page.goto(f"{lab}/lab/tree/{name}?reset")
         page.wait_for_function("window.jupyterapp && jupyterapp.shell.currentWidget?.sessionContext?.isReady")
         page.evaluate("jupyterapp.shell.collapseLeft()")
+
+        def check():
+            page.wait_for_function("jupyterapp.shell.currentWidget.sessionContext.session.kernel.status == 'idle'")
+            red = page.locator("[data-mime-type='application/vnd.jupyter.stderr'], [data-mime-type*='jupyter.error']")
+            assert not errors + red.all_inner_texts(), "\n".join(errors + red.all_inner_texts())
+
         page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
-        idle(page)
+        check()
         yield page
-        idle(page)
-        red = page.locator("[data-mime-type='application/vnd.jupyter.stderr'], [data-mime-type*='jupyter.error']")
-        errors += red.all_inner_texts()
-        assert not errors, "\n".join(errors)
+        check()
+        page.evaluate("jupyterapp.shell.currentWidget.sessionContext.shutdown()")
         context.close()
 
     return open_and_run
 
 
-def idle(page):
-    """Waits until the kernel has nothing left to do."""
-    page.wait_for_function("jupyterapp.shell.currentWidget.sessionContext.session.kernel.status == 'idle'")
+def view(page, label):
+    """The interactive view that has a control of this name, with its readout."""
+    found = page.locator(".widget-vbox", has=page.get_by_text(label, exact=True)).first
+    found.scroll_into_view_if_needed()
+    return found, found.get_by_role("status")
+
+
+def move(found, label):
+    """Moves a control one step by keyboard; for a list, says what it then shows."""
+    row = found.locator(".widget-inline-hbox", has=found.page.get_by_text(label, exact=True))
+    control = row.locator("select, [role=slider]")
+    control.focus()
+    if control.get_attribute("role") == "slider":
+        at, last = float(control.get_attribute("aria-valuenow")), float(control.get_attribute("aria-valuemax"))
+        assert last > 0, f"{label} cannot be moved"
+        found.page.keyboard.press("ArrowRight" if at < last else "ArrowLeft")
+        return None
+    last = control.evaluate("list => list.selectedIndex == list.length - 1")
+    for key in ["Space", "ArrowUp" if last else "ArrowDown", "Enter"]:      # JupyterLab takes arrows for itself
+        found.page.keyboard.press(key)                                      # unless the list is open
+    return control.evaluate("list => list.selectedOptions[0].text").replace("\xa0", " ")
+
+
+def changed(status, before, *texts):
+    """The readout, once it is another than before; it holds these texts."""
+    for _ in range(TIMEOUT // 100):
+        after = status.inner_text()
+        if after != before:
+            break
+        status.page.wait_for_timeout(100)
+    assert after != before
+    assert all(text in after for text in texts), (texts, after)
+    return after
 
 
 def write(path, source):
@@ -133,3 +167,35 @@ def test_errors_are_seen(folder, opened, source, found):
     with pytest.raises(AssertionError, match=found):
         with opened("wrong.ipynb") as page:
             page.wait_for_timeout(500)
+
+
+def test_class_picker(folder, opened):
+    with opened(next(folder.glob("03*.ipynb")).name) as page:
+        found, status = view(page, "Map of class")
+        start = status.inner_text()
+        name = move(found, "Map of class")
+        other = changed(status, start, f"Map of {name}:")
+        assert other.split(":")[0] == start.split(":")[0], "the picture stays"
+        move(found, "Picture")
+        third = changed(status, other, f"Map of {name}:")
+        assert third.split(":")[0] != other.split(":")[0], "the map's class stays"
+        name = move(found, "Pictures of")
+        last = changed(status, third)
+        assert last.startswith(f"{name}/")
+        assert found.locator("img").get_attribute("alt") == last
+
+
+def test_error_review(folder, opened):
+    with opened(next(folder.glob("05*.ipynb")).name) as page:
+        found, status = view(page, "Class pair")
+        start = status.inner_text()
+        move(found, "Error")
+        second = changed(status, start, "not reviewed")
+        verdict = move(found, "Verdict")
+        changed(status, second, f"Verdict: {verdict}.", "1 of ")
+        path = second.split(":")[0]
+        tables = list(folder.parent.rglob("*.csv"))
+        assert any(path in line and line.endswith(verdict) for file in tables for line in file.read_text().splitlines())
+        before = status.inner_text()
+        true, predicted = move(found, "Class pair").rsplit(" (", 1)[0].split(" taken for ")
+        changed(status, before, f"true {true}, predicted {predicted}", "not reviewed")
