@@ -82,7 +82,8 @@ def replay(model, inputs, visit):
     def operation(op):
         return (lambda x, **_: replay(functional(op), [x], visit)) if _is_nested(op) else visit(op)
 
-    return model._run_through_graph(inputs, operation_fn=operation)
+    outputs = model._run_through_graph(inputs, operation_fn=operation)
+    return outputs if len(model.outputs) > 1 else keras.tree.flatten(outputs)[0]
 
 
 # The head -----------------------------------------------------------------------------------------------------
@@ -211,8 +212,10 @@ def gradients(model, images, targets=None, layer=None):
 
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         logits = replay(model, [tf.convert_to_tensor(images, model.inputs[0].dtype)], visit)
-        chosen = tf.argmax(logits, axis=1) if targets is None else tf.broadcast_to(targets, logits.shape[:1])
-        scores = tf.gather(logits, tf.cast(chosen, "int64"), axis=1, batch_dims=1)
+        chosen = np.argmax(logits, axis=1) if targets is None else np.asarray(targets)
+        if chosen.shape not in ((), (len(images),)) or not np.isin(chosen, np.arange(logits.shape[1])).all():
+            raise ValueError(f"targets is {targets}: one class 0..{logits.shape[1] - 1}, or one for each image, is needed")
+        scores = tf.gather(logits, np.broadcast_to(chosen, len(images)).astype("int64"), axis=1, batch_dims=1)
     if not kept or len(kept[-1].shape) != 4:
         raise ValueError(f"the layer {layer!r} has no map (batch, height, width, channels): name one before the pooling")
     return tf.cast(kept[-1], "float32").numpy(), tf.cast(tape.gradient(scores, kept[-1]), "float32").numpy()

@@ -311,8 +311,10 @@ def test_the_table_of_applications_is_complete():
 
 
 @pytest.mark.parametrize("name", APPLICATIONS)
-def test_every_classifier_of_keras_applications_works_or_is_refused(name):
+def test_every_classifier_of_keras_applications_works_or_is_refused(name, monkeypatch):
     size, expected = APPLICATIONS[name]
+    if name not in ("ResNet50", "MobileNet"):  # compiling the deepest of them takes minutes and says no more
+        monkeypatch.setattr(inference, "compiled", lambda function, features: lambda batch: function(tf.constant(batch)))
     try:
         model = getattr(keras.applications, name)(weights=None, input_shape=(size, size, 3), classes=10)
         if expected != WORKS:

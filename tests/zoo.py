@@ -257,6 +257,7 @@ HEADS = {
     "1×1 convolution before, ReLU": lambda: convolutions(activation="relu"),
     "3×3 convolution before": lambda: convolutions(size=3),
     "1×1 convolution after": late_convolution,
+    "inputs and outputs in lists": lambda: listed(),
     "gray images": lambda: flat(shape=(24, 20, 1)),
     "any size": lambda: flat(shape=(None, None, 3)),
     "nested, any size": lambda: nested(shape=(None, None, 3)),
@@ -269,6 +270,12 @@ HEADS = {
     "custom layer": lambda: flat(body=after(Scale(1.5))),
     "activations as layers": activation_layer,
 }
+
+
+def listed():
+    """Inputs and outputs in lists."""
+    model, features, layer = flat()
+    return keras.Model([model.input], [model.output]), features, layer
 
 
 def grown(base):
