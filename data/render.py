@@ -97,7 +97,7 @@ def apple(rng, skin, blush, cavity=0.5, stalk=0.55, streaks=0.6, cover=0.4, dots
         far, which = lenticel(unit(p))
         colour = mix(colour, speck, 0.5 * step(1, 0.4, far / sizes[which]))
         return mix(colour, rgb("3a2c1c"), axis_spot(p, 0.13, 0.45) * (p[1] < 0))
-    five = lumpy(rng, 0.035, 5, 0.03, lambda theta: step(1.6, 2.9, theta))
+    five = lumpy(rng, 0.035, 5, 0.02, lambda theta: step(1.6, 2.9, theta))
     parts = [Part(body(outline * [[w], [h]], five), paint, lambda p: 0.004 * noise(p, 9), 0.75, 0.10)]
     if stalk:
         parts.append(stem(cavity * h - 0.05, stalk, 0.05, "6b4a2a", rng))
@@ -295,9 +295,9 @@ INDIVIDUALS = {
         dict(skin="a8b444", blush="b9b04a", cavity=.62, stalk=0)]),
     "Apple Red": (apple, [
         dict(skin="d3a84e", blush="a30f16"),
-        dict(skin="b8443a", blush="7d0a14", cover=.7, streaks=.4, dots="c08a70"),
-        dict(skin="d6b85c", blush="b5242a", cover=.2, streaks=.8),
-        dict(skin="cc5a2e", blush="b3140f", cover=.9, streaks=.2, cavity=.64, stalk=0, dots="d8704a")]),
+        dict(skin="c4603c", blush="941018", cover=.6, streaks=.6, dots="c08a70"),
+        dict(skin="d6b85c", blush="b5242a", cover=.4, streaks=.8),
+        dict(skin="d08a3a", blush="ac1210", cover=.75, streaks=.45, cavity=.64, stalk=0, dots="d8704a")]),
     "Banana": (banana, [
         dict(), dict(skin="d9c22e", ends="7f9a2c", specks=8), dict(skin="e6b422", ends="b59a2c", specks=260),
         dict(bent=1.25, skin="f0c934")]),
@@ -312,18 +312,18 @@ INDIVIDUALS = {
         dict(outline=LEMON, skin="f4d53a", stain="e8c82c", depth=.013, pores=1700, button=0),
         dict(outline=LIME, skin="e6cc2a", stain="c3c03a", button=.08)]),
     "Lime": (citrus, [
-        dict(outline=LIME, skin="55791c", stain="86a03a", depth=.006, gloss=.9, button=.08),
+        dict(outline=LIME, skin="5c801f", stain="8ca53c", depth=.006, gloss=.9, button=.08),
         dict(outline=LIME, skin="8fa832", stain="c8bf3c", depth=.006, gloss=.8, button=.08),
         dict(outline=LEMON, skin="64872a", stain="98aa3c", depth=.007, gloss=.8, button=0),
         dict(outline=LIME, skin="6f922c", stain="a4b040", depth=.006, gloss=.9, button=0)]),
     "Mandarin": (citrus, [
-        dict(outline=MANDARIN, skin="ee760a", stain="ee8a1c", lumps=.04, ribs=.02, leaf=.95),
-        dict(outline=MANDARIN, skin="f0820f", stain="f29a2a", lumps=.05, ribs=.03),
+        dict(outline=MANDARIN, skin="e86a08", stain="ea7a14", lumps=.04, ribs=.02, leaf=.95),
+        dict(outline=MANDARIN, skin="ea7008", stain="ee8214", lumps=.05, ribs=.03),
         dict(outline=MANDARIN, skin="e8690a", stain="ec7d14", lumps=.03, button=0),
         dict(outline=ORANGE, skin="ef7c0c", stain="f08c1c", lumps=.06, ribs=.015, button=.1)]),
     "Orange": (citrus, [
-        dict(outline=ORANGE, skin="ee8512", stain="f09a24", depth=.012, pores=1900),
-        dict(outline=ORANGE, skin="e9780e", stain="ee8a1a", depth=.012),
+        dict(outline=ORANGE, skin="f0901c", stain="f2a030", depth=.012, pores=1900),
+        dict(outline=ORANGE, skin="ee8616", stain="f09424", depth=.012),
         dict(outline=ORANGE, skin="f2a136", stain="f0b352", pores=1300, depth=.012, button=.18),
         dict(outline=MANDARIN, skin="ee8a18", stain="f0a032", depth=.011, button=0)]),
     "Pear": (pear, [
@@ -343,6 +343,7 @@ INDIVIDUALS = {
 CLASSES = sorted(INDIVIDUALS)
 LEANS = dict.fromkeys(CLASSES, (8, 42, 75, 125)) | {
     "Banana": (92, 84, 100, 12), "Cherry": (6, 30, 80, 60), "Pear": (4, 25, 78, 85),
+    "Lemon": (86, 48, 68, 120), "Lime": (88, 48, 70, 118),
     "Strawberry": (10, 45, 80, 165)}                                    # how far the stem leans from upright
 
 
@@ -353,7 +354,7 @@ def render(class_name, axis, frame, seed=0):
     make, traits = INDIVIDUALS[class_name]
     rng = np.random.default_rng([seed, CLASSES.index(class_name), axis])
     lean = LEANS[class_name][axis] + rng.uniform(-6, 6)
-    lie = turn(0, lean) @ turn(1, rng.uniform(0, 360))
+    lie = turn(0, lean) @ turn(1, rng.uniform(0, 360) * (class_name != "Banana"))     # bananas lie flat
     spin = turn(1, frame + rng.uniform(0, 360))
     above = 58 if class_name == "Banana" else 28                        # end-on, a banana is a riddle
     height = np.radians(above + rng.uniform(-6, 6))
