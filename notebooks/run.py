@@ -7,6 +7,8 @@ errors in cells, errors inside widgets, and whatever a reader would see on a red
 
 import argparse
 import base64
+import hashlib
+import os
 import re
 import sys
 import time
@@ -85,6 +87,17 @@ def markdown2html(source):
     return MarkdownWithMath(renderer=renderer).render(source)
 
 
+def made_from(path):
+    """A checksum of all that a lesson's outputs depend on: the lesson, camkit, the embedded data and the lock."""
+    root = LESSONS.parent
+    parts = [path, root / "requirements.lock", *sorted(root.glob("camkit/*.py")), *sorted(root.glob("data/**/*.*"))]
+    digest = hashlib.sha256()
+    for part in parts:
+        if Path(part).is_file():
+            digest.update(Path(part).read_bytes())
+    return digest.hexdigest()
+
+
 def run(path, parameters=None, *, progress=None, timeout=1800):
     """The notebook at `path`, executed in the lessons' folder with these parameters; it ends at its first error.
 
@@ -104,7 +117,8 @@ def run(path, parameters=None, *, progress=None, timeout=1800):
         on_cell_complete=(lambda **_: progress()) if progress else None,
         extra_arguments=["--IPKernelApp.log_level=40"],     # a kernel's own notices are not the lesson's
     )
-    start = time.perf_counter()
+    notebook.metadata["made_from"] = made_from(path)
+    start, cpu = time.perf_counter(), sum(os.times()[2:4])
     try:
         client.execute()
     except CellExecutionError:
@@ -113,6 +127,7 @@ def run(path, parameters=None, *, progress=None, timeout=1800):
         notebook.metadata["stopped"] = str(error)
     client.set_widgets_metadata()
     notebook.metadata["seconds"] = round(time.perf_counter() - start, 1)
+    notebook.metadata["cpu_seconds"] = round(sum(os.times()[2:4]) - cpu, 1)
     return notebook
 
 
