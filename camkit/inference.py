@@ -5,6 +5,8 @@ Copies, not the model itself, are called, folded and compiled, so that the model
 
 import hashlib
 import json
+import random
+from contextlib import contextmanager
 
 import keras
 import numpy as np
@@ -16,6 +18,17 @@ from camkit.graph import HeadError, activation_of, functional, layers_of, replay
 _FOLDABLE = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
 
 
+@contextmanager
+def _random_unmoved():
+    """Leave Python's random numbers where they are: Keras draws a seed from them for every layer that it makes."""
+    state = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(state)
+
+
+@_random_unmoved()
 def call_copy(model, x, changes=None):
     """Return (outputs, {id(layer): copy}): copies of all layers of `model`, with their weights, called on symbolic `x`.
 
@@ -90,6 +103,7 @@ def dilation(model, output_stride):
     return changes
 
 
+@_random_unmoved()
 def _fold(model):
     """Return the flat `model` with each BatchNormalization absorbed by the convolution whose only reader it is."""
     folded, absorbed = {}, set()

@@ -164,7 +164,7 @@ def train_head(model, train, validation=None, *, epochs=5, seed=0):
     gap = _gap_features(model, head, train)
     held = (gap[check], train.labels[check]) if validation is None else (
         _gap_features(model, head, validation), validation.labels)
-    dense = layers.Dense(len(head.bias), "softmax", kernel_initializer="zeros")
+    dense = layers.Dense(len(head.bias), "softmax", head.layer.use_bias, kernel_initializer="zeros")
     trained = keras.Sequential([keras.Input(gap.shape[1:]), dense])
     trained.compile(keras.optimizers.Adam(LEARNING_RATE), "sparse_categorical_crossentropy", metrics=["accuracy"])
     history, random = keras.callbacks.History(), np.random.default_rng(seed)
