@@ -80,6 +80,8 @@ def analyze(model, images, folder=None, *, batch_size=32):
     """
     from camkit import cam, inference
 
+    if not len(images):
+        raise ValueError(f"there is no image to analyse in {images}")
     run = cam.CAM(model)
     labels, class_names = _labels_for(run, images)
     keep = None if folder is not None else tempfile.TemporaryDirectory(prefix="camkit-", ignore_cleanup_errors=True)
@@ -98,6 +100,8 @@ def analyze(model, images, folder=None, *, batch_size=32):
     if not all((folder / f"{name}.npy").exists() for name in ARRAYS):
         _compute(run, images, folder, batch_size)
         _join(folder, len(images), batch_size)
+    for shard in folder.glob("shard-*"):  # all are joined now
+        shard.unlink()
     return load_analysis(folder, _keep=keep)
 
 
@@ -150,7 +154,7 @@ def _claim(folder, about):
             raise ValueError(
                 f"{folder} holds the analysis of another {' and another '.join(other)}: name another folder, or delete this one"
             )
-    elif any(folder.iterdir()):
+    elif any(entry.name != "about.json.partial" for entry in folder.iterdir()):
         raise ValueError(f"{folder} holds files that are no analysis: name an empty folder or a new one")
     _write(file, json.dumps(about).encode())
 
@@ -195,7 +199,7 @@ def _compute(run, images, folder, batch_size):
 
 
 def _join(folder, n, batch_size):
-    """Join the shards into one .npy for each array, holding one shard at a time, then delete them."""
+    """Join the shards into one .npy for each array, holding one shard at a time."""
     shards = [file for file, _, _ in _shards(folder, n, batch_size)]
     for name in ARRAYS:
         with np.load(shards[0]) as first:
@@ -209,5 +213,3 @@ def _join(folder, n, batch_size):
 
         if not (folder / f"{name}.npy").exists():
             _write(folder / f"{name}.npy", fill)
-    for shard in shards:
-        shard.unlink()
