@@ -48,7 +48,7 @@ nav { padding: 0 0.8rem; font-family: var(--jp-content-font-family); }
 summary { cursor: pointer; color: #0b5394; }
 details { margin: 0.5em 0 1.2em; }
 details[open] { padding-left: 0.8em; border-left: 3px solid #ddd; }
-.jp-MarkdownCell pre { font-size: 0.8rem; line-height: 1.4; overflow-x: auto; }
+.jp-MarkdownCell pre { font-size: 0.8rem; line-height: 1.4; margin: 0.7em 0; overflow-x: auto; }
 .interactive { font-style: italic; color: #555; }
 </style>{% endblock %}
 {% block body_header %}{{ super() }}<nav><a href="index.html">All lessons</a></nav>{% endblock %}"""
