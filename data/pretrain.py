@@ -1,6 +1,6 @@
 """Pretrain the embedded backbone on rendered objects that are none of the twelve fruits.
 
-    python data/pretrain.py            # about 20 minutes on 2 cores; writes data/mini-backbone.weights.h5
+    python data/pretrain.py            # 10 to 20 minutes on 2 cores; writes data/mini-backbone.weights.h5
 
 Every picture holds one to four shaded objects (vases, dice, cones, mugs, gears, ...) with a procedural
 texture in two colours, on white or on clutter. The network learns to tell, from the features averaged over
@@ -344,7 +344,7 @@ def pretraining_model(backbone):
 
 
 def level_channels(backbone, images):
-    """Scale the channels of the last stage so that every GAP feature of `images` has standard deviation 2.
+    """Scale the channels of the last stage so that every GAP feature of `images` has standard deviation 4.
 
     A ReLU network scales: multiply what a residual stage adds up by s > 0 (gamma and beta of the
     normalisations before each sum), divide the kernels that read it by s, and only the output changes, by s.
@@ -357,7 +357,7 @@ def level_channels(backbone, images):
     stage = [i for i, layer in enumerate(convolutions) if layer.filters == convolutions[-1].filters]
     gap = np.concatenate([backbone(images[i:i + 64], training=False).numpy().mean((1, 2))
                           for i in range(0, len(images), 64)])
-    scale = 2 / np.maximum(gap.std(0), 0.02 * gap.std(0).mean())
+    scale = 4 / np.maximum(gap.std(0), 0.02 * gap.std(0).mean())
     for i in stage[0::2]:                                 # what is added up: the first unit, then each branch
         norms[i].gamma.assign(norms[i].gamma.numpy() * scale)
         norms[i].beta.assign(norms[i].beta.numpy() * scale)
