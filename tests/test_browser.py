@@ -25,8 +25,10 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium or Chro
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A copy of the lessons that a browser may change."""
-    return Path(shutil.copytree(ROOT / "notebooks", tmp_path_factory.mktemp("lab") / "notebooks"))
+    """A copy of the lessons that a browser may change, beside the embedded data."""
+    own = tmp_path_factory.mktemp("lab")
+    (own / "data").symlink_to(ROOT / "data")
+    return Path(shutil.copytree(ROOT / "notebooks", own / "notebooks"))
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,7 @@ def lab(folder):
         file = own / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True)
         file.write_text(value)
-    environment = {**os.environ, "JUPYTER_CONFIG_DIR": str(own / "config"), "JUPYTER_DATA_DIR": str(own / "data"),
+    environment = {**os.environ, "JUPYTER_CONFIG_DIR": str(own / "config"), "JUPYTER_DATA_DIR": str(own / "share"),
                    "IPYTHONDIR": str(own / "ipython"), "JUPYTERLAB_SETTINGS_DIR": str(own / "settings"),
                    "JUPYTERLAB_WORKSPACES_DIR": str(own / "workspaces")}
     server = subprocess.Popen(
