@@ -148,7 +148,9 @@ def train_head(model, train, validation=None, *, epochs=5, seed=0):
     """Return the Keras History of training the Dense layer of a GAP classifier on an image set.
 
     The images pass once through everything below the head, which is left as it is; the head then learns from their GAP
-    features for `epochs` epochs (Adam, batches of 32) and is put back into `model`, the one thing here that changes.
+    features for `epochs` epochs (Adam, batches of 32) and is put back into `model`, the one thing here that changes. It
+    learns on standardised features, so that few steps suffice whatever the scale of a backbone's channels; the scaling
+    is then folded into its weights, exactly.
     Without `validation`, a fifth of the training images of each class, drawn by `seed`, is set aside for it.
     Raises HeadError where there is no GAP → Dense head, ValueError where classes and head do not match.
     """
@@ -164,6 +166,9 @@ def train_head(model, train, validation=None, *, epochs=5, seed=0):
     gap = _gap_features(model, head, train)
     held = (gap[check], train.labels[check]) if validation is None else (
         _gap_features(model, head, validation), validation.labels)
+    mean, scale = gap[fit].mean(axis=0) * head.layer.use_bias, gap[fit].std(axis=0)  # without a bias none can be taken off
+    scale[scale < 1e-6] = 1  # a channel that never changes teaches nothing
+    gap, held = (gap - mean) / scale, ((held[0] - mean) / scale, held[1])
     dense = layers.Dense(len(head.bias), "softmax", head.layer.use_bias, kernel_initializer="zeros")
     trained = keras.Sequential([keras.Input(gap.shape[1:]), dense])
     trained.compile(keras.optimizers.Adam(LEARNING_RATE), "sparse_categorical_crossentropy", metrics=["accuracy"])
@@ -177,7 +182,9 @@ def train_head(model, train, validation=None, *, epochs=5, seed=0):
             history.on_epoch_end(epoch, {name: values[0] for name, values in one.history.items()})
             bar.set_postfix({name: f"{values[0]:.3f}" for name, values in one.history.items()}, refresh=False)
             bar.update()
-    head.layer.set_weights(trained.get_weights()[: len(head.layer.weights)])
+    kernel, *bias = trained.get_weights()
+    kernel = kernel / scale[:, None]
+    head.layer.set_weights([kernel, *(offset - mean @ kernel for offset in bias)])
     return history
 
 
