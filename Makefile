@@ -25,7 +25,7 @@ test: .venv/installed
 	.venv/bin/python -m pytest
 
 bench: .venv/installed
-	.venv/bin/python -m tests.bench
+	.venv/bin/python tests/bench/bench.py
 
 .venv/installed: requirements.lock pyproject.toml
 	@"$(PYTHON)" -c '$(NEW_ENOUGH)' 2>/dev/null || { \

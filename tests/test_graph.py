@@ -1,7 +1,6 @@
 """Finding the GAP → Dense head: what is read, what is refused, and that the model stays as it was."""
 
 import gc
-import re
 
 import keras
 import numpy as np
@@ -12,12 +11,6 @@ from keras import layers
 
 import camkit
 from camkit import graph, inference
-
-
-def logits_of(model, batch):
-    """The model's own scores and probabilities; the scores are None where softmax has eaten them."""
-    out = model.predict(batch, verbose=0)
-    return out
 
 
 def agree(model, features, layer, batch, tolerance=2e-5):
@@ -290,7 +283,8 @@ def test_a_fingerprint_outlives_saving_and_tells_models_apart(tmp_path):
 # keras.applications -----------------------------------------------------------------------------------------------------
 
 
-WORKS, NORM, SEVERAL, FLATTEN = "works", "LayerNormalization → Dense: normalisation after", "finds several", "Flatten → Dense"
+WORKS, NORM, SEVERAL = "works", "LayerNormalization → Dense: normalisation after", "Dense → Dense: .* finds several"
+BETWEEN = "hard_silu. stands between the pooling and the scores"
 APPLICATIONS = {                                             # (smallest image, what is expected)
     **{f"ConvNeXt{size}": (32, NORM) for size in ("Tiny", "Small", "Base", "Large", "XLarge")},
     **{f"DenseNet{depth}": (32, WORKS) for depth in (121, 169, 201)},
@@ -298,10 +292,10 @@ APPLICATIONS = {                                             # (smallest image, 
     **{f"EfficientNetV2{size}": (32, WORKS) for size in ("B0", "B1", "B2", "B3", "S", "M", "L")},
     "InceptionResNetV2": (75, WORKS), "InceptionV3": (75, WORKS), "Xception": (71, WORKS),
     "MobileNet": (32, WORKS), "MobileNetV2": (32, WORKS),
-    "MobileNetV3Large": (32, SEVERAL), "MobileNetV3Small": (32, SEVERAL),
+    "MobileNetV3Large": (32, BETWEEN), "MobileNetV3Small": (32, BETWEEN),
     "NASNetLarge": (32, WORKS), "NASNetMobile": (32, WORKS),
     **{f"ResNet{depth}{v}": (32, WORKS) for depth in (50, 101, 152) for v in ("", "V2")},
-    "VGG16": (32, FLATTEN), "VGG19": (32, FLATTEN),
+    "VGG16": (32, SEVERAL), "VGG19": (32, SEVERAL),
 }
 
 
@@ -310,10 +304,15 @@ def test_the_table_of_applications_is_complete():
     assert known == set(APPLICATIONS)
 
 
+# Deep ones made of the blocks of a smaller one: their heads are read, but the graph is not copied once more, to save time.
+DEEP = {"DenseNet169", "DenseNet201", *(f"EfficientNetB{n}" for n in range(2, 8)), "EfficientNetV2M", "EfficientNetV2L",
+        "EfficientNetV2B2", "EfficientNetV2B3", "NASNetLarge", "ResNet101", "ResNet152", "ResNet101V2", "ResNet152V2"}
+
+
 @pytest.mark.parametrize("name", APPLICATIONS)
 def test_every_classifier_of_keras_applications_works_or_is_refused(name, monkeypatch):
     size, expected = APPLICATIONS[name]
-    if name not in ("ResNet50", "MobileNet"):  # compiling the deepest of them takes minutes and says no more
+    if name not in ("ResNet50", "MobileNet"):  # compiling all of them takes minutes and says no more
         monkeypatch.setattr(inference, "compiled", lambda function, features: lambda batch: function(tf.constant(batch)))
     try:
         model = getattr(keras.applications, name)(weights=None, input_shape=(size, size, 3), classes=10)
@@ -323,6 +322,8 @@ def test_every_classifier_of_keras_applications_works_or_is_refused(name, monkey
             return
         dense = next(layer for layer in reversed(model.layers) if layer.weights)
         dense.set_weights([np.random.default_rng(0).normal(size=w.shape) for w in dense.get_weights()])
+        if name in DEEP:
+            monkeypatch.setattr(inference, "feature_model", lambda model, head: keras.Model(model.input, head.at.input))
         batch = np.random.default_rng(1).uniform(0, 255, (2, size, size, 3)).astype("float32")
         cam = camkit.CAM(model)
         out = cam(batch)

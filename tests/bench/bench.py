@@ -1,0 +1,254 @@
+"""The benchmarks: what camkit costs beside what it replaces, as ratios measured side by side in one run.
+
+    make bench                                            everything, about a quarter of an hour on two idle cores
+    .venv/bin/python tests/bench/bench.py classic head    these parts only; --quick tries the machinery out in small
+
+The network is ResNet50 at 224×224 with random weights, but where a line says otherwise. The rivals of one line are
+called in turn, round after round, and the median of the rounds' ratios is printed beside its goal.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+COLOURS = {"Apple": (200, 40, 40), "Lime": (50, 180, 50), "Plum": (70, 40, 150), "Lemon": (230, 210, 60)}
+FULL = {"size": 224, "batch": 16, "rounds": 9, "train": 160, "counts": (1000, 4000, 16000), "overhead": 480}
+QUICK = {"size": 64, "batch": 4, "rounds": 2, "train": 32, "counts": (100, 200, 400), "overhead": 64}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="the parts to run (default: all)")
+    parser.add_argument("--quick", action="store_true", help="small sizes: the ratios mean nothing")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        return child(**json.loads(options.child))
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}" + ": the machine is busy, expect ratios that are off"
+          * (os.getloadavg()[0] > 1), flush=True)
+    missed = 0
+    for name in options.parts or PARTS:
+        for line, value, sign, goal, unit, details in PARTS[name](QUICK if options.quick else FULL):
+            met = value <= goal if sign == "≤" else value >= goal
+            missed += not met
+            print(f"{line:<62} {value:8.3g}{unit:<3} {sign} {goal:g}{unit:<3} {'met' if met else 'MISSED'}", flush=True)
+            print(f"{'':4}{details}", flush=True)
+    sys.exit(bool(missed))
+
+
+def ratios(ours, theirs, rounds):
+    """Return (median of theirs/ours, median seconds of ours, of theirs), called in turn after one call to warm up."""
+    seconds = []
+    for _ in range(rounds + 1):
+        marks = [time.perf_counter()]
+        for function in (ours, theirs):
+            function()
+            marks.append(time.perf_counter())
+        seconds.append(np.diff(marks))
+    seconds = np.array(seconds[1:])
+    return np.median(seconds[:, 1] / seconds[:, 0]), *np.median(seconds, axis=0)
+
+
+def resnet(size):
+    """ResNet50 with 1000 classes and random weights, and images for it."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    model = keras.applications.ResNet50(weights=None, input_shape=(size, size, 3))
+    return model, np.random.default_rng(0).normal(scale=50, size=(FULL["batch"], size, size, 3)).astype("float32")
+
+
+def forward(scale):
+    """CAM of all classes against the model's own predict, and against the compiled forward pass alone."""
+    import tensorflow as tf
+
+    import camkit
+    from camkit import graph, inference
+
+    model, batch = resnet(scale["size"])
+    batch = batch[: scale["batch"]]
+    cam, head = camkit.CAM(model), graph.find_head(model)
+    features = inference.feature_model(model, head)
+
+    def classify(images):
+        gap = tf.reduce_mean(tf.cast(features(images, training=False), "float32"), axis=(1, 2))
+        return tf.nn.softmax(gap @ head.kernel + head.bias)
+
+    bare = inference.compiled(classify, features)
+    out = cam(batch)
+    identity = np.abs(out.maps.mean(axis=(1, 2)) + cam.bias - out.logits).max()
+    agreement = np.abs(out.probs - model.predict(batch, verbose=0)).max()
+    ratio, ours, theirs = ratios(lambda: cam(batch), lambda: model.predict(batch, batch_size=len(batch), verbose=0), scale["rounds"])
+    yield ("maps of 1000 classes + GAP + logits / model.predict", 1 / ratio, "≤", 0.75, "×",
+           f"{ours:.3f} s against {theirs:.3f} s for {len(batch)} images; probabilities agree to {agreement:.1e}")
+    ratio, ours, theirs = ratios(lambda: cam(batch), lambda: bare(batch).numpy(), scale["rounds"])
+    yield ("maps of 1000 classes + GAP + logits / bare compiled pass", 1 / ratio, "≤", 1.05, "×",
+           f"{ours:.3f} s against {theirs:.3f} s for {len(batch)} images")
+    yield ("|mean(M_c) + b_c − logit_c|, the largest", float(identity), "≤", 1e-4, "", "for every class and image of that batch")
+
+
+def classic(scale):
+    """One map of one image: weight, then enlarge, against two passes, enlarging all 2048 channels, then weighting."""
+    import keras
+    from scipy import ndimage
+
+    import camkit
+
+    model, batch = resnet(scale["size"])
+    image, side = batch[:1], scale["size"]
+    cam, kernel = camkit.CAM(model), np.asarray(model.layers[-1].kernel)
+    volume = keras.Model(model.input, model.layers[-2].input)
+    kept = {}
+
+    def ours():
+        out = cam(image)
+        kept["ours"] = camkit.upsample(out.maps[0, :, :, out.logits[0].argmax()], side)
+
+    def theirs():
+        chosen = model.predict(image, verbose=0)[0].argmax()
+        features = volume.predict(image, verbose=0)[0]
+        factors = side / features.shape[0], side / features.shape[1], 1
+        kept["theirs"] = ndimage.zoom(features, factors, order=1, grid_mode=True, mode="nearest") @ kernel[:, chosen]
+
+    ratio, ours, theirs = ratios(ours, theirs, max(2, scale["rounds"] // 3))
+    worst = np.abs(kept["ours"] - kept["theirs"]).max() / np.abs(kept["theirs"]).max()
+    yield ("classic recipe / camkit, one map of one image", ratio, "≥", 80, "×",
+           f"{theirs:.2f} s against {ours:.4f} s; the maps agree to {worst:.1e} of the largest value")
+
+
+def vis(scale):
+    """One map of one image by CAM against Grad-CAM of tf-keras-vis, its object made beforehand."""
+    from tf_keras_vis.gradcam import Gradcam
+    from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
+    from tf_keras_vis.utils.scores import CategoricalScore
+
+    import camkit
+
+    model, batch = resnet(scale["size"])
+    image, side = batch[:1], scale["size"]
+    cam, gradcam = camkit.CAM(model), Gradcam(model, model_modifier=ReplaceToLinear(), clone=True)
+    chosen = int(cam(image).logits[0].argmax())
+    kept = {}
+
+    def ours():
+        out = cam(image)
+        kept["ours"] = camkit.upsample(np.maximum(0, out.maps[..., chosen]), side)
+
+    def theirs():
+        kept["theirs"] = gradcam(CategoricalScore([chosen]), image, penultimate_layer=-1)
+
+    ratio, ours, theirs = ratios(ours, theirs, scale["rounds"])
+    alike = np.corrcoef(kept["ours"].ravel(), np.asarray(kept["theirs"]).ravel())[0, 1]
+    yield ("Grad-CAM of tf-keras-vis / camkit, one map of one image", ratio, "≥", 6, "×",
+           f"{theirs:.3f} s against {ours:.4f} s; the maps correlate with {alike:.3f}")
+
+
+def head(scale):
+    """Five epochs of a new head: `train_head` against `fit` through the frozen backbone."""
+    import camkit
+
+    with tempfile.TemporaryDirectory() as folder:
+        write_images(folder, "Training", scale["train"], scale["size"])
+        write_images(folder, "Test", scale["train"] // 4, scale["size"], seed=1)
+        train, test = (camkit.load_images(folder, split) for split in ("Training", "Test"))
+        pixels, held = (np.concatenate(list(part.batches(32, scale["size"]))).astype("float32") for part in (train, test))
+        backbone = camkit.backbone("ResNet50", weights=None, input_size=scale["size"])
+        ours, theirs = (camkit.gap_classifier(backbone, train.class_names) for _ in range(2))
+        start = time.perf_counter()
+        camkit.train_head(ours, train, test, epochs=5)
+        middle = time.perf_counter()
+        theirs.fit(pixels, train.labels, epochs=5, batch_size=32, validation_data=(held, test.labels), verbose=0)
+        end = time.perf_counter()
+        one, two = (model.evaluate(held, test.labels, verbose=0)[1] for model in (ours, theirs))
+    yield ("fit through the frozen backbone / train_head, 5 epochs", (end - middle) / (middle - start), "≥", 4.5, "×",
+           f"{end - middle:.1f} s against {middle - start:.1f} s (reading the files included) for {len(train)} + {len(test)} images")
+    yield ("difference of their test accuracies", 100 * abs(one - two), "≤", 2, "%", f"train_head {one:.1%}, fit {two:.1%}")
+
+
+def analyze(scale):
+    """A whole image set: time and memory by its size (embedded backbone), overhead over the pass alone (ResNet50)."""
+    with tempfile.TemporaryDirectory() as folder:
+        counts = scale["counts"]
+        write_images(folder + "/small", "Test", counts[-1], 100)
+        found = {}
+        for count in (counts[0], counts[1], counts[0], counts[2], counts[1], counts[0]):
+            found.setdefault(count, []).append(started(folder=folder + "/small", name="mini", size=100, count=count))
+        each = {count: float(np.median([run["seconds"] for run in runs])) for count, runs in found.items()}
+        peak = {count: float(np.median([run["peak"] for run in runs])) for count, runs in found.items()}
+        for count in counts[1:]:
+            yield (f"analyze, seconds an image, {count:,} / {counts[0]:,} images (*)", max(each[count] / each[counts[0]],
+                   each[counts[0]] / each[count]), "≤", 1.05, "×", f"{1e3 * each[count]:.2f} ms against {1e3 * each[counts[0]]:.2f} ms")
+        yield (f"analyze, peak memory, {counts[2]:,} − {counts[0]:,} images (*)", peak[counts[2]] - peak[counts[0]], "≤", 200, " MB",
+               f"{peak[counts[2]]:.0f} MB against {peak[counts[0]]:.0f} MB; (*) embedded backbone at 100×100, so that 16,000 take minutes")
+        write_images(folder + "/large", "Test", scale["overhead"], scale["size"])
+        run = started(folder=folder + "/large", name="ResNet50", size=scale["size"], count=scale["overhead"], bare=True)
+        yield ("analyze from JPEG files / the bare pass, an image", run["seconds"] / run["bare"], "≤", 1.05, "×",
+               f"{1e3 * run['seconds']:.1f} ms against {1e3 * run['bare']:.1f} ms, ResNet50 at {scale['size']}, {scale['overhead']} images")
+
+
+PARTS = {"forward": forward, "classic": classic, "vis": vis, "head": head, "analyze": analyze}
+
+
+def write_images(folder, split, count, size, seed=0):
+    """Write `count` JPEGs of smooth noise about the colour of their class, in turn."""
+    noise = np.random.default_rng(seed)
+    for i in range(count):
+        name, colour = list(COLOURS.items())[i % len(COLOURS)]
+        target = Path(folder, split, name)
+        target.mkdir(parents=True, exist_ok=True)
+        pixels = np.clip(noise.normal(colour, 40, (12, 12, 3)), 0, 255).astype("uint8")
+        Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR).save(target / f"{i:05d}_100.jpg", quality=90)
+
+
+def started(**options):
+    """Return what `child` reports from a process of its own, so that its peak memory is its own."""
+    command = [sys.executable, __file__, "--child", json.dumps(options)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def child(folder, name, size, count, bare=False):
+    """Analyse `count` images; print seconds an image once the network is compiled, peak memory, the bare pass."""
+    import camkit
+
+    images = camkit.load_images(folder, "Test")
+    images = images.select(np.linspace(0, len(images) - 1, count).astype(int))
+    weights = "imagenet" if name == "mini" else None
+    model = camkit.gap_classifier(camkit.backbone(name, weights=weights, input_size=size), images.class_names)
+    call, marks = camkit.CAM.__call__, []
+
+    def marked(self, batch):
+        marks.append(time.perf_counter())
+        kept.update(cam=self, batch=batch)
+        return call(self, batch)
+
+    kept, camkit.CAM.__call__ = {}, marked
+    with tempfile.TemporaryDirectory() as result:
+        camkit.analyze(model, images, Path(result, "analysis"), batch_size=32)
+        end = time.perf_counter()
+    report = {"seconds": (end - marks[1]) / (count - 32), "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    if bare:
+        times = []
+        for _ in range(len(marks) - 1):
+            start = time.perf_counter()
+            call(kept["cam"], kept["batch"])
+            times.append((time.perf_counter() - start) / 32)
+        report["bare"] = float(np.mean(times))
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    main()
