@@ -12,14 +12,14 @@ from keras import layers
 from camkit import graph, inference
 from camkit._quiet import progress
 
-LEARNING_RATE = 1e-2  # of the head, whose loss is convex
+LEARNING_RATE = 2e-2  # of Adam, for the head, whose loss is convex
 DATA = Path(__file__).resolve().parent.parent / "data"
 
 
 def backbone(name="mini", *, weights="imagenet", input_size=None, output_stride=None):
     """Return a frozen feature extractor: uint8-range RGB images (N, H, W, 3) in, features F (N, h, w, K) out.
 
-    `name` is "mini" (embedded, 128 channels, stride 8) or a model of keras.applications, such as "ResNet50". The
+    `name` is "mini" (embedded, 96 channels, stride 8) or a model of keras.applications, such as "ResNet50". The
     preprocessing that it was trained with is its first layer, so 0..255 is the only range to feed. `weights` is
     "imagenet" (for "mini": its own embedded weights), None (random) or the path of a weights file without top.
     `input_size` fixes the image size (pixels); by default any size goes. `output_stride` (pixels of the image to one
@@ -149,8 +149,8 @@ def train_head(model, train, validation=None, *, epochs=5, seed=0):
 
     The images pass once through everything below the head, which is left as it is; the head then learns from their GAP
     features for `epochs` epochs (Adam, batches of 32) and is put back into `model`, the one thing here that changes. It
-    learns on standardised features, so that few steps suffice whatever the scale of a backbone's channels; the scaling
-    is then folded into its weights, exactly.
+    learns on centred and scaled features, so that few steps suffice whatever the range of a backbone's channels; centring
+    and scaling are then folded into its weights, exactly.
     Without `validation`, a fifth of the training images of each class, drawn by `seed`, is set aside for it.
     Raises HeadError where there is no GAP → Dense head, ValueError where classes and head do not match.
     """
@@ -166,8 +166,8 @@ def train_head(model, train, validation=None, *, epochs=5, seed=0):
     gap = _gap_features(model, head, train)
     held = (gap[check], train.labels[check]) if validation is None else (
         _gap_features(model, head, validation), validation.labels)
-    mean, scale = gap[fit].mean(axis=0) * head.layer.use_bias, gap[fit].std(axis=0)  # without a bias none can be taken off
-    scale[scale < 1e-6] = 1  # a channel that never changes teaches nothing
+    mean, spread = gap[fit].mean(axis=0) * head.layer.use_bias, gap[fit].std(axis=0)
+    scale = spread + max(spread.mean(), 1e-6)  # the mean keeps a nearly silent channel from being shouted up
     gap, held = (gap - mean) / scale, ((held[0] - mean) / scale, held[1])
     dense = layers.Dense(len(head.bias), "softmax", head.layer.use_bias, kernel_initializer="zeros")
     trained = keras.Sequential([keras.Input(gap.shape[1:]), dense])
