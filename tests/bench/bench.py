@@ -155,6 +155,8 @@ def vis(scale):
 
 def head(scale):
     """Five epochs of a new head: `train_head` against `fit` through the frozen backbone."""
+    import keras
+
     import camkit
 
     with tempfile.TemporaryDirectory() as folder:
@@ -164,6 +166,7 @@ def head(scale):
         pixels, held = (np.concatenate(list(part.batches(32, scale["size"]))).astype("float32") for part in (train, test))
         backbone = camkit.backbone("ResNet50", weights=None, input_size=scale["size"])
         ours, theirs = (camkit.gap_classifier(backbone, train.class_names) for _ in range(2))
+        theirs.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])  # raw features
         start = time.perf_counter()
         camkit.train_head(ours, train, test, epochs=5)
         middle = time.perf_counter()
