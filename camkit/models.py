@@ -24,7 +24,7 @@ def backbone(name="mini", *, weights="imagenet", input_size=None, output_stride=
     "imagenet" (for "mini": its own embedded weights), None (random) or the path of a weights file without top.
     `input_size` fixes the image size (pixels); by default any size goes. `output_stride` (pixels of the image to one
     position of the map; by default the backbone's own) makes the maps finer by dilated convolution, and slower.
-    Raises ValueError for an unknown name or an impossible stride, OSError where weights can be neither found nor downloaded.
+    Raises ValueError for an unknown name or an impossible stride, OSError where weights are neither there nor to be had.
     """
     shape = (input_size, input_size, 3)
     if name == "mini":
@@ -55,7 +55,8 @@ def _application(name, shape, weights):
             raise
         raise OSError(
             f"the ImageNet weights of {name} could not be downloaded: Keras looks for {url[1]} in "
-            f"{Path(os.environ.get('KERAS_HOME', Path.home() / '.keras'), 'models')}, put it there or pass weights=PATH with a local copy"
+            f"{Path(os.environ.get('KERAS_HOME', Path.home() / '.keras'), 'models')}, put it there or pass weights=PATH "
+            "with a local copy"
         ) from error
     if weights not in ("imagenet", None):
         _load(plain, weights)
