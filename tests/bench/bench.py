@@ -17,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import camkit  # before Keras, so that TensorFlow's start-up is quiet
 import numpy as np
 from PIL import Image
 
@@ -72,7 +73,6 @@ def forward(scale):
     """CAM of all classes against the model's own predict, and against the compiled forward pass alone."""
     import tensorflow as tf
 
-    import camkit
     from camkit import graph, inference
 
     model, batch = resnet(scale["size"])
@@ -102,7 +102,6 @@ def classic(scale):
     import keras
     from scipy import ndimage
 
-    import camkit
 
     model, batch = resnet(scale["size"])
     image, side = batch[:1], scale["size"]
@@ -132,7 +131,6 @@ def vis(scale):
     from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
     from tf_keras_vis.utils.scores import CategoricalScore
 
-    import camkit
 
     model, batch = resnet(scale["size"])
     image, side = batch[:1], scale["size"]
@@ -157,7 +155,6 @@ def head(scale):
     """Five epochs of a new head: `train_head` against `fit` through the frozen backbone."""
     import keras
 
-    import camkit
 
     with tempfile.TemporaryDirectory() as folder:
         write_images(folder, "Training", scale["train"], scale["size"])
@@ -224,7 +221,6 @@ def started(**options):
 
 def child(folder, name, size, count, bare=False):
     """Analyse `count` images; print seconds an image once the network is compiled, peak memory, the bare pass."""
-    import camkit
 
     images = camkit.load_images(folder, "Test")
     images = images.select(np.linspace(0, len(images) - 1, count).astype(int))
