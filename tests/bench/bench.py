@@ -102,7 +102,6 @@ def classic(scale):
     import keras
     from scipy import ndimage
 
-
     model, batch = resnet(scale["size"])
     image, side = batch[:1], scale["size"]
     cam, kernel = camkit.CAM(model), np.asarray(model.layers[-1].kernel)
@@ -131,7 +130,6 @@ def vis(scale):
     from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
     from tf_keras_vis.utils.scores import CategoricalScore
 
-
     model, batch = resnet(scale["size"])
     image, side = batch[:1], scale["size"]
     cam, gradcam = camkit.CAM(model), Gradcam(model, model_modifier=ReplaceToLinear(), clone=True)
@@ -154,7 +152,6 @@ def vis(scale):
 def head(scale):
     """Five epochs of a new head: `train_head` against `fit` through the frozen backbone."""
     import keras
-
 
     with tempfile.TemporaryDirectory() as folder:
         write_images(folder, "Training", scale["train"], scale["size"])
@@ -221,7 +218,6 @@ def started(**options):
 
 def child(folder, name, size, count, bare=False):
     """Analyse `count` images; print seconds an image once the network is compiled, peak memory, the bare pass."""
-
     images = camkit.load_images(folder, "Test")
     images = images.select(np.linspace(0, len(images) - 1, count).astype(int))
     weights = "imagenet" if name == "mini" else None
