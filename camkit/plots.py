@@ -22,9 +22,9 @@ def png(figure, dpi=110):
     return buffer.getvalue()
 
 
-def img_tag(figure, alt):
-    """Return a figure as an HTML image with alternative text."""
-    data = base64.b64encode(png(figure)).decode()
+def img_tag(picture, alt):
+    """Return a PNG (bytes) as an HTML image with alternative text."""
+    data = base64.b64encode(picture).decode()
     return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{data}" style="max-width: 100%; height: auto">'
 
 
@@ -33,7 +33,8 @@ def show(figure, alt):
     from IPython.display import display
     from matplotlib import pyplot
 
-    bundle = {"text/html": img_tag(figure, alt), "image/png": png(figure), "text/plain": alt}
+    picture = png(figure)
+    bundle = {"text/html": img_tag(picture, alt), "image/png": picture, "text/plain": alt}
     display(bundle, metadata={"image/png": {"alt": alt}}, raw=True)
     pyplot.close(figure)
 

@@ -52,7 +52,7 @@ class View(ipywidgets.VBox):
             return
         self._drawn = self.state
         figure, text = self.render(self.state)
-        self._picture.value = f'{plots.img_tag(figure, text)}<p role="status">{html.escape(text)}</p>'
+        self._picture.value = f'{plots.img_tag(plots.png(figure), text)}<p role="status">{html.escape(text)}</p>'
 
 
 def class_picker(analysis, images):
