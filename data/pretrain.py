@@ -361,11 +361,10 @@ def main():
     images, cover, labels = render(options.pictures, 1, HERE.parent / "build")
     held_out = render(1000, 2, HERE.parent / "build")
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.path.insert(0, str(HERE.parent))
-    import keras
+    from camkit.models import _mini  # before Keras, so that TensorFlow's start-up is quiet
 
-    from camkit.models import _mini
+    import keras
 
     keras.utils.set_random_seed(0)
     batch = 32
