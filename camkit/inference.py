@@ -45,7 +45,7 @@ def call_copy(model, x, changes=None):
                 config = {**op.get_config(), **changes.get(id(op), {})}
                 if op.name in names:  # two nested models may each use a name
                     config["name"] = f"{op.name}_{len(names)}"
-                if type(op) is layers.Lambda:  # its function is at hand: nothing to make from text, which Keras holds unsafe
+                if type(op) is layers.Lambda:  # its function is at hand; making it from text is unsafe to Keras
                     settings = {"arguments": op.arguments, "name": config["name"], "dtype": op.dtype_policy}
                     copies[id(op)] = layers.Lambda(op.function, op._output_shape, **settings), op
                 else:
@@ -77,8 +77,9 @@ def dilation(model, output_stride):
     """Return the changes (for `call_copy`) that keep a flat `model` from going beyond an output stride.
 
     Where a convolution or pooling would, its stride becomes 1, and the kernels after it are dilated by as much, so that
-    each still sees what it was trained on, at more positions; windows of pooling are not dilated (Yu & Koltun, Multi-Scale
-    Context Aggregation by Dilated Convolutions, ICLR 2016; Chen et al., DeepLab). Raises ValueError where the model has no such stride on its way.
+    each still sees what it was trained on, at more positions; windows of pooling are not dilated (Yu & Koltun,
+    Multi-Scale Context Aggregation by Dilated Convolutions, ICLR 2016; Chen et al., DeepLab). Raises ValueError where
+    the model has no such stride on its way.
     """
     windows = (*_FOLDABLE, layers.MaxPooling2D, layers.AveragePooling2D)
     changes, reached = {}, {}  # reached: {id(layer): (stride, dilation) of its output}

@@ -61,15 +61,10 @@ def class_picker(analysis, images):
     Controls: `true` the class whose pictures are shown, `picture` its number, `map` the class whose map is laid over it.
     The colour limits are those of all the picture's maps together, so that classes can be compared.
     """
-    members = _members(analysis, images)
-    names = analysis.class_names
-    first = next(iter(members))
-    controls = {
-        "true": ipywidgets.Dropdown(description="Pictures of", options=[(names[c], c) for c in members], value=first),
-        "picture": _slider("Picture", len(members[first])),
-        "map": ipywidgets.Dropdown(description="Map of class", options=[(n, c) for c, n in enumerate(names)], value=first),
-    }
-    _follow(controls["true"], controls["picture"], members)
+    members, names = _members(analysis, images), analysis.class_names
+    true, picture = _chooser("Pictures of", [(names[c], c) for c in members], "Picture", members)
+    classes = [(name, c) for c, name in enumerate(names)]
+    shown = ipywidgets.Dropdown(description="Map of class", options=classes, value=true.value)
 
     def render(state):
         i, c = members[state["true"]][state["picture"]], state["map"]
@@ -82,7 +77,7 @@ def class_picker(analysis, images):
             f"probability {analysis.probs[i, c]:.1%}."
         )
 
-    return View(controls, render)
+    return View({"true": true, "picture": picture, "map": shown}, render)
 
 
 def embedding_explorer(analysis, images, points):
@@ -90,14 +85,8 @@ def embedding_explorer(analysis, images, points):
 
     Controls: `highlight` the class shown in colour, `point` the number of the point among that class's.
     """
-    members = _members(analysis, images)
-    names = analysis.class_names
-    first = next(iter(members))
-    controls = {
-        "highlight": ipywidgets.Dropdown(description="Class", options=[(names[c], c) for c in members], value=first),
-        "point": _slider("Point", len(members[first])),
-    }
-    _follow(controls["highlight"], controls["point"], members)
+    members, names = _members(analysis, images), analysis.class_names
+    highlight, point = _chooser("Class", [(names[c], c) for c in members], "Point", members)
 
     def render(state):
         i, c = members[state["highlight"]][state["point"]], analysis.predicted
@@ -109,7 +98,7 @@ def embedding_explorer(analysis, images, points):
         plots.map_row(right, images[i], [np.asarray(analysis.maps[i, ..., c[i]], "float32")], titles)
         return figure, f"{_name(analysis, i)}: true {names[analysis.labels[i]]}, predicted {_said(analysis, i)}."
 
-    return View(controls, render)
+    return View({"highlight": highlight, "point": point}, render)
 
 
 def error_review(analysis, images, verdicts):
@@ -129,18 +118,14 @@ def error_review(analysis, images, verdicts):
     choices = [*VERDICTS, *sorted(set(given["verdict"]) - set(VERDICTS))]
     options = [(f"{true} taken for {predicted} ({len(pairs[true, predicted])})", (true, predicted))
                for true, predicted in order]
-    controls = {
-        "pair": ipywidgets.Dropdown(description="Class pair", options=options, value=order[0]),
-        "error": _slider("Error", len(pairs[order[0]])),
-        "verdict": ipywidgets.Dropdown(description="Verdict", options=choices),
-    }
-    _follow(controls["pair"], controls["error"], pairs)
+    pair, error = _chooser("Class pair", options, "Error", pairs)
+    verdict = ipywidgets.Dropdown(description="Verdict", options=choices)
 
-    def current(_=None):
-        return pairs[controls["pair"].value][controls["error"].value]
+    def current():
+        return pairs[pair.value][error.value]
 
     def recall(_=None):
-        controls["verdict"].value = given["verdict"].get(analysis.paths[current()], VERDICTS[0])
+        verdict.value = given["verdict"].get(analysis.paths[current()], VERDICTS[0])
 
     def keep(change):
         row = analysis.table.loc[current(), ["path", "true", "predicted"]]
@@ -148,9 +133,9 @@ def error_review(analysis, images, verdicts):
             given.loc[row["path"], ["true", "predicted", "verdict"]] = [row["true"], row["predicted"], change["new"]]
             _write_verdicts(file, given)
 
-    controls["pair"].observe(recall, "value")
-    controls["error"].observe(recall, "value")
-    controls["verdict"].observe(keep, "value")
+    pair.observe(recall, "value")
+    error.observe(recall, "value")
+    verdict.observe(keep, "value")
     recall()
 
     def render(state):
@@ -159,7 +144,8 @@ def error_review(analysis, images, verdicts):
         maps = np.asarray(analysis.maps[i], dtype="float32")[..., [true, predicted]]
         figure = Figure(figsize=(10, 3))
         left, right = figure.subfigures(1, 2, width_ratios=(3.2, 1.3))
-        titles = [Path(analysis.paths[i]).name, f"map of the true class\n{names[true]}", f"of the predicted\n{names[predicted]}"]
+        picture = Path(analysis.paths[i]).name
+        titles = [picture, f"map of the true class\n{names[true]}", f"of the predicted\n{names[predicted]}"]
         plots.map_row(left, images[i], np.moveaxis(maps, -1, 0), titles)
         ax = right.add_subplot()
         difference = maps[..., 1] - maps[..., 0]
@@ -175,7 +161,7 @@ def error_review(analysis, images, verdicts):
             f"Verdict: {state['verdict']}. {reviewed} of {len(errors)} errors reviewed."
         )
 
-    return View(controls, render)
+    return View({"pair": pair, "error": error, "verdict": verdict}, render)
 
 
 def _members(analysis, images):
@@ -188,18 +174,17 @@ def _members(analysis, images):
     return {c: np.flatnonzero(analysis.labels == c) for c in np.unique(analysis.labels)}
 
 
-def _slider(description, n):
-    return ipywidgets.IntSlider(description=description, max=n - 1, continuous_update=False)
+def _chooser(description, options, unit, members):
+    """Return a dropdown of groups and a slider that counts the members of the one picked, from the first."""
+    group = ipywidgets.Dropdown(description=description, options=options, value=options[0][1])
+    slider = ipywidgets.IntSlider(description=unit, max=len(members[group.value]) - 1, continuous_update=False)
 
-
-def _follow(picker, slider, members):
-    """Make the slider count the members of the picked class, from the first."""
-
-    def reset(change):
+    def reset(_):
         slider.value = 0
-        slider.max = len(members[change["new"]]) - 1
+        slider.max = len(members[group.value]) - 1
 
-    picker.observe(reset, "value")
+    group.observe(reset, "value")
+    return group, slider
 
 
 def _name(analysis, i):
