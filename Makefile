@@ -39,7 +39,7 @@ bench: .venv/installed
 lock:
 	"$(PYTHON)" -m venv build/uv
 	build/uv/bin/python -m pip install --disable-pip-version-check --quiet uv
-	build/uv/bin/python -m uv pip compile pyproject.toml --output-file requirements.lock --upgrade --all-extras \
+	build/uv/bin/python -m uv pip compile --quiet pyproject.toml --output-file requirements.lock --upgrade --all-extras \
 	  --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 
 clean:

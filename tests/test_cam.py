@@ -27,6 +27,31 @@ def trained():
     return model, test, batch, cam, cam(batch)
 
 
+# A real classifier ---------------------------------------------------------------------------------------------------
+
+INSIDE = {  # what the network calls it, and (left, top, right, bottom) of the object at 224×224, drawn by eye
+    "bird": ("chickadee", (15, 50, 215, 195)), "cat": ("Egyptian cat", (40, 25, 165, 224)),
+    "dragonfly": ("dragonfly", (60, 40, 200, 200)), "hot_dog": ("hotdog", (30, 30, 215, 150)),
+    "parrot": ("macaw", (60, 25, 215, 215)), "sunflower": ("daisy", (45, 10, 185, 224)),
+}
+
+
+def test_a_real_imagenet_classifier_shows_where_it_looks_in_real_photographs(shared):
+    model = keras.applications.MobileNetV2(weights=None)
+    model.load_weights(shared / "keras" / "mobilenet_v2_imagenet.weights.h5")
+    labels = (shared / "photos" / "imagenet_labels.txt").read_text(encoding="utf-8").splitlines()
+    batch = np.stack([camkit.read_image(shared / "photos" / f"{name}.jpg", (224, 224)) / 127.5 - 1 for name in INSIDE])
+    cam = camkit.CAM(model)
+    out = cam(batch)
+    assert np.abs(out.maps.mean(axis=(1, 2)) + cam.bias - out.logits).max() <= 1e-4
+    np.testing.assert_allclose(out.probs, model.predict(batch, verbose=0), atol=1e-5)
+    for n, (name, (left, top, right, bottom)) in enumerate(INSIDE.values()):
+        c = out.logits[n].argmax()
+        assert labels[c].split(",")[0] == name
+        y, x = np.unravel_index(camkit.upsample(out.maps[n, ..., c], 224).argmax(), (224, 224))
+        assert left <= x <= right and top <= y <= bottom, f"the peak at ({x}, {y}) is not on the {name}"
+
+
 # The identities -------------------------------------------------------------------------------------------------------
 
 

@@ -100,6 +100,45 @@ def test_the_embedded_backbone_is_small_frozen_and_fine(tmp_path):
     assert not np.allclose(camkit.backbone(weights=None).predict(pixels, verbose=0), features)
 
 
+def test_the_embedded_backbone_has_what_the_lessons_need():
+    """A frozen backbone that never saw these fruits, a new head: right on most, not on all, and for the right reason."""
+    train, test = camkit.load_images("mini", "Training"), camkit.load_images("mini", "Test")
+    model = camkit.gap_classifier(camkit.backbone(), train.class_names)
+    camkit.train_head(model, train)
+    seen = camkit.analyze(model, test)
+    assert 0.88 <= (seen.predicted == seen.labels).mean() <= 0.98
+    enlarged = camkit.upsample(np.asarray(seen.maps)[np.arange(len(test)), ..., seen.labels], 100)
+    masks = [Image.open(str(path).replace("mini-fruits", "mini-fruits/Masks").replace(".jpg", ".png")) for path in test.paths]
+    on_fruit = [np.asarray(mask).ravel()[heat.argmax()] for mask, heat in zip(masks, enlarged)]
+    assert np.mean(np.array(on_fruit) > 0) > 0.8, "the map of the true class peaks on the fruit"
+
+
+@pytest.mark.parametrize("size", [96, 100])
+@pytest.mark.parametrize("name, stride, finer", [
+    ("mini", 8, 4), ("ResNet50", 32, 16), ("MobileNetV2", 32, 8)])
+def test_a_finer_output_stride_keeps_the_features_at_the_old_positions(name, stride, finer, size, tmp_path):
+    if name == "mini":
+        weights = models.DATA / "mini-backbone.weights.h5"
+    else:
+        weights = tmp_path / "shaken.weights.h5"
+        plain = getattr(keras.applications, name)(include_top=False, weights=None, input_shape=(size, size, 3))
+        zoo.shake(plain).save_weights(weights)
+    coarse = camkit.backbone(name, weights=weights, input_size=size)
+    dilated = camkit.backbone(name, weights=weights, input_size=size, output_stride=finer)
+    pixels = np.random.default_rng(0).integers(0, 256, (1, size, size, 3)).astype("float32")
+    old, new, step = coarse.predict(pixels, verbose=0), dilated.predict(pixels, verbose=0), stride // finer
+    assert new.shape[1] == -(-size // finer) and old.shape[1] == -(-size // stride)
+    shifted = [new[:, shift::step, shift::step] for shift in range(step)]
+    same = [np.allclose(part, old, atol=1e-4 * np.abs(old).max()) for part in shifted if part.shape == old.shape]
+    assert same.count(True) == 1, "at one position of each step, and at that alone"
+
+
+def test_an_impossible_output_stride_is_refused():
+    for stride, nearest in ((3, 2), (16, 8)):
+        with pytest.raises(ValueError, match=f"output stride of mini cannot be {stride}: {nearest} is the nearest below"):
+            camkit.backbone("mini", output_stride=stride)
+
+
 def test_an_unknown_backbone_is_refused_with_the_names_known():
     for name in ("ResNet5", "resnet50", "", None):
         with pytest.raises(ValueError, match="no backbone is called .*mini.*MobileNetV2.*ResNet50"):
