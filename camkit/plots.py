@@ -125,12 +125,13 @@ def embedding(ax, points, labels, class_names, *, highlight=None, ring=None):
         if not len(members):
             continue
         seen = highlight is None or highlight == c
-        ax.scatter(*members.T, s=16, color=colours[c] if seen else "#dddddd", marker="os^Dv"[c // 20 % 5],
+        ax.scatter(*members.T, s=24, color=colours[c] if seen else "#dddddd", marker="os^Dv"[c // 20 % 5],
                    linewidth=0, zorder=2 if seen else 1)
         if seen:
             middle = members[np.argmin(((members - np.median(members, axis=0)) ** 2).sum(axis=1))]
-            ax.annotate(name, middle, fontsize=8 if len(class_names) <= 20 else 6, ha="center", zorder=3,
-                        bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "alpha": 0.75, "linewidth": 0})
+            ax.annotate(name, middle, (0, 7), textcoords="offset points", ha="center", zorder=3,
+                        fontsize=8 if len(class_names) <= 20 else 6,
+                        bbox={"boxstyle": "round,pad=0.1", "facecolor": "white", "alpha": 0.75, "linewidth": 0})
     if ring is not None:
         ax.scatter(*points[ring], s=160, facecolor="none", edgecolor="black", linewidth=2, zorder=4)
     ax.set(xticks=[], yticks=[])

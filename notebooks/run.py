@@ -34,7 +34,9 @@ TEMPLATE = """{% extends 'lab/index.html.j2' %}
 {% block html_head_js_mermaidjs %}{% endblock %}
 {% block footer %}</html>{% endblock %}
 {% block html_head_css %}<style>
-main { max-width: 54rem; margin: 0 auto; padding: 1rem; overflow-wrap: break-word; }
+main { max-width: 60rem; margin: 0 auto; padding: 1rem; overflow-wrap: break-word; }
+.jp-MarkdownCell { max-width: 52rem; }
+.jp-CodeCell { --jp-code-font-size: 12px; }
 .jp-RenderedHTMLCommon { font-size: 1rem; line-height: 1.6; }
 .jp-RenderedHTMLCommon table { font-size: 0.9rem; line-height: 1.4; }
 .jp-OutputArea-output { overflow-x: auto; }
