@@ -152,21 +152,41 @@ def fingerprint(model):
 def compiled(function, features):
     """Return `function` of a batch of images as a graph: compiled with XLA where that works and pays, else plain.
 
-    `features` is the model that it calls. XLA runs depthwise and grouped convolutions on a CPU about ten times slower
-    than the plain graph does, so a model with these is not compiled.
+    `features` is the model that it calls.
     """
     signature = [tf.TensorSpec((None, *features.input_shape[1:]), "float32")]
-    grouped = (layers.DepthwiseConv2D, layers.SeparableConv2D)
-    pays = not any(isinstance(layer, grouped) or getattr(layer, "groups", 1) > 1 for layer in features.layers)
-    graphs = [tf.function(function, input_signature=signature, jit_compile=jit) for jit in (True, False)[not pays :]]
+    fast, plain = (tf.function(function, input_signature=signature, jit_compile=jit) for jit in (True, False))
+    graphs = {}  # by image size
 
     def run(images):
+        size = images.shape[1:]
+        if size not in graphs:
+            graphs[size] = fast if _suits_xla(features, size) else plain
         try:
-            return graphs[0](images)
+            return graphs[size](images)
         except tf.errors.OpError:
-            if len(graphs) == 1:
+            if graphs[size] is plain:
                 raise
-            graphs.pop(0)
-            return graphs[0](images)
+            graphs[size] = plain
+            return plain(images)
 
     return run
+
+
+@_random_unmoved()
+def _suits_xla(features, size):
+    """Return whether XLA is quick on a CPU for images of this size: it has but plain loops, ten times slower than the
+    plain graph, for depthwise and grouped convolutions and for kernels with more positions than the map they meet."""
+    slow = []
+
+    def visit(op):
+        def call(x, *args, **kwargs):
+            if isinstance(op, layers.Conv2D | layers.DepthwiseConv2D | layers.SeparableConv2D):
+                grouped = not isinstance(op, layers.Conv2D) or op.groups > 1
+                slow.append(grouped or np.prod(op.kernel_size) > np.prod(x.shape[1:3]))
+            return op(x, *args, **kwargs)
+
+        return call
+
+    replay(features, [keras.Input(size)], visit)
+    return not any(slow)

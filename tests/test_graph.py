@@ -246,23 +246,32 @@ def test_what_xla_cannot_compile_runs_all_the_same(layer):
     agree(model, features, dense, zoo.images())
 
 
-def counted(model):
-    """Which graph the private copy runs: True where XLA compiled it."""
+def compiles(model, *sizes):
+    """Whether XLA compiles the private copy, for images of each of these sizes."""
     copy = inference.feature_model(model, graph.find_head(model))
-    seen = []
-    original = tf.function
-    try:
-        tf.function = lambda *args, **options: seen.append(options.get("jit_compile")) or original(*args, **options)
-        inference.compiled(copy, copy)
-    finally:
-        tf.function = original
-    return seen
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tf, "function", lambda function, jit_compile, **_: lambda images: jit_compile)
+        run = inference.compiled(copy, copy)
+    return [run(np.zeros((1, *size, 3), "float32")) for size in sizes]
 
 
 def test_depthwise_and_grouped_convolutions_run_the_plain_graph():
-    assert counted(zoo.flat()[0]) == [True, False]
+    size = zoo.SHAPE[:2]
+    assert compiles(zoo.flat()[0], size) == [True]
     for kind in ("depthwise", "separable", "grouped"):
-        assert counted(zoo.flat(body=zoo.after(CONVOLUTIONS[kind]()))[0]) == [False]
+        assert compiles(zoo.flat(body=zoo.after(CONVOLUTIONS[kind]()))[0], size) == [False]
+
+
+def test_maps_smaller_than_a_kernel_run_the_plain_graph():
+    image = keras.Input((None, None, 3))
+    x = layers.Conv2D(4, 3, strides=2, padding="same", activation="relu")(image)
+    x = layers.Conv2D(4, (5, 3), padding="same", activation="relu")(x)
+    model = keras.Model(image, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
+    assert compiles(model, (10, 6), (8, 8), (8, 6), (10, 6)) == [True, True, False, True], "5×3 kernel on 5×3, 4×4, 4×3"
+    cam = camkit.CAM(model)
+    for size in ((10, 6), (8, 6)):
+        images = np.random.default_rng(0).normal(size=(2, *size, 3)).astype("float32")
+        np.testing.assert_allclose(cam(images).logits, model.predict(images, verbose=0), atol=1e-5)
 
 
 # Fingerprints -----------------------------------------------------------------------------------------------------------
