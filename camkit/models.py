@@ -164,9 +164,8 @@ def train_head(model, train, validation=None, *, epochs=5, seed=0):
     if validation is None:
         check = _holdout(train.labels, np.random.default_rng(seed))
         fit = np.setdiff1d(fit, check)
-    gap = _gap_features(model, head, train)
-    held = (gap[check], train.labels[check]) if validation is None else (
-        _gap_features(model, head, validation), validation.labels)
+    gap, *held = _gap_features(model, head, train, *([] if validation is None else [validation]))
+    held = (held[0], validation.labels) if held else (gap[check], train.labels[check])
     mean, spread = gap[fit].mean(axis=0) * head.layer.use_bias, gap[fit].std(axis=0)
     scale = spread + max(spread.mean(), 1e-6)  # the mean keeps a nearly silent channel from being shouted up
     gap, held = (gap - mean) / scale, ((held[0] - mean) / scale, held[1])
@@ -210,17 +209,20 @@ def _holdout(labels, random):
     return np.sort(np.concatenate(taken))
 
 
-def _gap_features(model, head, images, batch_size=32):
-    """Return the GAP features (N, K) of an image set: one pass through everything below the head."""
+def _gap_features(model, head, *sets, batch_size=32):
+    """Return the GAP features (N, K) of each image set: one pass through everything below the head."""
     features = inference.feature_model(model, head)
     average = inference.compiled(
         lambda x: keras.ops.mean(keras.ops.cast(features(x, training=False), "float32"), axis=(1, 2)), features
     )
-    size = features.input_shape[1:3] if None not in features.input_shape[1:3] else images[0].shape[:2]
+    size = features.input_shape[1:3] if None not in features.input_shape[1:3] else sets[0][0].shape[:2]
     gap = []
-    with progress(len(images), "GAP features", "image") as bar:
-        for batch in images.batches(batch_size, size):
-            full = np.resize(batch, (batch_size, *batch.shape[1:]))  # one shape, so that XLA compiles once
-            gap.append(average(full.astype("float32")).numpy()[: len(batch)])
-            bar.update(len(batch))
-    return np.concatenate(gap)
+    with progress(sum(map(len, sets)), "GAP features", "image") as bar:
+        for images in sets:
+            parts = []
+            for batch in images.batches(batch_size, size):
+                full = np.resize(batch, (batch_size, *batch.shape[1:]))  # one shape, so that XLA compiles once
+                parts.append(average(full.astype("float32")).numpy()[: len(batch)])
+                bar.update(len(batch))
+            gap.append(np.concatenate(parts))
+    return gap

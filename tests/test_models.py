@@ -355,7 +355,7 @@ def test_a_head_without_bias_is_trained_without_one(train, monkeypatch):
     monkeypatch.setattr(keras, "Sequential", Watched)
     model, _, layer = zoo.flat(use_bias=False)
     history = camkit.train_head(model, train, epochs=2)
-    gap = models._gap_features(model, camkit.graph.find_head(model), train)
+    (gap,) = models._gap_features(model, camkit.graph.find_head(model), train)
     held = models._holdout(train.labels, np.random.default_rng(0))
     accuracy = ((gap[held] @ np.asarray(layer.kernel)).argmax(1) == train.labels[held]).mean()
     assert accuracy == pytest.approx(history.history["val_accuracy"][-1], abs=1e-6)
@@ -390,7 +390,7 @@ def test_a_head_that_is_no_dense_layer_is_not_trained(train):
 
 def test_gap_features_are_the_mean_of_the_features(train):
     model = small()
-    gap = models._gap_features(model, camkit.graph.find_head(model), train.select(slice(0, 45)))
+    (gap,) = models._gap_features(model, camkit.graph.find_head(model), train.select(slice(0, 45)))
     pixels = np.concatenate(list(train.select(slice(0, 45)).batches(32, (24, 20)))).astype("float32")
     features = keras.Model(model.input, model.get_layer("gap").input).predict(pixels, verbose=0)
     np.testing.assert_allclose(gap, features.mean(axis=(1, 2)), atol=1e-5)
