@@ -22,7 +22,7 @@ lab: .venv/installed
 	.venv/bin/python -m jupyterlab notebooks
 
 test: .venv/installed
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile
 
 bench: .venv/installed
 	.venv/bin/python tests/bench/bench.py
