@@ -172,16 +172,25 @@ def train_head(model, train, validation=None, *, epochs=5, seed=0):
     dense = layers.Dense(len(head.bias), "softmax", head.layer.use_bias, kernel_initializer="zeros")
     trained = keras.Sequential([keras.Input(gap.shape[1:]), dense])
     trained.compile(keras.optimizers.Adam(LEARNING_RATE), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    history, random = keras.callbacks.History(), np.random.default_rng(seed)
-    history.set_model(trained)
-    history.on_train_begin()
+    random = np.random.default_rng(seed)
+
+    def batches():  # shuffled here, so that no global seed is touched
+        while True:
+            order = random.permutation(fit)
+            for start in range(0, len(order), 32):
+                some = order[start : start + 32]
+                yield gap[some], train.labels[some]
+
     with progress(epochs, "Training the head", "epoch") as bar:
-        for epoch in range(epochs):
-            order = random.permutation(fit)  # shuffled here, so that no global seed is touched
-            one = trained.fit(gap[order], train.labels[order], shuffle=False, validation_data=held, verbose=0)
-            history.on_epoch_end(epoch, {name: values[0] for name, values in one.history.items()})
-            bar.set_postfix({name: f"{values[0]:.3f}" for name, values in one.history.items()}, refresh=False)
+
+        def show(epoch, logs):
+            bar.set_postfix({name: f"{value:.3f}" for name, value in logs.items()}, refresh=False)
             bar.update()
+
+        history = trained.fit(
+            batches(), steps_per_epoch=-(-len(fit) // 32), epochs=epochs, shuffle=False, validation_data=held,
+            callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=show)], verbose=0,
+        )
     kernel, *bias = trained.get_weights()
     kernel = kernel / scale[:, None]
     head.layer.set_weights([kernel, *(offset - mean @ kernel for offset in bias)])
