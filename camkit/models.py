@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import warnings
 from pathlib import Path
 
 import keras
@@ -84,7 +85,9 @@ def _load(model, path):
     if not Path(path).is_file():
         raise OSError(f"there is no weights file {path}: give the path of a .weights.h5 or .h5 file without top")
     try:
-        model.load_weights(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # hundreds of them, before the error that says the same
+            model.load_weights(path)
     except Exception as error:
         raise ValueError(f"the weights in {path} are not those of {model.name} without its top: {error}") from error
 

@@ -271,10 +271,10 @@ def test_grad_cam_on_the_last_layer_of_the_embedded_classifier(trained):
 
 def by_hand(model, layer, batch, targets):
     """Grad-CAM with a GradientTape of its own: the model cut at `layer`, its last Dense made linear."""
-    inner = keras.Model(model.input, [layer.output, model.layers[-1].input])
+    inner = keras.Model(model.inputs, [layer.output, model.layers[-1].input])
     dense = model.layers[-1]
     with tf.GradientTape() as tape:
-        maps, x = inner(batch, training=False)
+        maps, x = inner([batch], training=False)
         scores = tf.gather(tf.matmul(x, dense.kernel) + dense.bias, targets, batch_dims=1)
     alpha = tf.reduce_mean(tape.gradient(scores, maps), axis=(1, 2))
     return np.maximum(0, np.einsum("nyxk,nk->nyx", maps, alpha))

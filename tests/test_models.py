@@ -165,11 +165,19 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
         camkit.backbone("MobileNetV2", weights=tmp_path / "missing.h5")
     small().save_weights(tmp_path / "other.weights.h5")
     for name in ("mini", "MobileNetV2"):
-        with pytest.raises(ValueError, match=r"weights in .*other\.weights\.h5 are not those of mini|mobilenetv2"):
+        with pytest.raises(ValueError, match=r"weights in .*other\.weights\.h5 are not those of (mini|mobilenetv2)"):
             camkit.backbone(name, weights=tmp_path / "other.weights.h5", input_size=32)
     (tmp_path / "text.weights.h5").write_text("hello")
     with pytest.raises(ValueError, match=r"text\.weights\.h5 are not those of mini"):
         camkit.backbone(weights=tmp_path / "text.weights.h5")
+
+
+def test_weights_that_fit_in_part_are_refused(tmp_path):
+    whole = camkit.backbone(weights=None)
+    part = keras.Model(whole.input, whole.layers[-6].output)
+    part.save_weights(tmp_path / "part.weights.h5")
+    with pytest.raises(ValueError, match=r"part\.weights\.h5 are not those of mini"):
+        camkit.backbone(weights=tmp_path / "part.weights.h5")
 
 
 # The classifier -------------------------------------------------------------------------------------------------------
