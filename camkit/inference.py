@@ -69,7 +69,9 @@ def feature_model(model, head):
     Batch normalisation is folded into the convolution before it, which changes F by rounding only.
     """
     image = keras.Input(batch_shape=functional(model).inputs[0].shape, dtype=functional(model).inputs[0].dtype)
-    _, copies = call_copy(model, image)
+    convolutions = [op for op in layers_of(model) if type(op) in _FOLDABLE]
+    undrawn = {id(op): {key: "zeros" for key in op.get_config() if key.endswith("_initializer")} for op in convolutions}
+    _, copies = call_copy(model, image, undrawn)  # random weights would be drawn to be overwritten
     return _fold(keras.Model(image, copies[id(head.at)].input))
 
 
