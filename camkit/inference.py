@@ -15,7 +15,7 @@ from keras import layers
 
 from camkit.graph import HeadError, activation_of, functional, layers_of, replay
 
-_FOLDABLE = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
+_CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def feature_model(model, head):
     Batch normalisation is folded into the convolution before it, which changes F by rounding only.
     """
     image = keras.Input(batch_shape=functional(model).inputs[0].shape, dtype=functional(model).inputs[0].dtype)
-    convolutions = [op for op in layers_of(model) if type(op) in _FOLDABLE]
+    convolutions = [op for op in layers_of(model) if type(op) in _CONVOLUTIONS]
     undrawn = {id(op): {key: "zeros" for key in op.get_config() if key.endswith("_initializer")} for op in convolutions}
     _, copies = call_copy(model, image, undrawn)  # random weights would be drawn to be overwritten
     return _fold(keras.Model(image, copies[id(head.at)].input))
@@ -83,13 +83,13 @@ def dilation(model, output_stride):
     Multi-Scale Context Aggregation by Dilated Convolutions, ICLR 2016; Chen et al., DeepLab). Raises ValueError where
     the model has no such stride on its way.
     """
-    windows = (*_FOLDABLE, layers.MaxPooling2D, layers.AveragePooling2D)
+    windows = (*_CONVOLUTIONS, layers.MaxPooling2D, layers.AveragePooling2D)
     changes, reached = {}, {}  # reached: {id(layer): (stride, dilation) of its output}
     for op in model.operations:
         inputs = [reached[id(t._keras_history.operation)] for t in op._inbound_nodes[0].input_tensors]
         stride, rate = max(inputs, default=(1, 1))
         if isinstance(op, windows):
-            step, pools = op.strides[0], not isinstance(op, _FOLDABLE)
+            step, pools = op.strides[0], not isinstance(op, _CONVOLUTIONS)
             kept = stride * step <= output_stride
             if not kept or rate > 1:
                 changes[id(op)] = {"strides": step if kept else 1, "padding": "same"}
@@ -114,8 +114,8 @@ def _fold(model):
         if isinstance(norm, layers.BatchNormalization) and len(norm._inbound_nodes) == 1:
             conv = norm.input._keras_history.operation
             alone = len(conv._inbound_nodes) == len(conv._outbound_nodes) == 1 and conv.output is not model.output
-            plain = type(conv) in _FOLDABLE and activation_of(conv) == "linear" and conv.data_format == "channels_last"
-            if plain and alone and norm.axis in (-1, 3):
+            plain = type(conv) in _CONVOLUTIONS and activation_of(conv) == "linear"
+            if plain and alone and conv.data_format == "channels_last" and norm.axis in (-1, 3):
                 folded[id(conv)] = _absorb(conv, norm)
                 absorbed.add(id(norm))
 
@@ -183,7 +183,7 @@ def _suits_xla(features, size):
 
     def visit(op):
         def call(x, *args, **kwargs):
-            if isinstance(op, layers.Conv2D | layers.DepthwiseConv2D | layers.SeparableConv2D):
+            if isinstance(op, _CONVOLUTIONS):
                 grouped = not isinstance(op, layers.Conv2D) or op.groups > 1
                 slow.append(grouped or np.prod(op.kernel_size) > np.prod(x.shape[1:3]))
             return op(x, *args, **kwargs)

@@ -161,27 +161,27 @@ def train_head(model, train, validation=None, *, epochs=5, seed=0):
     head = graph.find_head(model)
     if not isinstance(head.at, layers.GlobalAveragePooling2D) or not isinstance(head.layer, layers.Dense):
         raise graph.HeadError("train_head trains a Dense layer after global average pooling: " + graph.REMEDY)
-    for images in (train, validation):
+    sets = [train] if validation is None else [train, validation]
+    for images in sets:
         _check_classes(model, head, images)
-    fit, check = np.arange(len(train)), None
+    gap, *rest = _gap_features(model, head, *sets)
+    fit = np.arange(len(train))
     if validation is None:
         check = _holdout(train.labels, np.random.default_rng(seed))
-        fit = np.setdiff1d(fit, check)
-    gap, *held = _gap_features(model, head, train, *([] if validation is None else [validation]))
-    held = (held[0], validation.labels) if held else (gap[check], train.labels[check])
+        fit, held = np.setdiff1d(fit, check), (gap[check], train.labels[check])
+    else:
+        held = rest[0], validation.labels
     mean, spread = gap[fit].mean(axis=0) * head.layer.use_bias, gap[fit].std(axis=0)
     scale = spread + max(spread.mean(), 1e-6)  # the mean keeps a nearly silent channel from being shouted up
     gap, held = (gap - mean) / scale, ((held[0] - mean) / scale, held[1])
     dense = layers.Dense(len(head.bias), "softmax", head.layer.use_bias, kernel_initializer="zeros")
     trained = keras.Sequential([keras.Input(gap.shape[1:]), dense])
     trained.compile(keras.optimizers.Adam(LEARNING_RATE), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    random = np.random.default_rng(seed)
+    random, cuts = np.random.default_rng(seed), range(32, len(fit), 32)
 
     def batches():  # shuffled here, so that no global seed is touched
         while True:
-            order = random.permutation(fit)
-            for start in range(0, len(order), 32):
-                some = order[start : start + 32]
+            for some in np.split(random.permutation(fit), cuts):
                 yield gap[some], train.labels[some]
 
     with progress(epochs, "Training the head", "epoch") as bar:
@@ -191,7 +191,7 @@ def train_head(model, train, validation=None, *, epochs=5, seed=0):
             bar.update()
 
         history = trained.fit(
-            batches(), steps_per_epoch=-(-len(fit) // 32), epochs=epochs, shuffle=False, validation_data=held,
+            batches(), steps_per_epoch=len(cuts) + 1, epochs=epochs, shuffle=False, validation_data=held,
             callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=show)], verbose=0,
         )
     kernel, *bias = trained.get_weights()
@@ -203,8 +203,6 @@ def train_head(model, train, validation=None, *, epochs=5, seed=0):
 def _check_classes(model, head, images):
     """Raise ValueError unless the classes of `images` are those of the model's head, in the same order."""
     names = class_names_of(model)
-    if images is None:
-        return
     if len(images.class_names) != len(head.bias) or names not in (None, list(images.class_names)):
         raise ValueError(
             f"the model has {len(head.bias)} classes {names or ''}, the images have {len(images.class_names)}: "

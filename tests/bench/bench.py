@@ -9,7 +9,6 @@ called in turn, round after round, and the median of the rounds' ratios is print
 """
 
 import argparse
-import functools
 import json
 import os
 import re
@@ -64,10 +63,8 @@ def ratios(ours, theirs, rounds, calls=1):
             marks.append(time.perf_counter())
         seconds.append(np.diff(marks) / (calls, 1))
     seconds = np.array(seconds[1:])
-    one, two = np.median(seconds, axis=0)
-    low, high = np.percentile(seconds, [0, 100], axis=0).T
-    return np.median(seconds[:, 1] / seconds[:, 0]), (
-        f"{one:.3g} s ({low[0]:.3g} to {low[1]:.3g}) against {two:.3g} s ({high[0]:.3g} to {high[1]:.3g})")
+    each = (f"{np.median(rival):.3g} s ({rival.min():.3g} to {rival.max():.3g})" for rival in seconds.T)
+    return np.median(seconds[:, 1] / seconds[:, 0]), " against ".join(each)
 
 
 def resnet(size):
@@ -99,11 +96,13 @@ def forward(scale):
         gap = tf.reduce_mean(tf.cast(features(images, training=False), "float32"), axis=(1, 2))
         return tf.nn.softmax(gap @ head.kernel + head.bias)
 
+    def predict():
+        return model.predict(batch, batch_size=len(batch), verbose=0)
+
     bare = inference.compiled(classify, features)
     out = cam(batch)
     identity = np.abs(out.maps.mean(axis=(1, 2)) + cam.bias - out.logits).max()
-    agreement = np.abs(out.probs - model.predict(batch, verbose=0)).max()
-    predict = functools.partial(model.predict, batch, batch_size=len(batch), verbose=0)
+    agreement = np.abs(out.probs - predict()).max()
     ratio, seconds = ratios(lambda: cam(batch), predict, scale["rounds"])
     convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
     products = len(batch) * sum(np.prod(c.kernel.shape) * np.prod(c.output.shape[1:3]) for c in convolutions)
