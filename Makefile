@@ -1,6 +1,6 @@
 # make notebooks   runs every lesson and writes its page into build/ (open build/index.html)
 # make lab         opens the lessons in JupyterLab
-# make test        runs all tests; make bench: the benchmarks
+# make test        runs the tests; make sweep: those that build every model of keras.applications; make bench: benchmarks
 # make lock        writes requirements.lock anew from pyproject.toml
 #
 # The first of them makes .venv and installs the locked dependencies; later calls do not. Other images and another
@@ -13,7 +13,7 @@ DATASET ?= mini
 BACKBONE ?= mini
 WEIGHTS ?= imagenet
 
-.PHONY: notebooks lab test bench lock clean
+.PHONY: notebooks lab test sweep bench lock clean
 
 notebooks: .venv/installed
 	.venv/bin/python notebooks/run.py --dataset "$(DATASET)" --backbone "$(BACKBONE)" --weights "$(WEIGHTS)"
@@ -22,7 +22,10 @@ lab: .venv/installed
 	.venv/bin/python -m jupyterlab notebooks
 
 test: .venv/installed
-	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile
+	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile -m "not sweep"
+
+sweep: .venv/installed
+	.venv/bin/python -m pytest --numprocesses 2 -m sweep
 
 bench: .venv/installed
 	.venv/bin/python tests/bench/bench.py

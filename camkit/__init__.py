@@ -1,27 +1,29 @@
 """camkit: class activation maps (CAM) for Keras models, to learn with and to apply.
 
-The names below are loaded when first used, so that `import camkit` is quick and leaves TensorFlow alone.
+What `camkit.__all__` names is public; the other rooms (graph, inference, sources, quiet) serve those and may change.
+Names are loaded when first used, so that `import camkit` is quick and leaves TensorFlow alone.
 """
 
 import importlib
 import os
 
-from camkit import _quiet
+from camkit import quiet
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-_quiet.install()
+quiet.install()
 
 _NAMES = {
     "images": ("ImageSet", "load_images", "read_image"),
     "models": ("backbone", "gap_classifier", "train_head"),
     "cam": ("CAM", "CamOutput", "grad_cam", "overlay", "upsample"),
-    "graph": ("HeadError",),
     "analysis": ("Analysis", "analyze", "load_analysis"),
     "plots": (),
+    "localize": (),
+    "scenes": (),
     "widgets": (),
 }
-_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names} | {"HeadError": "graph"}
 
 __version__ = "0.1.0"
 __all__ = [*_MODULE_OF, *_NAMES]

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from camkit._quiet import progress
+from camkit.quiet import progress
 
 ARRAYS = ("gap", "maps", "logits", "probs")
 BATCHES_PER_SHARD = 8
@@ -25,8 +25,8 @@ BATCHES_PER_SHARD = 8
 class Analysis:
     """What a model sees in N images; the arrays are read from disk as they are used.
 
-    gap (N, K) float32 GAP features; maps (N, h, w, C) float16 signed class maps of every class, whose mean plus the bias
-    is the logit; logits, probs (N, C) float32; labels, predicted (N,) class indices; paths, class_names lists of str;
+    gap (N, K) float32 GAP features; maps (N, h, w, C) float16 signed class maps of every class, whose mean plus the
+    bias is the logit; logits, probs (N, C) float32; labels, predicted (N,) class indices; paths, class_names lists of str;
     bias (C,), the head's.
     """
 
@@ -70,19 +70,22 @@ class Analysis:
         return wrong.sort_values("confidence", ascending=False, kind="stable")
 
 
-def analyze(model, images, folder=None, *, batch_size=32):
+def analyze(model, images, folder=None, *, batch_size=32, input_size=None):
     """Return the Analysis of an image set by a model with a GAP → Dense head, one forward pass an image.
 
+    Images are stretched to the size of the model's input; `input_size` (pixels: one number or (height, width)) asks for
+    another, and is needed where the model takes any.
     Memory stays bounded: results go to `folder` (default: a temporary one, kept as long as the Analysis is). Killed at
     any moment and called again, it goes on from the last whole shard and ends with the same arrays, bit for bit.
-    Raises HeadError where CAM does not apply, ValueError where the classes of the model are not those of the images or
-    the folder holds the analysis of another model, image set or batch size.
+    Raises HeadError where CAM does not apply, ValueError where the classes of the model are not those of the images,
+    its input size is unknown or the folder holds the analysis of another model, image set, input size or batch size.
     """
     from camkit import cam, inference
 
     if not len(images):
         raise ValueError(f"there is no image to analyse in {images}")
-    run = cam.CAM(model)
+    run = cam.CAM(model, input_size=input_size)
+    size = inference.fixed_size(run.input_shape, "pass input_size=224, or what it was trained at")
     labels, class_names = _labels_for(run, images)
     keep = None if folder is not None else tempfile.TemporaryDirectory(prefix="camkit-", ignore_cleanup_errors=True)
     folder = Path(keep.name if keep else folder)
@@ -90,6 +93,7 @@ def analyze(model, images, folder=None, *, batch_size=32):
     about = {
         "model": inference.fingerprint(model),
         "images": _fingerprint(images),
+        "input_size": list(size),
         "batch_size": batch_size,
         "class_names": class_names,
         "labels": labels.tolist(),
@@ -98,7 +102,7 @@ def analyze(model, images, folder=None, *, batch_size=32):
     }
     _claim(folder, about)
     if not all((folder / f"{name}.npy").exists() for name in ARRAYS):
-        _compute(run, images, folder, batch_size)
+        _compute(run, images, folder, size, batch_size)
         _join(folder, len(images), batch_size)
     for shard in folder.glob("shard-*"):  # all are joined now
         shard.unlink()
@@ -112,7 +116,9 @@ def load_analysis(folder, *, _keep=None):
         raise ValueError(f"{folder} holds no analysis: camkit.analyze(model, images, folder) makes one")
     about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
     if not all((folder / f"{name}.npy").exists() for name in ARRAYS):
-        raise ValueError(f"the analysis in {folder} is not finished: camkit.analyze with the same model and images goes on")
+        raise ValueError(
+            f"the analysis in {folder} is not finished: camkit.analyze with the same model and images goes on"
+        )
     arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
     return Analysis(folder, labels=np.array(about["labels"]), bias=np.array(about["bias"], dtype="float32"),
                     paths=about["paths"], class_names=about["class_names"], _keep=_keep, **arrays)
@@ -149,10 +155,11 @@ def _claim(folder, about):
     file = folder / "about.json"
     if file.exists():
         found = json.loads(file.read_text(encoding="utf-8"))
-        other = [key for key in ("model", "images", "batch_size") if found.get(key) != about[key]]
+        kinds = {"model": "model", "images": "image set", "input_size": "input size", "batch_size": "batch size"}
+        other = [f"another {kind}" for key, kind in kinds.items() if found.get(key) != about[key]]
         if other:
             raise ValueError(
-                f"{folder} holds the analysis of another {' and another '.join(other)}: name another folder, or delete this one"
+                f"{folder} holds the analysis of {' and '.join(other)}: name another folder, or delete this one"
             )
     elif any(entry.name != "about.json.partial" for entry in folder.iterdir()):
         raise ValueError(f"{folder} holds files that are no analysis: name an empty folder or a new one")
@@ -175,10 +182,9 @@ def _shards(folder, n, batch_size):
     return [(folder / f"shard-{start // step:05d}.npz", start, min(start + step, n)) for start in range(0, n, step)]
 
 
-def _compute(run, images, folder, batch_size):
+def _compute(run, images, folder, size, batch_size):
     """Write the shards that are missing."""
     missing = [shard for shard in _shards(folder, len(images), batch_size) if not shard[0].exists()]
-    size = run.input_shape[:2] if None not in run.input_shape[:2] else images[0].shape[:2]
     rest = images.select(np.concatenate([np.arange(start, stop) for _, start, stop in missing] or [[]]).astype(int))
     batches = rest.batches(batch_size, size)
     with progress(len(images), "Analyzing", "image", done=len(images) - len(rest)) as bar:
@@ -193,7 +199,7 @@ def _compute(run, images, folder, batch_size):
             arrays = {name: np.concatenate(part) for name, part in parts.items()}
             peak = np.abs(arrays["maps"]).max()
             if not peak < np.finfo("float16").max:
-                raise ValueError(f"class maps reach {peak:.3g}, beyond half precision: are the model's weights trained?")
+                raise ValueError(f"class maps reach {peak:.3g}, beyond half precision: is the model trained?")
             arrays["maps"] = arrays["maps"].astype("float16")
             _write(file, lambda stream, arrays=arrays: np.savez(stream, **arrays))
 

@@ -22,19 +22,22 @@ class CAM:
 
     M_c(x, y) = Σ_k F_k(x, y) · W_kc, so that mean(M_c) + b_c is the logit of class c (Zhou et al., Learning Deep
     Features for Discriminative Localization, CVPR 2016, eq. 1 and 2, with the mean in place of their sum).
-    It works on a private copy, made when it is built: the model is not changed, later training is not followed.
+    It works on a private copy, made when it is built: the model is not changed, later training is not followed. Images
+    are read at the size of the model's input; `input_size` (pixels: one number or (height, width)) asks for another,
+    such as that of a picture with several objects.
 
     Attributes: `class_names` (list, or None where the model carries none), `kernel` (K, C), `bias` (C), `input_shape`
-    (height, width, channels; None where any size goes). Raises HeadError where the model has no such head.
+    (height, width, channels; None where any size goes). Raises HeadError where the model has no such head, ValueError
+    where it cannot read images of `input_size`.
     """
 
-    def __init__(self, model):
+    def __init__(self, model, *, input_size=None):
         import tensorflow as tf
 
         from camkit import graph, inference, models
 
         head = graph.find_head(model)
-        features = inference.feature_model(model, head)
+        features = inference.feature_model(model, head, input_size)
         kernel, bias = self.kernel, self.bias = head.kernel, head.bias
         self.class_names = models.class_names_of(model)
         self.input_shape = tuple(features.input_shape[1:])
@@ -60,7 +63,8 @@ class CAM:
             wanted = ", ".join(str(n or "any") for n in self.input_shape)
             raise ValueError(
                 f"the batch has shape {batch.shape}, the model takes (B, {wanted}): "
-                "images.batches(batch_size, size) yields batches of one size, image[None] makes a batch of one"
+                "images.batches(batch_size, size) yields batches of one size, image[None] makes a batch of one, "
+                "camkit.CAM(model, input_size=...) reads another size than the model's own"
             )
         return CamOutput(*(output.numpy() for output in self._forward(batch)))
 

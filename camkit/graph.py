@@ -1,14 +1,12 @@
-"""Keras graphs: stepping into nested models, finding the GAP → Dense head, gradients at any layer.
+"""Keras graphs: stepping into nested models, finding the GAP → Dense head.
 
 Everything here reads the model that it is given and leaves it as it was.
 """
 
-import difflib
 from dataclasses import dataclass
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import layers
 
 REMEDY = "camkit.gap_classifier(backbone, class_names) builds a model that CAM applies to"
@@ -112,7 +110,7 @@ def activation_of(op):
     return activation_of(activation) if isinstance(activation, layers.Layer) else getattr(activation, "__name__", "unnamed")
 
 
-def _is_weighting(op):
+def is_weighting(op):
     pointwise = isinstance(op, layers.Conv2D) and op.kernel_size == op.strides == (1, 1) and op.groups == 1
     return isinstance(op, layers.Dense) or pointwise
 
@@ -142,7 +140,7 @@ def find_head(model):
             raise HeadError(f"{head}: normalisation after the pooling breaks the weighted sum of the channels; {REMEDY}")
         if isinstance(op, _FLATTENING) and len(tensor.shape) == 4 and tuple(tensor.shape[1:3]) != (1, 1):
             raise HeadError(f"{head}: CAM needs global average pooling before the only Dense layer; {REMEDY}")
-        if _is_weighting(op):
+        if is_weighting(op):
             if weighting:
                 raise HeadError(f"{head}: CAM needs one Dense layer after the pooling and finds several; {REMEDY}")
             weighting = op
@@ -160,7 +158,7 @@ def find_head(model):
         if activation == "linear":
             raise HeadError(f"the model ends in {' → '.join(trail)}: these are GAP features and no class scores; {REMEDY}")
         before = next((layer for layer, _ in chain if not isinstance(layer, _PASSING)), None)
-        if before is not None and _is_weighting(before) and activation_of(before) == "linear":
+        if before is not None and is_weighting(before) and activation_of(before) == "linear":
             op = weighting = before
         else:
             classes = tensor.shape[-1]
@@ -170,73 +168,22 @@ def find_head(model):
     return Head(op, weighting, kernel, bias.astype("float32"), activation)
 
 
-# Gradients ------------------------------------------------------------------------------------------------------
+# Images ---------------------------------------------------------------------------------------------------------
+
+
+def batch_of(images, shape, remedy):
+    """Return images as a float32 array; ValueError, with the remedy, unless its shape is (B, *shape), None being any."""
+    images = np.asarray(images, dtype="float32")
+    if images.ndim != 1 + len(shape) or any(want not in (None, have) for want, have in zip(shape, images.shape[1:])):
+        raise ValueError(
+            f"the batch has shape {images.shape}, the model takes (B, {', '.join(str(n or 'any') for n in shape)}): "
+            f"images.batches(batch_size, size) yields batches of one size, image[None] makes a batch of one, {remedy}"
+        )
+    return images
 
 
 def gradients(model, images, targets=None, layer=None):
-    """Return the activations A (B, h, w, K) of a layer and the gradients ∂y/∂A of the target classes' logits.
+    """Return what `probe.gradients` returns."""
+    from camkit import probe
 
-    `targets` is one class or one for each image (default: the predicted class); `layer` a layer or its name (default:
-    the last one with a map). The logits are read before the model's softmax or sigmoid.
-    Raises ValueError for a layer that is unknown, ambiguous or without a map.
-    """
-    model, kept = functional(model), []
-    source, reader = _layer_named(model, layer), None
-    if source is None:
-        try:
-            reader = find_head(model).at
-        except HeadError:  # it has gradients all the same: take the last map
-            maps = (op for op, x in backwards(model) if len(x.shape) == 4 and tuple(x.shape[1:3]) != (1, 1))
-            reader = next(maps, None)
-    tail = set()  # where softmax may stand: from the output back to the last weights
-    for op, _ in backwards(model):
-        if activation_of(op) in ("softmax", "sigmoid"):
-            tail.add(id(op))
-        if getattr(op, "weights", None):
-            break
-
-    def visit(op):
-        def call(x, *args, **kwargs):
-            if op is reader:
-                kept.append(x)
-                tape.watch(x)
-            if "training" in getattr(op, "_call_context_args", ()):
-                kwargs["training"] = False  # as in predict: augmentation inside the model sleeps
-            y = _linear(op, x) if id(op) in tail else op(x, *args, **kwargs)
-            if op is source:
-                kept.append(y)
-                tape.watch(y)
-            return y
-
-        return call
-
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        logits = replay(model, [tf.convert_to_tensor(images, model.inputs[0].dtype)], visit)
-        chosen = np.argmax(logits, axis=1) if targets is None else np.asarray(targets)
-        if chosen.shape not in ((), (len(images),)) or not np.isin(chosen, np.arange(logits.shape[1])).all():
-            raise ValueError(f"targets is {targets}: one class 0..{logits.shape[1] - 1}, or one for each image, is needed")
-        scores = tf.gather(logits, np.broadcast_to(chosen, len(images)).astype("int64"), axis=1, batch_dims=1)
-    if not kept or len(kept[-1].shape) != 4:
-        raise ValueError(f"the layer {layer!r} has no map (batch, height, width, channels): name one before the pooling")
-    return tf.cast(kept[-1], "float32").numpy(), tf.cast(tape.gradient(scores, kept[-1]), "float32").numpy()
-
-
-def _linear(op, x):
-    """Return what a layer computes before its activation."""
-    if not _is_weighting(op):
-        return x
-    y = op.convolution_op(x, op.kernel) if isinstance(op, layers.Conv2D) else keras.ops.matmul(x, op.kernel)
-    return y if op.bias is None else y + keras.ops.cast(op.bias, y.dtype)
-
-
-def _layer_named(model, layer):
-    """Return the layer of `model` (or of a model nested in it) that `layer` names; None stays None."""
-    if layer is None:
-        return None
-    candidates = list(layers_of(model))
-    found = [op for op in candidates if op is layer or op.name == layer]
-    if len(found) != 1:
-        names = [op.name for op in candidates]
-        near = difflib.get_close_matches(str(layer), names, 3) or names[-3:]
-        raise ValueError(f"{len(found)} layers are named {layer!r}: name one of its {len(names)}, such as {near}")
-    return found[0]
+    return probe.gradients(model, images, targets, layer)

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from camkit._quiet import held_back, progress
-from camkit._sources import FORMATS, SUFFIXES, candidates, find_set, folders, quote
+from camkit.quiet import held_back, progress
+from camkit.sources import FORMATS, SUFFIXES, candidates, find_set, folders, quote
 
 THREADS, AHEAD = 4, 2                              # decoders; batches decoded before they are asked for
 UPRIGHT = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270",

@@ -63,16 +63,35 @@ def call_copy(model, x, changes=None):
     return outputs, {key: copy for key, (copy, _) in copies.items()}
 
 
-def feature_model(model, head):
+def feature_model(model, head, input_size=None):
     """Return a private, flat copy of `model` from the image to the features F (N, h, w, K), made for inference.
 
-    Batch normalisation is folded into the convolution before it, which changes F by rounding only.
+    Batch normalisation is folded into the convolution before it, which changes F by rounding only. `input_size`
+    (pixels: one number or (height, width)) makes it for images of another size than the model's own. Raises ValueError
+    where the model has layers that know that size.
     """
-    image = keras.Input(batch_shape=functional(model).inputs[0].shape, dtype=functional(model).inputs[0].dtype)
+    given = functional(model).inputs[0]
+    shape = list(given.shape)
+    if input_size is not None:
+        shape[1:3] = np.broadcast_to(input_size, 2).tolist()
+    image = keras.Input(batch_shape=shape, dtype=given.dtype)
     convolutions = [op for op in layers_of(model) if type(op) in _CONVOLUTIONS]
     undrawn = {id(op): {key: "zeros" for key in op.get_config() if key.endswith("_initializer")} for op in convolutions}
-    _, copies = call_copy(model, image, undrawn)  # random weights would be drawn to be overwritten
+    try:
+        _, copies = call_copy(model, image, undrawn)  # random weights would be drawn to be overwritten
+    except ValueError as error:
+        if input_size is None or isinstance(error, HeadError):
+            raise
+        raise ValueError(f"the model cannot read images of {shape[1:3]}, only of {given.shape[1:3]}: {error}") from error
     return _fold(keras.Model(image, copies[id(head.at)].input))
+
+
+def fixed_size(shape, remedy):
+    """Return (height, width) of the images that a model takes; ValueError with the remedy where it takes any."""
+    size = tuple(shape[:2])
+    if None in size:
+        raise ValueError(f"the model takes images of any size and does not say which it was made for: {remedy}")
+    return size
 
 
 def dilation(model, output_stride):
@@ -156,21 +175,25 @@ def compiled(function, features):
 
     `features` is the model that it calls.
     """
-    signature = [tf.TensorSpec((None, *features.input_shape[1:]), "float32")]
-    fast, plain = (tf.function(function, input_signature=signature, jit_compile=jit) for jit in (True, False))
-    graphs = {}  # by image size
+    graphs = {}  # by image size: (function, whether XLA compiles it)
+
+    def trace(size, jit):
+        """Trace once, out of sight of TensorFlow's count of tracings, which warns where many models are read."""
+        traced = tf.function(function, jit_compile=jit).get_concrete_function(tf.TensorSpec((None, *size), "float32"))
+        graphs[size] = traced, jit
 
     def run(images):
-        size = images.shape[1:]
+        images = tf.convert_to_tensor(images, "float32")
+        size = tuple(images.shape[1:])
         if size not in graphs:
-            graphs[size] = fast if _suits_xla(features, size) else plain
+            trace(size, _suits_xla(features, size))
         try:
-            return graphs[size](images)
+            return graphs[size][0](images)
         except tf.errors.OpError:
-            if graphs[size] is plain:
+            if not graphs[size][1]:
                 raise
-            graphs[size] = plain
-            return plain(images)
+            trace(size, False)
+            return graphs[size][0](images)
 
     return run
 

@@ -11,23 +11,33 @@ import numpy as np
 from keras import layers
 
 from camkit import graph, inference
-from camkit._quiet import progress
+from camkit.quiet import progress, unwarned
 
-LEARNING_RATE = 2e-2  # of Adam, for the head, whose loss is convex
+STEP = 1.92  # how far a step of Adam moves a logit, about: the learning rate of the head is this over the K channels
+TRAINED_AT = {  # pixels: the side of the images that the weights were trained on, for all others 224
+    "mini": 100, "InceptionV3": 299, "InceptionResNetV2": 299, "Xception": 299, "NASNetLarge": 331,
+    "EfficientNetB1": 240, "EfficientNetB2": 260, "EfficientNetB3": 300, "EfficientNetB4": 380, "EfficientNetB5": 456,
+    "EfficientNetB6": 528, "EfficientNetB7": 600, "EfficientNetV2B1": 240, "EfficientNetV2B2": 260,
+    "EfficientNetV2B3": 300, "EfficientNetV2S": 384, "EfficientNetV2M": 480, "EfficientNetV2L": 480,
+}
 DATA = Path(__file__).resolve().parent.parent / "data"
 
 
 def backbone(name="mini", *, weights="imagenet", input_size=None, output_stride=None):
-    """Return a frozen feature extractor: uint8-range RGB images (N, H, W, 3) in, features F (N, h, w, K) out.
+    """Return a frozen feature extractor: uint8-range RGB images (N, S, S, 3) in, features F (N, h, w, K) out.
 
     `name` is "mini" (embedded, 96 channels, stride 8) or a model of keras.applications, such as "ResNet50". The
     preprocessing that it was trained with is its first layer, so 0..255 is the only range to feed. `weights` is
     "imagenet" (for "mini": its own embedded weights), None (random) or the path of a weights file without top.
-    `input_size` fixes the image size (pixels); by default any size goes. `output_stride` (pixels of the image to one
-    position of the map; by default the backbone's own) makes the maps finer by dilated convolution, and slower.
-    Raises ValueError for an unknown name or an impossible stride, OSError where weights are neither there nor to be had.
+    `input_size` (pixels) is the side S of its images, by default that of the images which its weights were trained on
+    (224 for most, 100 for "mini"): smaller ones leave maps of few places, and features that it never learnt.
+    `output_stride` (pixels of the image to one position of the map; by default the backbone's own) makes the maps finer
+    by dilated convolution, and slower.
+    Raises ValueError for an unknown name or an impossible stride, OSError where weights are neither there nor to be
+    had.
     """
-    shape = (input_size, input_size, 3)
+    size = TRAINED_AT.get(name, 224) if input_size is None else input_size
+    shape = (size, size, 3)
     if name == "mini":
         model = _mini(shape)
         if weights is not None:
@@ -56,8 +66,8 @@ def _application(name, shape, weights):
             raise
         raise OSError(
             f"the ImageNet weights of {name} could not be downloaded: Keras looks for {url[1]} in "
-            f"{Path(os.environ.get('KERAS_HOME', Path.home() / '.keras'), 'models')}, put it there or pass weights=PATH "
-            "with a local copy"
+            f"{Path(os.environ.get('KERAS_HOME', Path.home() / '.keras'), 'models')}, put it there or pass "
+            "weights=PATH with a local copy"
         ) from error
     if weights not in ("imagenet", None):
         _load(plain, weights)
@@ -113,9 +123,9 @@ def gap_classifier(backbone, class_names):
     """Return a plain Keras model: `backbone`, global average pooling, one Dense layer ("logits"), softmax.
 
     The logits are W·mean(F) + b, so that class activation maps come with it (Zhou et al. 2016). The head begins at
-    zero, which is equal odds for all classes. `class_names` travel with the model, written into its name. The layers of
-    the backbone are shared, not copied, and trainable if they were. Raises ValueError where it has no feature map or
-    the names are not unique.
+    zero, which is equal odds for all classes. `class_names` travel with the model, written into its name, the one place
+    for a text that a plain Keras file keeps and every Keras reads in safe mode. The layers of the backbone are shared,
+    not copied, and trainable if they were. Raises ValueError where it has no feature map or the names are not unique.
     """
     class_names = [str(name) for name in class_names]
     if len(class_names) < 2 or len(set(class_names)) < len(class_names):
@@ -129,8 +139,9 @@ def gap_classifier(backbone, class_names):
     x = layers.Dense(len(class_names), kernel_initializer="zeros", name="logits")(x)
     x = layers.Activation("softmax", dtype="float32", name="probabilities")(x)
     model = keras.Model(backbone.input, x, name=_as_model_name(class_names))
-    model.compile(keras.optimizers.Adam(LEARNING_RATE), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    model.optimizer.build(model.trainable_variables)  # so that a model saved before any training loads without a warning
+    rate = STEP / backbone.output.shape[-1]
+    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.optimizer.build(model.trainable_variables)  # so that one saved before any training loads without a warning
     return model
 
 
@@ -151,12 +162,13 @@ def class_names_of(model):
 def train_head(model, train, validation=None, *, epochs=5, seed=0):
     """Return the Keras History of training the Dense layer of a GAP classifier on an image set.
 
-    The images pass once through everything below the head, which is left as it is; the head then learns from their GAP
-    features for `epochs` epochs (Adam, batches of 32) and is put back into `model`, the one thing here that changes. It
-    learns on centred and scaled features, so that few steps suffice whatever the range of a backbone's channels; centring
-    and scaling are then folded into its weights, exactly.
+    The images pass once, at the size of the model's input, through everything below the head, which is left as it is;
+    the head then learns from their GAP features for `epochs` epochs (Adam, batches of 32) and is put back into `model`,
+    the one thing here that changes. It learns on centred and scaled features, so that few steps suffice whatever the
+    range of a backbone's channels; centring and scaling are then folded into its weights, exactly.
     Without `validation`, a fifth of the training images of each class, drawn by `seed`, is set aside for it.
-    Raises HeadError where there is no GAP → Dense head, ValueError where classes and head do not match.
+    Raises HeadError where there is no GAP → Dense head, ValueError where classes and head do not match or the model
+    takes images of any size.
     """
     head = graph.find_head(model)
     if not isinstance(head.at, layers.GlobalAveragePooling2D) or not isinstance(head.layer, layers.Dense):
@@ -176,7 +188,8 @@ def train_head(model, train, validation=None, *, epochs=5, seed=0):
     gap, held = (gap - mean) / scale, ((held[0] - mean) / scale, held[1])
     dense = layers.Dense(len(head.bias), "softmax", head.layer.use_bias, kernel_initializer="zeros")
     trained = keras.Sequential([keras.Input(gap.shape[1:]), dense])
-    trained.compile(keras.optimizers.Adam(LEARNING_RATE), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    rate = STEP / gap.shape[1]
+    trained.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
     random, cuts = np.random.default_rng(seed), range(32, len(fit), 32)
 
     def batches():  # shuffled here, so that no global seed is touched
@@ -184,7 +197,7 @@ def train_head(model, train, validation=None, *, epochs=5, seed=0):
             for some in np.split(random.permutation(fit), cuts):
                 yield gap[some], train.labels[some]
 
-    with progress(epochs, "Training the head", "epoch") as bar:
+    with progress(epochs, "Training the head", "epoch") as bar, unwarned():
 
         def show(epoch, logs):
             bar.set_postfix({name: f"{value:.3f}" for name, value in logs.items()}, refresh=False)
@@ -222,10 +235,11 @@ def _holdout(labels, random):
 def _gap_features(model, head, *sets, batch_size=32):
     """Return the GAP features (N, K) of each image set: one pass through everything below the head."""
     features = inference.feature_model(model, head)
+    shape = features.input_shape[1:]
+    size = inference.fixed_size(shape, "begin it with keras.Input((224, 224, 3)), as camkit.backbone does")
     average = inference.compiled(
         lambda x: keras.ops.mean(keras.ops.cast(features(x, training=False), "float32"), axis=(1, 2)), features
     )
-    size = features.input_shape[1:3] if None not in features.input_shape[1:3] else sets[0][0].shape[:2]
     gap = []
     with progress(sum(map(len, sets)), "GAP features", "image") as bar:
         for images in sets:

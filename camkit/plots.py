@@ -54,7 +54,7 @@ def image_grid(figure, images, titles=None, *, columns=6):
 
 
 def map_row(figure, image, maps, titles, *, vmin=0.0, vmax=None, alpha=0.55, cmap=MAP):
-    """Draw an image and then each of `maps` (h, w) laid over it, all with the same limits; return the figure.
+    """Draw an image and then each of `maps` (h, w), of any sizes, laid over it with the same limits; return the figure.
 
     `titles` names the image and the maps. Values outside `vmin`..`vmax` (default: 0 to the highest value of all maps)
     take the end colours, so the default hides negative evidence, as ReLU does.
@@ -63,7 +63,7 @@ def map_row(figure, image, maps, titles, *, vmin=0.0, vmax=None, alpha=0.55, cma
     from matplotlib.colors import Normalize
 
     figure.get_figure(root=True).set_layout_engine("constrained")
-    vmax = max(float(np.max(maps)), vmin + 1e-6) if vmax is None else vmax
+    vmax = max(vmin + 1e-6, *(float(np.max(heat)) for heat in maps)) if vmax is None else vmax
     axes = figure.subplots(1, 1 + len(maps), squeeze=False)[0]
     pictures = [image, *(overlay(image, heat, vmin=vmin, vmax=vmax, alpha=alpha, cmap=cmap) for heat in maps)]
     for ax, picture, title in zip(axes, pictures, titles, strict=True):
@@ -80,6 +80,8 @@ def confusion(ax, matrix, class_names):
 
     Colour shows the errors only, since the diagonal would outshine them; counts are written where there is room.
     """
+    from matplotlib.ticker import MaxNLocator
+
     matrix = np.asarray(matrix)
     n = len(matrix)
     errors = matrix * (1 - np.eye(n))
@@ -92,7 +94,8 @@ def confusion(ax, matrix, class_names):
     ax.set_xticks(range(n), class_names, rotation=90, fontsize=8 if n <= 20 else 5)
     ax.set_yticks(range(n), class_names, fontsize=8 if n <= 20 else 5)
     ax.set(xlabel="predicted class", ylabel="true class")
-    ax.figure.colorbar(picture, ax=ax, label="images misclassified", fraction=0.046, pad=0.02)
+    whole = MaxNLocator(integer=True)
+    ax.figure.colorbar(picture, ax=ax, label="images misclassified", fraction=0.046, pad=0.02, ticks=whole)
     return ax
 
 

@@ -58,8 +58,8 @@ class View(ipywidgets.VBox):
 def class_picker(analysis, images):
     """Return a View of one picture and the class activation map of any class on it.
 
-    Controls: `true` the class whose pictures are shown, `picture` its number, `map` the class whose map is laid over it.
-    The colour limits are those of all the picture's maps together, so that classes can be compared.
+    Controls: `true` the class whose pictures are shown, `picture` its number, `map` the class whose map is laid over
+    it. The colour limits are those of all the picture's maps together, so that classes can be compared.
     """
     members, names = _members(analysis, images), analysis.class_names
     true, picture = _chooser("Pictures of", [(names[c], c) for c in members], "Picture", members)
@@ -72,9 +72,9 @@ def class_picker(analysis, images):
         titles = [f"true: {names[analysis.labels[i]]}", f"map of {names[c]}"]
         figure = plots.map_row(Figure(figsize=(6.6, 3)), images[i], [maps[..., c]], titles, vmax=max(maps.max(), 1e-6))
         return figure, (
-            f"{_name(analysis, i)}: predicted {_said(analysis, i)}. Map of {names[c]}: mean {maps[..., c].mean():+.2f}, "
-            f"with the bias {analysis.bias[c]:+.2f} the logit {analysis.logits[i, c]:+.2f}, "
-            f"probability {analysis.probs[i, c]:.1%}."
+            f"{_name(analysis, i)}: predicted {_said(analysis, i)}. "
+            f"Map of {names[c]}: mean {maps[..., c].mean():+.2f}, with the bias {analysis.bias[c]:+.2f} "
+            f"the logit {analysis.logits[i, c]:+.2f}, probability {analysis.probs[i, c]:.1%}."
         )
 
     return View({"true": true, "picture": picture, "map": shown}, render)
@@ -111,7 +111,8 @@ def error_review(analysis, images, verdicts):
     _members(analysis, images)
     names, file, errors = analysis.class_names, Path(verdicts), analysis.errors
     if errors.empty:
-        return View({}, lambda state: (Figure(figsize=(1, 1)), "No image is misclassified: there is nothing to review."))
+        said = "No image is misclassified: there is nothing to review."
+        return View({}, lambda state: (Figure(figsize=(1, 1)), said))
     given = _read_verdicts(file)
     pairs = {pair: rows.index.to_numpy() for pair, rows in errors.groupby(["true", "predicted"])}
     order = sorted(pairs, key=lambda pair: -len(pairs[pair]))
@@ -165,7 +166,7 @@ def error_review(analysis, images, verdicts):
 
 
 def _members(analysis, images):
-    """Return {class: indices of its images} for the classes that have any, after a check that the two belong together."""
+    """Return {class: indices of its images} for the classes that have any; ValueError unless the two belong together."""
     if len(analysis) != len(images) or any(str(a) != b for a, b in zip(images.paths, analysis.paths)):
         raise ValueError(
             f"the analysis holds {len(analysis)} images, the image set {len(images)}, not all the same: "

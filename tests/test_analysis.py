@@ -103,11 +103,17 @@ def test_without_a_folder_the_arrays_live_as_long_as_the_analysis(model, images)
     assert not folder.exists()
 
 
-def test_models_without_a_fixed_size_are_analysed_at_the_size_of_the_images(images):
-    model, *_ = zoo.flat(shape=(None, None, 3))
-    result = camkit.analyze(model, images, batch_size=8)
-    out = camkit.CAM(model)(np.stack([images[i] for i in range(len(images))]))
+@pytest.mark.parametrize("shape", [zoo.SHAPE, (None, None, 3)])
+def test_another_size_is_read_where_it_is_asked_for(images, shape):
+    model, *_ = zoo.flat(shape=shape)
+    result = camkit.analyze(model, images, batch_size=8, input_size=(36, 28))
+    out = camkit.CAM(model, input_size=(36, 28))(next(images.batches(len(images), (36, 28))))
     np.testing.assert_allclose(result.logits, out.logits, rtol=1e-5, atol=1e-3)
+
+
+def test_a_model_that_takes_any_size_is_not_analysed_without_one(images):
+    with pytest.raises(ValueError, match="images of any size and does not say .*: pass input_size=224"):
+        camkit.analyze(zoo.flat(shape=(None, None, 3))[0], images)
 
 
 def test_the_arrays_are_read_from_disk_not_held(whole):
@@ -154,7 +160,7 @@ def fatal(function, at, count, spoil=False):
 def test_killed_at_every_file_in_turn_it_goes_on_to_the_same_bytes(model, images, whole, tmp_path, monkeypatch, where, spoil):
     """Dying at the n-th file written, renamed or deleted, for every n, once with half the file on the disk."""
     cam, wanted, folder, deaths = camkit.CAM(model), arrays_of(whole.folder), tmp_path / "analysis", 0
-    monkeypatch.setattr(camkit.cam, "CAM", lambda _: cam)  # made once, to save time
+    monkeypatch.setattr(camkit.cam, "CAM", lambda _, input_size: cam)  # made once, to save time
     target = (Path, "unlink") if where == "unlink" else (os, where)
     for at in (1, 2, 3) * 20:  # about.json, the first file that is missing, the second
         with monkeypatch.context() as patch:
@@ -253,20 +259,22 @@ def test_a_reloaded_model_goes_on_with_the_analysis_of_the_saved_one(model, imag
 # Nothing is mixed -------------------------------------------------------------------------------------------------------
 
 
-def test_the_folder_of_another_model_set_or_batch_size_is_refused(model, images, whole, tmp_path):
+def test_the_folder_of_another_model_set_or_size_is_refused(model, images, whole, tmp_path):
     before = arrays_of(whole.folder)
     fewer, other = images.select(slice(1, None)), tmp_path / "images"
     write_images(other, COUNT, seed=1)
-    for found, arguments, batch_size in (
-        ("another model", (named_model(seed=1), images), BATCH),
-        ("another images", (model, fewer), BATCH),
-        ("another images", (model, images.select(np.arange(COUNT)[::-1])), BATCH),
-        ("another images", (model, camkit.load_images(other)), BATCH),
-        ("another batch_size", (model, images), BATCH + 1),
-        ("another model and another images", (named_model(seed=1), fewer), BATCH),
+    same = {"model": model, "images": images, "batch_size": BATCH}
+    for found, changes in (
+        ("another model", {"model": named_model(seed=1)}),
+        ("another image set", {"images": fewer}),
+        ("another image set", {"images": images.select(np.arange(COUNT)[::-1])}),
+        ("another image set", {"images": camkit.load_images(other)}),
+        ("another batch size", {"batch_size": BATCH + 1}),
+        ("another input size", {"input_size": 2 * np.array(zoo.SHAPE[:2])}),
+        ("another model and another image set", {"model": named_model(seed=1), "images": fewer}),
     ):
-        with pytest.raises(ValueError, match=f"{whole.folder} holds the analysis of {found}: name another folder, or delete"):
-            camkit.analyze(*arguments, whole.folder, batch_size=batch_size)
+        with pytest.raises(ValueError, match=f"{whole.folder} holds the analysis of {found}: name another folder, or"):
+            camkit.analyze(**(same | changes), folder=whole.folder)
     assert arrays_of(whole.folder) == before
 
 
@@ -275,7 +283,7 @@ def test_a_picture_that_was_changed_in_place_makes_another_set(model, tmp_path):
     images = camkit.load_images(tmp_path / "images")
     camkit.analyze(model, images, tmp_path / "analysis", batch_size=4)
     Image.new("RGB", (20, 24), "red").save(images.paths[5])
-    with pytest.raises(ValueError, match="another images"):
+    with pytest.raises(ValueError, match="another image set"):
         camkit.analyze(model, images, tmp_path / "analysis", batch_size=4)
 
 
@@ -312,7 +320,7 @@ def test_maps_beyond_half_precision_are_refused(images, tmp_path):
     model = named_model()
     weights = model.get_layer("logits").get_weights()
     model.get_layer("logits").set_weights([1e6 * weights[0], weights[1]])
-    with pytest.raises(ValueError, match=r"class maps reach .*beyond half precision: are the model's weights trained"):
+    with pytest.raises(ValueError, match=r"class maps reach .*beyond half precision: is the model trained"):
         camkit.analyze(model, images, tmp_path / "analysis")
     model.get_layer("logits").set_weights([np.nan * weights[0], weights[1]])
     with pytest.raises(ValueError, match="class maps reach nan"):

@@ -55,6 +55,32 @@ def test_a_real_imagenet_classifier_shows_where_it_looks_in_real_photographs(sha
 # The identities -------------------------------------------------------------------------------------------------------
 
 
+def test_real_fruits_are_pointed_at_alone_and_among_others(shared):
+    """At the size that the backbone was trained at: 44 varieties, and 2×2 mosaics of four of them."""
+    train = camkit.load_images(shared / "fruits-360", "Training", per_class=30)
+    test = camkit.load_images(shared / "fruits-360", "Test", per_class=6)
+    backbone = camkit.backbone("MobileNetV2", weights=shared / "keras/mobilenet_v2_imagenet_notop.weights.h5")
+    model = camkit.gap_classifier(backbone, train.class_names)
+    camkit.train_head(model, train)
+    seen = camkit.analyze(model, test)
+    assert seen.maps.shape[1:3] == (7, 7)
+    own = np.stack([maps[..., c] for maps, c in zip(seen.maps, seen.labels)])
+    fruit = np.stack([camkit.scenes.foreground(test[i]) for i in range(len(test))])
+    peak = camkit.upsample(own, fruit.shape[1:]).reshape(len(test), -1).argmax(axis=1)
+    assert fruit.reshape(len(test), -1)[np.arange(len(test)), peak].mean() >= 0.95
+
+    pictures, wide = np.concatenate(list(test.batches(32, 224))), camkit.CAM(model, input_size=448)
+    random, hits = np.random.default_rng(0), []
+    for _ in range(60):
+        classes = random.choice(44, 4, replace=False)
+        a, b, c, d = pictures[[random.choice(np.flatnonzero(test.labels == k)) for k in classes]]
+        maps = wide(np.vstack([np.hstack([a, b]), np.hstack([c, d])])[None]).maps[0]
+        for place, k in enumerate(classes):
+            y, x = np.unravel_index(camkit.upsample(maps[..., k], 448).argmax(), (448, 448))
+            hits.append(2 * (y >= 224) + (x >= 224) == place)
+    assert np.mean(hits) >= 0.98, "99.6 % of many more"
+
+
 @pytest.mark.parametrize("factors", [(1, 1), (2, 3), (8, 5), (32, 32)])
 def test_the_mean_of_a_map_plus_the_bias_is_the_logit_before_and_after_enlargement(flat, factors):
     cam = camkit.CAM(flat[0])

@@ -1,6 +1,7 @@
 """Finding the GAP → Dense head: what is read, what is refused, and that the model stays as it was."""
 
 import gc
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -72,6 +73,34 @@ def test_a_model_without_a_fixed_size_takes_several():
         batch = zoo.images(2, shape)
         maps = np.einsum("nyxk,kc->nyxc", features.predict(batch, verbose=0), np.array(layer.kernel))
         np.testing.assert_allclose(cam(batch).maps, maps, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["flat", "nested", "Sequential of a backbone"])
+def test_a_model_of_one_size_reads_another_where_it_is_asked_for(name):
+    model, features, layer = zoo.HEADS[name]()
+    wide = zoo.images(2, (40, 36, 3))
+    with pytest.raises(ValueError, match=r"takes \(B, 24, 20, 3\).*input_size=\.\.\.\) reads another size"):
+        camkit.CAM(model)(wide)
+    out = camkit.CAM(model, input_size=(40, 36))(wide)
+    F = graph.replay(graph.functional(features), [tf.constant(wide)], lambda op: op)
+    np.testing.assert_allclose(out.maps, np.einsum("nyxk,kc->nyxc", F, np.array(layer.kernel)), atol=1e-4)
+    with pytest.raises(ValueError, match=r"takes \(B, 40, 36, 3\)"):
+        camkit.CAM(model, input_size=(40, 36))(zoo.images(2))
+
+
+def test_a_model_whose_layers_know_its_size_says_so():
+    image = keras.Input((8, 8, 3))
+    x = layers.Reshape((8, 8, 6))(layers.Conv2D(6, 3, padding="same")(image))
+    model = keras.Model(image, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
+    with pytest.raises(ValueError, match=r"cannot read images of \[12, 12\], only of \(8, 8\)"):
+        camkit.CAM(model, input_size=12)
+
+
+def test_many_models_are_read_without_a_warning_of_tensorflow(caplog):
+    """More than five CAM in one process used to look to TensorFlow like one function traced too often."""
+    for seed in range(8):
+        camkit.CAM(zoo.flat()[0])(zoo.images(1, seed=seed))
+    assert not caplog.records
 
 
 def test_a_sequential_model_that_knows_its_size_is_read_before_its_first_call():
@@ -250,9 +279,10 @@ def compiles(model, *sizes):
     """Whether XLA compiles the private copy, for images of each of these sizes."""
     copy = inference.feature_model(model, graph.find_head(model))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tf, "function", lambda function, jit_compile, **_: lambda images: jit_compile)
+        patch.setattr(tf, "function", lambda function, jit_compile: SimpleNamespace(
+            get_concrete_function=lambda signature: lambda images: jit_compile))
         run = inference.compiled(copy, copy)
-    return [run(np.zeros((1, *size, 3), "float32")) for size in sizes]
+        return [run(np.zeros((1, *size, 3), "float32")) for size in sizes]
 
 
 def test_depthwise_and_grouped_convolutions_run_the_plain_graph():
@@ -318,7 +348,12 @@ DEEP = {"DenseNet169", "DenseNet201", *(f"EfficientNetB{n}" for n in range(2, 8)
         "EfficientNetV2B2", "EfficientNetV2B3", "NASNetLarge", "ResNet101", "ResNet152", "ResNet101V2", "ResNet152V2"}
 
 
-@pytest.mark.parametrize("name", APPLICATIONS)
+# One of each kind of architecture in `make test`; `make sweep`, which CI runs too, builds them all (150 s).
+QUICK = {"DenseNet121", "EfficientNetB0", "MobileNet", "MobileNetV3Small", "ConvNeXtTiny", "VGG16"}
+
+
+@pytest.mark.parametrize("name", [
+    name if name in QUICK else pytest.param(name, marks=pytest.mark.sweep) for name in APPLICATIONS])
 def test_every_classifier_of_keras_applications_works_or_is_refused(name, monkeypatch):
     size, expected = APPLICATIONS[name]
     if name not in ("ResNet50", "MobileNet"):  # compiling all of them takes minutes and says no more

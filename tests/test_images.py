@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from camkit import _sources, images
+from camkit import images, sources
 from camkit.images import ImageSet, load_images, read_image
 
 
@@ -151,7 +151,7 @@ def test_errors_say_what_was_looked_for_and_what_was_found(tmp_path):
 
 
 def test_without_the_embedded_set_the_error_names_the_way_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(_sources, "MINI", tmp_path / "mini-fruits")
+    monkeypatch.setattr(sources, "MINI", tmp_path / "mini-fruits")
     with pytest.raises(FileNotFoundError, match="mini-fruits is missing: .* come with a clone"):
         load_images()
 
@@ -477,10 +477,10 @@ def serve(tmp_path, monkeypatch):
     def start(*args, **options):
         servers.append(Server(*args, **options))
         url = f"http://127.0.0.1:{servers[-1].server_port}/archive.zip"
-        monkeypatch.setitem(_sources.FRUITS_360, "url", url)
+        monkeypatch.setitem(sources.FRUITS_360, "url", url)
         return servers[-1]
 
-    monkeypatch.setitem(_sources.FRUITS_360, "counts", {"classes": 2, "Training": 8, "Test": 4})
+    monkeypatch.setitem(sources.FRUITS_360, "counts", {"classes": 2, "Training": 8, "Test": 4})
     monkeypatch.setenv("CAMKIT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
     yield start
@@ -494,7 +494,7 @@ def in_cache(tmp_path):
 
 
 def test_the_download_is_pinned():
-    assert _sources.FRUITS_360 == {
+    assert sources.FRUITS_360 == {
         "version": "2025.03.09.0", "counts": {"classes": 155, "Training": 76893, "Test": 25746},
         "url": "https://github.com/fruits-360/fruits-360-100x100/archive/"
                "019ab6f4eec0f6b9bdae4efe8ee55f377bef8812.zip"}
@@ -572,8 +572,8 @@ def test_a_wrong_archive_leaves_nothing_behind_but_the_remedy(serve, tmp_path, c
 def test_a_kill_while_unpacking_leaves_no_half_set(serve, tmp_path, monkeypatch):
     server = serve(pack())
     with monkeypatch.context() as patch:
-        patch.setattr(_sources.shutil, "rmtree", lambda *args, **options: None)    # killed: nothing tidies up
-        patch.setattr(_sources.shutil, "copyfileobj", lambda packed, out: 1 / 0)
+        patch.setattr(sources.shutil, "rmtree", lambda *args, **options: None)    # killed: nothing tidies up
+        patch.setattr(sources.shutil, "copyfileobj", lambda packed, out: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             load_images("fruits-360")
     assert in_cache(tmp_path) == ["fruits-360-2025.03.09.0.unpacking", "fruits-360-2025.03.09.0.zip"]
@@ -586,5 +586,5 @@ def test_without_a_network_the_error_says_what_to_do(serve, tmp_path):
     server.shutdown(), server.server_close()
     with pytest.raises(OSError) as raised:
         load_images("fruits-360")
-    for words in (_sources.FRUITS_360["url"], str(tmp_path / "cache"), "load_images('path/to/fruits-360')"):
+    for words in (sources.FRUITS_360["url"], str(tmp_path / "cache"), "load_images('path/to/fruits-360')"):
         assert words in str(raised.value)

@@ -72,7 +72,9 @@ def test_the_preprocessing_inside_is_that_of_keras(name, mode):
         np.testing.assert_allclose(preprocess(pixels.copy()), wanted, atol=1e-6)
 
 
-@pytest.mark.parametrize("name, module", [("ResNet50", "resnet50"), ("MobileNetV2", "mobilenet_v2"), ("EfficientNetB0", "efficientnet")])
+@pytest.mark.parametrize("name, module", [
+    ("ResNet50", "resnet50"), ("MobileNetV2", "mobilenet_v2"),
+    pytest.param("EfficientNetB0", "efficientnet", marks=pytest.mark.sweep)])
 def test_a_backbone_is_the_application_with_its_preprocessing_in_front(name, module, tmp_path):
     plain = getattr(keras.applications, name)(include_top=False, weights=None, input_shape=(64, 64, 3))
     plain.save_weights(tmp_path / "local.weights.h5")
@@ -83,6 +85,53 @@ def test_a_backbone_is_the_application_with_its_preprocessing_in_front(name, mod
     assert backbone.count_params() - plain.count_params() in (0, 12)
     assert not backbone.trainable and not backbone.trainable_weights
     assert not any(isinstance(layer, keras.Model) for layer in backbone.layers), "the model is flat"
+
+
+class Asked(Exception):
+    """Raised with the size that keras.applications would take by default."""
+
+
+@pytest.mark.parametrize("name", [name for name, value in vars(keras.applications).items()
+                                  if name[0].isupper() and callable(value)])
+def test_a_backbone_sees_images_at_the_size_that_it_was_trained_at(name, monkeypatch):
+    """Keras' own default, which its models ask for before they build anything; MobileNetV3 says 224 in its text alone."""
+    build = getattr(keras.applications, name)
+    if name.startswith("MobileNetV3"):
+        assert "(224, 224, 3)" in build.__doc__ and name not in models.TRAINED_AT
+        return
+
+    def asked(*args, default_size, **options):
+        raise Asked(default_size)
+
+    monkeypatch.setattr(keras.src.applications.imagenet_utils, "obtain_input_shape", asked)
+    with pytest.raises(Asked) as size:
+        build(weights=None)
+    assert models.TRAINED_AT.get(name, 224) == size.value.args[0]
+
+
+def test_the_size_of_the_images_travels_with_the_model(train):
+    assert camkit.backbone().input_shape == (None, 100, 100, 3)
+    assert camkit.backbone("MobileNetV2", weights=None).input_shape == (None, 224, 224, 3)
+    assert camkit.backbone("ResNet50", weights=None, input_size=64).input_shape == (None, 64, 64, 3)
+    model = camkit.gap_classifier(camkit.backbone(input_size=60), train.class_names)
+    camkit.train_head(model, train, epochs=1)
+    with pytest.raises(ValueError, match=r"takes \(B, 60, 60, 3\)"):
+        camkit.CAM(model)(np.zeros((1, 100, 100, 3)))
+    with pytest.raises(ValueError, match="incompatible"):
+        model.predict(np.zeros((1, 100, 100, 3)), verbose=0)
+
+
+def test_a_model_that_takes_any_size_is_not_trained(train):
+    model = zoo.flat(shape=(None, None, 3))[0]
+    with pytest.raises(ValueError, match=r"images of any size .*: begin it with keras.Input\(\(224, 224, 3\)\)"):
+        camkit.train_head(model, train)
+
+
+def test_many_heads_are_trained_without_a_warning_of_tensorflow(train, caplog):
+    few = train.select(slice(None, None, 10))
+    for seed in range(7):
+        camkit.train_head(small(seed=seed), few, epochs=1)
+    assert not caplog.records
 
 
 def test_the_embedded_backbone_is_small_frozen_and_fine(tmp_path):
@@ -113,9 +162,9 @@ def test_the_embedded_backbone_has_what_the_lessons_need():
     assert np.mean(np.array(on_fruit) > 0) > 0.8, "the map of the true class peaks on the fruit"
 
 
-@pytest.mark.parametrize("size", [96, 100])
-@pytest.mark.parametrize("name, stride, finer", [
-    ("mini", 8, 4), ("ResNet50", 32, 16), ("MobileNetV2", 32, 8)])
+@pytest.mark.parametrize("name, stride, finer, size", [
+    ("mini", 8, 4, 96), ("mini", 8, 4, 100), ("MobileNetV2", 32, 8, 96), ("MobileNetV2", 32, 8, 100),
+    ("ResNet50", 32, 16, 100), pytest.param("ResNet50", 32, 16, 96, marks=pytest.mark.sweep)])
 def test_a_finer_output_stride_keeps_the_features_at_the_old_positions(name, stride, finer, size, tmp_path):
     if name == "mini":
         weights = models.DATA / "mini-backbone.weights.h5"

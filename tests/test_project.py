@@ -87,10 +87,31 @@ def test_the_first_use_of_a_model_is_quiet():
 def test_only_the_bottom_rooms_know_tensorflow():
     knowing = {path.stem for path in (ROOT / "camkit").glob("*.py")
                if re.search(r"^\s*(import|from) (tensorflow|keras)\b", path.read_text(), re.M)}
-    assert knowing <= {"models", "cam", "graph", "inference"}           # the last two are what cam is built of
+    assert knowing <= {"models", "cam", "graph", "inference", "probe"}  # the last three are what maps are built of
 
 
-def test_camkit_stays_small():
+def test_lessons_use_public_names_alone():
+    import ast
+
+    import camkit
+    import nbformat
+
+    for path in (ROOT / "notebooks").rglob("*.ipynb"):
+        cells = nbformat.read(path, as_version=4).cells
+        for cell in cells:
+            solutions = re.findall(r"```python\n(.*?)```", cell.source, re.S) if cell.cell_type == "markdown" else [cell.source]
+            for node in (node for source in solutions for node in ast.walk(ast.parse(source))):
+                if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "camkit":
+                    assert node.module == "camkit", f"{path.name}, {cell.id}: from {node.module}"
+                    assert {alias.name for alias in node.names} <= set(camkit.__all__), f"{path.name}, {cell.id}"
+                elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "camkit":
+                    assert node.attr in {*camkit.__all__, "__version__"}, f"{path.name}, {cell.id}: camkit.{node.attr}"
+
+
+def test_camkit_stays_small_and_narrow():
+    for path in [*(ROOT / "camkit").rglob("*.py"), *(ROOT / "notebooks").glob("*.py")]:
+        wide = [n for n, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if len(line) > 120]
+        assert not wide, f"{path.name}: lines {wide} are longer than 120 characters"
     lines = {path.name: len(path.read_text().splitlines()) for path in (ROOT / "camkit").glob("*.py")}
     assert max(lines.values()) <= 260, lines
 

@@ -1,6 +1,7 @@
 """Standard error kept for errors: TensorFlow's start-up remarks held back, progress bars only where they are seen."""
 
 import importlib.util
+import logging
 import os
 import sys
 import tempfile
@@ -41,6 +42,18 @@ class QuietTensorFlow:
 
             spec.loader.exec_module = load_quietly
         return spec
+
+
+@contextmanager
+def unwarned():
+    """Leave out TensorFlow's warnings while the block runs: models trained in turn look to it like one traced anew."""
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def install():

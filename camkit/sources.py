@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from camkit._quiet import progress
+from camkit.quiet import progress
 
 MINI = Path(__file__).resolve().parent.parent / "data" / "mini-fruits"
 COMMIT = "019ab6f4eec0f6b9bdae4efe8ee55f377bef8812"
