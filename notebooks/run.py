@@ -9,84 +9,19 @@ import argparse
 import base64
 import hashlib
 import os
-import re
 import sys
 import time
 from pathlib import Path
 
 import nbformat
-from latex2mathml.converter import convert
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-from nbconvert import HTMLExporter
-from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from pages import page, page_name
 from tqdm import tqdm
 
 LESSONS = Path(__file__).resolve().parent
 DEFAULTS = {"DATASET": "mini", "BACKBONE": "mini", "WEIGHTS": "imagenet"}
 WIDGETS = "application/vnd.jupyter.widget-state+json"
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-INTERACTIVE = "<p class='interactive'>In JupyterLab an interactive view stands here.</p>"
-TEMPLATE = """{% extends 'lab/index.html.j2' %}
-{% block html_head_js %}{% endblock %}
-{% block jupyter_widgets %}{% endblock %}
-{% block html_head_js_mathjax %}{% endblock %}
-{% block html_head_js_mermaidjs %}{% endblock %}
-{% block footer %}</html>{% endblock %}
-{% block html_head_css %}<style>
-main { max-width: 60rem; margin: 0 auto; padding: 1rem; overflow-wrap: break-word; }
-.jp-MarkdownCell { max-width: 52rem; }
-.jp-CodeCell { --jp-code-font-size: 12px; }
-.jp-RenderedHTMLCommon { font-size: 1rem; line-height: 1.6; }
-.jp-RenderedHTMLCommon table { font-size: 0.9rem; line-height: 1.4; }
-.jp-OutputArea-output { overflow-x: auto; }
-.jp-OutputArea-output img { max-width: 100%; height: auto; }
-math { font-family: "STIX Two Math", "Latin Modern Math", "Cambria Math", math; }
-mo { font-family: "STIX Two Math", "Latin Modern Math", "Cambria Math", "DejaVu Serif", math; }
-mtd[columnalign=right] { text-align: right; padding-right: 0; }
-mtd[columnalign=left] { text-align: left; padding-left: 0; }
-.formula { margin: 0.6em 0; padding: 0.4em 0; overflow-x: auto; }
-nav { padding: 0 0.8rem; font-family: var(--jp-content-font-family); }
-summary { cursor: pointer; color: #0b5394; }
-details { margin: 0.5em 0 1.2em; }
-details[open] { padding-left: 0.8em; border-left: 3px solid #ddd; }
-.jp-MarkdownCell pre { font-size: 0.8rem; line-height: 1.4; margin: 0.7em 0; overflow-x: auto; }
-.interactive { font-style: italic; color: #555; }
-</style>{% endblock %}
-{% block body_header %}{{ super() }}<nav><a href="index.html">All lessons</a></nav>{% endblock %}"""
-
-
-def mathml(latex, display="inline"):
-    """MathML of a LaTeX formula. Raises ValueError where the converter leaves something of the LaTeX in it."""
-    latex = re.sub(r"\\(begin|end)\{aligned\}", r"\\\1{split}", latex)
-    latex = re.sub(r"\\operatorname\*?\s*\{", r"\\mathrm{", latex)
-    math = convert(latex, display=display)
-    if "\\" in math or "<mi>&</mi>" in math or "newline" in math:
-        raise ValueError(f"the pages cannot show this formula, write it in simpler LaTeX: {latex}")
-    return math
-
-
-class Renderer(IPythonRenderer):
-    """Markdown with its LaTeX as MathML, which browsers draw by themselves: the pages need no network."""
-
-    def inline_math(self, body):
-        return mathml(body)
-
-    def block_math(self, body):
-        return f'<div class="formula">{mathml(body, "block")}</div>'
-
-    def block_html(self, html):
-        """As it stands: nbconvert's parser would end here a <details> that goes on below."""
-        return super().block_html(html) if "<img" in html else html
-
-    def latex_environment(self, name, body):
-        return self.block_math(rf"\begin{{{name}}}{body}\end{{{name}}}")
-
-
-def markdown2html(source):
-    """HTML of one Markdown cell, with the pictures that it names inside."""
-    renderer = Renderer(escape=False, embed_images=True, path=str(LESSONS), exclude_anchor_links=True)
-    return MarkdownWithMath(renderer=renderer).render(source)
 
 
 def made_from(path):
@@ -148,33 +83,6 @@ def problems(notebook):
     return found
 
 
-def page_name(name):
-    """The file name of a lesson's page: the first lesson is the index of them all."""
-    return "index.html" if name.startswith("00") else name.removesuffix(".ipynb") + ".html"
-
-
-def page(notebook, name):
-    """An executed notebook as one HTML page that needs no network and no script.
-
-    Progress bars are left out; of an interactive view the page tells that it is there.
-    """
-    notebook = nbformat.from_dict(notebook)
-    for cell in notebook.cells:
-        views = [output for output in cell.get("outputs", []) if WIDGET_VIEW in output.get("data", {})]
-        bars = [view for view in views if "%|" in view["data"].get("text/plain", "")]
-        if views:
-            cell.outputs = [output for output in cell.outputs if output not in views]
-        if len(views) > len(bars):
-            cell.outputs.append(nbformat.v4.new_output("display_data", {"text/html": INTERACTIVE}))
-    notebook.metadata.pop("widgets", None)
-    heading = re.search(r"^# (.+)", "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown"), re.M)
-    notebook.metadata["title"] = heading[1].replace("$", "") if heading else name
-    exporter = HTMLExporter(raw_template=TEMPLATE, exclude_input_prompt=True, exclude_output_prompt=True,
-                            filters={"markdown2html": markdown2html})
-    html = exporter.from_notebook_node(notebook)[0]
-    return re.sub(r'href="([\w-]+\.ipynb)(#[^"]*)?"', lambda m: f'href="{page_name(m[1])}{m[2] or ""}"', html)
-
-
 def save(notebook, name, folder):
     """Writes the executed notebook, its page, and the figures of its cells tagged `readme` into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -217,7 +125,7 @@ def main():
             bar.write(f"{notebook.metadata['seconds']:6.1f} s  {folder / page_name(path.name)}")
             failed += [f"{path.name}, {problem}" for problem in problems(notebook)]
     if failed:
-        sys.exit("\n".join(["", f"{len(failed)} problems:", *failed]))
+        sys.exit("\n".join(["", "1 problem:" if len(failed) == 1 else f"{len(failed)} problems:", *failed]))
 
 
 if __name__ == "__main__":

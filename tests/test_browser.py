@@ -1,4 +1,4 @@
-"""The interactive lessons in a real JupyterLab, driven by the keyboard in a headless browser."""
+"""The pages of the lessons, and the interactive ones in a real JupyterLab, in a headless browser."""
 
 import os
 import shutil
@@ -13,6 +13,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
+from test_notebooks import executed, lessons  # noqa: F401  a fixture
 
 ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "google-chrome", "chromium-browser"])), None)
@@ -143,6 +144,107 @@ def changed(status, before, *texts):
     assert all(text in after for text in texts), (texts, after)
     return after
 
+
+# --- the pages
+
+FOLD = "open => document.querySelectorAll('details').forEach(details => details.open = open)"
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+CUT_CODE = """Array.from(document.querySelectorAll(".highlight pre"))
+    .filter(pre => Math.max(...pre.textContent.split("\\n").map(line => line.length)) <= 100)
+    .filter(pre => pre.scrollWidth > pre.clientWidth).map(pre => pre.textContent)"""
+FAINT = """() => {                         // the texts whose contrast with their ground, as WCAG 2 has it, is below 4.5
+    const channels = colour => colour.match(/[\\d.]+/g).map(Number);
+    const linear = value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+    const luminance = colour => channels(colour).slice(0, 3)
+        .reduce((sum, value, n) => sum + [0.2126, 0.7152, 0.0722][n] * linear(value / 255), 0.05);
+    const ground = element => {
+        const colour = getComputedStyle(element).backgroundColor;
+        return channels(colour)[3] === 0 ? ground(element.parentElement) : colour;
+    };
+    const contrast = element => {
+        const ratio = luminance(getComputedStyle(element).color) / luminance(ground(element));
+        return Math.max(ratio, 1 / ratio);
+    };
+    const written = element => Array.from(element.childNodes).some(node => node.nodeType === 3 && node.data.trim());
+    return Array.from(document.body.querySelectorAll("*"))
+        .filter(element => element.checkVisibility() && written(element) && contrast(element) < 4.5)
+        .map(element => `${contrast(element).toFixed(1)} ${element.textContent}`);
+}"""
+
+
+@pytest.fixture
+def leaf(executed, browser, tmp_path):  # noqa: F811
+    """with leaf(lesson, width, height) as page: nothing came from elsewhere, nothing was told on the console."""
+
+    @contextmanager
+    def open_page(lesson, width, height):
+        (tmp_path / "page.html").write_text(executed(lesson)[1], encoding="utf-8")
+        context = browser.new_context(viewport={"width": width, "height": height})
+        page = context.new_page()
+        told, fetched = [], []
+        page.on("console", lambda message: told.append(message.text))
+        page.on("pageerror", lambda error: told.append(str(error)))
+        page.on("request", lambda request: fetched.append(request.url))
+        page.goto((tmp_path / "page.html").as_uri())
+        yield page
+        assert told == []
+        assert [url for url in fetched if not url.startswith(("file:", "data:"))] == []
+        context.close()
+
+    return open_page
+
+
+@lessons
+@pytest.mark.parametrize("width, height", [(1280, 900), (390, 844)], ids=["desk", "phone"])
+def test_page_is_easy_on_the_eye(lesson, width, height, leaf):
+    """By day and by night, all that is folded opened, too.
+
+    build/screenshots/LESSON-WIDTH-light.jpg and -dark.jpg show what a person has to judge.
+    """
+    folder = ROOT / "build" / "screenshots"
+    folder.mkdir(parents=True, exist_ok=True)
+    with leaf(lesson, width, height) as page:
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            page.evaluate(FOLD, False)
+            page.screenshot(path=folder / f"{lesson.stem}-{width}-{scheme}.jpg", quality=85, full_page=True)
+            page.evaluate(FOLD, True)
+            assert page.evaluate(OVERFLOW) <= 0
+            assert page.evaluate(FAINT) == []
+        for figure in page.locator("main img").all():                        # still by night: black print on white
+            assert figure.evaluate("image => getComputedStyle(image).backgroundColor") == "rgb(255, 255, 255)"
+        if width == 1280:
+            code = page.locator(".jp-CodeCell .highlight pre").first
+            assert 14 <= code.evaluate("pre => parseFloat(getComputedStyle(pre).fontSize)") <= 15
+            assert page.evaluate(CUT_CODE) == []
+
+
+@lessons
+def test_contents_stay_while_one_scrolls(lesson, leaf):
+    with leaf(lesson, 1280, 900) as page:
+        contents = page.locator("nav.contents")
+        assert not page.locator("details.contents").is_visible()
+        for share in (0, 0.5, 1):
+            page.evaluate("share => scrollTo(0, share * document.documentElement.scrollHeight)", share)
+            box = contents.bounding_box()
+            assert 0 <= box["y"] and box["y"] + box["height"] <= 900
+        title = page.locator("main h2").nth(1)
+        title.evaluate("heading => heading.scrollIntoView()")
+        marked = "title => document.querySelector('nav.contents a:target-current')?.textContent === title"
+        page.wait_for_function(marked, arg=title.text_content())
+
+
+@lessons
+def test_contents_are_folded_on_a_phone(lesson, leaf):
+    with leaf(lesson, 390, 844) as page:
+        last = page.locator("details.contents a").last
+        assert not page.locator("nav.contents").is_visible() and not last.is_visible()
+        page.locator("details.contents summary").click()
+        last.click()
+        assert 0 <= page.locator("main h2").last.bounding_box()["y"] < 844
+
+
+# --- the interactive lessons in JupyterLab
 
 def write(path, source):
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}

@@ -1,20 +1,24 @@
 """Every lesson runs, follows the house rules, and becomes a page that needs no network."""
 
 import ast
+import fcntl
 import re
+import shutil
 import sys
 from pathlib import Path
 
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "notebooks"))
+import pages  # noqa: E402
 import run  # noqa: E402
 
+BUILD = ROOT / "build"
 LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SECONDS = 60
 lessons = pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
@@ -50,11 +54,13 @@ def test_sources_are_clean(lesson):
     assert len(set(ids)) == len(ids)
     assert [name for name in ids if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name)] == []
     assert [name for name in ids if re.fullmatch(r"[0-9a-f]{8}|cell-?\d*", name)] == [], "ids are readable names"
-    assert 12 <= len(ids) <= 34
+    assert 15 <= len(ids) <= 38
     assert notebook.metadata["kernelspec"]["name"] == "python3", "or JupyterLab asks for a kernel"
     for cell in cells(lesson, "code"):
         assert not cell.outputs and cell.execution_count is None, cell.id
-        assert len(cell.source.splitlines()) <= 15, cell.id
+        lines = [line for line in cell.source.splitlines() if line.strip()]
+        assert len(lines) <= (15 if cell.metadata.get("jupyter", {}).get("source_hidden") else 12), cell.id
+        assert max(map(len, lines)) <= 100, cell.id
         assert not re.search(r"https?://|\bjet\b|urlopen|requests\.", cell.source), cell.id
 
 
@@ -81,17 +87,23 @@ def test_parameters_can_be_filled_in(lesson):
 def executed():
     """lesson -> (executed notebook, page); each lesson runs once, in order, however many tests ask for it.
 
-    What `make notebooks` has left in build/ serves as well, where nothing has changed since.
+    What `make notebooks` or another test has left in build/ serves as well, where nothing has changed since. Tests in
+    several processes wait for each other.
     """
+    BUILD.mkdir(exist_ok=True)
     done = {}
 
     def get(lesson):
         for path in LESSONS[: LESSONS.index(lesson) + 1]:
             if path not in done:
-                left = ROOT / "build" / path.name
-                notebook = nbformat.read(left, as_version=4) if left.exists() else None
-                if not notebook or notebook.metadata.get("made_from") != run.made_from(path):
-                    notebook = execute(path)
+                with open(BUILD / "executed.lock", "w") as lock:
+                    fcntl.flock(lock, fcntl.LOCK_EX)
+                    left = BUILD / path.name
+                    notebook = nbformat.read(left, as_version=4) if left.exists() else None
+                    if not notebook or notebook.metadata.get("made_from") != run.made_from(path):
+                        notebook = execute(path)
+                        if not run.problems(notebook):
+                            run.save(notebook, path.name, BUILD)
                 done[path] = notebook, run.page(notebook, path.name)
         return done[lesson]
 
@@ -109,7 +121,8 @@ def test_runs_without_problems(lesson, executed):
 @lessons
 def test_page_stands_alone(lesson, executed):
     soup, fetched = read_page(executed(lesson)[1])
-    assert fetched == []
+    assert fetched == [] and soup.find_all("script") == []
+    assert not re.search(r"url\(|@import", soup.style.string)
     assert soup.html["lang"] == "en" and soup.title.string.strip()
     assert [img for img in soup.find_all("img") if img["alt"].startswith("No description")] == []
     for code in soup.find_all(["pre", "code", "style", "script"]):
@@ -119,14 +132,46 @@ def test_page_stands_alone(lesson, executed):
 
 @lessons
 def test_page_links_lead_somewhere(lesson, executed):
-    pages = {run.page_name(path.name): path for path in LESSONS}
-    for link in BeautifulSoup(executed(lesson)[1], "html.parser").select("main a[href]"):
+    lesson_of = {run.page_name(path.name): path for path in LESSONS}
+    for link in BeautifulSoup(executed(lesson)[1], "html.parser").select("a[href]"):
         name, _, anchor = link["href"].partition("#")
         if re.match(r"https?:|data:", link["href"]):
             continue
-        assert not name or name in pages, f"{link['href']} leads nowhere"
-        target = executed(pages[name])[1] if name else executed(lesson)[1]
-        assert not anchor or f'id="{anchor}"' in target, f"{link['href']}: no such heading"
+        assert not name or name in lesson_of, f"{link['href']} leads nowhere"
+        if anchor:
+            target = executed(lesson_of[name] if name else lesson)[1]
+            assert f'id="{anchor}"' in target, f"{link['href']}: no such heading"
+
+
+@lessons
+def test_page_contents_are_its_headings(lesson):
+    text = "\n".join(cell.source for cell in cells(lesson, "markdown"))
+    written = re.findall(r"^##? ", re.sub(r"```.*?```", "", text, flags=re.S), re.M)
+    soup, _ = read_page(run.page(nbformat.read(lesson, as_version=4), lesson.name))
+    headings = [(heading.get_text(), f"#{heading['id']}") for heading in soup.main.find_all(["h1", "h2"])]
+    assert len({link for _, link in headings}) == len(headings) == len(written)
+    for contents in soup.select_one("nav.contents"), soup.select_one("details.contents"):
+        assert [(link.get_text(), link["href"]) for link in contents.select("a")] == headings
+    assert not soup.select_one("details.contents").has_attr("open")
+
+
+@lessons
+def test_page_leads_to_its_neighbours_and_the_index(lesson):
+    def titled(path):
+        return run.page_name(path.name), re.match(r"# (.+)", cells(path, "markdown")[0].source)[1]
+
+    at = LESSONS.index(lesson)
+    expected = {"prev": LESSONS[at - 1 : at], "next": LESSONS[at + 1 : at + 2]} if at else {"next": LESSONS[1:2]}
+    expected = {name: titled(path) for name, found in expected.items() for path in found}
+    if at:
+        expected["index"] = "index.html", "All lessons"
+    soup, _ = read_page(run.page(nbformat.read(lesson, as_version=4), lesson.name))
+    top, bottom = soup.select("nav.lessons")
+    assert soup.main.find(True) is top and soup.main.find_all(True, recursive=False)[-1] is bottom
+    for bar in top, bottom:
+        for label in bar.select("small"):
+            label.decompose()
+        assert {link["rel"][0]: (link["href"], link.get_text().strip()) for link in bar.select("a")} == expected
 
 
 def test_the_error_review_goes_on_where_nothing_errs(tmp_path):
@@ -140,6 +185,7 @@ def test_the_error_review_goes_on_where_nothing_errs(tmp_path):
         Image.open(target).resize((130, 90)).save(target)
     review = next(lesson for lesson in LESSONS if lesson.name.startswith("05"))
     notebook = execute(review, {"DATASET": str(tmp_path / "two-kinds")})
+    shutil.rmtree(BUILD / "analysis" / "two-kinds-mini")                 # its model and analysis are nobody else's
     assert run.problems(notebook) == []
     said = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
     assert "closest calls are reviewed" in said
@@ -193,25 +239,50 @@ def test_a_page_shows_formulas_links_and_a_word_for_widgets(tmp_path):
     source = "import ipywidgets\nfrom tqdm.auto import tqdm\nlist(tqdm(range(2)))\ndisplay(ipywidgets.IntSlider())"
     soup, fetched = read_page(run.page(execute(notebook_file(tmp_path, source)), "01-try.ipynb"))
     assert fetched == []
-    assert soup.math and soup.title.string == "What is M_c?"
+    assert soup.math and soup.title.string == "What is Mc?"
+    assert soup.select_one("nav.contents a").decode_contents() == soup.h1.decode_contents()
     links = [link["href"] for link in soup.select(".jp-MarkdownCell a")]
     assert links == ["02-two.html#How", "index.html"]
     assert len(soup.select(".interactive")) == 1
 
 
 def test_pages_know_every_formula_that_they_show():
-    aligned = run.mathml(r"\begin{aligned} S_c &= \sum_k w_k^c F_k \\ &= b \end{aligned}", "block")
+    aligned = pages.mathml(r"\begin{aligned} S_c &= \sum_k w_k^c F_k \\ &= b \end{aligned}", "block")
     assert aligned.count("<mtr>") == 2
-    assert "arg" in re.sub(r"<[^>]+>", "", run.mathml(r"\operatorname*{arg\,max}_c"))
+    assert "arg" in re.sub(r"<[^>]+>", "", pages.mathml(r"\operatorname*{arg\,max}_c"))
     with pytest.raises(ValueError, match="simpler LaTeX"):
-        run.mathml(r"\unknown{x}")
+        pages.mathml(r"\unknown{x}")
 
 
 def test_pages_fold_solutions_away():
-    page = run.markdown2html("<details><summary>Solution</summary>\n\nIt is $x$.\n\n```python\n1\n```\n\n</details>\n\nNext.")
-    soup = BeautifulSoup(page, "html.parser")
+    solution = "<details><summary>Solution</summary>\n\nIt is $x$.\n\n```python\n1\n```\n\n</details>\n\nNext."
+    soup = BeautifulSoup(pages.markdown2html(solution), "html.parser")
     assert soup.details.summary and soup.details.math and soup.details.find("pre")
     assert "Next." not in soup.details.get_text() and "Next." in soup.get_text()
+
+
+def test_pages_fold_code_that_is_hidden_and_leave_its_output_open():
+    shown, hidden = [new_code_cell(f"{name} = 1", id=name, outputs=[new_output("stream", text=f"of {name}")])
+                     for name in ("shown", "hidden")]
+    hidden.metadata["jupyter"] = {"source_hidden": True}
+    soup, _ = read_page(run.page(new_notebook(cells=[shown, hidden]), "01-try.ipynb"))
+    folded, = soup.select("details.code")
+    assert not folded.has_attr("open") and folded.summary.string == "code"
+    assert folded.extract().pre.get_text().strip() == "hidden = 1"
+    assert [block.get_text().strip() for block in soup.main.select("pre")] == ["shown = 1", "of shown", "of hidden"]
+
+
+@pytest.mark.parametrize("count, told", [(1, "1 problem:"), (2, "2 problems:")])
+def test_the_end_of_a_run_counts_its_problems(tmp_path, monkeypatch, count, told):
+    notebook_file(tmp_path)
+    wrong = [new_output("stream", name="stderr", text="beware")] * count
+    ended = new_notebook(cells=[new_code_cell("", id="one", outputs=wrong)], metadata={"seconds": 1})
+    monkeypatch.setattr(run, "LESSONS", tmp_path)
+    monkeypatch.setattr(run, "run", lambda *_, **__: ended)
+    monkeypatch.setattr(sys, "argv", ["run.py", "--out", str(tmp_path / "pages")])
+    with pytest.raises(SystemExit) as end:
+        run.main()
+    assert end.value.code.split("\n") == ["", told, *["01-try.ipynb, cell one: on standard error: beware"] * count]
 
 
 def test_readme_figures_are_saved(tmp_path):
