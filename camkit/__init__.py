@@ -1,6 +1,6 @@
 """camkit: class activation maps (CAM) for Keras models, to learn with and to apply.
 
-What `camkit.__all__` names is public; the other rooms (graph, inference, sources, quiet) serve those and may change.
+What `camkit.__all__` names is public; the other rooms (graph, probe, inference, grid, sources, quiet) serve those and may change.
 Names are loaded when first used, so that `import camkit` is quick and leaves TensorFlow alone.
 """
 
@@ -11,12 +11,15 @@ from camkit import quiet
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # scikit-learn's idle threads leave the cores to TensorFlow
 quiet.install()
 
 _NAMES = {
     "images": ("ImageSet", "load_images", "read_image"),
     "models": ("backbone", "gap_classifier", "train_head"),
-    "cam": ("CAM", "CamOutput", "grad_cam", "overlay", "upsample"),
+    "cam": ("CAM", "CamOutput", "overlay", "upsample"),
+    "attribution": ("ablation_cam", "eigen_cam", "fuse", "grad_cam", "grad_cam_plus_plus", "hires_cam",
+                    "integrated_gradients", "layer_cam", "occlusion", "score_cam"),
     "analysis": ("Analysis", "analyze", "load_analysis"),
     "plots": (),
     "localize": (),

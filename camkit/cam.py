@@ -1,4 +1,4 @@
-"""Class activation maps: one forward pass for all classes, enlargement, overlay, Grad-CAM.
+"""Class activation maps: one forward pass for all classes, enlargement, overlay.
 
 Arrays only at the surface; Keras and TensorFlow are loaded when a model is first met.
 """
@@ -57,15 +57,10 @@ class CAM:
 
         Raises ValueError where the shape is not what the model takes.
         """
-        batch = np.asarray(batch, dtype="float32")
-        fits = batch.ndim == 4 and all(want in (None, have) for want, have in zip(self.input_shape, batch.shape[1:]))
-        if not fits:
-            wanted = ", ".join(str(n or "any") for n in self.input_shape)
-            raise ValueError(
-                f"the batch has shape {batch.shape}, the model takes (B, {wanted}): "
-                "images.batches(batch_size, size) yields batches of one size, image[None] makes a batch of one, "
-                "camkit.CAM(model, input_size=...) reads another size than the model's own"
-            )
+        from camkit import graph
+
+        another = "camkit.CAM(model, input_size=...) reads another size than the model's own"
+        batch = graph.batch_of(batch, self.input_shape, another)
         return CamOutput(*(output.numpy() for output in self._forward(batch)))
 
 
@@ -106,19 +101,3 @@ def overlay(image, heat, *, vmin=None, vmax=None, alpha=0.5, cmap="inferno"):
     share = np.clip((heat - low) / (high - low if high > low else 1), 0, 1)
     colours = 255 * colormaps[cmap](share)[..., :3]
     return np.rint((1 - alpha) * image + alpha * colours).astype("uint8")
-
-
-def grad_cam(model, batch, targets=None, *, layer=None):
-    """Return the Grad-CAM maps (B, h, w), float32 ≥ 0, of a batch of images (B, H, W, channels).
-
-    α_k = mean over positions of ∂y_c/∂A_k and ReLU(Σ_k α_k A_k), y_c the logit and not the softmax, whose gradient
-    vanishes where the model is confident (Selvaraju et al., Grad-CAM, ICCV 2017, eq. 1 and 2). `targets` is a class
-    index or one for each image (default: the predicted class), `layer` a layer or its name, also in a nested model
-    (default: what the global average pooling reads; there it equals ReLU(M_c)/(h·w)).
-    Raises ValueError for an unknown layer or one without a map, HeadError where the model has no graph of layers.
-    """
-    from camkit import graph
-
-    activations, gradients = graph.gradients(model, batch, targets, layer)
-    alpha = gradients.mean(axis=(1, 2))
-    return np.maximum(0, np.einsum("nyxk,nk->nyx", activations, alpha))

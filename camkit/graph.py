@@ -180,10 +180,3 @@ def batch_of(images, shape, remedy):
             f"images.batches(batch_size, size) yields batches of one size, image[None] makes a batch of one, {remedy}"
         )
     return images
-
-
-def gradients(model, images, targets=None, layer=None):
-    """Return what `probe.gradients` returns."""
-    from camkit import probe
-
-    return probe.gradients(model, images, targets, layer)

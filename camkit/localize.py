@@ -184,7 +184,7 @@ def road(predict, images, maps, targets, *, shares=(0.1, 0.3, 0.5, 0.7, 0.9), se
 
 
 def randomization(explain, model, *, steps=None, seed=0):
-    """(names, correlations (S, N)): how alike maps stay when all layers from the top to names[s] lose what they learned.
+    """(names, correlations (S, N)): how alike maps stay when the layers from the top to names[s] lose what they learnt.
 
     explain(model) makes maps (N, h, w) anew. From the top down each array of weights is shuffled: that needs no
     initialiser and keeps the range; the paper draws it anew (Adebayo et al., Sanity Checks for Saliency Maps, NeurIPS

@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from camkit import plots
+from camkit.cam import upsample
 
 VERDICTS = ("not reviewed", "label wrong", "ambiguous", "background", "resolution", "other")
 
@@ -151,7 +152,7 @@ def error_review(analysis, images, verdicts):
         ax = right.add_subplot()
         difference = maps[..., 1] - maps[..., 0]
         reach = max(np.abs(difference).max(), 1e-6)
-        drawn = ax.imshow(difference, cmap=plots.SIGNED, vmin=-reach, vmax=reach)
+        drawn = ax.imshow(upsample(difference, images[i].shape[:2]), cmap=plots.SIGNED, vmin=-reach, vmax=reach)
         ax.set_title("predicted minus true", fontsize=9)
         ax.set_axis_off()
         right.colorbar(drawn, ax=ax, fraction=0.05)

@@ -240,20 +240,35 @@ def test_ablation_leaves_what_goes_round_the_layer_as_it_is():
     assert wanted.max() > 0.1
 
 
-def test_score_cam_is_what_the_model_makes_of_the_masked_images(unpooled):
+@pytest.mark.parametrize("name", ["Flatten", "sigmoid", "logits"])
+def test_score_cam_and_occlusion_are_what_the_model_makes_of_altered_images(name, unpooled):
+    """To the model's own probabilities, or softmax where it stops at logits."""
+    model, features = unpooled, keras.Model(unpooled.input, unpooled.layers[-4].output)
+    if name != "Flatten":
+        model, features, _ = zoo.HEADS[name]()
     batch = zoo.images(2)
-    volume = keras.Model(unpooled.input, unpooled.layers[-4].output).predict(batch, verbose=0)
+
+    def P(images):
+        out = model.predict(images, verbose=0)
+        return softmax(out, axis=1) if name == "logits" else out
+
+    volume = features.predict(batch, verbose=0)
     assert (np.ptp(volume, axis=(1, 2)) > 0).sum() >= 12, "few channels are silent"
-    nothing = unpooled.predict(0 * batch[:1], verbose=0)[0]
     for n, c in enumerate([3, 0]):
-        alpha = []
-        for k in range(zoo.CHANNELS):
-            H = camkit.upsample(volume[n, ..., k], zoo.SHAPE[:2])
-            H = (H - H.min()) / (np.ptp(H) or 1)
-            alpha.append(unpooled.predict((H[..., None] * batch[n])[None], verbose=0)[0, c] - nothing[c])
+        H = np.moveaxis(camkit.upsample(volume, zoo.SHAPE[:2])[n], -1, 0)
+        H = (H - H.min(axis=(1, 2), keepdims=True)) / np.maximum(np.ptp(H, axis=(1, 2), keepdims=True), 1e-9)
+        alpha = P(H[..., None] * batch[n])[:, c] - P(0 * batch[:1])[0, c]
         wanted = np.maximum(0, volume[n] @ alpha)
         assert np.ptp(wanted) > 1e-3
-        np.testing.assert_allclose(attribution.score_cam(unpooled, batch, [3, 0])[n], wanted, atol=1e-5)
+        np.testing.assert_allclose(attribution.score_cam(model, batch, [3, 0])[n], wanted, atol=1e-5 * max(1, wanted.max()))
+
+        covered = np.repeat(batch[n : n + 1], 4, axis=0)  # by quarters of the image, which is 24×20
+        for image, part in zip(covered, (np.s_[:12, :12], np.s_[:12, 8:], np.s_[12:, :12], np.s_[12:, 8:])):
+            image[part] = batch[n].mean(axis=(0, 1))
+        lost = P(batch[n : n + 1])[0, c] - P(covered)[:, c]
+        ours = attribution.occlusion(model, batch, [3, 0], window=12, stride=12)[n]
+        np.testing.assert_allclose([ours[0, 0], ours[0, -1], ours[-1, 0], ours[-1, -1]], lost, atol=1e-5)
+        np.testing.assert_allclose(ours[0, 10], lost[:2].mean(), atol=1e-5)
 
 
 def test_eigen_cam_is_the_best_map_of_one_pattern(flat):
