@@ -26,8 +26,8 @@ class Analysis:
     """What a model sees in N images; the arrays are read from disk as they are used.
 
     gap (N, K) float32 GAP features; maps (N, h, w, C) float16 signed class maps of every class, whose mean plus the
-    bias is the logit; logits, probs (N, C) float32; labels, predicted (N,) class indices; paths, class_names lists of str;
-    bias (C,), the head's.
+    bias is the logit; logits, probs (N, C) float32; labels, predicted (N,) class indices; paths, class_names lists of
+    str; bias (C,), the head's.
     """
 
     folder: Path

@@ -134,8 +134,8 @@ def occlusion(model, batch, targets=None, *, window=32, stride=16):
 
     A square of `window` pixels in the mean colour of the image goes over it by `stride` pixels; the value of a pixel is
     the mean of P_c − P_c with the square, over the squares that cover it (Zeiler & Fergus, Visualizing and
-    Understanding Convolutional Networks, ECCV 2014, section 4.2; the probability, since what belongs to no class
-    lowers all logits). One forward pass a square. Raises ValueError as well where squares leave gaps or do not fit.
+    Understanding Convolutional Networks, ECCV 2014, section 4.2; the probability, since a square of no class moves all
+    logits). One forward pass a square. Raises ValueError as well where squares leave gaps or do not fit.
     """
     logits = probe.scores(model, batch)
     chosen = probe.choose(logits, targets)

@@ -55,7 +55,7 @@ def layers_of(model):
 
 
 def backwards(model):
-    """Yield (layer, its input tensor) from the output of `model` backwards, up to the first layer with several inputs."""
+    """Yield (layer, its input tensor) from the output of `model` backwards, to the first layer with several inputs."""
     tensor = functional(model).outputs[0]
     while True:
         op, node, _ = tensor._keras_history
@@ -107,7 +107,9 @@ def activation_of(op):
     if isinstance(op, layers.Softmax | layers.ReLU | layers.LeakyReLU | layers.PReLU | layers.ELU):
         return type(op).__name__.lower()
     activation = getattr(op, "activation", None) or keras.activations.linear  # a function, or a layer itself
-    return activation_of(activation) if isinstance(activation, layers.Layer) else getattr(activation, "__name__", "unnamed")
+    if isinstance(activation, layers.Layer):
+        return activation_of(activation)
+    return getattr(activation, "__name__", "unnamed")
 
 
 def is_weighting(op):
@@ -125,8 +127,8 @@ def find_head(model):
     graph = functional(model)
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise HeadError(
-            f"the model has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs: CAM needs one image in and one "
-            "vector of class scores out; make a keras.Model of that part"
+            f"the model has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs: CAM needs one image in and "
+            "one vector of class scores out; make a keras.Model of that part"
         )
     chain, trail, weighting, activation = backwards(graph), [], None, "linear"
     for op, tensor in chain:
@@ -135,9 +137,13 @@ def find_head(model):
         if isinstance(op, layers.GlobalAveragePooling2D):
             break
         if isinstance(op, layers.GlobalMaxPooling2D):
-            raise HeadError(f"{head}: global max pooling keeps one position a channel, so no map adds up to it; {REMEDY}")
+            raise HeadError(
+                f"{head}: global max pooling keeps one position a channel, so no map adds up to it; {REMEDY}"
+            )
         if isinstance(op, _NORMALIZING):
-            raise HeadError(f"{head}: normalisation after the pooling breaks the weighted sum of the channels; {REMEDY}")
+            raise HeadError(
+                f"{head}: normalisation after the pooling breaks the weighted sum of the channels; {REMEDY}"
+            )
         if isinstance(op, _FLATTENING) and len(tensor.shape) == 4 and tuple(tensor.shape[1:3]) != (1, 1):
             raise HeadError(f"{head}: CAM needs global average pooling before the only Dense layer; {REMEDY}")
         if is_weighting(op):
@@ -153,10 +159,12 @@ def find_head(model):
     else:
         raise HeadError(f"the head is {' → '.join(trail)}: there is no global average pooling; {REMEDY}")
     if op.data_format != "channels_last":
-        raise HeadError("the model is channels_first: CAM reads channels_last features (batch, height, width, channels)")
+        raise HeadError("the model is channels_first: CAM reads channels_last features (B, height, width, channels)")
     if weighting is None:
         if activation == "linear":
-            raise HeadError(f"the model ends in {' → '.join(trail)}: these are GAP features and no class scores; {REMEDY}")
+            raise HeadError(
+                f"the model ends in {' → '.join(trail)}: these are GAP features and no class scores; {REMEDY}"
+            )
         before = next((layer for layer, _ in chain if not isinstance(layer, _PASSING)), None)
         if before is not None and is_weighting(before) and activation_of(before) == "linear":
             op = weighting = before
@@ -172,7 +180,7 @@ def find_head(model):
 
 
 def batch_of(images, shape, remedy):
-    """Return images as a float32 array; ValueError, with the remedy, unless its shape is (B, *shape), None being any."""
+    """Return images as a float32 array; ValueError, with the remedy, unless the shape is (B, *shape), None for any."""
     images = np.asarray(images, dtype="float32")
     if images.ndim != 1 + len(shape) or any(want not in (None, have) for want, have in zip(shape, images.shape[1:])):
         raise ValueError(

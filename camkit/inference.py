@@ -82,7 +82,9 @@ def feature_model(model, head, input_size=None):
     except ValueError as error:
         if input_size is None or isinstance(error, HeadError):
             raise
-        raise ValueError(f"the model cannot read images of {shape[1:3]}, only of {given.shape[1:3]}: {error}") from error
+        raise ValueError(
+            f"the model cannot read images of {shape[1:3]}, only of {given.shape[1:3]}: {error}"
+        ) from error
     return _fold(keras.Model(image, copies[id(head.at)].input))
 
 
@@ -175,25 +177,21 @@ def compiled(function, features):
 
     `features` is the model that it calls.
     """
-    graphs = {}  # by image size: (function, whether XLA compiles it)
-
-    def trace(size, jit):
-        """Trace once, out of sight of TensorFlow's count of tracings, which warns where many models are read."""
-        traced = tf.function(function, jit_compile=jit).get_concrete_function(tf.TensorSpec((None, *size), "float32"))
-        graphs[size] = traced, jit
+    signature = [tf.TensorSpec((None, *features.input_shape[1:]), "float32")]
+    fast, plain = (tf.function(function, input_signature=signature, jit_compile=jit) for jit in (True, False))
+    graphs = {}  # by image size
 
     def run(images):
-        images = tf.convert_to_tensor(images, "float32")
-        size = tuple(images.shape[1:])
+        size = images.shape[1:]
         if size not in graphs:
-            trace(size, _suits_xla(features, size))
+            graphs[size] = fast if _suits_xla(features, size) else plain
         try:
-            return graphs[size][0](images)
+            return graphs[size](images)
         except tf.errors.OpError:
-            if not graphs[size][1]:
+            if graphs[size] is plain:
                 raise
-            trace(size, False)
-            return graphs[size][0](images)
+            graphs[size] = plain
+            return plain(images)
 
     return run
 

@@ -11,7 +11,7 @@ import numpy as np
 from keras import layers
 
 from camkit import graph, inference
-from camkit.quiet import progress, unwarned
+from camkit.quiet import progress
 
 STEP = 1.92  # how far a step of Adam moves a logit, about: the learning rate of the head is this over the K channels
 TRAINED_AT = {  # pixels: the side of the images that the weights were trained on, for all others 224
@@ -197,7 +197,7 @@ def train_head(model, train, validation=None, *, epochs=5, seed=0):
             for some in np.split(random.permutation(fit), cuts):
                 yield gap[some], train.labels[some]
 
-    with progress(epochs, "Training the head", "epoch") as bar, unwarned():
+    with progress(epochs, "Training the head", "epoch") as bar:
 
         def show(epoch, logs):
             bar.set_postfix({name: f"{value:.3f}" for name, value in logs.items()}, refresh=False)

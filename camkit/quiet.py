@@ -44,19 +44,9 @@ class QuietTensorFlow:
         return spec
 
 
-@contextmanager
-def unwarned():
-    """Leave out TensorFlow's warnings while the block runs: models trained in turn look to it like one traced anew."""
-    logger = logging.getLogger("tensorflow")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
 def install():
+    """Hold back TensorFlow's start-up remarks, and its warning that models read one after the other are traced anew."""
+    logging.getLogger("tensorflow").addFilter(lambda record: "tf.function retracing" not in record.getMessage())
     if "tensorflow" not in sys.modules:
         sys.meta_path.insert(0, QuietTensorFlow())
 

@@ -167,7 +167,7 @@ def error_review(analysis, images, verdicts):
 
 
 def _members(analysis, images):
-    """Return {class: indices of its images} for the classes that have any; ValueError unless the two belong together."""
+    """Return {class: indices of its images} for classes that have any; ValueError unless the two belong together."""
     if len(analysis) != len(images) or any(str(a) != b for a, b in zip(images.paths, analysis.paths)):
         raise ValueError(
             f"the analysis holds {len(analysis)} images, the image set {len(images)}, not all the same: "

@@ -1,7 +1,6 @@
 """Finding the GAP → Dense head: what is read, what is refused, and that the model stays as it was."""
 
 import gc
-from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -279,10 +278,9 @@ def compiles(model, *sizes):
     """Whether XLA compiles the private copy, for images of each of these sizes."""
     copy = inference.feature_model(model, graph.find_head(model))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tf, "function", lambda function, jit_compile: SimpleNamespace(
-            get_concrete_function=lambda signature: lambda images: jit_compile))
+        patch.setattr(tf, "function", lambda function, jit_compile, **_: lambda images: jit_compile)
         run = inference.compiled(copy, copy)
-        return [run(np.zeros((1, *size, 3), "float32")) for size in sizes]
+    return [run(np.zeros((1, *size, 3), "float32")) for size in sizes]
 
 
 def test_depthwise_and_grouped_convolutions_run_the_plain_graph():
@@ -367,7 +365,7 @@ def test_every_classifier_of_keras_applications_works_or_is_refused(name, monkey
         dense = next(layer for layer in reversed(model.layers) if layer.weights)
         dense.set_weights([np.random.default_rng(0).normal(size=w.shape) for w in dense.get_weights()])
         if name in DEEP:
-            monkeypatch.setattr(inference, "feature_model", lambda model, head: keras.Model(model.input, head.at.input))
+            monkeypatch.setattr(inference, "feature_model", lambda model, head, _: keras.Model(model.input, head.at.input))
         batch = np.random.default_rng(1).uniform(0, 255, (2, size, size, 3)).astype("float32")
         cam = camkit.CAM(model)
         out = cam(batch)
