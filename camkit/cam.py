@@ -77,8 +77,9 @@ def upsample(maps, size):
     axis = 0 if maps.ndim == 2 else 1
     dtype = np.result_type(maps.dtype, "float32")
     rows, columns = _interpolation(maps.shape[axis], height, dtype), _interpolation(maps.shape[axis + 1], width, dtype)
-    equation = {2: "Yy,yx,Xx->YX", 3: "Yy,nyx,Xx->nYX", 4: "Yy,nyxc,Xx->nYXc"}[maps.ndim]
-    return np.einsum(equation, rows, maps.astype(dtype), columns, optimize=True)
+    if maps.ndim == 4:
+        return np.einsum("Yy,nyxc,Xx->nYXc", rows, maps.astype(dtype), columns, optimize=True)
+    return rows @ maps.astype(dtype) @ columns.T  # map by map: one large product wakes threads that outstay it
 
 
 def _interpolation(n, size, dtype):

@@ -6,6 +6,7 @@ errors in cells, errors inside widgets, and whatever a reader would see on a red
 """
 
 import argparse
+import ast
 import base64
 import hashlib
 import os
@@ -20,7 +21,7 @@ from pages import page, page_name
 from tqdm import tqdm
 
 LESSONS = Path(__file__).resolve().parent
-DEFAULTS = {"DATASET": "mini", "BACKBONE": "mini", "WEIGHTS": "imagenet"}
+DEFAULTS = {"DATASET": "mini", "BACKBONE": "mini", "WEIGHTS": "imagenet", "BOXES": ""}
 WIDGETS = "application/vnd.jupyter.widget-state+json"
 
 
@@ -35,20 +36,28 @@ def made_from(path):
     return digest.hexdigest()
 
 
-def run(path, parameters=None, *, progress=None, timeout=1800):
-    """The notebook at `path`, executed in the lessons' folder with these parameters; it ends at its first error.
-
-    parameters: {name: value}, put into a cell after the one tagged `parameters`. progress: called after each cell.
-    timeout: seconds for one cell.
-    """
+def read(path, parameters=None):
+    """The notebook at `path` with these parameters {name: value}, those that it has, in a cell after its own."""
     notebook = nbformat.read(path, as_version=4)
     if parameters:
         tagged = [i for i, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", [])]
         if not tagged:
             raise ValueError(f"{Path(path).name} has no cell tagged `parameters` to put {parameters} after")
-        source = "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
-        cell = nbformat.v4.new_code_cell(source, id="injected-parameters", metadata={"tags": ["injected-parameters"]})
-        notebook.cells.insert(tagged[0] + 1, cell)
+        own = ast.parse(notebook.cells[tagged[0]].source).body
+        names = {target.id for statement in own for target in getattr(statement, "targets", [])}
+        source = "\n".join(f"{name} = {value!r}" for name, value in parameters.items() if name in names)
+        if source:
+            cell = nbformat.v4.new_code_cell(source, id="injected-parameters", metadata={"tags": ["injected-parameters"]})
+            notebook.cells.insert(tagged[0] + 1, cell)
+    return notebook
+
+
+def run(path, parameters=None, *, progress=None, timeout=1800):
+    """The notebook at `path`, executed in the lessons' folder with these parameters; it ends at its first error.
+
+    parameters: as in `read`. progress: called after each cell. timeout: seconds for one cell.
+    """
+    notebook = read(path, parameters)
     client = NotebookClient(
         notebook, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(LESSONS)}},
         on_cell_complete=(lambda **_: progress()) if progress else None,
@@ -116,7 +125,7 @@ def main():
         sys.exit(f"no lesson in {LESSONS} starts with {' or '.join(options.names) or 'anything'}")
 
     failed = []
-    total = sum(len(nbformat.read(path, as_version=4).cells) + bool(parameters) for path in paths)
+    total = sum(len(read(path, parameters).cells) for path in paths)
     with tqdm(total=total, unit="cell", disable=None) as bar:
         for path in paths:
             bar.set_description(path.stem)

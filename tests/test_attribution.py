@@ -138,7 +138,8 @@ def test_integrated_gradients_of_the_paper_s_example():
                               layers.Dense(2)])
     model.set_weights([np.eye(2), np.zeros(2), np.array([[1.0], [-1.0]]), np.array([-1.0]), np.array([[1.0, 0.0]]), np.zeros(2)])
     maps = attribution.integrated_gradients(model, np.array([[[[3.0], [1.0]]]]), 0)
-    np.testing.assert_allclose(maps[0], [[1.5, -0.5]], atol=1.5 / attribution.STEPS)
+    half = np.sqrt(1 / 2) / attribution.STEPS  # of a step of t = u² where the slopes 3 and −1 begin, at t = 1/2
+    np.testing.assert_allclose(maps[0], [[1.5, -0.5]], atol=3.1 * half)
 
 
 def test_integrated_gradients_are_complete(flat, unpooled):
@@ -558,7 +559,6 @@ warned = pytest.mark.filterwarnings("ignore::DeprecationWarning:tf_keras_vis", "
 
 def theirs(method, trained, n):
     """The map of tf-keras-vis, at the size of the layer and as it comes."""
-    pytest.importorskip("tf_keras_vis", reason="needs tf-keras-vis")
     from tf_keras_vis import gradcam, gradcam_plus_plus, scorecam
     from tf_keras_vis.utils.scores import CategoricalScore
 
@@ -603,6 +603,14 @@ def test_agreement_with_tf_keras_vis_of_score_cam(trained, monkeypatch):
         np.testing.assert_allclose(ours, np.maximum(0, wanted), atol=2e-3 * wanted.max())
 
 
+def photographs(shared, names):
+    """MobileNetV2 with its real weights, and photographs as it reads them."""
+    model = keras.applications.MobileNetV2(weights=None)
+    model.load_weights(shared / "keras" / "mobilenet_v2_imagenet.weights.h5")
+    pixels = np.array([camkit.read_image(shared / "photos" / f"{name}.jpg", (224, 224)) for name in names])
+    return model, pixels / 127.5 - 1
+
+
 PHOTOGRAPHS = {  # (left, top, right, bottom) of the object at 224×224, drawn by eye
     "bird": (15, 50, 215, 195), "cat": (40, 25, 165, 224), "dragonfly": (60, 40, 200, 200),
     "hot_dog": (30, 30, 215, 150), "parrot": (60, 25, 215, 215), "sunflower": (45, 10, 185, 224),
@@ -610,12 +618,17 @@ PHOTOGRAPHS = {  # (left, top, right, bottom) of the object at 224×224, drawn b
 
 
 def test_on_real_photographs_the_family_points_at_the_object(shared):
-    model = keras.applications.MobileNetV2(weights=None)
-    model.load_weights(shared / "keras" / "mobilenet_v2_imagenet.weights.h5")
-    batch = [camkit.read_image(shared / "photos" / f"{name}.jpg", (224, 224)) / 127.5 - 1 for name in PHOTOGRAPHS]
+    model, batch = photographs(shared, PHOTOGRAPHS)
     for method in ("grad_cam", "grad_cam_plus_plus", "hires_cam", "layer_cam", "ablation_cam", "eigen_cam"):
         maps = camkit.upsample(getattr(attribution, method)(model, batch), 224)
         for name, heat in zip(PHOTOGRAPHS, maps):
             left, top, right, bottom = PHOTOGRAPHS[name]
             y, x = np.unravel_index(heat.argmax(), heat.shape)
             assert left <= x <= right and top <= y <= bottom, f"{method}: the peak at ({x}, {y}) is not on the {name}"
+
+
+def test_integrated_gradients_of_real_photographs_are_complete_within_3_percent(shared):
+    model, batch = photographs(shared, ["bird", "parrot"])  # equal steps of t miss 6 % of the parrot
+    chosen = probe.scores(model, batch).argmax(axis=1)
+    gained = (probe.scores(model, batch) - probe.scores(model, 0 * batch))[[0, 1], chosen]
+    np.testing.assert_allclose(attribution.integrated_gradients(model, batch).sum(axis=(1, 2)), gained, rtol=0.03)

@@ -303,3 +303,22 @@ def test_error_review(folder, opened):
         before = status.inner_text()
         true, predicted = move(found, "Class pair").rsplit(" (", 1)[0].split(" taken for ")
         changed(status, before, f"true {true}, predicted {predicted}", "not reviewed")
+
+
+def test_method_layer_and_class(folder, opened):
+    """In the scene of four fruits each control changes what it names, and the rest of the readout stays."""
+    with opened(next(folder.glob("06*.ipynb")).name) as page:
+        found, status = view(page, "Method")
+        start = status.inner_text()
+        method, layer, shown = start.split(":")[0].split(", ")
+        for label in ("Map of class", "Layer", "Method"):
+            before, other = status.inner_text(), move(found, label)
+            shown = f"map of {other}" if label == "Map of class" else shown
+            layer = other if label == "Layer" else layer
+            method = other if label == "Method" else method
+            after = changed(status, before, "its peak lies in the quarter of ")
+            assert after.split(":")[0] == f"{method}, {layer}, {shown}"
+            assert found.locator("img").get_attribute("alt") == after
+        screenshots = ROOT / "build" / "screenshots"
+        screenshots.mkdir(parents=True, exist_ok=True)
+        found.screenshot(path=screenshots / "06-method-layer-and-class.png")
