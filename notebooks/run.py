@@ -43,12 +43,12 @@ def read(path, parameters=None):
         tagged = [i for i, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", [])]
         if not tagged:
             raise ValueError(f"{Path(path).name} has no cell tagged `parameters` to put {parameters} after")
-        own = ast.parse(notebook.cells[tagged[0]].source).body
-        names = {target.id for statement in own for target in getattr(statement, "targets", [])}
+        lines = ast.parse(notebook.cells[tagged[0]].source).body
+        names = {target.id for line in lines for target in getattr(line, "targets", [])}
         source = "\n".join(f"{name} = {value!r}" for name, value in parameters.items() if name in names)
         if source:
-            cell = nbformat.v4.new_code_cell(source, id="injected-parameters", metadata={"tags": ["injected-parameters"]})
-            notebook.cells.insert(tagged[0] + 1, cell)
+            own = {"id": "injected-parameters", "metadata": {"tags": ["injected-parameters"]}}
+            notebook.cells.insert(tagged[0] + 1, nbformat.v4.new_code_cell(source, **own))
     return notebook
 
 
