@@ -23,6 +23,11 @@ notebooks: .venv/installed
 lab: .venv/installed
 	.venv/bin/python -m jupyterlab notebooks
 
+# Two processes on two cores: a thread each, or they wait for one another.
+test sweep: export OMP_NUM_THREADS = 1
+test sweep: export OPENBLAS_NUM_THREADS = 1
+test sweep: export TF_NUM_INTRAOP_THREADS = 1
+
 test: .venv/installed
 	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile -m "not sweep"
 

@@ -627,8 +627,8 @@ def test_on_real_photographs_the_family_points_at_the_object(shared):
             assert left <= x <= right and top <= y <= bottom, f"{method}: the peak at ({x}, {y}) is not on the {name}"
 
 
-def test_integrated_gradients_of_real_photographs_are_complete_within_3_percent(shared):
-    model, batch = photographs(shared, ["bird", "parrot"])  # equal steps of t miss 6 % of the parrot
+def test_integrated_gradients_of_a_real_photograph_are_complete_within_3_percent(shared):
+    model, batch = photographs(shared, ["parrot"])  # equal steps of t miss 6 % of it
     chosen = probe.scores(model, batch).argmax(axis=1)
-    gained = (probe.scores(model, batch) - probe.scores(model, 0 * batch))[[0, 1], chosen]
+    gained = (probe.scores(model, batch) - probe.scores(model, 0 * batch))[[0], chosen]
     np.testing.assert_allclose(attribution.integrated_gradients(model, batch).sum(axis=(1, 2)), gained, rtol=0.03)
