@@ -114,8 +114,9 @@ def main():
     options = parser.parse_args()
 
     asked = {name: getattr(options, name.lower()) for name in DEFAULTS}
-    for name, value in asked.items():                   # the lessons run in their own folder
-        if "/" in value or "\\" in value:
+    for name in ("DATASET", "WEIGHTS", "BOXES"):        # the lessons run in their own folder
+        value = asked[name]
+        if value != DEFAULTS[name] and ("/" in value or "\\" in value or Path(value).exists()):
             asked[name] = str(Path(value).expanduser().resolve())
     parameters = {name: value for name, value in asked.items() if value != DEFAULTS[name]}
     other = f"{Path(asked['DATASET']).name}-{asked['BACKBONE']}" if parameters else ""
