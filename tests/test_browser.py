@@ -152,6 +152,9 @@ OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clie
 CUT_CODE = """Array.from(document.querySelectorAll(".highlight pre"))
     .filter(pre => Math.max(...pre.textContent.split("\\n").map(line => line.length)) <= 100)
     .filter(pre => pre.scrollWidth > pre.clientWidth).map(pre => pre.textContent)"""
+CUT_TABLES = """Array.from(document.querySelectorAll("table"))
+    .filter(table => table.offsetWidth > table.parentElement.clientWidth || table.scrollWidth > table.clientWidth)
+    .map(table => table.textContent)"""
 FAINT = """() => {                         // the texts whose contrast with their ground, as WCAG 2 has it, is below 4.5
     const channels = colour => colour.match(/[\\d.]+/g).map(Number);
     const linear = value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
@@ -217,6 +220,7 @@ def test_page_is_easy_on_the_eye(lesson, width, height, leaf):
             code = page.locator(".jp-CodeCell .highlight pre").first
             assert 14 <= code.evaluate("pre => parseFloat(getComputedStyle(pre).fontSize)") <= 15
             assert page.evaluate(CUT_CODE) == []
+            assert page.evaluate(CUT_TABLES) == []
 
 
 @lessons
