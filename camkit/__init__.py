@@ -21,6 +21,7 @@ _NAMES = {
     "attribution": ("ablation_cam", "eigen_cam", "fuse", "grad_cam", "grad_cam_plus_plus", "hires_cam",
                     "integrated_gradients", "layer_cam", "occlusion", "score_cam"),
     "analysis": ("Analysis", "analyze", "load_analysis"),
+    "faults": ("data_faults",),
     "plots": (),
     "localize": (),
     "scenes": (),
