@@ -1,0 +1,96 @@
+"""The shell's way in: python -m camkit analyze MODEL IMAGES --out DIR, python -m camkit faults DIR --csv FILE."""
+
+import argparse
+import importlib
+import os
+import re
+import sys
+from pathlib import Path
+
+import camkit
+
+
+def load_model(file, modules, trust):
+    """The Keras model in a file; ValueError says what to pass where Keras does not load it as it is."""
+    import keras
+
+    for name in modules:
+        importlib.import_module(name)
+    if not Path(file).is_file():
+        raise ValueError(f"there is no model file {file}: name one that model.save() has written, such as model.keras")
+    try:
+        return keras.models.load_model(file, compile=False, safe_mode=not trust)
+    except Exception as error:
+        said = str(error)
+        if "Lambda" in said and not trust:
+            said = "it holds a Lambda layer, which runs code from the file: pass --trust if you know who made it"
+        elif re.match("File (not found|format not supported)", said):     # of one that is there
+            said = "it is no .keras file"
+        elif found := re.search(r"Could not locate class '([^']+)'", said):
+            said = f"it needs the class {found[1]}: pass --import MODULE, the module that registers it"
+        raise ValueError(f"{file} cannot be loaded: {(said or type(error).__name__).splitlines()[0][:300]}") from error
+
+
+def analyze(options):
+    model = load_model(options.model, options.modules, options.trust)
+    images = camkit.load_images(options.images, None if options.split == "all" else options.split)
+    for path, reason in images.skipped:
+        print(f"set aside: {path}: {reason}", file=sys.stderr)
+    analysis = camkit.analyze(model, images, options.out, input_size=options.size)
+    print(f"{len(analysis)} images of {len(images.class_names)} classes, "
+          f"{(analysis.predicted == analysis.labels).mean():.1%} named rightly: {options.out}")
+
+
+def faults(options):
+    reference = camkit.load_analysis(options.reference) if options.reference else None
+    found = camkit.data_faults(camkit.load_analysis(options.folder), reference)
+    if options.csv:
+        found.to_csv(options.csv, index=False)
+    elif len(found):
+        root = os.path.commonpath([os.path.dirname(path) for path in [*found["path"], *found["other"]]])
+        short = found[["path", "other"]].map(lambda path: os.path.relpath(path, root))
+        print(f"in {root}:\n{short.join(found[['kind', 'reason']]).to_string(index=False)}")
+    counts = ", ".join(f"{number} {kind}" for kind, number in found["kind"].value_counts(sort=False).items())
+    print(f"{len(found)} suspected ({counts})" + (f": {options.csv}" if options.csv else ""))
+
+
+def parser():
+    main = argparse.ArgumentParser(prog="python -m camkit", description="Class activation maps from the shell.")
+    commands = main.add_subparsers(required=True, metavar="COMMAND")
+
+    one = commands.add_parser("analyze", help="run a model once over a folder of images and keep what it sees",
+                              description="Run a model with a GAP head once over a folder of images, one folder a "
+                              "class, and keep features, class maps and scores. Stopped, it goes on where it was.")
+    one.add_argument("model", metavar="MODEL", help="a .keras file")
+    one.add_argument("images", metavar="IMAGES", help="a folder of class folders, or one with Training and Test")
+    one.add_argument("--out", required=True, metavar="DIR", help="the folder that the analysis goes to")
+    one.add_argument("--split", default="Test", choices=["Test", "Training", "Validation", "all"],
+                     help="where the set has splits (default: %(default)s)")
+    one.add_argument("--size", type=int, metavar="PIXELS", help="input size, for models that take any")
+    one.add_argument("--import", dest="modules", action="append", default=[], metavar="MODULE",
+                     help="a module that registers the model's own layers")
+    one.add_argument("--trust", action="store_true", help="allow code inside the model file (Lambda layers)")
+    one.set_defaults(run=analyze)
+
+    two = commands.add_parser("faults", help="list what is wrong with the data of an analysis",
+                              description="List copies, wrong labels, twins and strangers, worst first.")
+    two.add_argument("folder", metavar="DIR", help="a folder that `analyze` has filled")
+    two.add_argument("--reference", metavar="DIR", help="the analysis of another split, such as the training set")
+    two.add_argument("--csv", metavar="FILE", help="write the table to a file")
+    two.set_defaults(run=faults)
+    return main
+
+
+def main(arguments=None):
+    """Run a command: 0 if it worked, 1 with one line of error for what the user must mend; argparse leaves with 2."""
+    options = parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (ValueError, OSError, ImportError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

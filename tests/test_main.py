@@ -1,0 +1,117 @@
+"""The commands of the shell: what they write, what they say, and how they end."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import pandas as pd
+import pytest
+from keras import layers
+
+import camkit
+from camkit.__main__ import main
+
+EMBEDDED = Path(__file__).resolve().parent.parent / "data" / "mini-fruits"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "model.keras"
+    classes = camkit.load_images("mini", "Test", per_class=1).class_names
+    camkit.gap_classifier(camkit.backbone("mini"), classes).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def analysed(model, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out") / "Test"
+    assert main(["analyze", str(model), str(EMBEDDED), "--out", str(out)]) == 0
+    return out
+
+
+def told(capsys, *arguments):
+    """The exit code, and the lines of standard output and standard error."""
+    code = main([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    return code, out.splitlines(), err.splitlines()
+
+
+def test_analyze_is_camkits(analysed, model):
+    ours = camkit.load_analysis(analysed)
+    same = camkit.analyze(keras.models.load_model(model), camkit.load_images("mini", "Test"))
+    assert (ours.logits == same.logits).all() and (ours.maps == same.maps).all() and len(ours) == 240
+
+
+def test_analyze_again_is_done_at_once_and_says_the_same(analysed, model, capsys):
+    code, out, err = told(capsys, "analyze", model, EMBEDDED, "--out", analysed)
+    share = (camkit.load_analysis(analysed).predicted == camkit.load_analysis(analysed).labels).mean()
+    assert (code, err) == (0, []) and out == [f"240 images of 12 classes, {share:.1%} named rightly: {analysed}"]
+
+
+def test_faults_as_a_table_and_as_a_file(analysed, tmp_path, capsys):
+    expected = camkit.data_faults(camkit.load_analysis(analysed))
+    code, out, err = told(capsys, "faults", analysed)
+    assert (code, err) == (0, []) and out[0] == f"in {EMBEDDED / 'Test'}:" and len(out) == len(expected) + 3
+    assert "Lemon/r2_312_100.jpg" in out[2] and "same picture labelled Lime" in out[2]
+    code, out, err = told(capsys, "faults", analysed, "--csv", tmp_path / "faults.csv")
+    assert (code, err, len(out)) == (0, [], 1) and out[0].startswith(f"{len(expected)} suspected (2 copy, ")
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "faults.csv"), expected.astype({"kind": str}))
+
+
+@keras.saving.register_keras_serializable("test_main")
+class Foreign(layers.Layer):
+    def call(self, x):
+        return x
+
+
+def saved(path, layer):
+    keras.Sequential([keras.Input((8, 8, 3)), layer, layers.GlobalAveragePooling2D(), layers.Dense(2)]).save(path)
+    return path
+
+
+def test_a_model_that_runs_code_is_refused_until_it_is_trusted(tmp_path, capsys):
+    path = saved(tmp_path / "m.keras", layers.Lambda(lambda x: 2 * x))
+    code, out, err = told(capsys, "analyze", path, EMBEDDED, "--out", tmp_path / "o")
+    assert (code, out, len(err)) == (1, [], 1) and "Lambda layer" in err[0] and "pass --trust" in err[0]
+    code, out, err = told(capsys, "analyze", path, EMBEDDED, "--out", tmp_path / "o", "--trust")
+    assert code == 1 and "the model has 2 classes and carries no names, the images have 12" in err[0], "it was loaded"
+
+
+def test_a_foreign_class_is_named_with_what_to_pass(tmp_path):
+    """In a process of its own, where nobody has registered the class; and nothing but the one line is said."""
+    path = saved(tmp_path / "m.keras", Foreign())
+    ran = subprocess.run([sys.executable, "-m", "camkit", "analyze", path, EMBEDDED, "--out", tmp_path / "o"],
+                         capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    line, = ran.stderr.splitlines()
+    assert line.startswith(f"error: {path} cannot be loaded: it needs the class ") and "--import MODULE" in line
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize("given, found", [
+    (["faults", "nowhere"], "nowhere holds no analysis"),
+    (["analyze", "nowhere.keras", "x", "--out", "y"], "there is no model file nowhere.keras"),
+    (["analyze", __file__, "x", "--out", "y"], "cannot be loaded: it is no .keras file"),
+    (["analyze", "MODEL", "nowhere", "--out", "y"], "nowhere is missing"),
+    (["analyze", "MODEL", "x", "--out", "y", "--import", "no_such_module"], "No module named 'no_such_module'"),
+])
+def test_what_the_user_must_mend_is_one_line(model, capsys, given, found):
+    code, out, err = told(capsys, *[model if word == "MODEL" else word for word in given])
+    assert (code, out, len(err)) == (1, [], 1) and err[0].startswith("error: ") and found in err[0]
+
+
+@pytest.mark.parametrize("given", [[], ["analyze"], ["analyze", "m", "i"], ["faults"], ["guess"]])
+def test_wrong_usage_ends_with_2(given, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(given)
+    assert end.value.code == 2
+
+
+@pytest.mark.parametrize("given", [["--help"], ["analyze", "--help"], ["faults", "--help"]])
+def test_help_fits_a_screen(given, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as end:
+        main(given)
+    lines = capsys.readouterr().out.splitlines()
+    assert end.value.code == 0 and len(lines) <= 24 and max(map(len, lines)) <= 80
