@@ -6,7 +6,7 @@
 # The first of them makes .venv and installs the locked dependencies; later calls do not. Other images and another
 # backbone: make notebooks DATASET=fruits-360 BACKBONE=ResNet50, or a folder and a weights file of your own:
 # make notebooks DATASET=path/to/images BACKBONE=MobileNetV2 WEIGHTS=path/to/weights.h5
-# BOXES=path/to/photographs, with a boxes.csv, is for the lesson on photographs in which people have drawn boxes.
+# BOXES=path/to/photographs, with a boxes.csv, is for the lessons on photographs in which people have drawn boxes.
 
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in python3.11 python3; do $$p -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$p && break; done)
