@@ -26,6 +26,7 @@ from studio import (SIZE, Part, Pose, body, mix, noise, photograph, rgb, sepals,
 
 HERE = Path(__file__).parent
 FRAMES = range(0, 360, 24)               # degrees; every third frame belongs to Test
+COLOURS = (255, 255, 255), (225, 190, 140), (110, 70, 40), (60, 140, 50), (80, 120, 230)     # of studio.NAMES
 
 
 # --- The fruits ---------------------------------------------------------------------------------------------
@@ -62,15 +63,15 @@ def stem(top, length, thick, colour, rng, bend=0.25, end=1.3):
         grain = 1 + 0.35 * noise(p * np.array([[14], [3], [14]]))
         return bark * grain * mix(1.25, 0.75, step(0, 1, (p[1] - top) / length))
     ball = (*np.mean([path[0], path[-1]], 0), 0.62 * length + 2 * thick)
-    return Part(tube(path, [thick, thick * 0.85, thick, thick * end]), paint, None, 0.3, 0.4, ball)
+    return Part(tube(path, [thick, thick * 0.85, thick, thick * end]), paint, None, 0.3, 0.4, ball, "stem")
 
 
-def leaves(count, height, length, width, colour, rng, inner=0.0, thick=0.022, gloss=0.3, rough=0.4):
+def leaves(count, height, length, width, colour, rng, inner=0.0, thick=0.022, gloss=0.3, rough=0.4, name="leaf"):
     """Leaves or sepals around the stem; `height(u)` is how high they lie at distance u from the axis."""
     green, shift = rgb(colour), rng.uniform(-9, 9, (3, 1))
     return Part(sepals(count, height, length, width, rng, inner, thick),
                 lambda p: green * (1 + 0.35 * noise(p + shift, 5, 2)),
-                None, gloss, rough, (0, height(0), 0, 1.35 * length))
+                None, gloss, rough, (0, height(0), 0, 1.35 * length), name)
 
 
 APPLE = np.array([(0, .09, .2, .36, .55, .82, .99, .98, .82, .58, .36, .2, .1, 0),
@@ -151,7 +152,8 @@ def citrus(rng, outline, skin, stain, pores=2400, depth=0.009, lumps=0.015, ribs
     necked = lumpy(rng, lumps, 9, ribs, lambda theta: step(1.3, 0.3, theta))
     parts = [Part(body(outline, necked), paint, dimple, gloss, 0.12)]
     if button:
-        parts += [leaves(5, lambda u: top + 0.01 + 0 * u, button, button * 0.7, "6f7a35", rng, 0.5),
+        parts += [leaves(5, lambda u: top + 0.01 + 0 * u, button, button * 0.7, "6f7a35", rng, 0.5,
+                         name="stem"),
                   stem(top - 0.04, 0.07, button * 0.4, "8a7a48", rng)]
     if leaf:
         parts.append(leaves(1, lambda u: top + 0.06 + 0.35 * u - 0.3 * u * u, leaf, 0.33, "2f6420", rng,
@@ -348,7 +350,7 @@ LEANS = dict.fromkeys(CLASSES, (8, 42, 75, 125)) | {
 
 
 def render(class_name, axis, frame, seed=0):
-    """Image uint8 (100, 100, 3) of one fruit, and its mask bool (100, 100).
+    """Image uint8 (100, 100, 3) of one fruit, and its parts uint8 (100, 100), numbers in studio.NAMES.
 
     axis: 0..3, the individual and the way it lies; frame: degrees that it has turned."""
     make, traits = INDIVIDUALS[class_name]
@@ -406,16 +408,25 @@ def jpeg(image):
     return file.getvalue()
 
 
+def palette(parts):
+    """The bytes of a map of parts as a PNG file of five colours: pixels are numbers, and it can be looked at, too."""
+    file, image = io.BytesIO(), Image.fromarray(parts)
+    image.putpalette(np.ravel(COLOURS).tolist())
+    image.save(file, "PNG", optimize=True, bits=4)
+    return file.getvalue()
+
+
 def write_picture(job):
-    """Render one picture; write it and its mask."""
+    """Render one picture; write it, its mask and its parts."""
     path, key = job
-    image, mask = render(*key)
+    image, parts = render(*key)
     target = HERE / "mini-fruits" / path
-    stencil = (HERE / "mini-fruits/Masks" / path).with_suffix(".png")
-    for file in (target, stencil):
+    stencil, pieces = ((HERE / "mini-fruits" / kind / path).with_suffix(".png") for kind in ("Masks", "Parts"))
+    for file in (target, stencil, pieces):
         file.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(jpeg(image))
-    Image.fromarray(mask).convert("1").save(stencil, optimize=True)
+    Image.fromarray(parts > 0).convert("1").save(stencil, optimize=True)
+    pieces.write_bytes(palette(parts))
 
 
 def write_manifest():

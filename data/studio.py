@@ -17,8 +17,11 @@ SIZE, RAYS = 100, 3                      # pixels along one side, rays along one
 EYE = 8.0                                # distance of the camera from the object's origin
 
 # Functions of points (3, N): distance (N,), paint: linear colour (3, N), bump: height (N,) for normals;
-# ball: (x, y, z, radius) that holds the whole part, so that far points need not ask for its distance
-Part = namedtuple("Part", "distance paint bump gloss rough ball", defaults=(None, 0.5, 0.1, (0, 0, 0, 9)))
+# ball: (x, y, z, radius) that holds the whole part, so that far points need not ask for its distance; name: of NAMES
+Part = namedtuple("Part", "distance paint bump gloss rough ball name",
+                  defaults=(None, 0.5, 0.1, (0, 0, 0, 9), "skin"))
+NAMES = "ground", "skin", "stem", "leaf", "highlight"      # what a pixel can show, and its number in a map of parts
+SHINE = 0.1                              # linear light: a highlight reflects so much of the lamps at least
 # unit vectors (3, 1) in object space: the table's normal, from the object to the camera and to the softbox
 Pose = namedtuple("Pose", "up eye light")
 
@@ -249,7 +252,7 @@ def sunlit(distance, p, n, light, steps=11):
 
 
 def studio(r, pose, rough):
-    """Light (N,) that comes from directions r (3, N): a softbox, a strip, the white table, a dim room."""
+    """Light (2, N) that comes from directions r (3, N): a softbox and a strip; these, the white table and a dim room."""
     def softbox(towards, width, height):
         side = unit(np.cross(pose.up, towards, axis=0))
         ahead = np.maximum(dot(r, towards), 1e-3)
@@ -259,9 +262,9 @@ def studio(r, pose, rough):
     right = unit(np.cross(pose.up, pose.eye, axis=0))
     strip = unit(right * 0.9 + pose.eye * 0.35 + pose.up * 0.35)
     height = dot(r, pose.up)
-    return (softbox(pose.light, 0.30, 0.36) * 12 / (1 + 16 * rough)
-            + softbox(strip, 0.12, 0.6) * 1.6 / (1 + 6 * rough)
-            + 0.55 * step(0.05, -0.25, height) + 0.22 + 0.3 * step(0.2, 1, height))
+    lamps = (softbox(pose.light, 0.30, 0.36) * 12 / (1 + 16 * rough)
+             + softbox(strip, 0.12, 0.6) * 1.6 / (1 + 6 * rough))
+    return np.stack([lamps, lamps + 0.55 * step(0.05, -0.25, height) + 0.22 + 0.3 * step(0.2, 1, height)])
 
 
 def ambience(distance, p, n, light, pixel):
@@ -274,7 +277,9 @@ def ambience(distance, p, n, light, pixel):
 
 
 def shade(parts, scene, pose, p, view, pixel):
-    """Linear colours (3, N) of the points p (3, N) on the object's surface, seen along `view` (3, N)."""
+    """Linear colours (3, N) of the points p (3, N) on the object's surface, seen along `view` (3, N).
+
+    And for each the number (N,) of the part that it lies on, and the light (N,) of the lamps that it reflects."""
     nearest = np.argmin([part.distance(p) for part in parts], axis=0)
     albedo, smooth, n, gloss, rough = *np.zeros((3, *p.shape)), *np.zeros((2, p.shape[1]))
     for i, part in enumerate(parts):
@@ -292,12 +297,15 @@ def shade(parts, scene, pose, p, view, pixel):
     bounce = is_open ** mix(1.0, 0.55, albedo)                      # bright flesh lights its own hollows
     facing = dot(view, n)
     fresnel = 0.04 + 0.5 * np.clip(1 + facing, 0, 1) ** 5
-    shine = gloss * fresnel * studio(view - 2 * facing * n, pose, rough) * is_open * (0.35 + 0.65 * lit)
-    return albedo * (0.82 * key + (0.30 * sky + 0.13 * front) * bounce) + shine
+    lamps, shine = gloss * fresnel * studio(view - 2 * facing * n, pose, rough) * is_open * (0.35 + 0.65 * lit)
+    return albedo * (0.82 * key + (0.30 * sky + 0.13 * front) * bounce) + shine, nearest, lamps
 
 
 def photograph(parts, pose, exposure=1.0, tint=(1, 1, 1), fill=0.9, size=SIZE):
-    """Image uint8 (size, size, 3) of an object on white, and its mask bool (size, size) without shadow."""
+    """Image uint8 (size, size, 3) of an object on white, and its parts (size, size): for each pixel one of NAMES.
+
+    Ground, with the shadow, is what fewer than half of a pixel's rays leave; else the part that most of them meet; and
+    skin that reflects SHINE of the lamps, on average over all rays, is highlight."""
     distance = join(parts)
     floor = ground_height(distance, pose.up)
 
@@ -315,7 +323,7 @@ def photograph(parts, pose, exposure=1.0, tint=(1, 1, 1), fill=0.9, size=SIZE):
     colour = np.ones_like(view)                                     # the white of the table and the wall
     solid = np.isfinite(reach)
     v = view[:, solid]
-    lit = shade(parts, scene, pose, eye + v * reach[solid], v, pixel[solid])
+    lit, met, lamps = shade(parts, scene, pose, eye + v * reach[solid], v, pixel[solid])
     lit = lit * exposure * np.array(tint)[:, None]
     colour[:, solid] = np.where(lit > 0.7, 0.7 + 0.3 * np.tanh((lit - 0.7) / 0.3), lit)   # film shoulder
 
@@ -329,6 +337,12 @@ def photograph(parts, pose, exposure=1.0, tint=(1, 1, 1), fill=0.9, size=SIZE):
 
     def average(a):
         return a.reshape(-1, size, RAYS, size, RAYS).mean((2, 4))
+    def counted(numbers):
+        return np.bincount(pixel[solid], numbers, size * size).reshape(size, size)
+    number = np.array([NAMES.index(part.name) for part in parts])[met]
+    shown = 1 + np.argmax([counted(number == k) for k in (1, 2, 3)], axis=0)
+    shown[(shown == 1) & (counted(lamps) >= SHINE * RAYS ** 2)] = NAMES.index("highlight")
+    shown[average(solid)[0] < 0.5] = 0
     c = np.clip(average(colour), 0, 1)
     c = np.where(c > 0.0031308, 1.055 * c ** (1 / 2.4) - 0.055, 12.92 * c)
-    return np.rint(c * 255).astype(np.uint8).transpose(1, 2, 0), average(solid)[0] >= 0.5
+    return np.rint(c * 255).astype(np.uint8).transpose(1, 2, 0), shown.astype(np.uint8)

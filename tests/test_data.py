@@ -21,13 +21,21 @@ SPLITS = [("Training", 40), ("Test", 20)]
 
 sys.path.insert(0, str(DATA))
 import render  # noqa: E402
+from studio import NAMES  # noqa: E402
 
 PLANTED = json.loads((DATA / "planted.json").read_text())
+WRONG = {fault[key] for fault in PLANTED for key in ("path", "other_path") if key in fault}
 PICTURES = sorted(p.relative_to(FRUITS).as_posix() for p in FRUITS.glob("T*/*/*.jpg"))
 
 
 def mask_of(path):
     return np.asarray(Image.open((FRUITS / "Masks" / path).with_suffix(".png")))
+
+
+def parts_of(path):
+    with Image.open((FRUITS / "Parts" / path).with_suffix(".png")) as file:
+        assert file.mode == "P", path
+        return np.asarray(file)
 
 
 def test_manifest_lists_every_file_as_it_is():
@@ -51,8 +59,10 @@ def test_layout_is_that_of_fruits_360():
         frame = int(re.fullmatch(r".*/r[0-3]_(\d+)_100\.jpg", path)[1])
         assert frame in range(0, 360, 24)
         assert path.startswith("Test/" if frame // 24 % 3 == 1 else "Training/")
-    masks = {p.relative_to(FRUITS / "Masks").with_suffix(".jpg") for p in FRUITS.glob("Masks/*/*/*.png")}
-    assert masks == set(map(Path, PICTURES))
+    for beside in ("Masks", "Parts"):
+        masks = {p.relative_to(FRUITS / beside).with_suffix(".jpg") for p in FRUITS.glob(f"{beside}/*/*/*.png")}
+        assert masks == set(map(Path, PICTURES)), beside
+    assert {p.name for p in FRUITS.iterdir()} == {"Masks", "Parts", "Test", "Training"}
 
 
 def test_the_set_stays_small():
@@ -76,13 +86,43 @@ def test_masks_fit_their_pictures(name):
         assert np.median(picture[0]) > 245, path                        # the background is white
 
 
+@pytest.mark.parametrize("name", CLASSES)
+def test_parts_fit_their_masks_and_pictures(name):
+    """The mask is what is not ground; leaves are green, highlights the brightest of the skin."""
+    leaf, highlight = NAMES.index("leaf"), NAMES.index("highlight")
+    brighter, green = [], []
+    for path in (p for p in PICTURES if p.split("/")[1] == name):
+        parts, picture = parts_of(path), np.asarray(Image.open(FRUITS / path)).astype(int)
+        assert parts.max() < len(NAMES) and np.array_equal(parts > 0, mask_of(path)), path
+        assert ((parts == 1) | (parts == highlight)).sum() > 0.4 * (parts > 0).sum(), path      # the most is fruit
+        if (parts == highlight).sum() >= 20:
+            brighter.append(picture[parts == highlight].min(-1).mean() - picture[parts == 1].min(-1).mean())
+        if (parts == leaf).sum() >= 20:
+            r, g, b = picture[parts == leaf].mean(axis=0)
+            green.append(g > max(r, b))
+    assert np.mean(green or [True]) > 0.9 and np.mean(np.array(brighter or [99]) > 0) == 1
+
+
+def test_parts_are_where_the_fruit_has_them():
+    """By the recipes: which kinds can show which part at all."""
+    kinds = {k: set() for k in ("stem", "leaf", "highlight")}
+    for path in PICTURES:
+        if path not in WRONG:
+            for k in np.unique(parts_of(path)[parts_of(path) > 1]):
+                kinds[NAMES[k]].add(path.split("/")[1])
+    assert kinds["leaf"] == {"Mandarin", "Strawberry", "Tomato"}
+    assert kinds["stem"] == set(CLASSES) - {"Banana"}
+    assert kinds["highlight"] >= {"Cherry", "Plum", "Tomato", "Strawberry"} and "Banana" not in kinds["highlight"]
+
+
 def test_the_same_seed_gives_the_same_bytes():
     plan, faults = render.plan()
     assert faults == PLANTED and set(plan) == set(PICTURES)
     for path in ("Training/Banana/r0_0_100.jpg", "Test/Strawberry/r2_168_100.jpg", PLANTED[0]["path"]):
-        image, mask = render.render(*plan[path])
+        image, parts = render.render(*plan[path])
         assert render.jpeg(image) == (FRUITS / path).read_bytes(), path
-        assert np.array_equal(mask, mask_of(path)), path
+        assert render.palette(parts) == (FRUITS / "Parts" / path).with_suffix(".png").read_bytes(), path
+        assert np.array_equal(parts > 0, mask_of(path)), path
 
 
 def test_another_seed_gives_another_fruit():
