@@ -7,6 +7,7 @@
 # backbone: make notebooks DATASET=fruits-360 BACKBONE=ResNet50, or a folder and a weights file of your own:
 # make notebooks DATASET=path/to/images BACKBONE=MobileNetV2 WEIGHTS=path/to/weights.h5
 # BOXES=path/to/photographs, with a boxes.csv, is for the lessons on photographs in which people have drawn boxes.
+# LESSONS="03 1" runs those whose names begin so.
 
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in python3.11 python3; do $$p -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$p && break; done)
@@ -14,11 +15,12 @@ DATASET ?= mini
 BACKBONE ?= mini
 WEIGHTS ?= imagenet
 BOXES ?=
+LESSONS ?=
 
 .PHONY: notebooks lab test sweep bench lock clean
 
 notebooks: .venv/installed
-	.venv/bin/python notebooks/run.py --dataset "$(DATASET)" --backbone "$(BACKBONE)" --weights "$(WEIGHTS)" --boxes "$(BOXES)"
+	.venv/bin/python notebooks/run.py --dataset "$(DATASET)" --backbone "$(BACKBONE)" --weights "$(WEIGHTS)" --boxes "$(BOXES)" $(LESSONS)
 
 lab: .venv/installed
 	.venv/bin/python -m jupyterlab notebooks
