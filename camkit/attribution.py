@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import expit, softmax
 
 from camkit import graph, probe
-from camkit.cam import upsample
+from camkit.cam import unit, upsample
 
 PIXELS = 8 * 224 * 224  # of the altered images that are scored together: they bound the memory, and caches like few
 STEPS = 128  # on the way of integrated gradients: completeness within 3 % on photographs
@@ -94,10 +94,10 @@ def score_cam(model, batch, targets=None, *, layer=None):
     alpha = []
     for image, maps, c in zip(np.asarray(batch, dtype="float32"), features, chosen):
         nothing = np.zeros((1, *maps.shape[:2]), dtype="float32")
-        masks, same = np.unique(np.concatenate([_unit(maps.transpose(2, 0, 1)), nothing]), axis=0, return_inverse=True)
+        masks, same = np.unique(np.concatenate([unit(maps.transpose(2, 0, 1)), nothing]), axis=0, return_inverse=True)
         P = np.empty(len(masks))
         for some in _chunks(len(masks), image):
-            H = _unit(upsample(masks[some], image.shape[:2]))[..., None]
+            H = unit(upsample(masks[some], image.shape[:2]))[..., None]
             P[some] = _probabilities(model, probe.scores(model, image * H))[:, c]
         P = P[same.ravel()]
         alpha.append(P[:-1] - P[-1])
@@ -191,12 +191,6 @@ def _ratio(a, b):
     """Return a / b, and 0 where b is 0."""
     a, b = np.broadcast_arrays(a, b)
     return np.divide(a, b, out=np.zeros_like(a), where=b != 0)
-
-
-def _unit(maps):
-    """Return each of maps (n, h, w) scaled to 0..1, and to 0 where it has one value only (Score-CAM, eq. 8)."""
-    low, high = maps.min(axis=(1, 2), keepdims=True), maps.max(axis=(1, 2), keepdims=True)
-    return _ratio(maps - low, high - low)
 
 
 def _probabilities(model, logits):

@@ -88,6 +88,12 @@ def _interpolation(n, size, dtype):
     return np.maximum(0, 1 - np.abs(position[:, None] - np.arange(n))).astype(dtype)
 
 
+def unit(maps):
+    """Return each of maps (…, h, w) scaled to 0..1, and to 0 where it has one value only (Score-CAM, eq. 8)."""
+    low, spread = maps.min(axis=(-2, -1), keepdims=True), np.ptp(maps, axis=(-2, -1), keepdims=True)
+    return (maps - low) / np.where(spread > 0, spread, 1)
+
+
 def overlay(image, heat, *, vmin=None, vmax=None, alpha=0.5, cmap="inferno"):
     """Return `image` (H, W, 3) uint8 with a map laid over it, as uint8 of the same shape.
 

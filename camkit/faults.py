@@ -39,7 +39,7 @@ def data_faults(analysis, reference=None):
     label, names = pictures["label"].to_numpy(), np.array(analysis.class_names, dtype=object)
     nearest = _neighbours(z, label, pictures["split"].to_numpy())
     rows = [*_copies_and_twins(pictures["path"], names[label], nearest), *_strangers(nearest)]
-    explained = {i for i, kind, reason, *_ in rows if kind == "copy" and "labelled" in reason}
+    explained = {i for i, kind, *_, other in rows if kind == "copy" and label[i] != label[other]}
     rows += [row for row in _labels(z, label, names) if row[0] not in explained]
 
     table = pd.DataFrame(rows, columns=["path", "kind", "reason", "score", "other"])
@@ -65,12 +65,15 @@ def _gather(analysis, reference):
     if once.sum() < 3:
         raise ValueError(f"{once.sum()} pictures cannot be compared: give three or more")
     gap = np.concatenate([part.gap for part in parts])[once]
-    z = (gap - gap.mean(axis=0)) / (gap.std(axis=0) + 0.01 * gap.std() + 1e-12)
-    z /= np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12)
+    z = _directions((gap - gap.mean(axis=0)) / (gap.std(axis=0) + 0.01 * gap.std() + 1e-12))
     if min(z.shape) > COMPONENTS:
-        z = TruncatedSVD(COMPONENTS, random_state=0).fit_transform(z)
-        z /= np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12)
+        z = _directions(TruncatedSVD(COMPONENTS, random_state=0).fit_transform(z))
     return pictures[once].reset_index(drop=True), z
+
+
+def _directions(z):
+    """Return vectors (N, K) of length one, zeros as they are."""
+    return z / np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12)
 
 
 def _neighbours(z, label, split):
@@ -80,10 +83,11 @@ def _neighbours(z, label, split):
     members = [np.flatnonzero(group == g) for g in range(len(first))]
     order = np.concatenate(members)
     starts = np.cumsum([0, *map(len, members[:-1])])
+    together = z[order]                                              # those of a group side by side
     peaks = np.empty((len(z), len(members)), "float32")              # the highest cosine with each group
     for begin in range(0, len(z), BLOCK):
         rows = order[begin:begin + BLOCK]
-        cosines = z[rows] @ z[order].T
+        cosines = together[begin:begin + BLOCK] @ together.T
         cosines[np.arange(len(rows)), begin + np.arange(len(rows))] = -1             # itself
         peaks[rows] = np.maximum.reduceat(cosines, starts, axis=1)
 

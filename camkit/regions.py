@@ -12,7 +12,7 @@ from scipy import ndimage, sparse
 from scipy.special import expit, logit
 from skimage import color, segmentation
 
-from camkit.cam import upsample
+from camkit.cam import unit, upsample
 
 SIDE = 112    # pixels: the side of the picture that is cut into regions
 
@@ -22,12 +22,6 @@ def cells(picture, size):
     picture = np.asarray(picture)
     picture = picture.clip(0, 255).astype("uint8") if picture.ndim == 3 else picture.astype("float32")
     return np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.BOX))
-
-
-def unit(maps):
-    """Maps (…, h, w), each scaled to 0..1; zeros where one is constant."""
-    low, spread = maps.min(axis=(-2, -1), keepdims=True), np.ptp(maps, axis=(-2, -1), keepdims=True)
-    return (maps - low) / np.where(spread > 0, spread, 1)
 
 
 def erased(pictures, maps, colour, threshold):

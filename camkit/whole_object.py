@@ -13,7 +13,7 @@ import numpy as np
 from keras import layers
 
 from camkit import graph, heads, inference, probe, regions
-from camkit.cam import upsample
+from camkit.cam import unit, upsample
 
 REMEDY = "camkit.backbone(name, input_size=...) builds for another size"
 BATCH, SIDE = 32, 48              # pictures read at once; cells a side of the map that colours redraw
@@ -50,7 +50,7 @@ def adversarial_erasing(model, images, *, steps=None, seed=0):
         for W in kernels[1:]:
             batch = regions.erased(batch, found[-1], mean, SURE)
             found.append(_maps(read(batch), W, targets))
-        return np.max([regions.unit(maps) for maps in found], axis=0)
+        return np.max([unit(maps) for maps in found], axis=0)
 
     return locate
 
@@ -91,7 +91,7 @@ def seeded_region_growing(model, images, *, seed=0):
     size, compress = F.shape[1:3], heads.components(F, seed)
     small, E = [regions.cells(picture, size) for picture in pictures], compress(F)
     rim = np.stack([regions.cells(regions.unlike_rim(picture), size) for picture in pictures])
-    seeds = np.stack([regions.unit(rim) < GROUND, regions.unit(_maps(F, head.kernel, labels)) > SURE])
+    seeds = np.stack([unit(rim) < GROUND, unit(_maps(F, head.kernel, labels)) > SURE])
     seeds[0] &= ~seeds[1]
     agreed = np.zeros(seeds.shape)
     for _ in range(3):
@@ -125,7 +125,7 @@ def superpixels(model, images, *, seed=0):
     E, parts = compress(F), [regions.cut(picture, tuple(size)) for picture in pictures]
     owner = np.repeat(np.arange(N), [len(part.sizes) for part in parts])
     X = np.concatenate([part.weights @ e.reshape(-1, e.shape[-1]) for e, part in zip(E, parts)])
-    P = regions.unit(_maps(F, head.kernel, labels))
+    P = unit(_maps(F, head.kernel, labels))
     for _ in range(2):
         pooled = np.concatenate([part.weights @ p.ravel() for p, part in zip(P, parts)]) > 0.5
         by_region = heads.place_layer(X, np.stack([~pooled, pooled]).astype(float), labels[owner], head, seed)
@@ -174,7 +174,7 @@ def ficklenet(model, images, *, rate=0.9, passes=20, seed=0):
         F, targets = _asked(read, head, batch, targets)
         rng, own = np.random.default_rng(seed), np.arange(len(F))
         looks = (np.repeat(draw(1, rng), len(F), axis=0) for _ in range(passes))            # the same for each picture
-        return np.max([regions.unit(heads.outputs(net, F, kept)[0][own, ..., targets]) for kept in looks], axis=0)
+        return np.max([unit(heads.outputs(net, F, kept)[0][own, ..., targets]) for kept in looks], axis=0)
 
     return locate
 
