@@ -1,6 +1,7 @@
 """The shell's way in: python -m camkit analyze MODEL IMAGES --out DIR, python -m camkit faults DIR --csv FILE."""
 
 import argparse
+import functools
 import importlib
 import os
 import re
@@ -8,6 +9,8 @@ import sys
 from pathlib import Path
 
 import camkit
+
+METHODS = ["grad_cam", "grad_cam_plus_plus", "hires_cam", "layer_cam", "eigen_cam", "score_cam", "ablation_cam"]
 
 
 def load_model(file, modules, trust):
@@ -26,19 +29,27 @@ def load_model(file, modules, trust):
             said = "it holds a Lambda layer, which runs code from the file: pass --trust if you know who made it"
         elif re.match("File (not found|format not supported)", said):     # of one that is there
             said = "it is no .keras file"
+        elif "No model config" in said:
+            said = "it holds weights alone: load them into their model, and keep that with model.save('model.keras')"
         elif found := re.search(r"Could not locate class '([^']+)'", said):
             said = f"it needs the class {found[1]}: pass --import MODULE, the module that registers it"
         raise ValueError(f"{file} cannot be loaded: {(said or type(error).__name__).splitlines()[0][:300]}") from error
 
 
 def analyze(options):
+    names = options.names and Path(options.names).read_text(encoding="utf-8-sig").splitlines()
+    method = options.method and getattr(camkit, options.method)
+    if options.layer:
+        method = functools.partial(method or camkit.grad_cam, layer=options.layer)
     model = load_model(options.model, options.modules, options.trust)
     images = camkit.load_images(options.images, None if options.split == "all" else options.split)
     for path, reason in images.skipped:
         print(f"set aside: {path}: {reason}", file=sys.stderr)
-    analysis = camkit.analyze(model, images, options.out, input_size=options.size)
-    print(f"{len(analysis)} images of {len(images.class_names)} classes, "
-          f"{(analysis.predicted == analysis.labels).mean():.1%} named rightly: {options.out}")
+    images = images.unlabelled() if options.unlabelled else images
+    analysis = camkit.analyze(model, images, options.out, method=method, class_names=names, input_size=options.size)
+    right = (analysis.predicted == analysis.labels).mean()
+    told = f"of {len(images.class_names)} classes, {right:.1%} named rightly" if images.class_names else "without labels"
+    print(f"{len(analysis)} images {told}: {options.out}")
 
 
 def faults(options):
@@ -59,13 +70,19 @@ def parser():
     commands = main.add_subparsers(required=True, metavar="COMMAND")
 
     one = commands.add_parser("analyze", help="run a model once over a folder of images and keep what it sees",
-                              description="Run a model with a GAP head once over a folder of images, one folder a "
-                              "class, and keep features, class maps and scores. Stopped, it goes on where it was.")
+                              usage="python -m camkit analyze MODEL IMAGES --out DIR [options]",
+                              description="Run a model once over a folder of images and keep features, class maps and "
+                              "scores. Stopped, it goes on where it was.")
     one.add_argument("model", metavar="MODEL", help="a .keras file")
-    one.add_argument("images", metavar="IMAGES", help="a folder of class folders, or one with Training and Test")
+    one.add_argument("images", metavar="IMAGES", help="a folder of class folders, of Training and Test, or of images")
     one.add_argument("--out", required=True, metavar="DIR", help="the folder that the analysis goes to")
-    one.add_argument("--split", default="Test", choices=["Test", "Training", "Validation", "all"],
-                     help="where the set has splits (default: %(default)s)")
+    one.add_argument("--method", metavar="NAME", choices=METHODS,
+                     help="for models without a GAP head: grad_cam or another of camkit's")
+    one.add_argument("--layer", metavar="NAME", help="the layer that the method reads")
+    one.add_argument("--class-names", dest="names", metavar="FILE", help="the names of the model's outputs, one a line")
+    one.add_argument("--unlabelled", action="store_true", help="the folders of IMAGES are no classes of the model")
+    one.add_argument("--split", default="Test", choices=["Test", "Training", "Validation", "all"], metavar="SPLIT",
+                     help="Test (default), Training, Validation or all")
     one.add_argument("--size", type=int, metavar="PIXELS", help="input size, for models that take any")
     one.add_argument("--import", dest="modules", action="append", default=[], metavar="MODULE",
                      help="a module that registers the model's own layers")

@@ -11,7 +11,6 @@ that is unknown or has no map, HeadError where the model has no graph of layers.
 """
 
 import numpy as np
-from scipy.special import expit, softmax
 
 from camkit import graph, probe
 from camkit.cam import unit, upsample
@@ -98,7 +97,7 @@ def score_cam(model, batch, targets=None, *, layer=None):
         P = np.empty(len(masks))
         for some in _chunks(len(masks), image):
             H = unit(upsample(masks[some], image.shape[:2]))[..., None]
-            P[some] = _probabilities(model, probe.scores(model, image * H))[:, c]
+            P[some] = probe.probabilities(model, probe.scores(model, image * H))[:, c]
         P = P[same.ravel()]
         alpha.append(P[:-1] - P[-1])
     return np.maximum(0, np.einsum("nyxk,nk->nyx", features, alpha)).astype("float32")
@@ -144,12 +143,12 @@ def occlusion(model, batch, targets=None, *, window=32, stride=16):
     rows, columns = (_windows(size, window, stride) for size in np.shape(batch)[1:3])
     tops, lefts = np.indices((len(rows), len(columns))).reshape(2, -1)
     maps = []
-    for image, P, c in zip(np.asarray(batch, dtype="float32"), _probabilities(model, logits), chosen):
+    for image, P, c in zip(np.asarray(batch, dtype="float32"), probe.probabilities(model, logits), chosen):
         lost = np.empty(len(tops))
         for some in _chunks(len(tops), image):
             square = (rows[tops[some], :, None] & columns[lefts[some], None, :])[..., None]
             altered = np.where(square, image.mean(axis=(0, 1)), image)
-            lost[some] = P[c] - _probabilities(model, probe.scores(model, altered))[:, c]
+            lost[some] = P[c] - probe.probabilities(model, probe.scores(model, altered))[:, c]
         total = np.einsum("iy,ij,jx->yx", rows, lost.reshape(len(rows), -1), columns)
         maps.append(total / np.outer(rows.sum(axis=0), columns.sum(axis=0)))
     return np.array(maps, dtype="float32")
@@ -191,12 +190,6 @@ def _ratio(a, b):
     """Return a / b, and 0 where b is 0."""
     a, b = np.broadcast_arrays(a, b)
     return np.divide(a, b, out=np.zeros_like(a), where=b != 0)
-
-
-def _probabilities(model, logits):
-    """Return the probabilities (B, C) of logits by the model's own sigmoid or softmax; softmax where it has neither."""
-    logits = logits.astype("float64")  # which tells the sure from the surer
-    return expit(logits) if "sigmoid" in probe.last_activations(model).values() else softmax(logits, axis=1)
 
 
 def _chunks(count, image):

@@ -41,6 +41,17 @@ def functional(model):
     return model
 
 
+def one_way(model):
+    """Return `model` as a Functional one from one input to one output; HeadError where it has more."""
+    graph = functional(model)
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        raise HeadError(
+            f"the model has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs: CAM needs one image in and "
+            "one vector of class scores out; make a keras.Model of that part"
+        )
+    return graph
+
+
 def _is_nested(op):
     return isinstance(op, keras.Sequential) or hasattr(op, "_run_through_graph")
 
@@ -124,12 +135,7 @@ def find_head(model):
     A convolution with the classes as its channels before the pooling (as in SqueezeNet) serves as well.
     Raises HeadError, which names what was found, for everything else.
     """
-    graph = functional(model)
-    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
-        raise HeadError(
-            f"the model has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs: CAM needs one image in and "
-            "one vector of class scores out; make a keras.Model of that part"
-        )
+    graph = one_way(model)
     chain, trail, weighting, activation = backwards(graph), [], None, "linear"
     for op, tensor in chain:
         trail.insert(0, type(op).__name__)

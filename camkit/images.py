@@ -27,7 +27,7 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")     # "
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ImageSet:
-    """Paths and labels of images: `labels[i]` indexes `class_names`; `skipped` holds (path, reason)."""
+    """Paths and labels of images: `labels[i]` indexes `class_names`, -1 for no label; `skipped` holds (path, reason)."""
 
     root: Path
     paths: list
@@ -36,7 +36,8 @@ class ImageSet:
     skipped: list
 
     def __repr__(self):
-        return (f"ImageSet({len(self)} images in {len(self.class_names)} classes, "
+        classes = f"in {len(self.class_names)} classes" if self.class_names else "without labels"
+        return (f"ImageSet({len(self)} images {classes}, "
                 f"{len(self.skipped)} skipped, root={str(self.root)!r})")
 
     def __len__(self):
@@ -50,6 +51,10 @@ class ImageSet:
         """The set of these images only, in this order; `indices` are whole numbers, a mask or a slice."""
         chosen = np.arange(len(self))[indices]
         return replace(self, paths=[self.paths[i] for i in chosen], labels=self.labels[chosen])
+
+    def unlabelled(self):
+        """The same images without their labels: all -1, and no class names."""
+        return replace(self, labels=np.full(len(self), -1), class_names=[])
 
     def batches(self, batch_size, size):
         """Yield the images in order as uint8 (B, h, w, 3), B <= batch_size, stretched to `size` (int or h,w).
@@ -76,7 +81,8 @@ def load_images(source="mini", split="Test", *, classes=None, per_class=None, se
     """An `ImageSet` of the readable images of `source`, sorted by class and path.
 
     source: "mini" (embedded), "fruits-360" (downloaded on first use) or a folder that holds, at most three
-    levels down, Training/ and Test/ with a folder for each class, or else the class folders themselves.
+    levels down, Training/ and Test/ with a folder for each class, or else the class folders themselves; failing
+    these, the pictures that lie in the folder itself, without labels.
     split: "Training", "Test", "Validation", or None for all. Folders may be called train, val and valid, in
     any case; "Test" falls back on a validation folder. A set without split folders comes back whole whichever
     split is asked: before training, see that the two share no path.
@@ -97,11 +103,11 @@ def load_images(source="mini", split="Test", *, classes=None, per_class=None, se
     if unknown := set(wanted) - set(names):
         raise ValueError(f"no class {quote(unknown)} in {root}; its classes are {quote(names)}")
     skipped = [(path, "a folder without images" if path in files else "outside the class folders")
-               for part in parts for path in candidates(part)
+               for part in parts if everywhere for path in candidates(part)
                if not files.get(path) and (path in files or path.suffix.lower() in SUFFIXES)]
     paths, labels = [], []
     queues = [_draw([path for part in parts for path in files.get(part / name, [])], name, per_class, seed)
-              for name in wanted]
+              for name in wanted] if everywhere else [_draw(candidates(root), "", per_class, seed)]
     tiff = any(path.suffix.lower() in (".tif", ".tiff") for queue, _ in queues for path in queue)
     with (ThreadPoolExecutor(THREADS) as pool, warnings.catch_warnings(),
           progress(sum(quota for _, quota in queues), "Checking images", "image") as bar,
@@ -116,11 +122,12 @@ def load_images(source="mini", split="Test", *, classes=None, per_class=None, se
                     bar.update()
                 queue = queue[missing:]
             paths += sorted(good)
-            labels += [label] * len(good)
+            labels += [label if everywhere else -1] * len(good)
     if not paths:
         reasons = "; ".join(f"{path.name}: {reason}" for path, reason in skipped[:3])
+        where = f"class folders {quote(wanted)}" if everywhere else "it"
         raise FileNotFoundError(f"no readable image in {quote(parts)}: looked for {', '.join(FORMATS)} in "
-                                f"class folders {quote(wanted)}, set aside {len(skipped)} files ({reasons})")
+                                f"{where}, set aside {len(skipped)} files ({reasons})")
     return ImageSet(root, paths, np.array(labels), wanted, skipped)
 
 

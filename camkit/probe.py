@@ -6,17 +6,20 @@ is followed. The model stays as it was.
 
 import difflib
 import weakref
+from contextlib import contextmanager
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
+from scipy.special import expit, softmax
 
 from camkit.graph import (
     HeadError, activation_of, backwards, batch_of, find_head, functional, is_weighting, layers_of, replay,
 )
 
 _traced = weakref.WeakKeyDictionary()  # {model: {what is asked: graph}}, forgotten with the model
+_seen = []  # what `seen` keeps: (model, images, layer, maps)
 
 
 def scores(model, images, layer=None, maps=None):
@@ -37,8 +40,32 @@ def gradients(model, images, targets=None, layer=None):
     that is unknown, ambiguous or without a map.
     """
     targets = _checked(targets, len(images), functional(model).outputs[0].shape[-1])
+    for *asked, maps in _seen:
+        if asked[0] is model and asked[1] is images and asked[2] == layer:
+            return maps, _ask(_slopes, model, layer, images, targets, maps).numpy()
     maps, slopes = _ask(_gradients, model, layer, images, targets)
     return maps.numpy(), slopes.numpy()
+
+
+@contextmanager
+def seen(model, images, layer=None):
+    """Yield the logits (B, C) of images and the activations A (B, h, w, K) of a layer, by one forward pass.
+
+    Within, `gradients` of the same array at that layer goes on from A, so that several targets cost little more than
+    one. Nothing may be trained there. Raises ValueError as `gradients` does.
+    """
+    logits, maps = (array.numpy() for array in _ask(_look, model, layer, images))
+    _seen.append((model, images, layer, maps))
+    try:
+        yield logits, maps
+    finally:
+        _seen.pop()
+
+
+def probabilities(model, logits):
+    """Return the probabilities (B, C) of logits by the model's own sigmoid or softmax; softmax where it has neither."""
+    logits = logits.astype("float64")  # which tells the sure from the surer
+    return expit(logits) if "sigmoid" in last_activations(model).values() else softmax(logits, axis=1)
 
 
 def choose(logits, targets=None):
@@ -82,7 +109,7 @@ def _ask(question, model, layer, images, *more):
     arrays = batch_of(images, graph.inputs[0].shape[1:], remedy), *more
     key = question, layer, id(graph.outputs[0]), *(array.shape[1:] for array in arrays)  # a Sequential model may grow
     if key not in known:
-        place = _place(graph, layer) if more else None
+        place = None if question is _scores and not more else _place(graph, layer)
         signature = [tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in arrays]
         function = tf.function(lambda *tensors: question(graph, place, *tensors), autograph=False)
         known[key] = function.get_concrete_function(*signature)
@@ -93,12 +120,24 @@ def _scores(model, place, images, maps=None):
     return _run(model, place, images if maps is None else tf.repeat(images, tf.shape(maps)[0], axis=0), maps)[0]
 
 
+def _look(model, place, images):
+    logits, maps = _run(model, place, images)
+    return logits, tf.cast(maps, "float32")
+
+
 def _gradients(model, place, images, targets):
     logits, maps = _run(model, place, images)
+    return tf.cast(maps, "float32"), _slope(logits, targets, maps)
+
+
+def _slopes(model, place, images, targets, maps):
+    return _slope(_run(model, place, images, maps)[0], targets, maps)
+
+
+def _slope(logits, targets, maps):
     chosen = tf.where(targets < 0, tf.argmax(logits, axis=1), targets)
     score = tf.gather(logits, chosen, axis=1, batch_dims=1)
-    slopes = tf.gradients(score, maps, unconnected_gradients="zero")[0]
-    return tf.cast(maps, "float32"), tf.cast(slopes, "float32")
+    return tf.cast(tf.gradients(score, maps, unconnected_gradients="zero")[0], "float32")
 
 
 def _run(model, place, images, maps=None):
@@ -122,6 +161,12 @@ def _run(model, place, images, maps=None):
 
     images = passing(images, input_of(model), "out")
     logits = replay(model, [tf.cast(images, model.inputs[0].dtype)], visit)
+    if place and place[0] is None:
+        maps = [op.name for op in layers_of(model) if len(getattr(op.output, "shape", ())) == 4]
+        raise ValueError(
+            f"no map (batch, height, width, channels) leads straight to the scores: name the layer to read, such as "
+            f"layer={maps[-1]!r}" if maps[1:] else "the model has no map (batch, height, width, channels) to read"
+        )
     if place and (len(kept) != 1 or len(kept[0].shape) != 4):
         name, times = getattr(place[0], "name", None), len(kept)
         found = f"has {times} maps" if times > 1 else "has no map (batch, height, width, channels)"

@@ -28,7 +28,10 @@ SUFFIXES = {suffix for suffix, name in Image.registered_extensions().items() if 
 
 
 def find_set(source, split):
-    """The set's root, the folders of the asked split, and those of all splits; each holds class folders."""
+    """The set's root, the folders of the asked split, and those of all splits, which hold class folders.
+
+    The last is empty where the pictures lie in the root itself.
+    """
     role = str(split).lower()
     role = {"train": "training", "val": "validation", "valid": "validation"}.get(role, role)
     if split is not None and role not in SPLITS:
@@ -46,10 +49,12 @@ def find_set(source, split):
             raise FileNotFoundError(f"no {split} in {root}, only {quote(f.name for f in splits.values())}")
         return root, parts if split is None else parts[:1], list(splits.values())
     root = search(folder, lambda outer: any(map(holds_images, folders(outer))))
+    if not root and holds_images(folder):
+        return folder, [folder], []
     if not root:
         raise FileNotFoundError(
-            f"no image set in {folder}: looked for folders Training and Test, or for class folders with "
-            f"images ({', '.join(FORMATS)}), at most three levels down; found "
+            f"no image set in {folder}: looked for folders Training and Test, for class folders with "
+            f"images ({', '.join(FORMATS)}), at most three levels down, and for images in it; found "
             f"{quote(e.name for e in scan(folder))}")
     return root, [root], [root]
 

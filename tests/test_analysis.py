@@ -1,7 +1,10 @@
 """Analysing an image set: the same as CAM in one go, resumed wherever it was killed, mixed with nothing else."""
 
+import dataclasses
+import functools
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +18,7 @@ from PIL import Image
 
 import camkit
 from camkit import analysis as module
+from camkit import probe, reading
 
 NAMES = ["Apple", "Lime", "Plum", "Snow"]
 COUNT, BATCH = 43, 2                                        # shards of 16, 16 and 11 images
@@ -320,11 +324,265 @@ def test_maps_beyond_half_precision_are_refused(images, tmp_path):
     model = named_model()
     weights = model.get_layer("logits").get_weights()
     model.get_layer("logits").set_weights([1e6 * weights[0], weights[1]])
-    with pytest.raises(ValueError, match=r"class maps reach .*beyond half precision: is the model trained"):
+    with pytest.raises(ValueError, match=r"class maps reach .*beyond float16: is the model trained"):
         camkit.analyze(model, images, tmp_path / "analysis")
     model.get_layer("logits").set_weights([np.nan * weights[0], weights[1]])
     with pytest.raises(ValueError, match="class maps reach nan"):
         camkit.analyze(model, images, tmp_path / "other")
+
+
+# Any model ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def unpooled():
+    """Flatten → ReLU → Dense on a volume, seven classes: CAM refuses it."""
+    top = [layers.Flatten(), layers.Dense(6, "relu"), layers.Dense(7, "softmax")]
+    return zoo.shake(zoo.stack(*top))
+
+
+@pytest.fixture(scope="module")
+def by_method(unpooled, images, tmp_path_factory):
+    names = ["Lime", "a", "Snow", "Apple", "b", "Plum", "c"]
+    folder = tmp_path_factory.mktemp("method") / "analysis"
+    return camkit.analyze(unpooled, images, folder, method=camkit.hires_cam, class_names=names, batch_size=BATCH)
+
+
+def test_hires_cam_of_a_gap_head_is_its_cam_by_the_number_of_places(model, images, whole):
+    result = camkit.analyze(model, images, method=camkit.hires_cam, batch_size=BATCH)
+    h, w = whole.maps.shape[1:3]
+    for i in range(COUNT):
+        for c in range(len(NAMES)):
+            wanted = whole.class_map(i, c) / (h * w)
+            np.testing.assert_allclose(result.class_map(i, c), wanted, atol=1e-5 + np.abs(wanted).max() * 2**-10)
+    for name in ("gap", "logits", "probs"):
+        np.testing.assert_allclose(getattr(result, name), getattr(whole, name), atol=1e-5)
+    assert whole.map_classes.tolist() == [[0, 1, 2, 3]] * COUNT and result.bias is None and result.maps.dtype == "float32"
+
+
+def test_a_model_without_a_gap_head_is_read_by_a_method(unpooled, images, by_method):
+    """What is kept is what model and method say on their own; hires_cam of a linear tail would add up to the score."""
+    batch = np.stack([images[i] for i in range(COUNT)]).astype("float32")
+    np.testing.assert_allclose(by_method.probs, unpooled.predict(batch, verbose=0), atol=1e-5)
+    volume = keras.Model(unpooled.input, unpooled.layers[-4].output)
+    np.testing.assert_allclose(by_method.gap, volume.predict(batch, verbose=0).mean(axis=(1, 2)), rtol=1e-4, atol=1e-4)
+    for k in range(5):
+        wanted = camkit.hires_cam(unpooled, batch, by_method.map_classes[:, k])
+        np.testing.assert_allclose(by_method.maps[..., k], wanted, rtol=1e-4, atol=1e-4 * np.abs(wanted).max())
+    order = np.argsort(-by_method.logits, axis=1)
+    named = [by_method.class_names[label] for label in by_method.labels]
+    assert named == [Path(path).parent.name for path in by_method.paths]
+    for i, (kept, own) in enumerate(zip(by_method.map_classes, by_method.labels)):
+        top = order[i, :5].tolist()
+        assert kept.tolist() == (top if own in top else [*top[:4], own])
+    assert any(own not in o[:5] for own, o in zip(by_method.labels, order)), "the case is among them"
+
+
+def test_a_class_whose_map_was_not_kept_is_named_with_those_that_were(by_method):
+    for i in range(COUNT):
+        kept = by_method.map_classes[i].tolist()
+        assert by_method.class_map(i, by_method.labels[i]).dtype == "float32"
+        np.testing.assert_array_equal(by_method.class_map(i, kept[3]), by_method.maps[i, ..., 3])
+    missing = next(c for c in range(7) if c not in by_method.map_classes[0])
+    with pytest.raises(ValueError, match=rf"no map of class {missing} was kept for .*only those of .*{kept[0]}: "):
+        by_method.class_map(0, missing)
+
+
+def test_the_top_classes_by_hand():
+    logits = np.array([[1, 9, 3, 7, 5, 2, 8], [1, 9, 3, 7, 5, 2, 8], [0, 0, 0, 0, 0, 0, 0], [1, 9, 3, 7, 5, 2, 8]])
+    top = reading.top(logits, np.array([0, 4, 6, -1]))
+    assert top.tolist() == [[1, 6, 3, 4, 0], [1, 6, 3, 4, 2], [0, 1, 2, 3, 6], [1, 6, 3, 4, 2]]
+    assert reading.top(logits[:, :3], np.array([0, 1, 2, -1])).tolist() == [[1, 2, 0], [1, 2, 0], [0, 1, 2], [1, 2, 0]]
+
+
+@pytest.mark.parametrize("method", [camkit.grad_cam, camkit.score_cam, camkit.eigen_cam, camkit.ablation_cam])
+@pytest.mark.parametrize("layer", [None, "early"])
+def test_the_features_are_those_of_the_layer_that_the_method_reads(images, method, layer):
+    model = zoo.shake(keras.Sequential([
+        keras.Input(zoo.SHAPE), layers.Conv2D(5, 5, strides=4, activation="relu", name="early"),
+        layers.Conv2D(6, 2, activation="relu", name="late"), layers.Flatten(), layers.Dense(zoo.CLASSES)]))
+    some = images.select(slice(0, 3))
+    given = method if layer is None else functools.partial(method, layer=layer)
+    result = camkit.analyze(model, some, method=given, batch_size=2)
+    batch = next(some.batches(3, zoo.SHAPE[:2])).astype("float32")
+    F = keras.Model(model.inputs, model.get_layer(layer or "late").output).predict(batch, verbose=0)
+    np.testing.assert_allclose(result.gap, F.mean(axis=(1, 2)), rtol=1e-4, atol=1e-3)
+    for k in range(4):
+        wanted = method(model, batch, result.map_classes[:, k], layer=layer)
+        np.testing.assert_allclose(result.maps[..., k], wanted, rtol=1e-3, atol=1e-4 * np.abs(wanted).max() + 1e-9)
+
+
+def test_several_targets_share_one_forward_pass(unpooled, images, monkeypatch):
+    """Gradients go on from the features: the images themselves are asked for once a batch."""
+    asked = []
+    ask = probe._ask
+    monkeypatch.setattr(probe, "_ask", lambda question, *more: asked.append(question.__name__) or ask(question, *more))
+    traced = camkit.analyze(unpooled, images.unlabelled(), method=camkit.grad_cam, batch_size=16)
+    assert asked == ["_look"] + ["_look", *5 * ["_slopes"]] * 3 and len(traced) == COUNT
+    before = {key: id(graph) for key, graph in probe._traced[unpooled].items()}
+    camkit.analyze(unpooled, images.unlabelled(), method=camkit.grad_cam, batch_size=5)
+    assert {key: id(graph) for key, graph in probe._traced[unpooled].items()} == before, "nothing is traced again"
+
+
+def test_gradients_of_other_images_layers_or_models_are_not_mixed_up(unpooled, model):
+    one, two = zoo.images(3), zoo.images(3, seed=1)
+    wanted = [probe.gradients(unpooled, two, 1), probe.gradients(model, one, 1)]
+    with probe.seen(unpooled, one) as (_, F):
+        inside = [probe.gradients(unpooled, two, 1), probe.gradients(model, one, 1)]
+        slopes = probe.gradients(unpooled, one, 1)
+        assert slopes[0] is F
+    for a, b in zip([*wanted, probe.gradients(unpooled, one, 1)], [*inside, slopes]):
+        np.testing.assert_allclose(a[0], b[0], rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(a[1], b[1], rtol=1e-4, atol=1e-5 * np.abs(a[1]).max())
+
+
+def transformer():
+    """Patches as tokens, attention with a residual: no map leads straight to the scores."""
+    image = keras.Input(zoo.SHAPE)
+    x = layers.Reshape((-1, 8))(layers.Conv2D(8, 4, strides=4, name="patches")(image))
+    x = layers.LayerNormalization()(layers.Add()([x, layers.MultiHeadAttention(2, 4)(x, x)]))
+    return zoo.shake(keras.Model(image, layers.Dense(4, "softmax")(layers.GlobalAveragePooling1D()(x))))
+
+
+def test_a_transformer_is_read_at_its_patches(images):
+    model, some = transformer(), images.select(slice(0, 4))
+    with pytest.raises(ValueError, match="no map .* leads straight to the scores: name the layer .* layer='patches'"):
+        camkit.analyze(model, some, method=camkit.grad_cam)
+    result = camkit.analyze(model, some, method=functools.partial(camkit.hires_cam, layer="patches"))
+    batch = next(some.batches(4, zoo.SHAPE[:2]))
+    np.testing.assert_allclose(result.probs, model.predict(batch.astype("float32"), verbose=0), atol=1e-5)
+    wanted = camkit.hires_cam(model, batch, result.map_classes[:, 0], layer="patches")
+    np.testing.assert_allclose(result.maps[..., 0], wanted, rtol=1e-3, atol=1e-4 * np.abs(wanted).max())
+    tokens = keras.Sequential([keras.Input((7, 8)), layers.GlobalAveragePooling1D(), layers.Dense(4)])
+    with pytest.raises(camkit.HeadError, match="images .height, width, channels. are read"):
+        camkit.analyze(tokens, some, method=camkit.grad_cam)
+
+
+@pytest.mark.parametrize("where, spoil", [("fsync", True), ("replace", False)])
+def test_a_killed_analysis_by_a_method_goes_on_to_the_same_bytes(unpooled, images, by_method, tmp_path, monkeypatch, where, spoil):
+    options = {"method": camkit.hires_cam, "class_names": by_method.class_names, "batch_size": BATCH}
+    for at in (2, 3, 1) * 20:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, where, fatal(getattr(os, where), at, [0], spoil))
+            try:
+                result = camkit.analyze(unpooled, images, tmp_path / "analysis", **options)
+                break
+            except Killed:
+                pass
+    for name in (*module.ARRAYS, "map_classes"):
+        assert (tmp_path / "analysis" / f"{name}.npy").read_bytes() == (by_method.folder / f"{name}.npy").read_bytes()
+    assert result.table.equals(by_method.table) and result.bias is None
+
+
+def test_the_folder_of_another_method_or_list_of_classes_is_refused(unpooled, model, images, by_method, whole):
+    given = {"method": camkit.hires_cam, "class_names": by_method.class_names, "batch_size": BATCH}
+    early = functools.partial(camkit.hires_cam, layer=unpooled.layers[1].name)
+    for found, changes in (("method", {"method": camkit.grad_cam}), ("method", {"method": early}),
+                           ("list of classes", {"class_names": by_method.class_names[::-1]})):
+        with pytest.raises(ValueError, match=f"holds the analysis of another {found}: name another folder"):
+            camkit.analyze(unpooled, images, by_method.folder, **(given | changes))
+    with pytest.raises(ValueError, match="another method"):
+        camkit.analyze(model, images, whole.folder, method=camkit.hires_cam, batch_size=BATCH)
+    again = camkit.analyze(unpooled, images, by_method.folder, **given)
+    assert again.table.equals(by_method.table)
+
+
+def test_a_folder_written_before_there_were_methods_still_loads(model, images, whole, tmp_path):
+    shutil.copytree(whole.folder, tmp_path / "old")
+    about = json.loads((tmp_path / "old" / "about.json").read_text())
+    assert about.pop("method") is None
+    (tmp_path / "old" / "about.json").write_text(json.dumps(about))
+    old = camkit.load_analysis(tmp_path / "old")
+    assert old.table.equals(whole.table) and old.map_classes.tolist() == whole.map_classes.tolist()
+    np.testing.assert_array_equal(old.class_map(3, 2), whole.class_map(3, 2))
+    assert camkit.analyze(model, images, tmp_path / "old", batch_size=BATCH).table.equals(whole.table)
+
+
+def test_what_no_method_can_read_is_told_before_a_folder_is_made(unpooled, images, tmp_path):
+    for build, said, options in (
+        (lambda: unpooled, "pass the function itself", {"method": "grad_cam"}),
+        (lambda: unpooled, "at .24, 20.: leave out input_size=.48, 40.", {"input_size": (48, 40)}),
+        (zoo.REFUSED["no pooling"][0], "one vector of class scores", {}),
+        (zoo.REFUSED["two inputs"][0], "2 inputs and 1 outputs", {}),
+        (zoo.REFUSED["subclassed"][0], "neither Functional nor Sequential", {}),
+        (zoo.REFUSED["two branches"][0], "name the layer to read, such as layer=", {}),
+        (zoo.REFUSED["channels_first"][0], "channels_first", {}),
+        (lambda: unpooled, r"the layer 'dense.*' has no map", {"method": functools.partial(
+            camkit.grad_cam, layer=unpooled.layers[-1].name)}),
+    ):
+        with pytest.raises(ValueError, match=said):
+            camkit.analyze(build(), images, tmp_path / "analysis", **({"method": camkit.grad_cam} | options))
+        assert not (tmp_path / "analysis").exists()
+
+
+def test_the_remedy_for_a_model_without_a_head_is_named_where_it_helps(unpooled, images):
+    with pytest.raises(camkit.HeadError, match=r"or pass method=camkit\.grad_cam \(in the shell --method grad_cam\)"):
+        camkit.analyze(unpooled, images)
+    with pytest.raises(camkit.HeadError) as error:
+        camkit.analyze(zoo.REFUSED["subclassed"][0](), images)
+    assert "grad_cam" not in str(error.value)
+
+
+# Labels -----------------------------------------------------------------------------------------------------------------
+
+
+def folders(names, labels=None):
+    """An image set of such folders, one picture each."""
+    labels = np.arange(len(names)) if labels is None else np.array(labels)
+    return camkit.ImageSet(Path("."), [Path(str(i)) for i in range(len(labels))], labels, names, [])
+
+
+@pytest.mark.parametrize("found, classes, names, labels, called", [
+    (["0", "1", "10", "2"], 11, None, [0, 1, 10, 2], [str(c) for c in range(11)]),   # by number, not by text
+    (["0", "10", "2"], 11, list("abcdefghijk"), [0, 10, 2], list("abcdefghijk")),
+    (["007", "2"], 8, None, [7, 2], [str(c) for c in range(8)]),
+    (["0", "1"], 2, ["1", "0"], [1, 0], ["1", "0"]),                                 # names come first
+    (["b", "a"], 3, ["a", "c", "b"], [2, 0], ["a", "c", "b"]),
+    (["1998", "2004"], 2, None, [0, 1], ["1998", "2004"]),                           # no indices, but in order
+    (["x", "y", "z"], 3, None, [0, 1, 2], ["x", "y", "z"]),
+    (["a <b>", "c'd"], 3, ["c'd", "苹果", "a <b>"], [2, 0], ["c'd", "苹果", "a <b>"]),
+    (["y"], 3, ["x", "x", "y"], [2], ["x", "x", "y"]),
+])
+def test_folders_are_classes_by_name_by_index_or_in_order(found, classes, names, labels, called):
+    assert [[*part] for part in reading.match(folders(found), classes, names)] == [labels, called]
+    unlabelled, again = reading.match(folders([], [-1, -1]), classes, names)
+    assert unlabelled.tolist() == [-1, -1] and again == (names or [str(c) for c in range(classes)])
+
+
+@pytest.mark.parametrize("found, classes, names, said", [
+    (["x", "y"], 3, None, "the model has 3 classes and carries no names, the images have 2 classes"),
+    (["1", "10", "2"], 3, None, r"carries no names.*name the folders after the classes or by index 0 to 2"),
+    (["x", "1"], 3, list("abc"), r"does not know: \['1', 'x'\]; it knows 'a', 'b', 'c': pass class_names=.*unlabelled"),
+    (["3"], 3, list("abc"), r"does not know: \['3'\]"),
+    (["02", "2"], 3, list("abc"), r"does not know"),
+    (["x"], 3, ["x", "x", "y"], "several classes of the name 'x': name the folders by index"),
+    (["x"], 3, ["x", "y"], "class_names are 2, the model has 3 classes"),
+])
+def test_folders_that_are_no_classes_are_refused_with_the_remedies(found, classes, names, said):
+    with pytest.raises(ValueError, match=said):
+        reading.match(folders(found), classes, names)
+
+
+def test_pictures_without_labels_have_predictions_and_no_errors(model, images, whole):
+    for method in (None, camkit.grad_cam):
+        result = camkit.analyze(model, images.unlabelled(), method=method, batch_size=BATCH)
+        assert result.labels.tolist() == [-1] * COUNT and len(result.errors) == 0
+        assert result.table["true"].tolist() == [None] * COUNT and result.table["margin"].isna().all()
+        assert result.table["predicted"].tolist() == whole.table["predicted"].tolist()
+        np.testing.assert_allclose(result.table["confidence"], whole.table["confidence"], atol=1e-6)
+
+
+def test_where_some_have_labels_the_others_are_no_errors(model, images, whole):
+    some = np.where(np.arange(COUNT) % 3 == 0, -1, images.labels)
+    result = camkit.analyze(model, dataclasses.replace(images, labels=some), batch_size=BATCH)
+    kept = some >= 0
+    assert result.labels.tolist() == some.tolist() and result.errors.equals(whole.errors[kept[whole.errors.index]])
+    assert result.table[kept].equals(whole.table[kept]) and result.table["true"][~kept].isna().all()
+
+
+def test_what_learns_from_labels_refuses_pictures_without(model, images):
+    with pytest.raises(ValueError, match="without labels"):
+        camkit.train_head(model, images.unlabelled())
 
 
 # Classes, table, errors -------------------------------------------------------------------------------------------------
@@ -339,7 +597,7 @@ def test_labels_are_those_of_the_model_where_the_images_have_fewer_classes(image
 
 
 def test_classes_that_the_model_does_not_know_are_refused(images):
-    with pytest.raises(ValueError, match=r"the model does not know: \['Lime', 'Snow'\]; it knows \['Apple', 'Plum', 'x'\]"):
+    with pytest.raises(ValueError, match=r"the model does not know: \['Lime', 'Snow'\]; it knows 'Apple', 'Plum', 'x': pass"):
         camkit.analyze(named_model(["Apple", "Plum", "x"]), images)
     model, *_ = zoo.flat()
     with pytest.raises(ValueError, match="the model has 4 classes and carries no names, the images have 3"):

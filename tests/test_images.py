@@ -121,13 +121,49 @@ def test_per_class_replaces_what_it_cannot_read(tmp_path):
     assert [path.name for path in found.paths] == ["3_100.png", "4_100.png", "5_100.png"]
 
 
+# Without labels ----------------------------------------------------------------------------------------------
+
+
+def test_pictures_in_the_folder_itself_have_no_label(tmp_path):
+    for name in ("b.png", "a 'quoted' <b>.png", "苹果.JPG", "🍐.png"):
+        write(tmp_path / name)
+    (tmp_path / "empty.png").write_bytes(b"")
+    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "papers").mkdir()
+    for split in ("Training", "Test", None):
+        found = load_images(tmp_path, split)
+        assert [path.name for path in found.paths] == sorted(["b.png", "a 'quoted' <b>.png", "苹果.JPG", "🍐.png"])
+        assert found.labels.tolist() == [-1] * 4 and found.class_names == [] and found.root == tmp_path
+        assert reasons(found) == {"empty.png": "empty", "papers": "a folder, not an image"}
+        assert repr(found).startswith("ImageSet(4 images without labels, 2 skipped")
+    assert len(load_images(tmp_path, per_class=2)) == 2
+    with pytest.raises(ValueError, match="no class 'Apple' in"):
+        load_images(tmp_path, classes="Apple")
+    assert found.select([2, 0]).labels.tolist() == [-1, -1]
+
+
+def test_class_folders_come_before_the_pictures_beside_them(tmp_path):
+    write(tmp_path / "beside.png")
+    write(tmp_path / "Apple" / "0.png")
+    found = load_images(tmp_path)
+    assert found.class_names == ["Apple"] and reasons(found) == {"beside.png": "outside the class folders"}
+
+
+def test_labels_are_left_out_on_purpose(tmp_path):
+    found = load_images(write_set(tmp_path))
+    without = found.unlabelled()
+    assert without.paths == found.paths and without.labels.tolist() == [-1] * 6 and without.class_names == []
+    assert found.labels.tolist() == [0, 0, 0, 1, 1, 1]
+
+
 # Errors -----------------------------------------------------------------------------------------------------
 
 
 def test_errors_say_what_was_looked_for_and_what_was_found(tmp_path):
     write_set(tmp_path / "good", splits=["Training"])
     write_set(tmp_path / "two" / "a"), write_set(tmp_path / "two" / "b")
-    write(tmp_path / "flat" / "apple.png")
+    (tmp_path / "flat").mkdir()
+    (tmp_path / "flat" / "apple.png").write_bytes(b"")
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken" / "Apple").mkdir(parents=True)
     (tmp_path / "broken" / "Apple" / "0.png").write_bytes(b"")
@@ -135,7 +171,7 @@ def test_errors_say_what_was_looked_for_and_what_was_found(tmp_path):
         ("good", "Test", FileNotFoundError, ["no Test", "'Training'"]),
         ("good", "Tset", ValueError, ["'Tset'", "'Validation'"]),
         ("two", "Test", ValueError, ["several image sets", "two/a'", "two/b'"]),
-        ("flat", "Test", FileNotFoundError, ["Training and Test", "class folders", "found 'apple.png'"]),
+        ("flat", "Test", FileNotFoundError, ["no readable image", "in it, set aside 1 files (apple.png: empty)"]),
         ("empty", "Test", FileNotFoundError, ["no image set", "found nothing"]),
         ("broken", "Test", FileNotFoundError, ["no readable image", "'Apple'", "0.png: empty"]),
         ("absent", "Test", FileNotFoundError, ["absent is missing", "'mini' or 'fruits-360'"]),

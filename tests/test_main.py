@@ -1,5 +1,6 @@
 """The commands of the shell: what they write, what they say, and how they end."""
 
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import keras
 import pandas as pd
 import pytest
 from keras import layers
+from PIL import Image
 
 import camkit
 from camkit.__main__ import main
@@ -89,19 +91,64 @@ def test_a_foreign_class_is_named_with_what_to_pass(tmp_path):
     assert not (tmp_path / "o").exists()
 
 
+@pytest.fixture(scope="module")
+def unpooled(tmp_path_factory):
+    """A model of twelve classes without names, Flatten → Dense: CAM refuses it."""
+    path = tmp_path_factory.mktemp("model") / "unpooled.keras"
+    start = [keras.Input((20, 20, 3)), layers.Conv2D(3, 5, strides=5, name="conv"), layers.MaxPooling2D(name="pool")]
+    keras.Sequential([*start, layers.Flatten(), layers.Dense(12)]).save(path)
+    return path
+
+
+def test_a_model_without_a_head_is_read_by_a_method_as_camkit_reads_it(unpooled, tmp_path, capsys):
+    code, out, err = told(capsys, "analyze", unpooled, EMBEDDED, "--out", tmp_path / "cam")
+    assert (code, out, len(err)) == (1, [], 1) and "(in the shell --method grad_cam)" in err[0]
+    names = [f"{c} <b>" for c in "苹🍐cdefghijkl"]
+    (tmp_path / "names.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
+    given = ["analyze", unpooled, EMBEDDED, "--out", tmp_path / "o", "--layer", "conv", "--method", "hires_cam"]
+    code, out, err = told(capsys, *given, "--class-names", tmp_path / "names.txt")
+    assert code == 1 and "it knows 'c <b>'" in err[0] and "--unlabelled" in err[0] and not (tmp_path / "o").exists()
+    code, out, err = told(capsys, *given, "--class-names", tmp_path / "names.txt", "--unlabelled")
+    assert (code, err, out) == (0, [], [f"240 images without labels: {tmp_path / 'o'}"])
+    ours, images = camkit.load_analysis(tmp_path / "o"), camkit.load_images("mini", "Test").unlabelled()
+    method = functools.partial(camkit.hires_cam, layer="conv")
+    same = camkit.analyze(keras.models.load_model(unpooled), images, method=method)
+    assert ours.class_names == names and (ours.maps == same.maps).all() and (ours.map_classes == same.map_classes).all()
+
+
+def test_a_flat_folder_is_analysed_without_labels(model, tmp_path, capsys):
+    """Hostile names, a file that is no picture, and a folder in which there is nothing."""
+    names = ["a b.png", "'\"<script>.png", "苹果.png", "🍐.png", "-x.png", "n" * 251 + ".png"]
+    (tmp_path / "in").mkdir()
+    for i, name in enumerate(names):
+        Image.new("RGB", (20, 20), (40 * i, 9, 9)).save(tmp_path / "in" / name)
+    (tmp_path / "in" / "broken.png").write_bytes(b"")
+    code, out, err = told(capsys, "analyze", model, tmp_path / "in", "--out", tmp_path / "o")
+    assert (code, out) == (0, [f"6 images without labels: {tmp_path / 'o'}"])
+    assert err == [f"set aside: {tmp_path / 'in' / 'broken.png'}: empty"]
+    analysis = camkit.load_analysis(tmp_path / "o")
+    assert sorted(Path(path).name for path in analysis.table["path"]) == sorted(names) and not len(analysis.errors)
+
+
 @pytest.mark.parametrize("given, found", [
+    (["analyze", "WEIGHTS", "x", "--out", "y"], "it holds weights alone: load them into their model"),
+    (["analyze", "MODEL", EMBEDDED, "--out", "y", "--method", "grad_cam", "--layer", "nothing"], "0 layers are named"),
+    (["analyze", "MODEL", EMBEDDED, "--out", "y", "--class-names", "nowhere.txt"], "No such file"),
+    (["analyze", "MODEL", EMBEDDED, "--out", "y", "--class-names", __file__], "the model has 12 classes: give one for"),
     (["faults", "nowhere"], "nowhere holds no analysis"),
     (["analyze", "nowhere.keras", "x", "--out", "y"], "there is no model file nowhere.keras"),
     (["analyze", __file__, "x", "--out", "y"], "cannot be loaded: it is no .keras file"),
     (["analyze", "MODEL", "nowhere", "--out", "y"], "nowhere is missing"),
     (["analyze", "MODEL", "x", "--out", "y", "--import", "no_such_module"], "No module named 'no_such_module'"),
 ])
-def test_what_the_user_must_mend_is_one_line(model, capsys, given, found):
-    code, out, err = told(capsys, *[model if word == "MODEL" else word for word in given])
+def test_what_the_user_must_mend_is_one_line(model, tmp_path, capsys, given, found):
+    weights = tmp_path / "m.weights.h5"
+    keras.Sequential([keras.Input((3,)), layers.Dense(2)]).save_weights(weights)
+    code, out, err = told(capsys, *[{"MODEL": model, "WEIGHTS": weights}.get(word, word) for word in given])
     assert (code, out, len(err)) == (1, [], 1) and err[0].startswith("error: ") and found in err[0]
 
 
-@pytest.mark.parametrize("given", [[], ["analyze"], ["analyze", "m", "i"], ["faults"], ["guess"]])
+@pytest.mark.parametrize("given", [[], ["analyze"], ["analyze", "m", "i"], ["analyze", "m", "i", "--out", "o", "--method", "guess"], ["faults"], ["guess"]])
 def test_wrong_usage_ends_with_2(given, capsys):
     with pytest.raises(SystemExit) as end:
         main(given)
