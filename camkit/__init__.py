@@ -23,6 +23,7 @@ _NAMES = {
                     "integrated_gradients", "layer_cam", "occlusion", "score_cam"),
     "analysis": ("Analysis", "analyze", "load_analysis"),
     "faults": ("data_faults",),
+    "atlas": ("error_atlas", "write_atlas"),
     "plots": (),
     "localize": (),
     "whole_object": (),

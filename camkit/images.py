@@ -142,7 +142,7 @@ def read_image(path, size=None):
         with Image.open(path, formats=FORMATS) as image:
             image = _to_rgb(image)
     except Exception as error:
-        raise OSError(f"{path} cannot be read: {_explain(path, error)}") from error
+        raise OSError(f"{path} cannot be read: {_explain(Path(path), error)}") from error
     return np.array(image if size is None else image.resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 

@@ -85,17 +85,17 @@ def neighbours(name):
 def page(notebook, name):
     """An executed notebook as one HTML page, with links to its sections, its neighbours and the index.
 
-    Progress bars are left out; of an interactive view the page tells that it is there. A cell whose source is hidden
-    in JupyterLab has it folded.
+    Progress bars are left out; an interactive view that can live without Python (text/html beside the view) does so, of
+    others the page tells that they are there. A cell whose source is hidden in JupyterLab has it folded.
     """
     notebook = nbformat.from_dict(notebook)
     for cell in notebook.cells:
         views = [output for output in cell.get("outputs", []) if WIDGET_VIEW in output.get("data", {})]
         bars = [view for view in views if "%|" in view["data"].get("text/plain", "")]
-        if views:
-            cell.outputs = [output for output in cell.outputs if output not in views]
-        if len(views) > len(bars):
-            cell.outputs.append(nbformat.v4.new_output("display_data", {"text/html": INTERACTIVE}))
+        for view in views:
+            view["data"] = {"text/html": view["data"].get("text/html", INTERACTIVE)}
+        if bars:
+            cell.outputs = [output for output in cell.outputs if output not in bars]
     notebook.metadata.pop("widgets", None)
     contents = [heading for heading in headings(notebook) if heading[0] <= 2]
     resources = {"title": plain(contents[0][2]) if contents else name, "contents": contents, "page": page_name(name),
