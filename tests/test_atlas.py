@@ -43,7 +43,8 @@ def analysis_of(images, predicted=PREDICTED, names=NAMES, cells=(2, 4)):
     probs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     gap = np.random.default_rng(2).normal(size=(n, 6)).astype("float32")
     paths = [str(path) for path in images.paths]
-    return camkit.Analysis(images.root, gap, maps, logits, probs, images.labels, bias, paths, list(names))
+    every = np.broadcast_to(np.arange(c), (n, c))
+    return camkit.Analysis(images.root, gap, maps, logits, probs, images.labels, bias, paths, list(names), every)
 
 
 @pytest.fixture
