@@ -1,5 +1,7 @@
 # make notebooks   runs every lesson and writes its page into build/ (open build/index.html)
 # make lab         opens the lessons in JupyterLab
+# make atlas MODEL=model.keras IMAGES=folder   writes the error atlas of a model on these pictures and opens it
+# make app ANALYSIS=folder                     serves the atlas of an analysis as an app, for several reviewers
 # make test        runs the tests; make sweep: those that build every model of keras.applications; make bench: benchmarks
 # make lock        writes requirements.lock anew from pyproject.toml
 #
@@ -16,14 +18,28 @@ BACKBONE ?= mini
 WEIGHTS ?= imagenet
 BOXES ?=
 LESSONS ?=
+# OPTIONS of `python -m camkit analyze`, such as OPTIONS="--method grad_cam"
+OPTIONS ?=
+ATLAS = build/atlas/$(basename $(notdir $(MODEL)))-$(notdir $(patsubst %/,%,$(IMAGES)))
 
-.PHONY: notebooks lab test sweep bench lock clean
+.PHONY: notebooks lab atlas app test sweep bench lock clean
 
 notebooks: .venv/installed
 	.venv/bin/python notebooks/run.py --dataset "$(DATASET)" --backbone "$(BACKBONE)" --weights "$(WEIGHTS)" --boxes "$(BOXES)" $(LESSONS)
 
 lab: .venv/installed
 	.venv/bin/python -m jupyterlab notebooks
+
+atlas: .venv/installed
+	@test -n "$(MODEL)" -a -n "$(IMAGES)" || { echo 'make atlas MODEL=model.keras IMAGES=folder [OPTIONS="--method grad_cam"]'; exit 2; }
+	.venv/bin/python -m camkit analyze "$(MODEL)" "$(IMAGES)" --out "$(ATLAS)/analysis" $(OPTIONS)
+	.venv/bin/python -m camkit atlas "$(ATLAS)/analysis" --out "$(ATLAS)/page" --open
+
+app: export ANALYSIS := $(abspath $(ANALYSIS))
+app: export REFERENCE := $(abspath $(REFERENCE))
+app: export VERDICTS := $(abspath $(VERDICTS))
+app: .venv/installed
+	.venv/bin/python -m voila notebooks/app/atlas.ipynb
 
 # Two processes on two cores: a thread each, or they wait for one another.
 test sweep: export OMP_NUM_THREADS = 1

@@ -1,4 +1,4 @@
-"""The shell's way in: python -m camkit analyze MODEL IMAGES --out DIR, python -m camkit faults DIR --csv FILE."""
+"""The shell's way in: python -m camkit analyze MODEL IMAGES --out DIR, then atlas DIR and faults DIR."""
 
 import argparse
 import functools
@@ -6,6 +6,7 @@ import importlib
 import os
 import re
 import sys
+import webbrowser
 from pathlib import Path
 
 import camkit
@@ -52,6 +53,15 @@ def analyze(options):
     print(f"{len(analysis)} images {told}: {options.out}")
 
 
+def atlas(options):
+    analysis = camkit.load_analysis(options.folder)
+    reference = camkit.load_analysis(options.reference) if options.reference else None
+    page = camkit.write_atlas(analysis, analysis.images, options.out or Path(options.folder) / "atlas", reference=reference)
+    print(page)
+    if options.open:
+        webbrowser.open(page.resolve().as_uri())
+
+
 def faults(options):
     reference = camkit.load_analysis(options.reference) if options.reference else None
     found = camkit.data_faults(camkit.load_analysis(options.folder), reference)
@@ -88,6 +98,15 @@ def parser():
                      help="a module that registers the model's own layers")
     one.add_argument("--trust", action="store_true", help="allow code inside the model file (Lambda layers)")
     one.set_defaults(run=analyze)
+
+    three = commands.add_parser("atlas", help="write the error atlas of an analysis: a page that opens from disk",
+                                description="Write the error atlas of an analysis: a folder with index.html, which "
+                                "opens by a double click and needs no network.")
+    three.add_argument("folder", metavar="DIR", help="a folder that `analyze` has filled")
+    three.add_argument("--out", metavar="PAGE", help="the folder that the page goes to (default: DIR/atlas)")
+    three.add_argument("--reference", metavar="DIR", help="the analysis of another split, such as the training set")
+    three.add_argument("--open", action="store_true", help="open the page in the browser")
+    three.set_defaults(run=atlas)
 
     two = commands.add_parser("faults", help="list what is wrong with the data of an analysis",
                               description="List copies, wrong labels, twins and strangers, worst first.")

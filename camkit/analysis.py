@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from camkit import reading
+from camkit.images import ImageSet
 from camkit.quiet import progress
 
 ARRAYS = ("gap", "maps", "logits", "probs")
@@ -46,6 +47,13 @@ class Analysis:
 
     def __len__(self):
         return len(self.labels)
+
+    @property
+    def images(self):
+        """The ImageSet that was analysed, as it lies on disk now."""
+        paths = [Path(path) for path in self.paths]
+        root = Path(os.path.commonpath([path.parent.parent for path in paths]))
+        return ImageSet(root, paths, self.labels, self.class_names, [])
 
     @cached_property
     def predicted(self):

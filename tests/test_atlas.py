@@ -32,13 +32,13 @@ def image_set(folder, labels=LABELS, names=NAMES):
     return camkit.load_images(folder, None)
 
 
-def analysis_of(images, predicted=PREDICTED, names=NAMES, cells=(2, 4)):
-    """Maps whose mean plus the bias is the logit, the predicted class ahead by 1, 2, 3, ... in the logit."""
+def analysis_of(images, predicted=PREDICTED, names=NAMES, cells=(2, 4), step=1.0):
+    """Maps whose mean plus the bias is the logit, the predicted class ahead by 1, 2, 3, ... steps in the logit."""
     n, c = len(images), len(names)
     maps = np.random.default_rng(1).normal(size=(n, *cells, c)).astype("float16").astype("float32")
     bias = np.linspace(0.5, -0.5, c).astype("float32")
     logits = np.zeros((n, c), "float32")
-    logits[np.arange(n), predicted] = np.arange(1, n + 1)
+    logits[np.arange(n), predicted] = step * np.arange(1, n + 1)
     maps += (logits - bias - maps.mean(axis=(1, 2)))[:, None, None]
     probs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     gap = np.random.default_rng(2).normal(size=(n, 6)).astype("float32")

@@ -277,36 +277,71 @@ def test_errors_are_seen(folder, opened, source, found):
             page.wait_for_timeout(500)
 
 
+def atlas(page):
+    """The error atlas of a lesson, with the line that tells what is shown."""
+    found = page.locator(".camkit-atlas").first
+    found.scroll_into_view_if_needed()
+    found.locator(".told").filter(has_text="Map of").wait_for()
+    return found, found.locator(".told")
+
+
 def test_class_picker(folder, opened):
     with opened(next(folder.glob("03*.ipynb")).name) as page:
-        found, status = view(page, "Map of class")
+        found, status = atlas(page)
         start = status.inner_text()
-        name = move(found, "Map of class")
+        classes = found.get_by_label("Map of class")
+        classes.focus()
+        page.keyboard.press("ArrowDown")
+        name = classes.evaluate("list => list.selectedOptions[0].text").split(" · ")[0]
         other = changed(status, start, f"Map of {name}:")
-        assert other.split(":")[0] == start.split(":")[0], "the picture stays"
-        move(found, "Picture")
+        assert other.split(": true")[0] == start.split(": true")[0], "the picture stays"
+        found.get_by_role("listbox", name="Pictures of the group").focus()
+        page.keyboard.press("ArrowRight")
         third = changed(status, other, f"Map of {name}:")
-        assert third.split(":")[0] != other.split(":")[0], "the map's class stays"
-        name = move(found, "Pictures of")
-        last = changed(status, third)
-        assert last.startswith(f"{name}/")
-        assert found.locator("img").get_attribute("alt") == last
+        assert third.split(": true")[0] != other.split(": true")[0], "the map's class stays"
+        groups = found.get_by_label("Pictures of", exact=True)
+        groups.focus()
+        page.keyboard.press("ArrowDown")
+        name = groups.evaluate("list => list.selectedOptions[0].text").rsplit(" (", 1)[0]
+        changed(status, third, f"{name}/")
+        assert found.locator("figure.chosen canvas").get_attribute("aria-label").startswith("map of ")
+
+
+def test_a_point_leads_to_its_picture(folder, opened):
+    with opened(next(folder.glob("04*.ipynb")).name) as page:
+        found, status = atlas(page)
+        start = status.inner_text()
+        canvas = found.locator("canvas.features")
+        canvas.scroll_into_view_if_needed()
+        canvas.focus()
+        page.keyboard.press("l")
+        assert found.locator("h3.group").inner_text() == "nearest in the map: 30 pictures"
+        page.keyboard.press("ArrowLeft")
+        page.keyboard.press("ArrowDown")
+        changed(status, start)
 
 
 def test_error_review(folder, opened):
+    """A verdict reaches the CSV file at once, and is there when the notebook is opened again."""
     with opened(next(folder.glob("05*.ipynb")).name) as page:
-        found, status = view(page, "Class pair")
+        found, status = atlas(page)
+        found.get_by_label("Pictures of", exact=True).select_option(label=found.locator("option").nth(1).text_content())
+        page.wait_for_timeout(1000)                                        # the group's first picture may be there already
         start = status.inner_text()
-        move(found, "Error")
-        second = changed(status, start, "not reviewed")
-        verdict = move(found, "Verdict")
-        changed(status, second, f"Verdict: {verdict}.", "1 of ")
-        path = second.split(":")[0]
-        tables = list(folder.parent.rglob("*.csv"))
-        assert any(path in line and line.endswith(verdict) for file in tables for line in file.read_text().splitlines())
-        before = status.inner_text()
-        true, predicted = move(found, "Class pair").rsplit(" (", 1)[0].split(" taken for ")
-        changed(status, before, f"true {true}, predicted {predicted}", "not reviewed")
+        found.get_by_role("listbox", name="Pictures of the group").focus()
+        page.keyboard.press("ArrowRight")
+        second = changed(status, start)
+        page.keyboard.press("3")
+        found.get_by_text("Kept: background. 1 of ").wait_for()
+        screenshots = ROOT / "build" / "screenshots"
+        screenshots.mkdir(parents=True, exist_ok=True)
+        found.screenshot(path=screenshots / "05-error-atlas.png")
+    tables = [file.read_text() for file in folder.parent.rglob("reviews/*.csv")]
+    name = second.split(": true")[0]
+    assert any(name in line and ",background," in line for table in tables for line in table.splitlines())
+    with opened(next(folder.glob("05*.ipynb")).name) as page:
+        found, status = atlas(page)
+        found.get_by_text("1 of 15 errors reviewed.").wait_for()
 
 
 def test_method_layer_and_class(folder, opened):

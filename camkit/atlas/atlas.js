@@ -458,7 +458,7 @@ function reliability(bins) {
 export function mount(root, source) {
   const { index } = source, names = index.classNames, all = groups(index), shape = index.cells, id = `camkit-${++mounted}`;
   const has = panel => index.panels.includes(panel);
-  const state = { group: null, current: null, shown: null, detail: null, seen: null };
+  const state = { group: null, current: null, seen: null, shown: null, detail: null, stored: null };
   const rows = new Map(index.verdicts.map(row => [`${row.i} ${row.reviewer}`, row]));
   const later = new AbortController(), closing = [() => later.abort()];
   const named = (text, control) => {
@@ -509,7 +509,7 @@ export function mount(root, source) {
   const button = (text, name, onclick) => make("button", { type: "button", ariaLabel: name, title: name, onclick }, text);
   const help = make("p", { className: "help" }, "Keys: ← → other picture, / search a class" + (has("review") ? ", 0 to 5 verdict" : "") + ".");
   root.classList.add("camkit-atlas");
-  root.dataset.lmSuppressShortcuts = "true";                  // JupyterLab's own keys rest while focus is in here
+  root.dataset.lmSuppressShortcuts = "true";                  // for JupyterLab
   root.replaceChildren(
     ...(has("summary") ? [make("details", { className: "summary", open: index.open }, make("summary", {}, "Summary"),
       overview(index, all, source, choose, showGroup))] : []),
@@ -555,7 +555,7 @@ export function mount(root, source) {
       image.src = address;
       await image.decode();
       if (state.current !== i) return;                        // another was chosen in the meantime
-      Object.assign(state, { detail: { ...detail, ...unpack(detail.packed, shape) }, image });
+      Object.assign(state, { detail: { ...detail, ...unpack(detail.packed, shape) }, image, seen: i });
     } catch (error) {
       if (state.current === i) status.textContent = `This picture cannot be shown: ${error.message ?? error}`;
       return;
@@ -628,7 +628,7 @@ export function mount(root, source) {
   function recall() {
     if (!has("review") || state.current === null) return;
     const mine = rows.get(`${state.current} ${reviewer.value}`);
-    state.seen = mine ?? null;
+    state.stored = mine ?? null;
     if (mine && !VERDICTS.includes(mine.verdict) && ![...verdict.options].some(option => option.value === mine.verdict))
       verdict.append(make("option", { value: mine.verdict }, mine.verdict));
     verdict.value = mine?.verdict ?? VERDICTS[0];
@@ -646,8 +646,9 @@ export function mount(root, source) {
   }
 
   async function keep() {
+    if (state.seen !== state.current) return;                 // no verdict on what is not yet to be seen
     const i = state.current, asked = { verdict: verdict.value, comment: comment.value, reviewer: reviewer.value };
-    const result = await source.keep(i, asked, state.seen).catch(error => ({ error }));
+    const result = await source.keep(i, asked, state.stored).catch(error => ({ error }));
     if (result.error) return count(`Not kept: ${result.error.message ?? result.error}`);
     rows.set(`${i} ${asked.reviewer}`, { i, ...result.row });
     if (state.current !== i) return;
@@ -662,7 +663,9 @@ export function mount(root, source) {
   }
 
   root.addEventListener("keydown", event => {
-    if (event.target.closest("input, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    event.stopPropagation();                                  // JupyterLab's own keys rest while focus is in here
+    if (event.target.closest("input, textarea")) return;
     if (event.key === "/" && has("classes")) { event.preventDefault(); search.focus(); }
     if (event.target.closest("select")) return;
     if (has("review") && /^[0-5]$/.test(event.key) && !verdict.disabled) { verdict.value = VERDICTS[event.key]; keep(); }

@@ -127,7 +127,7 @@ class Record:
             "bias": None if analysis.bias is None else _rounded(analysis.bias, 4),
             "names": ["/".join(Path(path).parts[-2:]) for path in analysis.paths], "paths": list(analysis.paths),
             "labels": analysis.labels.tolist(), "predicted": analysis.predicted.tolist(),
-            "confidence": _rounded(analysis.probs[rows, analysis.predicted], 4),
+            "confidence": _rounded(analysis.probs[rows, analysis.predicted], 6),
             "margin": _rounded(analysis.table["margin"], 3),
             "verdicts": list(verdicts),
             "nearTitle": "Nearest pictures" if self.reference is None else "Nearest pictures of the reference",
