@@ -144,7 +144,10 @@ def _same(one, other):
 
 
 def _labels(z, label, names):
-    """Yield the pictures whose label the others speak against."""
+    """Yield the pictures whose label the others speak against.
+
+    The library cleanlab makes of the same probabilities the same list, or a longer one (tests/bench): it is not needed.
+    """
     counts = np.bincount(label + 1)
     rows = np.flatnonzero((label > -1) & (counts[label + 1] > 1))    # a class of one cannot be asked
     z, label = z[rows], label[rows]
@@ -155,7 +158,7 @@ def _labels(z, label, names):
     asked = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
     log_p = cross_val_predict(asked, z.astype("float64"), label, cv=folds, method="predict_log_proba")
     p = np.exp(log_p)                                                                # (n, present)
-    usual = np.array([p[given == k, k].mean() for k in range(len(present))])
+    usual = np.array([p[given == k, k].mean() for k in range(len(present))]) - 1e-6      # some are all but certain
     own = np.arange(len(present)) == given[:, None]
     likely, log_own = np.where(own | (p < usual), -np.inf, log_p), log_p[own]
     for n in np.argsort(log_own):                                    # 1 - p may be 1 for many
