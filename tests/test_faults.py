@@ -26,7 +26,7 @@ def analysis_of(paths, labels, gap, names=NAMES, maps=None):
     """An Analysis that knows features and labels alone, or maps, too."""
     gap, bias = np.asarray(gap, "float32"), None if maps is None else np.zeros(len(names))
     return camkit.Analysis(folder=None, gap=gap, maps=maps, logits=None, probs=None, labels=np.asarray(labels),
-                           bias=bias, paths=[str(path) for path in paths], class_names=list(names))
+                           bias=bias, paths=[str(path) for path in paths], class_names=list(names), map_classes=None)
 
 
 def clusters(root, each=20, spread=0.1, seed=0, names=NAMES, K=12):

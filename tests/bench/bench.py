@@ -282,7 +282,8 @@ def faults(scale):
             Path(folder, f"{i}.jpg").symlink_to(fruits[i % len(fruits)])
         maps = np.broadcast_to(np.float32(0), (N, 7, 7, C))
         made = camkit.Analysis(folder=None, gap=gap, maps=maps, logits=None, probs=None, labels=labels, bias=np.zeros(C),
-                               paths=[f"{folder}/{i}.jpg" for i in range(N)], class_names=list(map(str, range(C))))
+                               paths=[f"{folder}/{i}.jpg" for i in range(N)], class_names=list(map(str, range(C))),
+                               map_classes=None)
         start = time.perf_counter()
         camkit.data_faults(made)
         end = time.perf_counter()
@@ -322,7 +323,8 @@ def flips(name, backbone, source, draws):
             wrong = random.permutation(len(labels))[:round(share * len(labels))]
             given[wrong] = (given[wrong] + random.integers(1, len(names), len(wrong))) % len(names)
             room.cross_val_predict = lambda *args, kept=kept, **options: kept.append(fit(*args, **options)) or kept[0]
-            table = camkit.data_faults(camkit.Analysis(None, gap, None, None, None, given, None, paths, list(names)))
+            table = camkit.data_faults(camkit.Analysis(folder=None, gap=gap, maps=None, logits=None, probs=None, labels=given,
+                                                       bias=None, paths=paths, class_names=list(names), map_classes=None))
             room.cross_val_predict = fit
             place = {path: n for n, path in enumerate(table.loc[table["kind"] == "label", "path"])}
             scores = {"camkit": [-place.get(path, len(paths)) for path in paths]}
