@@ -284,10 +284,11 @@ def faults(scale):
         made = camkit.Analysis(folder=None, gap=gap, maps=maps, logits=None, probs=None, labels=labels, bias=np.zeros(C),
                                paths=[f"{folder}/{i}.jpg" for i in range(N)], class_names=list(map(str, range(C))),
                                map_classes=None)
-        start = time.perf_counter()
+        start = np.array([time.perf_counter(), time.process_time()])
         camkit.data_faults(made)
-        end = time.perf_counter()
-    yield f"data_faults, {N:,} pictures of 1280 features", end - start, "≤", 60, " s", f"peak memory {peak_memory():.0f} MB"
+        wall, cpu = np.array([time.perf_counter(), time.process_time()]) - start
+    yield (f"data_faults, {N:,} pictures of 1280 features", wall, "≤", 60, " s",
+           f"{cpu:.0f} s of the cores' time together, peak memory {peak_memory():.0f} MB")
     shared = ROOT.parent / "shared"
     real, weights = shared / "fruits-360", shared / "keras" / "mobilenet_v2_imagenet_notop.weights.h5"
     sets = {"embedded": ("mini", "mini", "imagenet")}
