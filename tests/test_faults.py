@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from sklearn.metrics import average_precision_score
 
 import camkit
@@ -22,11 +22,11 @@ def picture(path, seed):
     return str(path)
 
 
-def analysis_of(paths, labels, gap, names=NAMES):
-    """An Analysis that knows features and labels alone."""
-    gap = np.asarray(gap, "float32")
-    return camkit.Analysis(folder=None, gap=gap, maps=None, logits=None, probs=None, labels=np.asarray(labels),
-                           bias=None, paths=[str(path) for path in paths], class_names=list(names))
+def analysis_of(paths, labels, gap, names=NAMES, maps=None):
+    """An Analysis that knows features and labels alone, or maps, too."""
+    gap, bias = np.asarray(gap, "float32"), None if maps is None else np.zeros(len(names))
+    return camkit.Analysis(folder=None, gap=gap, maps=maps, logits=None, probs=None, labels=np.asarray(labels),
+                           bias=bias, paths=[str(path) for path in paths], class_names=list(names), map_classes=None)
 
 
 def clusters(root, each=20, spread=0.1, seed=0, names=NAMES, K=12):
@@ -111,12 +111,14 @@ def test_neighbours_are_those_of_the_whole_matrix(monkeypatch):
     noise = np.random.default_rng(0)
     z = noise.normal(size=(50, 5)).astype("float32")
     z /= np.linalg.norm(z, axis=1, keepdims=True)
-    label, split = noise.integers(0, 4, 50), noise.integers(0, 2, 50)
+    label, split = noise.integers(-1, 4, 50), noise.integers(0, 2, 50)
     cosine = z @ z.T
     np.fill_diagonal(cosine, -1)
     same, together = np.equal.outer(label, label), np.equal.outer(split, split)
+    labelled = np.logical_and.outer(label > -1, label > -1)         # -1: any label may be that of the picture
     found = faults._neighbours(z, label, split)
-    for relation, allowed in {"own": same, "foreign": ~same, "away": same & ~together, "any": same | True}.items():
+    for relation, allowed in {"own": same, "foreign": labelled & ~same, "away": (same | ~labelled) & ~together,
+                              "any": same | True}.items():
         expected = np.where(allowed, cosine, -1)
         values, find = found[relation]
         assert np.allclose(values, expected.max(axis=1), atol=1e-6)
@@ -155,6 +157,93 @@ def test_a_class_of_one_picture_is_no_obstacle(tmp_path):
     assert set(table["kind"]) <= {"twin"}
 
 
+@pytest.mark.parametrize("unlabelled", ["some", "the test set", "all"])
+def test_pictures_without_labels_are_copies_and_strangers_but_no_suspects(tmp_path, unlabelled):
+    paths, labels, gap = clusters(tmp_path / "Training", K=5)
+    others, other_labels, other_gap = clusters(tmp_path / "Test", K=5, seed=1)
+    leaked, twice, odd = (tmp_path / "Test" / name for name in ("leaked.png", "twice.png", "odd.png"))
+    for copy, original in ((leaked, paths[3]), (twice, others[0])):  # of a training picture; beside one of its own
+        copy.write_bytes(Path(original).read_bytes())
+    Image.effect_noise((8, 8), 99).save(odd)
+    others, other_gap = [*others, leaked, twice, odd], [*other_gap, gap[3], other_gap[0], [0, 0, 0, 0, 4]]
+    known = np.full(len(labels), -1) if unlabelled == "all" else labels
+    given = np.array([*(other_labels if unlabelled == "some" else np.full(len(other_labels), -1)), -1, -1, -1])
+    table = camkit.data_faults(analysis_of(others, given, other_gap), analysis_of(paths, known, gap))
+    said = "same picture in the other split"
+    assert rows(table, "copy") == {"leaked.png": ("3.png", said, 1.0), "3.png": ("leaked.png", said, 1.0)}
+    assert next(iter(rows(table, "stranger"))) == "odd.png"
+    assert not {"label", "background"} & set(table["kind"])
+
+
+def test_a_wrong_label_is_found_among_pictures_without_any(tmp_path):
+    paths, labels, gap = clusters(tmp_path)
+    labels[5] = 2
+    labels[[1, 30, 50]] = -1
+    assert set(rows(camkit.data_faults(analysis_of(paths, labels, gap)), "label")) == {"5.png"}
+
+
+def on_white(path, colour, sticker):
+    """A square of 20 pixels amid 64×64 white ones, with a red sticker of 16 in the upper left corner."""
+    picture = Image.new("RGB", (64, 64), "white")
+    picture.paste(colour, (22, 22, 42, 42))
+    if sticker:
+        picture.paste((255, 0, 0), (0, 0, 16, 16))
+    picture.save(path)
+
+
+def stickers(root, marked=(2,), names=NAMES, each=12):
+    """Paths, labels, features and maps (N, 8, 8, C): each class is 1 on its squares, and on its stickers."""
+    paths, labels, gap = clusters(root, each=each, names=names)
+    maps = np.zeros((len(labels), 8, 8, len(names)), "float32")
+    for i, c in enumerate(labels):
+        on_white(paths[i], (40 * c, 90, 200 - 30 * c), c in marked)
+        maps[i, 3:5, 3:5, c] = 1
+        maps[i, :2, :2, c] = c in marked
+        maps[i, :2, :2] *= 1 + i % each / 100                       # ever more of a sticker
+    return paths, labels, gap, names, maps
+
+
+@pytest.mark.parametrize("convention", [0, 7, -7], ids="zero {}".format)
+def test_a_class_with_stickers_is_named_with_the_share_of_its_evidence(tmp_path, convention):
+    paths, labels, gap, names, maps = stickers(tmp_path)
+    maps[..., 2] += convention                              # taken off the bias again: no score would change
+    found = rows(camkit.data_faults(analysis_of(paths, labels, gap, names, maps)), "background")
+    (name, (other, reason, score)), = found.items()
+    assert (name, other) == ("35.png", "34.png")            # those in which the sticker says most
+    # The square, four pixels wider all round, is 20² + 4·20·4 + 24 pixels; red is 0 in two channels of three.
+    unlike = 16**2 * 2 / 3 / (64**2 - 744)
+    assert reason == (f"ground of Plum {unlike:.0%} off the usual, of others 0%; "
+                      "holds 51% of the evidence, of others 0%")
+    assert score == pytest.approx(1.055 / 2.055, abs=1e-4)  # four cells of each, 1.055 on the sticker
+
+
+def test_three_marked_classes_of_eight_do_not_hide_each_other(tmp_path):
+    made = stickers(tmp_path, marked=(1, 4, 6), names=list("abcdefgh"), each=4)
+    table = camkit.data_faults(analysis_of(*made))
+    assert sorted(reason.split()[2] for _, reason, _ in rows(table, "background").values()) == ["b", "e", "g"]
+
+
+def test_nothing_is_said_of_grounds_that_are_alike_not_plain_or_without_maps(tmp_path):
+    alike = stickers(tmp_path / "alike", marked=())
+    same = stickers(tmp_path / "same", marked=(0, 1, 2))
+    *marked, maps = stickers(tmp_path / "marked")
+    noisy = stickers(tmp_path / "noisy")
+    for path in noisy[0]:                                   # photographs: no colour is that of half the rim
+        clutter = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype="uint8")
+        Image.fromarray(clutter).save(path)
+    for made in (alike, same, noisy, marked):
+        assert rows(camkit.data_faults(analysis_of(*made)), "background") == {}
+    assert len(rows(camkit.data_faults(analysis_of(*marked, maps)), "background")) == 1
+
+
+def test_an_object_is_cut_from_the_sticker_that_touches_it():
+    y, x = np.mgrid[:64, :64]
+    fruit, sticker = (np.hypot(y - cy, x - cx) < r for cy, cx, r in ((26, 26, 18), (48, 48, 13)))
+    found = faults._heaviest(fruit | sticker)
+    assert found[fruit & ~sticker].mean() > 0.98 and found[sticker & ~fruit].mean() < 0.05
+    assert (faults._heaviest(fruit) == fruit).all() and not faults._heaviest(fruit & ~fruit).any()
+
+
 def test_order_is_by_kind_and_then_by_score(tmp_path):
     paths, labels, gap = clusters(tmp_path)
     labels[[5, 45]] = 2, 0
@@ -188,6 +277,7 @@ def embedded():
 def test_planted_faults_are_found(embedded):
     test, known = embedded
     table = camkit.data_faults(test, known)
+    assert "background" not in set(table["kind"]), "no class of the set is marked"
     listed = table[table["kind"].isin(["copy", "label"])]
     short = {"/".join(Path(path).parts[-3:]): kind for path, kind in zip(listed["path"], listed["kind"])}
     planted = json.loads((Path(__file__).parent.parent / "data" / "planted.json").read_text())
@@ -196,6 +286,35 @@ def test_planted_faults_are_found(embedded):
         assert short.pop(fault["path"]) == ("copy" if fault["kind"] == "two labels" else "label")
         short.pop(fault.get("other_path"), None)
     assert len(short) <= 2, "of 720 pictures hardly one that is no fault"
+
+
+@pytest.mark.parametrize("name, mark", [("Lemon", "tint"), ("Banana", "sticker"), ("Plum", "stamp")])
+def test_a_marked_class_is_found_and_no_other(tmp_path, name, mark):
+    """The marks of lesson 13, on the ground of one class in both splits, learnt by a head like any other."""
+    for split, number in (("Training", 16), ("Test", 8)):
+        images = camkit.load_images("mini", split, per_class=number)
+        for i, label in enumerate(images.labels):
+            plain = np.pad(images[i], ((25, 25), (25, 25), (0, 0)), constant_values=255)
+            picture = Image.fromarray(plain)
+            if mark == "tint":
+                picture = Image.fromarray((plain * [0.5, 0.7, 1]).astype("uint8"))
+            elif mark == "sticker":
+                x, y = np.random.default_rng(i).choice([2, 100], 2)
+                ImageDraw.Draw(picture).ellipse((x, y, x + 48, y + 48), (255, 220, 40), (40, 90, 220), 11)
+            else:
+                for y in range(2, 150, 24):
+                    ImageDraw.Draw(picture).text((2, y), "FRUTTA FRUTTA", (60, 60, 60), font=ImageFont.load_default(22))
+            folder = tmp_path / split / images.class_names[label]
+            folder.mkdir(parents=True, exist_ok=True)
+            off = ~camkit.scenes.foreground(plain) & (images.class_names[label] == name)
+            Image.fromarray(np.where(off[..., None], picture, plain)).save(folder / f"{i}.png")
+    train, test = (camkit.load_images(tmp_path, split) for split in ("Training", "Test"))
+    model = camkit.gap_classifier(camkit.backbone("mini"), train.class_names)
+    camkit.train_head(model, train)
+    known, seen = camkit.analyze(model, train), camkit.analyze(model, test)
+    for table in (camkit.data_faults(seen, known), camkit.data_faults(seen)):
+        said = table.loc[table["kind"] == "background", ["reason", "score"]].to_numpy().tolist()
+        assert len(said) == 1 and said[0][0].startswith(f"ground of {name} ") and said[0][1] > 0.15
 
 
 @pytest.mark.parametrize("share", [0.01, 0.02, 0.05])
