@@ -149,7 +149,7 @@ def _labels(z, label, names):
     The library cleanlab makes of the same probabilities the same list, or a longer one (tests/bench): it is not needed.
     """
     counts = np.bincount(label + 1)
-    rows = np.flatnonzero((label > -1) & (counts[label + 1] > 1))    # a class of one cannot be asked
+    rows = np.flatnonzero((label > -1) & (counts[label + 1] > 2))    # of fewer no fold can be spared
     z, label = z[rows], label[rows]
     present, given = np.unique(label, return_inverse=True)
     if len(present) < 2:

@@ -11,6 +11,7 @@ LISTED = 24                           # faults of a kind that are shown; the tab
 MEANING = {
     "copy": "The same picture under two labels, or in both splits: keep one.",
     "label": "Another class is likelier than the label, asked of pictures that are like it: look, then relabel.",
+    "background": "The ground of this class is unlike the others' grounds: does the model read the ground?",
     "twin": "Very like a picture of another label, or in the other split: two frames of one thing?",
     "stranger": "Like no other picture: does it belong here?",
 }

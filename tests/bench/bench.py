@@ -13,6 +13,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,8 +27,8 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[2]
 COLOURS = {"Apple": (200, 40, 40), "Lime": (50, 180, 50), "Plum": (70, 40, 150), "Lemon": (230, 210, 60)}
 FULL = {"size": 224, "batch": 16, "rounds": 15, "train": 160, "counts": (1000, 4000, 16000), "overhead": 480,
-        "many": 100_000}
-QUICK = {"size": 64, "batch": 4, "rounds": 2, "train": 32, "counts": (100, 200, 400), "overhead": 64, "many": 2000}
+        "many": 100_000, "page": 22_688}
+QUICK = {"size": 64, "batch": 4, "rounds": 2, "train": 32, "counts": (100, 200, 400), "overhead": 64, "many": 2000, "page": 400}
 
 
 def main():
@@ -37,7 +38,8 @@ def main():
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        return child(**json.loads(options.child))
+        asked = json.loads(options.child)
+        return {"child": child, "paged": paged}[asked.pop("task")](**asked)
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}" + ": the machine is busy, expect ratios that are off"
           * (os.getloadavg()[0] > 1), flush=True)
     missed = 0
@@ -346,8 +348,56 @@ def flips(name, backbone, source, draws):
         yield (f"flipped labels, {share:.0%}, {name}: average precision", ours[0], "≥", 0.9, "", f"cleanlab: {said}")
 
 
+def atlas(scale):
+    """`write_atlas` on as many pictures as the test set of Fruits-360 has, and how long its page takes to open."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = started("paged", folder=folder, count=scale["page"])
+        line = f"write_atlas, {scale['page']:,} pictures of 131 classes"
+        yield (line, run["seconds"], "≤", 120, " s", f"{run['size']:.0f} MB on disk, {run['errors']} errors; {run['cpu']:.0f} s of the cores' time")
+        yield (line + ": peak memory", run["peak"], "≤", 2000, " MB", "of a process of its own, the analysis on disk")
+        chromium = next(filter(None, map(shutil.which, ["chromium", "google-chrome"])), None)
+        if chromium is None:
+            print("    no Chromium or Chrome on the PATH: HOW LONG IT TAKES TO OPEN IS NOT MEASURED")
+            return
+        from playwright.sync_api import sync_playwright
+
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+            page, start = browser.new_page(), time.perf_counter()
+            page.goto(Path(folder, "page", "index.html").as_uri())
+            page.wait_for_function("document.querySelector('.told').textContent.includes('Map of')")
+            yield "its page, until the first maps are seen", time.perf_counter() - start, "≤", 2, " s", "headless Chromium, from disk"
+            browser.close()
+
+
+def paged(folder, count, classes=131):
+    """Write the atlas of `count` pictures of noise features, 3 % of them errors; print seconds, MB on disk, peak memory."""
+    noise, fruits = np.random.default_rng(0), camkit.load_images("mini", None).paths
+    labels = np.sort(noise.integers(0, classes, count))
+    paths = [Path(folder, "images", f"class {label:03d}", f"{i}.jpg") for i, label in enumerate(labels)]
+    for i, path in enumerate(paths):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(fruits[i % len(fruits)])
+    maps = np.lib.format.open_memmap(Path(folder, "maps.npy"), "w+", "float16", (count, 7, 7, classes))
+    for start in range(0, count, 256):
+        maps[start:start + 256] = noise.normal(size=maps[start:start + 256].shape)
+    logits = noise.normal(size=(count, classes)).astype("float32")
+    said = np.where(noise.random(count) < 0.03, noise.integers(0, classes, count), labels)
+    logits[np.arange(count), said] += 8
+    probs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    gap = (noise.normal(size=(count, 1280)) + 2 * noise.normal(size=(classes, 1280))[labels]).astype("float32")
+    every = np.broadcast_to(np.arange(classes), (count, classes))
+    analysis = camkit.Analysis(Path(folder), gap, np.load(Path(folder, "maps.npy"), mmap_mode="r"), logits, probs, labels,
+                               np.zeros(classes, "float32"), list(map(str, paths)), [f"class {c:03d}" for c in range(classes)], every)
+    start = np.array([time.perf_counter(), time.process_time()])
+    camkit.write_atlas(analysis, analysis.images, Path(folder, "page"))
+    wall, cpu = np.array([time.perf_counter(), time.process_time()]) - start
+    size = sum(file.stat().st_size for file in Path(folder, "page").rglob("*.*")) / 1e6
+    print(json.dumps({"seconds": wall, "cpu": cpu, "size": size, "peak": peak_memory(), "errors": len(analysis.errors)}))
+
+
 PARTS = {"forward": forward, "classic": classic, "vis": vis, "family": family, "head": head, "analyze": analyze,
-         "faults": faults}
+         "faults": faults, "atlas": atlas}
 
 
 def write_images(folder, split, count, size, seed=0):
@@ -361,9 +411,9 @@ def write_images(folder, split, count, size, seed=0):
         Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR).save(target / f"{i:05d}_100.jpg", quality=90)
 
 
-def started(**options):
-    """Return what `child` reports from a process of its own, so that its peak memory is its own."""
-    command = [sys.executable, __file__, "--child", json.dumps(options)]
+def started(task="child", **options):
+    """Return what `child` or `paged` reports from a process of its own, so that its peak memory is its own."""
+    command = [sys.executable, __file__, "--child", json.dumps(options | {"task": task})]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     if done.returncode:
         raise RuntimeError(done.stderr)
