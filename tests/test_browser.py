@@ -1,6 +1,7 @@
 """The pages of the lessons, and the interactive ones in a real JupyterLab, in a headless browser."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -361,3 +362,47 @@ def test_method_layer_and_class(folder, opened):
         screenshots = ROOT / "build" / "screenshots"
         screenshots.mkdir(parents=True, exist_ok=True)
         found.screenshot(path=screenshots / "06-method-layer-and-class.png")
+
+
+def test_the_app_serves_the_atlas_and_a_verdict_survives_it(browser, tmp_path):
+    """In Voila; its own template asks for an icon font from afar, which nobody needs."""
+    verdicts, told = tmp_path / "verdicts.csv", []
+    environment = {**os.environ, "VERDICTS": str(verdicts), "ANALYSIS": "", "REFERENCE": "", "JUPYTER_DATA_DIR": str(tmp_path / "share"),
+                   "JUPYTER_CONFIG_DIR": str(tmp_path / "config"), "IPYTHONDIR": str(tmp_path / "ipython")}
+    for start in ("0 of", "1 of"):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        server = subprocess.Popen(
+            [sys.executable, "-m", "voila", str(ROOT / "notebooks" / "app" / "atlas.ipynb"), "--no-browser", f"--port={port}",
+             "--Voila.ip=127.0.0.1"], env=environment, stdout=subprocess.DEVNULL, stderr=open(tmp_path / "server.log", "w"))
+        try:
+            page = browser.new_page()
+            page.set_default_timeout(TIMEOUT)
+            page.route(re.compile("^https:"), lambda route: route.fulfill(body="", content_type="text/css"))
+            page.on("console", lambda message: told.append(message.text) if message.type == "error" else None)
+            page.on("pageerror", lambda error: told.append(str(error)))
+            for _ in range(120):
+                try:
+                    page.goto(f"http://127.0.0.1:{port}/")
+                    break
+                except Exception:
+                    assert server.poll() is None, (tmp_path / "server.log").read_text()
+                    time.sleep(0.5)
+            found, status = atlas(page)
+            found.get_by_text(f"{start} 15 errors reviewed.").wait_for()
+            if start == "0 of":
+                assert "taken for" in found.locator("h3.group").inner_text()
+                page.wait_for_timeout(500)
+                found.locator(".tiles").focus()
+                page.keyboard.press("2")
+                found.get_by_text("Kept: ambiguous. 1 of 15 errors reviewed.").wait_for()
+                assert ",ambiguous," in verdicts.read_text()
+                folder = ROOT / "build" / "screenshots"
+                folder.mkdir(parents=True, exist_ok=True)
+                page.screenshot(path=folder / "app.png", full_page=True)
+            page.close()
+        finally:
+            server.terminate()
+            server.wait(timeout=30)
+    assert told == []

@@ -51,6 +51,21 @@ def test_analyze_again_is_done_at_once_and_says_the_same(analysed, model, capsys
     assert (code, err) == (0, []) and out == [f"240 images of 12 classes, {share:.1%} named rightly: {analysed}"]
 
 
+def test_atlas_writes_the_page_and_opens_it(analysed, tmp_path, capsys, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    code, out, err = told(capsys, "atlas", analysed, "--out", tmp_path / "page")
+    assert (code, out, err, opened) == (0, [str(tmp_path / "page" / "index.html")], [], [])
+    assert len(list((tmp_path / "page" / "pictures").iterdir())) == 240
+    code, out, err = told(capsys, "atlas", analysed, "--reference", analysed, "--open")
+    assert (code, err, opened) == (0, [], [(analysed / "atlas" / "index.html").as_uri()])
+
+
+def test_an_analysis_knows_its_images(analysed):
+    ours, same = camkit.load_analysis(analysed).images, camkit.load_images("mini", "Test")
+    assert ours.paths == same.paths and (ours.labels == same.labels).all() and ours.root == same.root / "Test"
+
+
 def test_faults_as_a_table_and_as_a_file(analysed, tmp_path, capsys):
     expected = camkit.data_faults(camkit.load_analysis(analysed))
     code, out, err = told(capsys, "faults", analysed)
@@ -155,7 +170,7 @@ def test_wrong_usage_ends_with_2(given, capsys):
     assert end.value.code == 2
 
 
-@pytest.mark.parametrize("given", [["--help"], ["analyze", "--help"], ["faults", "--help"]])
+@pytest.mark.parametrize("given", [["--help"], ["analyze", "--help"], ["atlas", "--help"], ["faults", "--help"]])
 def test_help_fits_a_screen(given, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit) as end:

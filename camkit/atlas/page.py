@@ -56,7 +56,7 @@ def write_atlas(analysis, images, folder, *, reference=None):
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent, ignore_cleanup_errors=True) as made:
         new = Path(made) / "new"
-        _write(record, new, f"Error atlas: {images.root.name}" if images.root.name else "Error atlas")
+        _write(record, new, f"Error atlas: {'/'.join(images.root.parts[-2:])}")
         if folder.exists():
             os.replace(folder, Path(made) / "old")
         os.replace(new, folder)
