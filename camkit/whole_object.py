@@ -18,6 +18,7 @@ from camkit.cam import unit, upsample
 REMEDY = "camkit.backbone(name, input_size=...) builds for another size"
 BATCH, SIDE = 32, 48              # pictures read at once; cells a side of the map that colours redraw
 SURE, GROUND = 0.8, 0.2           # of maps scaled to 0..1: the class is above the first, the ground below the second
+READERS = {}                      # what reads for the last model, by its fingerprint: several remedies ask for the same
 
 
 def adversarial_erasing(model, images, *, steps=None, seed=0):
@@ -207,7 +208,9 @@ def cross_image(model, images, *, references=8, seed=0):
 
 def _reader(model):
     """(read, head): read(pictures (B, H, W, 3)) gives features (B, h, w, K) float32; head is the model's GAP head."""
-    head = graph.find_head(model)
+    head, key = graph.find_head(model), inference.fingerprint(model)
+    if key in READERS:
+        return READERS[key], head
     features = inference.feature_model(model, head)
     forward = inference.compiled(lambda x: keras.ops.cast(features(x, training=False), "float32"), features)
 
@@ -220,6 +223,8 @@ def _reader(model):
         return np.concatenate(found)
 
     read.size = inference.fixed_size(features.input_shape[1:], REMEDY)
+    READERS.clear()
+    READERS[key] = read
     return read, head
 
 

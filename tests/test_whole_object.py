@@ -62,6 +62,19 @@ def test_every_remedy_finds_a_square_and_changes_nothing(model, name):
     np.testing.assert_allclose(again, maps, rtol=1e-3, atol=1e-3)
 
 
+def test_a_model_is_made_ready_once_and_anew_when_its_weights_change(model):
+    pictures = squares(4).images
+    read = whole_object._reader(model)[0]
+    assert whole_object._reader(model)[0] is read
+    conv, = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    kept = conv.get_weights()
+    conv.set_weights([2 * weights for weights in kept])
+    try:
+        np.testing.assert_allclose(whole_object._reader(model)[0](pictures), 2 * read(pictures), rtol=1e-5)
+    finally:
+        conv.set_weights(kept)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_errors_say_what_was_found(model, name):
     known, remedy = squares(4), getattr(whole_object, name)
