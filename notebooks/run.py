@@ -28,7 +28,8 @@ WIDGETS = "application/vnd.jupyter.widget-state+json"
 def made_from(path):
     """A checksum of all that a lesson's outputs depend on: the lesson, camkit, the embedded data and the lock."""
     root = LESSONS.parent
-    parts = [path, root / "requirements.lock", *sorted(root.glob("camkit/*.py")), *sorted(root.glob("data/**/*.*"))]
+    code = [part for part in root.glob("camkit/**/*.*") if part.suffix in (".py", ".js", ".css")]
+    parts = [path, root / "requirements.lock", *sorted(code), *sorted(root.glob("data/**/*.*"))]
     digest = hashlib.sha256()
     for part in parts:
         if Path(part).is_file():
