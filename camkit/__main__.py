@@ -109,7 +109,8 @@ def parser():
     three.set_defaults(run=atlas)
 
     two = commands.add_parser("faults", help="list what is wrong with the data of an analysis",
-                              description="List copies, wrong labels, twins and strangers, worst first.")
+                              description="List copies, wrong labels, grounds that give a class away, twins and "
+                              "strangers, worst first.")
     two.add_argument("folder", metavar="DIR", help="a folder that `analyze` has filled")
     two.add_argument("--reference", metavar="DIR", help="the analysis of another split, such as the training set")
     two.add_argument("--csv", metavar="FILE", help="write the table to a file")

@@ -68,7 +68,7 @@ def _write(record, folder, title):
     for part in (folder / "data", folder / "pictures"):
         part.mkdir(parents=True)
     index = record.index(open=True, chunk=CHUNK)
-    index, numbers, place, full = _numbers(record, index)
+    index, numbers, place, full = _numbers(record, index, WHOLE)
     pictures = []
     with ThreadPoolExecutor(4) as pool, progress(len(numbers), "Writing the atlas", "image") as bar:
         for k, start in enumerate(range(0, len(numbers), CHUNK)):
@@ -87,8 +87,11 @@ def _write(record, folder, title):
 
 
 def embedded(record, index):
-    """Return the atlas as one HTML element that lives without Python: a frame with everything in it."""
-    index, numbers, place, full = _numbers(record, index)
+    """Return the atlas as one HTML element that lives without Python: a frame with everything in it.
+
+    To stay small it has the nearest pictures of misclassified pictures only.
+    """
+    index, numbers, place, full = _numbers(record, index, WHOLE / 8, lean=True)
     details = [_detail(record, i, place, i in full) for i in numbers]
     pictures = []
     for i in numbers:
@@ -107,24 +110,25 @@ def _page(title, data, heading):
                        css=css, js=js, data=data, last="" if heading else FIT)
 
 
-def _numbers(record, index):
+def _numbers(record, index, most, lean=False):
     """Return the index with pictures numbered as they stand on a page, those pictures [number], the place of each
-    {number: place}, and which keep all maps."""
+    {number: place}, and which keep all maps: each, up to `most` bytes. `lean`: only errors have nearest pictures."""
     analysis, own, index = record.analysis, len(record.analysis), copy.deepcopy(index)
     wrong = np.flatnonzero((analysis.predicted != analysis.labels) & (analysis.labels >= 0))
     near = record.near[0] if "near" in record.panels else np.zeros((own, 0), int)
     listed = [row for kind in index.get("summary", {}).get("faults", []) for row in kind["rows"]]
-    shown = {n for row in listed for n in (row["i"], row["other"]) if n is not None} | set(near.ravel().tolist())
+    shown = {n for row in listed for n in (row["i"], row["other"]) if n is not None}
+    shown |= set(near[wrong if lean else slice(None)].ravel().tolist())
     numbers = [*range(own), *sorted(n for n in shown if n >= own)]
     place = {n: k for k, n in enumerate(numbers)}
     for row in listed:
         row["i"], row["other"] = place[row["i"]], place.get(row["other"])
-    whole = len(numbers) * analysis.maps[0].size <= WHOLE
+    whole = len(numbers) * analysis.maps[0].size <= most
     return index, numbers, place, set(numbers) if whole else {*wrong.tolist(), *near[wrong].ravel().tolist()}
 
 
 def _detail(record, i, place, every):
     """Return the detail of picture i as a page holds it."""
     found, packed = record.detail(i, every)
-    near = [one | {"i": place[one["i"]]} for one in found["near"]]
+    near = [one | {"i": place[one["i"]]} for one in found["near"] if one["i"] in place]
     return found | {"near": near, "packed": base64.b64encode(packed).decode()}
