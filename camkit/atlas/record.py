@@ -156,7 +156,7 @@ class Record:
             kept, maps = kept[chosen], maps[..., chosen]
         margin = float(analysis.table["margin"].iat[row])
         about = {"name": "/".join(Path(analysis.paths[row]).parts[-2:]), "label": label, "predicted": predicted,
-                 "confidence": round(float(analysis.probs[row, predicted]), 4), "high": round(high, 4),
+                 "confidence": round(float(analysis.probs[row, predicted]), 6), "high": round(high, 4),
                  "margin": None if np.isnan(margin) else round(margin, 3)}
         near = []
         if "near" in self.panels and i < len(self.analysis):
