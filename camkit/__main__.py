@@ -49,14 +49,16 @@ def analyze(options):
     images = images.unlabelled() if options.unlabelled else images
     analysis = camkit.analyze(model, images, options.out, method=method, class_names=names, input_size=options.size)
     right = (analysis.predicted == analysis.labels).mean()
-    told = f"of {len(images.class_names)} classes, {right:.1%} named rightly" if images.class_names else "without labels"
+    classes = len(images.class_names)
+    told = f"of {classes} classes, {right:.1%} named rightly" if classes else "without labels"
     print(f"{len(analysis)} images {told}: {options.out}")
 
 
 def atlas(options):
     analysis = camkit.load_analysis(options.folder)
     reference = camkit.load_analysis(options.reference) if options.reference else None
-    page = camkit.write_atlas(analysis, analysis.images, options.out or Path(options.folder) / "atlas", reference=reference)
+    out = options.out or Path(options.folder) / "atlas"
+    page = camkit.write_atlas(analysis, analysis.images, out, reference=reference)
     print(page)
     if options.open:
         webbrowser.open(page.resolve().as_uri())

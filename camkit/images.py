@@ -27,7 +27,7 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")     # "
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ImageSet:
-    """Paths and labels of images: `labels[i]` indexes `class_names`, -1 for no label; `skipped` holds (path, reason)."""
+    """Paths and labels of images: `labels[i]` indexes `class_names`, -1 is no label; `skipped` holds (path, reason)."""
 
     root: Path
     paths: list

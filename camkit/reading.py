@@ -50,7 +50,7 @@ def by_method(model, method, input_size):
         raise ValueError(f"method is {method!r}: pass the function itself, such as method=camkit.grad_cam")
     shape = graph.one_way(model).inputs[0].shape[1:]
     if len(shape) != 3 or any(getattr(op, "data_format", "") == "channels_first" for op in graph.layers_of(model)):
-        raise graph.HeadError(f"the model takes {shape} or is channels_first: images (height, width, channels) are read")
+        raise graph.HeadError(f"the model takes {shape} or is channels_first: (height, width, channels) is what is read")
     size = np.broadcast_to(shape[:2] if input_size is None else input_size, 2).tolist()
     size = inference.fixed_size(size, "pass input_size=224, or what it was trained at")
     if any(own not in (None, wanted) for own, wanted in zip(shape, size)):
@@ -74,7 +74,7 @@ def by_method(model, method, input_size):
 
 
 def top(logits, labels):
-    """Return the classes (B, KEPT) of the highest logits (B, C); the last gives way to a label that is not among them."""
+    """Return the classes (B, KEPT) of the highest logits (B, C); the last gives way to a label not among them."""
     chosen = np.argsort(-logits, axis=1, kind="stable")[:, :KEPT]
     absent = (labels >= 0) & (chosen != labels[:, None]).all(axis=1)
     chosen[absent, -1] = labels[absent]

@@ -5,11 +5,11 @@
 //   index                       what is known of all pictures
 //   detail(i)                   a promise of what belongs to picture i: {about, packed, near, verdicts}
 //   picture(i)                  a promise of its address
-//   keep(i, row, seen)          stores a verdict; a promise of {kept, row}: if another stood there than `seen`, that one
+//   keep(i, row, seen)          stores a verdict; a promise of {kept, row}: where another stood than `seen`, that one
 
 // --- Mathematics, as camkit.upsample and camkit.overlay have it
 
-/** For each of `size` pixels the two of n cells between which it lies, and the share of the second: half-pixel bilinear. */
+/** For each of `size` pixels the two of n cells between which it lies, and the share of the second (half-pixel). */
 export function interpolation(n, size) {
   return Array.from({ length: size }, (_, i) => {
     const position = Math.min(Math.max((i + 0.5) * n / size - 0.5, 0), n - 1);
@@ -53,7 +53,7 @@ export function unpack(bytes, [h, w]) {
 
 // --- Groups of pictures: pure functions of the index
 
-/** [{title, part, members, true, predicted}]: all, errors, the confused pairs (most frequent first), classes, clusters. */
+/** [{title, part, members, true, predicted}]: all, errors, confused pairs (most frequent first), classes, clusters. */
 export function groups(index) {
   const { labels, predicted, classNames: names } = index, every = labels.map((_, i) => i);
   const wrong = every.filter(i => labels[i] >= 0 && labels[i] !== predicted[i]);
@@ -71,7 +71,8 @@ export function groups(index) {
       return { part: "Confused pairs", title: `${names[t]} taken for ${names[p]}`, members, true: t, predicted: p };
     }),
     ...grouped(i => labels[i]).map(([c, members]) => ({ part: "True class", title: names[c], members })),
-    ...grouped(i => predicted[i]).map(([c, members]) => ({ part: "Predicted class", title: `predicted ${names[c]}`, members })),
+    ...grouped(i => predicted[i]).map(([c, members]) => (
+      { part: "Predicted class", title: `predicted ${names[c]}`, members })),
     ...(index.clusters ? grouped(i => index.clusters[i]).map(([k, members]) => (
       { part: "Clusters", title: `cluster ${k + 1}: ${mostly(index, members)}`, members })) : []),
   ];
@@ -179,7 +180,8 @@ function tiles(name, source, describe, choose) {
 
   box.addEventListener("scroll", draw);
   box.addEventListener("keydown", event => {
-    const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: across(), ArrowUp: -across(), Home: -members.length, End: members.length };
+    const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: across(), ArrowUp: -across(),
+                    Home: -members.length, End: members.length };
     if (!(event.key in steps)) return;
     event.preventDefault();
     event.stopPropagation();
@@ -209,7 +211,11 @@ function board(name, className, paint) {
     const box = canvas.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
   };
-  return { canvas, redraw, place, ink(name) { canvas.style.color = `var(${name})`; return getComputedStyle(canvas).color; },
+  const ink = name => {
+    canvas.style.color = `var(${name})`;
+    return getComputedStyle(canvas).color;
+  };
+  return { canvas, redraw, place, ink,
            close() { observer.disconnect(); night.removeEventListener("change", redraw); } };
 }
 
@@ -223,7 +229,8 @@ function matrix(index, all, choose, tell) {
   index.labels.forEach((c, i) => { if (c >= 0 && c === index.predicted[i]) right[present.indexOf(c)]++; });
   const cell = (row, column) => cells.get(present[row] * n + present[column]);
 
-  const drawn = board("Confusion matrix: arrow keys move, Enter shows the pictures", "matrix", (context, width, height) => {
+  const help = "Confusion matrix: arrow keys move, Enter shows the pictures";
+  const drawn = board(help, "matrix", (context, width, height) => {
     const side = Math.min(width, height) / present.length;
     context.clearRect(0, 0, width, height);
     present.forEach((_, row) => present.forEach((_, column) => {
@@ -247,7 +254,8 @@ function matrix(index, all, choose, tell) {
   const pick = () => {
     const [t, p] = at.map(k => present[k]);
     const members = index.labels.flatMap((c, i) => c === t && index.predicted[i] === p ? [i] : []);
-    if (members.length) choose({ title: t === p ? `${index.classNames[t]}, rightly named` : cell(...at).title, members });
+    const title = t === p ? `${index.classNames[t]}, rightly named` : cell(...at)?.title;
+    if (members.length) choose({ title, members });
   };
   drawn.canvas.addEventListener("keydown", event => {
     const step = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[event.key];
@@ -273,7 +281,7 @@ function matrix(index, all, choose, tell) {
   return drawn;
 }
 
-/** The map of GAP features: wheel or + and − zoom, a drag is a lasso (or moves, with Shift), arrows go from point to point. */
+/** The map of GAP features: wheel, + and − zoom; a drag is a lasso, with Shift it moves; arrows go to the next point. */
 function scatter(index, choose, gather, hover) {
   const points = index.points, view = { zoom: 1, x: 0.5, y: 0.5 };
   let members = null, current = null, path = null, from = null;
@@ -281,7 +289,7 @@ function scatter(index, choose, gather, hover) {
     const side = view.zoom * (Math.min(width, height) - 16);
     return [width / 2 + (x - view.x) * side, height / 2 + (y - view.y) * side];
   };
-  const drawn = board("Map of GAP features: arrows go from point to point, Enter opens, L takes the 30 nearest, + and − zoom",
+  const drawn = board("Map of GAP features: arrows go to the next point, L takes the 30 nearest, + and − zoom",
     "features", (context, width, height) => {
       context.clearRect(0, 0, width, height);
       const size = points.length > 3000 ? 3 : 6, inGroup = members && new Set(members);
@@ -329,7 +337,7 @@ function scatter(index, choose, gather, hover) {
     drawn.redraw();
   }
   canvas.addEventListener("wheel", event => {
-    if (document.activeElement !== canvas && canvas.getRootNode().activeElement !== canvas) return;   // else the page scrolls
+    if (canvas.getRootNode().activeElement !== canvas) return;                  // else the page scrolls
     event.preventDefault();
     zoom(event.deltaY < 0 ? 1.25 : 0.8);
   }, { passive: false });
@@ -369,7 +377,8 @@ function scatter(index, choose, gather, hover) {
     if (!along && !["+", "=", "-", "l", "enter"].includes(key)) return;
     event.preventDefault();
     event.stopPropagation();
-    const start = current !== null && points[current] ? place(points[current], ...size()) : size().map(value => value / 2);
+    const known = current !== null && points[current];
+    const start = known ? place(points[current], ...size()) : size().map(value => value / 2);
     if (along) {                                              // the nearest within 45° of the arrow's direction
       const next = distances(start).filter(([distance, i]) => {
         if (i === current || distance === Infinity || distance < 1e-6) return false;
@@ -403,10 +412,11 @@ function paintMap(canvas, image, cells, shape, low, high, palette, alone) {
 /** What a manager reads: accuracy, reliability, the worst pairs, every class, the faults in the data. */
 function overview(index, all, source, choose, gather) {
   const { summary } = index, names = index.classNames, parts = [];
-  const card = (heading, ...content) => parts.push(make("section", { className: "card", ariaLabel: heading }, make("h3", {}, heading), ...content));
-  const table = (name, heads, rows) => make("div", { className: "scroll", tabIndex: 0, role: "region", ariaLabel: name }, make("table", {},
-    make("thead", {}, make("tr", {}, ...heads.map(text => make("th", { scope: "col" }, text)))),
-    make("tbody", {}, ...rows.map(row => make("tr", {}, ...row.map(value => make("td", {}, value)))))));
+  const card = (heading, ...content) => parts.push(
+    make("section", { className: "card", ariaLabel: heading }, make("h3", {}, heading), ...content));
+  const table = (name, heads, rows) => make("div", { className: "scroll", tabIndex: 0, role: "region", ariaLabel: name },
+    make("table", {}, make("thead", {}, make("tr", {}, ...heads.map(text => make("th", { scope: "col" }, text)))),
+      make("tbody", {}, ...rows.map(row => make("tr", {}, ...row.map(value => make("td", {}, value)))))));
   card("Result", ...summary.lines.map((line, k) => make("p", { className: k ? "" : "large" }, line)));
   const pairs = all.filter(group => group.part === "Confused pairs").slice(0, 8);
   if (pairs.length) card("Most confused", make("ul", { className: "plain" }, ...pairs.map(group => make("li", {},
@@ -446,8 +456,14 @@ function reliability(bins) {
   bins.forEach(({ low, high, accuracy }) => picture.append(svg("rect", { class: "bar", x: 200 * low + 1,
     y: 200 * (1 - accuracy), width: Math.max(200 * (high - low) - 2, 1), height: 200 * accuracy })));
   picture.append(svg("path", { class: "axis", d: "M0 0V200H200" }), svg("path", { class: "ideal", d: "M0 200L200 0" }));
-  const write = (text, x, y, anchor) => { const t = svg("text", { x, y, "text-anchor": anchor }); t.textContent = text; picture.append(t); };
-  [0, 0.5, 1].forEach(v => { write(`${100 * v}`, 200 * v, 215, "middle"); write(`${100 * v}`, -5, 204 - 200 * v, "end"); });
+  const write = (text, x, y, anchor) => {
+    picture.append(svg("text", { x, y, "text-anchor": anchor }));
+    picture.lastChild.textContent = text;
+  };
+  for (const share of [0, 0.5, 1]) {
+    write(100 * share, 200 * share, 215, "middle");
+    write(100 * share, -5, 204 - 200 * share, "end");
+  }
   write("confidence, %", 100, 230, "middle");
   return picture;
 }
@@ -456,7 +472,8 @@ function reliability(bins) {
 
 /** Shows an atlas inside `root`; gives back a function that removes it. */
 export function mount(root, source) {
-  const { index } = source, names = index.classNames, all = groups(index), shape = index.cells, id = `camkit-${++mounted}`;
+  const { index } = source, names = index.classNames, shape = index.cells;
+  const all = groups(index), id = `camkit-${++mounted}`;
   const has = panel => index.panels.includes(panel);
   const state = { group: null, current: null, seen: null, shown: null, detail: null, stored: null };
   const rows = new Map(index.verdicts.map(row => [`${row.i} ${row.reviewer}`, row]));
@@ -466,7 +483,8 @@ export function mount(root, source) {
     return make("div", { className: "field" }, make("label", { htmlFor: control.id }, text), control);
   };
   const labelOf = c => c >= 0 ? names[c] : "no label";
-  const said = i => `${index.names[i]}: true ${labelOf(index.labels[i])}, predicted ${names[index.predicted[i]]} (${percent(index.confidence[i])})`;
+  const said = i => `${index.names[i]}: true ${labelOf(index.labels[i])}, ` +
+    `predicted ${names[index.predicted[i]]} (${percent(index.confidence[i])})`;
 
   const status = make("p", { role: "status", className: "told" });
   const note = make("p", { role: "status", className: "note" });
@@ -484,30 +502,38 @@ export function mount(root, source) {
   const search = make("input", { type: "search", autocomplete: "off", oninput: drawClasses });
   const classes = make("select", { size: 7, onchange: () => { state.shown = Number(classes.value); draw(); } });
   const figure = name => make("figure", { className: name }, make("canvas", { role: "img" }), make("figcaption"));
-  const figures = Object.fromEntries(["picture", "truth", "answer", "difference", "chosen"].map(name => [name, figure(name)]));
-  const bar = name => make("div", { className: `bar ${name}` }, make("span"), make("canvas", { width: 256, height: 1, role: "presentation" }), make("span"), make("em"));
+  const kinds = ["picture", "truth", "answer", "difference", "chosen"];
+  const figures = Object.fromEntries(kinds.map(name => [name, figure(name)]));
+  const bar = name => make("div", { className: `bar ${name}` }, make("span"),
+    make("canvas", { width: 256, height: 1, role: "presentation" }), make("span"), make("em"));
   const bars = { evidence: bar("evidence"), signed: bar("signed") };
   for (const name of ["evidence", "signed"])
     bars[name].children[1].getContext("2d").putImageData(new ImageData(colours(
       Float32Array.from({ length: 256 }, (_, k) => k / 255), 0, 1, index.palette[name]), 256, 1), 0, 0);
   const near = make("ul", { className: "plain near" });
 
-  const verdict = make("select", { onchange: keep }, ...VERDICTS.map((text, k) => make("option", { value: text }, `${k} ${text}`)));
+  const verdict = make("select", { onchange: keep },
+    ...VERDICTS.map((text, k) => make("option", { value: text }, `${k} ${text}`)));
   const comment = make("textarea", { rows: 2, onchange: keep });
   const reviewer = make("input", { type: "text", autocomplete: "name", onchange: recall });
   const others = make("ul", { className: "plain others" });
 
   const hovered = make("div", { className: "hovered" }, make("img", { alt: "" }), make("span"));
-  const cloud = has("features") && index.points ? scatter(index, i => choose(i), (members, title) => showGroup({ title, members }), hover) : null;
+  const lassoed = (members, title) => showGroup({ title, members });
+  const cloud = has("features") && index.points ? scatter(index, i => choose(i), lassoed, hover) : null;
   if (cloud) closing.push(cloud.close);
   const wrongs = all.find(group => group.title === "all errors")?.members ?? [];
-  const square = has("pairs") && wrongs.length ? matrix(index, all, showGroup, text => { where.textContent = text; }) : null;
   const where = make("p", { role: "status", className: "note" }, "True classes in rows, predicted ones in columns.");
+  const tell = text => { where.textContent = text; };
+  const square = has("pairs") && wrongs.length ? matrix(index, all, showGroup, tell) : null;
   if (square) closing.push(square.close);
 
-  const section = (name, wanted, ...content) => wanted ? [make("section", { className: name.split(" ")[0].toLowerCase(), ariaLabel: name }, ...content)] : [];
-  const button = (text, name, onclick) => make("button", { type: "button", ariaLabel: name, title: name, onclick }, text);
-  const help = make("p", { className: "help" }, "Keys: ← → other picture, / search a class" + (has("review") ? ", 0 to 5 verdict" : "") + ".");
+  const section = (className, ariaLabel, wanted, ...content) => wanted
+    ? [make("section", { className, ariaLabel }, ...content)] : [];
+  const tool = (text, name, onclick) => make("button", { type: "button", ariaLabel: name, title: name, onclick }, text);
+  const keys = { "← → other picture": true, "/ search a class": has("classes"), "0 to 5 verdict": has("review") };
+  const help = make("p", { className: "help" }, `Keys: ${Object.keys(keys).filter(key => keys[key]).join(", ")}.`);
+  const sum = `${index.bias ? "mean, bias = " : ""}logit`;
   root.classList.add("camkit-atlas");
   root.dataset.lmSuppressShortcuts = "true";                  // for JupyterLab
   root.replaceChildren(
@@ -518,16 +544,20 @@ export function mount(root, source) {
         ...(square ? [make("details", {}, make("summary", {}, "Confusion matrix"), square.canvas, where)] : []),
         named("Order", order), heading, shots.box, help),
       make("div", { className: "main" },
-        make("section", { className: "shown", ariaLabel: "Picture and maps" }, make("div", { className: "figures" }, ...Object.values(figures)),
+        make("section", { className: "shown", ariaLabel: "Picture and maps" },
+          make("div", { className: "figures" }, ...Object.values(figures)),
           make("div", { className: "bars" }, bars.evidence, bars.signed), status),
         make("div", { className: "panels" },
-          ...section("Classes", has("classes"), named("Search a class (/)", search), named(`Map of class · probability · ${index.bias ? "mean, bias = " : ""}logit`, classes)),
-          ...section("Review", has("review"), named("Verdict (0 to 5)", verdict), named("Comment", comment), named("Reviewer", reviewer), others, note,
-            ...(source.exported ? [make("button", { type: "button", onclick: () => source.exported(table()) }, "Save verdicts as CSV")] : [])),
-          ...section("Nearest pictures", has("near"), make("h3", {}, index.nearTitle), near),
-          ...section("Features", cloud, make("h3", {}, "Map of GAP features (t-SNE)"),
-            make("div", { className: "tools" }, button("+", "Zoom in", () => cloud.zoom(1.5)), button("−", "Zoom out", () => cloud.zoom(1 / 1.5)),
-              make("span", { className: "help" }, "Drag for a lasso, Shift and drag to move; a red frame marks an error.")),
+          ...section("classes", "Classes", has("classes"), named("Search a class (/)", search),
+            named(`Map of class · probability · ${sum}`, classes)),
+          ...section("review", "Review", has("review"), named("Verdict (0 to 5)", verdict), named("Comment", comment),
+            named("Reviewer", reviewer), others, note, ...(source.exported ? [
+              make("button", { type: "button", onclick: () => source.exported(table()) }, "Save verdicts as CSV")] : [])),
+          ...section("nearest", "Nearest pictures", has("near"), make("h3", {}, index.nearTitle), near),
+          ...section("features", "Features", cloud, make("h3", {}, "Map of GAP features (t-SNE)"),
+            make("div", { className: "tools" }, tool("+", "Zoom in", () => cloud.zoom(1.5)),
+              tool("−", "Zoom out", () => cloud.zoom(1 / 1.5)), make("span", { className: "help" },
+                "Drag for a lasso, Shift and drag to move; a red frame marks an error.")),
             make("div", { className: "cloud" }, cloud?.canvas ?? "", hovered))))));
 
   function hover(i) {
@@ -575,7 +605,8 @@ export function mount(root, source) {
     if (!state.detail) return;
     const asked = search.value.trim().toLowerCase(), { classes: kept, logits, probs } = state.detail;
     const parts = m => index.bias ? `${signed(logits[m] - index.bias[kept[m]])} ${signed(index.bias[kept[m]])} = ` : "";
-    const found = kept.map((_, m) => m).filter(m => names[kept[m]].toLowerCase().includes(asked)).sort((a, b) => logits[b] - logits[a]);
+    const found = kept.map((_, m) => m).filter(m => names[kept[m]].toLowerCase().includes(asked))
+      .sort((a, b) => logits[b] - logits[a]);
     classes.replaceChildren(...found.map(m => make("option", { value: kept[m], selected: kept[m] === state.shown },
       `${names[kept[m]]} · ${percent(probs[m])} · ${parts(m)}${signed(logits[m])}`)));
     if (kept.length < names.length) classes.append(make("option", { disabled: true },
@@ -594,8 +625,10 @@ export function mount(root, source) {
 
   function draw() {
     const { about, classes: kept, maps, logits, probs } = state.detail, { image } = state;
-    const of = c => maps[kept.indexOf(c)], high = Math.max(about.high, 1e-6), isWrong = about.label >= 0 && about.label !== about.predicted;
-    const t = isWrong ? of(about.label) : null, p = of(about.predicted), difference = t && p ? p.map((value, k) => value - t[k]) : null;
+    const of = c => maps[kept.indexOf(c)], high = Math.max(about.high, 1e-6);
+    const isWrong = about.label >= 0 && about.label !== about.predicted;
+    const t = isWrong ? of(about.label) : null, p = of(about.predicted);
+    const difference = t && p ? p.map((value, k) => value - t[k]) : null;
     const reach = difference ? Math.max(1e-6, ...difference.map(Math.abs)) : 1, name = about.name;
     const paint = (which, wanted, text, cells, low, top, palette, alone) => {
       figures[which].hidden = !wanted;
@@ -611,18 +644,22 @@ export function mount(root, source) {
     paint("answer", p && has("pairs"), `predicted: ${names[about.predicted]}`, p, 0, high, evidence);
     paint("difference", difference && has("pairs"), "predicted minus true", difference, -reach, reach, both, true);
     const other = ![t && about.label, about.predicted].includes(state.shown);
-    paint("chosen", !has("pairs") || (has("classes") && other), `map of ${names[state.shown]}`, of(state.shown), 0, high, evidence);
+    const wanted = !has("pairs") || (has("classes") && other);
+    paint("chosen", wanted, `map of ${names[state.shown]}`, of(state.shown), 0, high, evidence);
     const shown = Object.values(figures).filter(figure => !figure.hidden);
     shown[0].parentElement.style.setProperty("--shown", shown.length);
-    const ends = (bar, low, top, text) => { bar.children[0].textContent = low; bar.children[2].textContent = top; bar.children[3].textContent = text; };
+    const ends = (bar, low, top, text) => [low, "", top, text].forEach((said, k) => {
+      if (k !== 1) bar.children[k].textContent = said;        // the second is the canvas
+    });
     ends(bars.evidence, "0", high.toFixed(2), "evidence for a class");
     ends(bars.signed, signed(-reach), signed(reach), "difference");
     bars.signed.hidden = figures.difference.hidden;
     const m = kept.indexOf(state.shown), c = state.shown;
-    status.textContent = `${name}: true ${labelOf(about.label)}, predicted ${names[about.predicted]} (${percent(about.confidence)})` +
+    const mean = index.bias && `mean ${signed(logits[m] - index.bias[c])}, with the bias ${signed(index.bias[c])} the `;
+    status.textContent = `${name}: true ${labelOf(about.label)}, ` +
+      `predicted ${names[about.predicted]} (${percent(about.confidence)})` +
       (isWrong && about.margin !== null ? `, ahead by ${(-about.margin).toFixed(2)} in the logit` : "") +
-      `. Map of ${names[c]}: ` + (index.bias ? `mean ${signed(logits[m] - index.bias[c])}, with the bias ${signed(index.bias[c])} the logit ${signed(logits[m])}` : `logit ${signed(logits[m])}`) +
-      `, probability ${percent(probs[m])}.`;
+      `. Map of ${names[c]}: ${mean ?? ""}logit ${signed(logits[m])}, probability ${percent(probs[m])}.`;
   }
 
   function recall() {
@@ -634,14 +671,16 @@ export function mount(root, source) {
     verdict.value = mine?.verdict ?? VERDICTS[0];
     comment.value = mine?.comment ?? "";
     verdict.disabled = comment.disabled = state.current >= index.labels.length;      // neighbours are not under review
-    others.replaceChildren(...[...rows.values()].filter(row => row.i === state.current && row.reviewer !== reviewer.value)
-      .map(row => make("li", {}, `${row.reviewer || "without a name"}: ${row.verdict}${row.comment ? `, ${row.comment}` : ""}`)));
+    const theirs = [...rows.values()].filter(row => row.i === state.current && row.reviewer !== reviewer.value);
+    others.replaceChildren(...theirs.map(row => make("li", {},
+      `${row.reviewer || "without a name"}: ${[row.verdict, row.comment].filter(Boolean).join(", ")}`)));
     count();
   }
 
   function count(text = "") {
     const done = new Set([...rows.values()].filter(row => row.verdict !== VERDICTS[0]).map(row => row.i));
-    const reviewed = wrongs.length ? `${wrongs.filter(i => done.has(i)).length} of ${wrongs.length} errors reviewed.` : `${done.size} pictures reviewed.`;
+    const number = wrongs.filter(i => done.has(i)).length;
+    const reviewed = wrongs.length ? `${number} of ${wrongs.length} errors reviewed.` : `${done.size} pictures reviewed.`;
     note.textContent = `${text} ${reviewed}`.trim();
   }
 
@@ -653,13 +692,14 @@ export function mount(root, source) {
     rows.set(`${i} ${asked.reviewer}`, { i, ...result.row });
     if (state.current !== i) return;
     recall();
-    count(result.kept ? `Kept: ${result.row.verdict}.` : `Not kept: changed elsewhere in the meantime to “${result.row.verdict}”. Choose again to replace it.`);
+    count(result.kept ? `Kept: ${result.row.verdict}.` :
+      `Not kept: changed elsewhere in the meantime to “${result.row.verdict}”. Choose again to replace it.`);
   }
 
   function table() {
     const label = i => index.labels[i] >= 0 ? names[index.labels[i]] : "";
-    return csv([["path", "true", "predicted", "verdict", "comment", "reviewer"], ...[...rows.values()]
-      .map(row => [index.paths[row.i], label(row.i), names[index.predicted[row.i]], row.verdict, row.comment, row.reviewer])]);
+    return csv([["path", "true", "predicted", "verdict", "comment", "reviewer"], ...[...rows.values()].map(row => [
+      index.paths[row.i], label(row.i), names[index.predicted[row.i]], row.verdict, row.comment, row.reviewer])]);
   }
 
   root.addEventListener("keydown", event => {
@@ -668,7 +708,10 @@ export function mount(root, source) {
     if (event.target.closest("input, textarea")) return;
     if (event.key === "/" && has("classes")) { event.preventDefault(); search.focus(); }
     if (event.target.closest("select")) return;
-    if (has("review") && /^[0-5]$/.test(event.key) && !verdict.disabled) { verdict.value = VERDICTS[event.key]; keep(); }
+    if (has("review") && /^[0-5]$/.test(event.key) && !verdict.disabled) {
+      verdict.value = VERDICTS[event.key];
+      keep();
+    }
     if (event.key === "ArrowRight") shots.step(1);
     if (event.key === "ArrowLeft") shots.step(-1);
   }, { signal: later.signal });
@@ -688,15 +731,16 @@ function bytesOf(text) {
   return Uint8Array.from(atob(text), character => character.charCodeAt(0));
 }
 
-/** A page: the index and some details lie in `window.camkitAtlas`, others in scripts that are read when they are needed. */
+/** A page: the index lies in `window.camkitAtlas`, details in scripts that are read when they are needed. */
 export function fromPage(atlas = window.camkitAtlas) {
   const { index, chunks, pictures } = atlas, reading = new Map(), key = `camkit-atlas ${index.id}`;
   const stored = () => { try { return JSON.parse(localStorage.getItem(key)) ?? []; } catch { return []; } };
-  const same = (a, b) => (a?.verdict ?? VERDICTS[0]) === (b?.verdict ?? VERDICTS[0]) && (a?.comment ?? "") === (b?.comment ?? "");
+  const content = row => JSON.stringify([row?.verdict ?? VERDICTS[0], row?.comment ?? ""]);
   index.verdicts = [...index.verdicts, ...stored()];
   const read = k => {
+    const src = `data/${String(k).padStart(5, "0")}.js`;
     if (!reading.has(k)) reading.set(k, new Promise((resolve, reject) => document.head.append(make("script", {
-      src: `data/${String(k).padStart(5, "0")}.js`, onload: resolve, onerror: () => reject(new Error("its data file is missing")) }))));
+      src, onload: resolve, onerror: () => reject(new Error(`${src} is missing`)) }))));
     return reading.get(k);
   };
   return {
@@ -711,7 +755,7 @@ export function fromPage(atlas = window.camkitAtlas) {
     async keep(i, row, seen) {
       const others = stored().filter(one => one.i !== i || one.reviewer !== row.reviewer);
       const there = stored().find(one => one.i === i && one.reviewer === row.reviewer);
-      if (there && !same(there, seen)) return { kept: false, row: there };
+      if (there && content(there) !== content(seen)) return { kept: false, row: there };
       localStorage.setItem(key, JSON.stringify([...others, { i, ...row }]));
       return { kept: true, row: { i, ...row } };
     },
