@@ -219,7 +219,7 @@ def _check_classes(model, head, images):
     if len(images.class_names) != len(head.bias) or names not in (None, list(images.class_names)):
         raise ValueError(
             f"the model has {len(head.bias)} classes {names or ''}, the images have {len(images.class_names)}: "
-            f"{list(images.class_names) or 'no labels'}; build the model with gap_classifier(backbone, images.class_names)"
+            f"{list(images.class_names) or 'no labels'}; build it with gap_classifier(backbone, images.class_names)"
         )
 
 

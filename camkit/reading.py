@@ -50,7 +50,7 @@ def by_method(model, method, input_size):
         raise ValueError(f"method is {method!r}: pass the function itself, such as method=camkit.grad_cam")
     shape = graph.one_way(model).inputs[0].shape[1:]
     if len(shape) != 3 or any(getattr(op, "data_format", "") == "channels_first" for op in graph.layers_of(model)):
-        raise graph.HeadError(f"the model takes {shape} or is channels_first: (height, width, channels) is what is read")
+        raise graph.HeadError(f"the model takes {shape} or is channels_first: (height, width, channels) is read")
     size = np.broadcast_to(shape[:2] if input_size is None else input_size, 2).tolist()
     size = inference.fixed_size(size, "pass input_size=224, or what it was trained at")
     if any(own not in (None, wanted) for own, wanted in zip(shape, size)):
