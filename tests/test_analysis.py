@@ -523,6 +523,29 @@ def test_the_remedy_for_a_model_without_a_head_is_named_where_it_helps(unpooled,
     assert "grad_cam" not in str(error.value)
 
 
+def test_a_real_imagenet_classifier_on_photographs(shared, tmp_path):
+    """A thousand classes from a file of names, photographs in a flat folder; and one of its methods is its CAM."""
+    bare = keras.applications.MobileNetV2(weights=shared / "keras" / "mobilenet_v2_imagenet.weights.h5")
+    image = keras.Input((224, 224, 3))
+    model = keras.Model(image, bare(layers.Rescaling(1 / 127.5, offset=-1)(image)))
+    names = (shared / "photos" / "imagenet_labels.txt").read_text().splitlines()
+    photos = camkit.load_images(shared / "photos")
+    assert len(photos) == 8 and photos.class_names == [] and not photos.skipped
+    result = camkit.analyze(model, photos, class_names=names, batch_size=8)
+    assert result.maps.shape == (8, 7, 7, 1000) and result.labels.tolist() == [-1] * 8
+    said = dict(zip((path.stem for path in photos.paths), result.table["predicted"]))
+    for name, word in {"cat": "cat", "dragonfly": "dragonfly", "hot_dog": "hotdog", "parrot": "macaw"}.items():
+        assert word in said[name], said
+    means = np.asarray(result.maps, "float64").mean(axis=(1, 2)) + result.bias
+    np.testing.assert_allclose(means, result.logits, atol=0.05)          # half precision of maps up to 60
+    few = camkit.analyze(model, photos, class_names=names, batch_size=8, method=camkit.hires_cam)
+    assert few.map_classes.tolist() == np.argsort(-result.logits, axis=1)[:, :5].tolist()
+    for i, kept in enumerate(few.map_classes):
+        for c in kept:
+            cam = result.class_map(i, c)
+            np.testing.assert_allclose(49 * few.class_map(i, c), cam, atol=0.01 * np.abs(cam).max())
+
+
 # Labels -----------------------------------------------------------------------------------------------------------------
 
 
