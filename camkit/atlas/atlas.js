@@ -84,10 +84,10 @@ function mostly({ predicted, classNames }, members) {
   return [...counts].sort((a, b) => b[1] - a[1]).slice(0, 2).map(([c]) => classNames[c]).join(", ");
 }
 
-/** The members in an order: "confidence" (highest first), "margin" (lowest first), "suspicion" (most suspect first). */
+/** The members in an order: "confidence" (highest first; "doubt": lowest), "margin" (lowest), "suspicion" (highest). */
 export function ordered(index, members, by) {
   if (by === "file") return members;
-  const sign = by === "margin" ? 1 : -1, values = index[by];
+  const sign = by === "margin" || by === "doubt" ? 1 : -1, values = index[by === "doubt" ? "confidence" : by];
   return [...members].sort((a, b) => sign * ((values[a] ?? Infinity) - (values[b] ?? Infinity)) || a - b);
 }
 
@@ -117,7 +117,7 @@ export function csv(rows) {
 // --- Parts of the view: plain elements, every control named
 
 export const VERDICTS = ["not reviewed", "label wrong", "ambiguous", "background", "resolution", "other"];
-const ORDERS = { confidence: "most confident first", margin: "lowest margin first",
+const ORDERS = { confidence: "most confident first", doubt: "least confident first", margin: "lowest margin first",
                  suspicion: "most suspect label first", file: "by file" };
 const percent = value => `${(100 * value).toFixed(1)} %`;
 const signed = value => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(2);
@@ -483,7 +483,8 @@ export function mount(root, source) {
     return make("div", { className: "field" }, make("label", { htmlFor: control.id }, text), control);
   };
   const labelOf = c => c >= 0 ? names[c] : "no label";
-  const said = i => `${index.names[i]}: true ${labelOf(index.labels[i])}, ` +
+  const truth = c => c >= 0 ? `true ${names[c]}` : "no label";
+  const said = i => `${index.names[i]}: ${truth(index.labels[i])}, ` +
     `predicted ${names[index.predicted[i]]} (${percent(index.confidence[i])})`;
 
   const status = make("p", { role: "status", className: "told" });
@@ -492,7 +493,7 @@ export function mount(root, source) {
   for (const part of new Set(all.map(group => group.part)))
     list.append(make("optgroup", { label: part }, ...all.flatMap((group, k) => group.part === part
       ? [make("option", { value: k }, `${group.title} (${group.members.length})`)] : [])));
-  const orders = Object.keys(ORDERS).filter(by => by === "file" || index[by]?.some(value => value));
+  const orders = Object.keys(ORDERS).filter(by => ["doubt", "file"].includes(by) || index[by]?.some(value => value));
   const order = make("select", { onchange: () => showGroup(state.group) },
     ...orders.map(by => make("option", { value: by }, ORDERS[by])));
   const shots = tiles("Pictures of the group", source, said, choose);
@@ -656,7 +657,7 @@ export function mount(root, source) {
     bars.signed.hidden = figures.difference.hidden;
     const m = kept.indexOf(state.shown), c = state.shown;
     const mean = index.bias && `mean ${signed(logits[m] - index.bias[c])}, with the bias ${signed(index.bias[c])} the `;
-    status.textContent = `${name}: true ${labelOf(about.label)}, ` +
+    status.textContent = `${name}: ${truth(about.label)}, ` +
       `predicted ${names[about.predicted]} (${percent(about.confidence)})` +
       (isWrong && about.margin !== null ? `, ahead by ${(-about.margin).toFixed(2)} in the logit` : "") +
       `. Map of ${names[c]}: ${mean ?? ""}logit ${signed(logits[m])}, probability ${percent(probs[m])}.`;
@@ -718,8 +719,8 @@ export function mount(root, source) {
   source.changed?.(row => { rows.set(`${row.i} ${row.reviewer}`, row); if (row.i === state.current) recall(); });
 
   hover(null);
-  order.value = orders[0];
-  const start = has("pairs") ? "Confused pairs" : "True class";
+  const start = has("pairs") ? "Confused pairs" : index.clusters ? "Clusters" : "True class";
+  order.value = index.clusters ? "doubt" : "confidence";      // without labels, doubt is all there is to go by
   showGroup(all.find(group => group.part === start) ?? all[0]);
   return () => { closing.forEach(close => close()); root.replaceChildren(); };
 }
