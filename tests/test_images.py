@@ -624,3 +624,9 @@ def test_without_a_network_the_error_says_what_to_do(serve, tmp_path):
         load_images("fruits-360")
     for words in (sources.FRUITS_360["url"], str(tmp_path / "cache"), "load_images('path/to/fruits-360')"):
         assert words in str(raised.value)
+
+
+def test_paths_hold_from_anywhere(tmp_path, monkeypatch):
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    monkeypatch.chdir(tmp_path.parent)
+    assert load_images(tmp_path.name).paths == [tmp_path / "a.png"]
