@@ -237,6 +237,12 @@ def test_no_cell_is_a_formula_and_all_come_back(tmp_path, text):
     assert not any(re.match(r"[=+\-@\t]", cell) for cell in pd.read_csv(file, dtype=str, keep_default_na=False).iloc[0])
 
 
+def test_a_file_that_a_spreadsheet_has_saved_is_read(tmp_path):
+    file = tmp_path / "verdicts.csv"
+    file.write_text("\ufeffpath,true,predicted,verdict\r\n苹果.jpg,Ant,Bee,other\r\n", encoding="utf-8", newline="")
+    assert Verdicts(file).read().loc[("苹果.jpg", ""), "verdict"] == "other"
+
+
 def test_a_file_of_something_else_is_refused_and_left_alone(tmp_path):
     file = tmp_path / "notes.csv"
     file.write_text("a,b\n1,2\n")

@@ -14,7 +14,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
-from test_notebooks import executed, lessons  # noqa: F401  a fixture
+from test_notebooks import LESSONS, executed, lessons  # noqa: F401  a fixture
 
 ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "google-chrome", "chromium-browser"])), None)
@@ -247,6 +247,28 @@ def test_contents_are_folded_on_a_phone(lesson, leaf):
         page.locator("details.contents summary").click()
         last.click()
         assert 0 <= page.locator("main h2").last.bounding_box()["y"] < 844
+
+
+@pytest.mark.parametrize("number", ["03", "04", "05", "14"])
+def test_views_live_on_the_pages(number, leaf):
+    """Without Python: another class, another picture; on the pages with a review, a verdict."""
+    with leaf(next(path for path in LESSONS if path.name.startswith(number)), 1280, 900) as page:
+        page.locator("iframe.camkit-atlas-frame").scroll_into_view_if_needed()
+        found = page.frame_locator("iframe.camkit-atlas-frame")
+        status = found.locator(".told").filter(has_text="Map of")
+        start = status.inner_text()
+        classes = found.get_by_label("Map of class")
+        classes.focus()
+        page.keyboard.press("ArrowDown")
+        other = changed(status, start, f"Map of {classes.evaluate('list => list.selectedOptions[0].text').split(' · ')[0]}:")
+        found.locator(".tiles").focus()
+        page.keyboard.press("ArrowRight")
+        changed(status, other)
+        if found.locator(".review").count():
+            page.keyboard.press("4")
+            found.get_by_text("Kept: resolution.").wait_for()
+        frame = page.locator("iframe.camkit-atlas-frame").bounding_box()
+        assert frame["height"] >= found.locator(".camkit-atlas").bounding_box()["height"], "nothing is cut"
 
 
 # --- the interactive lessons in JupyterLab

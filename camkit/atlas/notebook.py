@@ -29,7 +29,8 @@ class AtlasView(anywidget.AnyWidget):
 
     def _receive(self, _, message, __):
         try:
-            answer, buffers = getattr(self, f"_{message['kind']}")(**message)
+            answers = {"detail": self._detail, "picture": self._picture, "keep": self._keep}
+            answer, buffers = answers[message["kind"]](**message)
         except Exception as error:                                     # told where the reader looks, not in a log
             answer, buffers = {"error": f"{type(error).__name__}: {error}"}, []
         self.send({"number": message["number"], **answer}, buffers=buffers)

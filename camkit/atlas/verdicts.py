@@ -28,7 +28,8 @@ class Verdicts:
         """Return the table of all verdicts, indexed by (path, reviewer)."""
         if self.file is None or not self.file.exists():
             return self._table if self.file is None else _empty()
-        table = pd.read_csv(self.file, dtype=str, keep_default_na=False, encoding_errors="surrogateescape")
+        table = pd.read_csv(self.file, dtype=str, keep_default_na=False, encoding="utf-8-sig",
+                            encoding_errors="surrogateescape")
         if missing := set(NEEDED) - set(table.columns):
             raise ValueError(f"{self.file} has the columns {list(table.columns)}: a table of verdicts also has "
                              f"{', '.join(sorted(missing))}; name another file")
