@@ -114,6 +114,9 @@ def match(images, classes, names):
     else:
         remedy = ("pass class_names=[...] (in the shell --class-names FILE), name the folders after the classes or by "
                   f"index 0 to {classes - 1}, or pass images.unlabelled() (--unlabelled)")
+        if classes == 1 and len(folders) == 2:
+            remedy = ("its one output says yes or no; a Dense layer of two, with the kernel (0, w) and the bias (0, b) "
+                      "for its w and b, and softmax says the same as two classes")
         if names is None:
             raise ValueError(f"the model has {classes} classes and carries no names, the images have {len(folders)} "
                              f"classes {folders[:5]}: {remedy}")
