@@ -92,10 +92,10 @@ def page(notebook, name):
     for cell in notebook.cells:
         views = [output for output in cell.get("outputs", []) if WIDGET_VIEW in output.get("data", {})]
         bars = [view for view in views if "%|" in view["data"].get("text/plain", "")]
-        for view in views:
-            view["data"] = {"text/html": view["data"].get("text/html", INTERACTIVE)}
         if bars:
             cell.outputs = [output for output in cell.outputs if output not in bars]
+        for view in views:
+            view["data"] = {"text/html": view["data"].get("text/html", INTERACTIVE)}
     notebook.metadata.pop("widgets", None)
     contents = [heading for heading in headings(notebook) if heading[0] <= 2]
     resources = {"title": plain(contents[0][2]) if contents else name, "contents": contents, "page": page_name(name),
