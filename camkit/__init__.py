@@ -1,8 +1,8 @@
 """camkit: class activation maps (CAM) for Keras models, to learn with and to apply.
 
-What `camkit.__all__` names is public; the other rooms (graph, probe, inference, grid, heads, regions, sources,
-quiet) serve it and may change. Names are loaded when first used, so that `import camkit` is quick and leaves TensorFlow
-alone.
+What `camkit.__all__` names is public; the other rooms (graph, probe, inference, reading, grid, heads, regions,
+sources, quiet) serve it and may change. Names are loaded when first used, so that `import camkit` is quick and leaves
+TensorFlow alone.
 """
 
 import importlib

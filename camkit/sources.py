@@ -37,7 +37,7 @@ def find_set(source, split):
     if split is not None and role not in SPLITS:
         raise ValueError(f"split is {split!r}: it must be 'Training', 'Test', 'Validation' or None for all")
     folder = {"mini": MINI}.get(source) or (fetch_fruits_360() if source == "fruits-360" else Path(source))
-    folder = folder.expanduser().absolute()      # what an analysis remembers holds from anywhere
+    folder = folder.expanduser().resolve()                   # what an analysis remembers holds from anywhere
     if not folder.is_dir():
         remedy = ("the embedded images come with a clone of the project: run pip install -e . in it"
                   if folder == MINI else "source must be a folder of images, 'mini' or 'fruits-360'")

@@ -629,4 +629,4 @@ def test_without_a_network_the_error_says_what_to_do(serve, tmp_path):
 def test_paths_hold_from_anywhere(tmp_path, monkeypatch):
     Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
     monkeypatch.chdir(tmp_path.parent)
-    assert load_images(tmp_path.name).paths == [tmp_path / "a.png"]
+    assert load_images(tmp_path.name).paths == [tmp_path.resolve() / "a.png"]
