@@ -558,7 +558,7 @@ export function mount(root, source) {
           ...section("features", "Features", cloud, make("h3", {}, "Map of GAP features (t-SNE)"),
             make("div", { className: "tools" }, tool("+", "Zoom in", () => cloud.zoom(1.5)),
               tool("−", "Zoom out", () => cloud.zoom(1 / 1.5)), make("span", { className: "help" },
-                "Drag for a lasso, Shift and drag to move; a red frame marks an error.")),
+                `Drag for a lasso, Shift and drag to move${wrongs.length ? "; a red frame marks an error" : ""}.`)),
             make("div", { className: "cloud" }, cloud?.canvas ?? "", hovered))))));
 
   function hover(i) {
