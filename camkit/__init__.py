@@ -32,7 +32,7 @@ _NAMES = {
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names} | {"HeadError": "graph"}
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 __all__ = [*_MODULE_OF, *_NAMES]
 
 

@@ -1,7 +1,8 @@
 """A whole image set through the model once, streamed to disk; everything after that reads the result.
 
 A folder holds `about.json` and, while the work goes on, one `shard-NNNNN.npz` for every 256 images or so, which appears
-whole or not at all. At the end they are joined into `gap.npy`, `maps.npy`, `logits.npy` and `probs.npy`.
+whole or not at all. At the end they are joined into `gap.npy`, `maps.npy`, `logits.npy` and `probs.npy`. The shards are
+computed here, or (engine="ray") on the machines of a cluster.
 """
 
 import hashlib
@@ -15,12 +16,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from camkit import reading
+from camkit import reading, shards
 from camkit.images import ImageSet
-from camkit.quiet import progress
+from camkit.writing import any_bytes, in_turn, place, present, write_whole
 
 ARRAYS = ("gap", "maps", "logits", "probs")
-BATCHES_PER_SHARD = 8
 
 
 @dataclass
@@ -60,6 +60,7 @@ class Analysis:
         return np.argmax(self.logits, axis=1)
 
     @cached_property
+    @any_bytes()
     def table(self):
         """A DataFrame with a row an image: path, true and predicted class, confidence (probability of the predicted
         class, 0..1) and margin (logit of the true class minus the highest other one: below zero for an error). Without
@@ -90,7 +91,8 @@ class Analysis:
         return np.asarray(self.maps[i, ..., at[0]], dtype="float32")
 
 
-def analyze(model, images, folder=None, *, method=None, class_names=None, batch_size=32, input_size=None):
+def analyze(model, images, folder=None, *, method=None, class_names=None, batch_size=32, input_size=None,
+            engine=None):
     """Return the Analysis of an image set by a model, one forward pass an image.
 
     Without `method` the model has a GAP → Dense head, and the maps are those of CAM, of all classes. With one of the
@@ -102,20 +104,29 @@ def analyze(model, images, folder=None, *, method=None, class_names=None, batch_
     Images are stretched to the size of the model's input; `input_size` (pixels: one number or (height, width)) asks for
     another, and is needed where the model takes any.
     Memory stays bounded: results go to `folder` (default: a temporary one, kept as long as the Analysis is). Killed at
-    any moment and called again, it goes on from the last whole shard and ends with the same arrays, bit for bit.
+    any moment and called again, it goes on from the last whole shard and ends with the same arrays, bit for bit. A
+    second process waits for the first.
+    With engine="ray" (pip install camkit[cluster]) the shards are computed on the cluster that ray.init has connected
+    to or RAY_ADDRESS names, else on this machine's cores; `folder` and the images are where all its machines find them
+    under the same names. A folder may be an address, such as s3://bucket/name: the Analysis then reads a copy here, and
+    nobody waits, since such stores have no locks. One engine goes on where the other was stopped.
     Raises HeadError where CAM or the method does not apply, ValueError where the classes of the model are not those of
-    the images, its input size is unknown or the folder holds the analysis of another model, image set and so on.
+    the images, its input size is unknown or the folder holds the analysis of another model, image set and so on;
+    OSError, ValueError or ImportError where the cluster, its workers or the extra fail.
     """
     from camkit import inference
 
     if not len(images):
         raise ValueError(f"there is no image to analyse in {images}")
-    reader = reading.by_cam(model, input_size) if method is None else reading.by_method(model, method, input_size)
+    if engine not in (None, "ray"):
+        raise ValueError(f"engine is {engine!r}: None computes here, 'ray' on a cluster (pip install camkit[cluster])")
+    if engine:
+        from camkit import cluster
+    reader = reading.reader_of(model, method, input_size)
     names = reader.class_names if class_names is None else [str(name) for name in class_names]
     labels, class_names = reading.match(images, reader.classes, names)
     keep = None if folder is not None else tempfile.TemporaryDirectory(prefix="camkit-", ignore_cleanup_errors=True)
-    folder = Path(keep.name if keep else folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = place(keep.name if keep else folder)
     about = {
         "model": inference.fingerprint(model),
         "images": _fingerprint(images),
@@ -127,25 +138,37 @@ def analyze(model, images, folder=None, *, method=None, class_names=None, batch_
         "bias": None if reader.bias is None else reader.bias.tolist(),
         "paths": [str(path) for path in images.paths],
     }
-    _claim(folder, about)
-    if not all((folder / f"{name}.npy").exists() for name in _arrays(about)):
-        _compute(reader, images, labels, folder, batch_size, _arrays(about))
-        _join(folder, len(images), batch_size, _arrays(about))
-    for shard in folder.glob("shard-*"):  # all are joined now
-        shard.unlink()
+    with in_turn(folder / ".lock"):  # who waited finds the work done
+        _claim(folder, about)
+        names = _arrays(about)
+        if not {f"{name}.npy" for name in names} <= present(folder):
+            if engine:
+                cluster.compute(model, method, input_size, images, labels, folder, batch_size, names)
+            else:
+                shards.compute(reader, images, labels, folder, batch_size, names)
+            shards.join(folder, len(images), batch_size, names)
+        for name in present(folder):  # all are joined now
+            if name.startswith("shard-"):
+                (folder / name).unlink()
     return load_analysis(folder, _keep=keep)
 
 
 def load_analysis(folder, *, _keep=None):
     """Return the Analysis that `folder` holds. Raises ValueError where there is none, or one that is not finished."""
-    folder = Path(folder)
-    if not (folder / "about.json").exists():
+    folder = place(folder)
+    found = present(folder)
+    if "about.json" not in found:
         raise ValueError(f"{folder} holds no analysis: camkit.analyze(model, images, folder) makes one")
     about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
-    if not all((folder / f"{name}.npy").exists() for name in _arrays(about)):
+    if not {f"{name}.npy" for name in _arrays(about)} <= found:
         raise ValueError(
             f"the analysis in {folder} is not finished: camkit.analyze with the same model and images goes on"
         )
+    if not isinstance(folder, Path):     # of a store: brought here
+        _keep = tempfile.TemporaryDirectory(prefix="camkit-", ignore_cleanup_errors=True)
+        for name in found:
+            folder.fs.get_file((folder / name).path, f"{_keep.name}/{name}")
+        folder = Path(_keep.name)
     arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _arrays(about)}
     classes = len(about["class_names"])
     arrays.setdefault("map_classes", np.broadcast_to(np.arange(classes), (len(about["labels"]), classes)))
@@ -171,8 +194,8 @@ def _fingerprint(images):
 
 def _claim(folder, about):
     """Write about.json, or check that the one that is there says the same."""
-    file = folder / "about.json"
-    if file.exists():
+    file, there = folder / "about.json", present(folder)
+    if file.name in there:
         found = json.loads(file.read_text(encoding="utf-8"))
         kinds = {"model": "model", "images": "image set", "method": "method", "class_names": "list of classes",
                  "input_size": "input size", "batch_size": "batch size"}
@@ -181,61 +204,6 @@ def _claim(folder, about):
             raise ValueError(
                 f"{folder} holds the analysis of {' and '.join(other)}: name another folder, or delete this one"
             )
-    elif any(entry.name != "about.json.partial" for entry in folder.iterdir()):
+    elif there - {"about.json.partial", ".lock"}:
         raise ValueError(f"{folder} holds files that are no analysis: name an empty folder or a new one")
-    _write(file, json.dumps(about).encode())
-
-
-def _write(file, data):
-    """Write a file that appears whole or not at all; `data` is bytes or a function that writes to the open file."""
-    partial = file.with_name(file.name + ".partial")
-    with open(partial, "wb") as stream:
-        stream.write(data) if isinstance(data, bytes) else data(stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(partial, file)
-
-
-def _shards(folder, n, batch_size):
-    """Return [(file, start, stop)] of the shards that n images make."""
-    step = batch_size * BATCHES_PER_SHARD
-    return [(folder / f"shard-{start // step:05d}.npz", start, min(start + step, n)) for start in range(0, n, step)]
-
-
-def _compute(reader, images, labels, folder, batch_size, names):
-    """Write the shards that are missing, with the arrays of these names."""
-    missing = [shard for shard in _shards(folder, len(images), batch_size) if not shard[0].exists()]
-    rest = images.select(np.concatenate([np.arange(start, stop) for _, start, stop in missing] or [[]]).astype(int))
-    batches = rest.batches(batch_size, reader.size)
-    with progress(len(images), "Analyzing", "image", done=len(images) - len(rest)) as bar:
-        for file, start, stop in missing:
-            parts = {name: [] for name in names}
-            for first in range(start, stop, batch_size):
-                batch, own = next(batches), np.resize(labels[first:first + batch_size], batch_size)
-                out = reader.read(np.resize(batch, (batch_size, *batch.shape[1:])), own)  # full: same graph, same bits
-                for name in names:
-                    parts[name].append(out[name][: len(batch)])
-                bar.update(len(batch))
-            arrays = {name: np.concatenate(part) for name, part in parts.items()}
-            peak = np.abs(arrays["maps"]).max()
-            if not peak < np.finfo(reader.precision).max:
-                raise ValueError(f"class maps reach {peak:.3g}, beyond {reader.precision}: is the model trained?")
-            arrays["maps"] = arrays["maps"].astype(reader.precision)
-            _write(file, lambda stream, arrays=arrays: np.savez(stream, **arrays))
-
-
-def _join(folder, n, batch_size, names):
-    """Join the shards into one .npy for each array, holding one shard at a time."""
-    shards = [file for file, _, _ in _shards(folder, n, batch_size)]
-    for name in names:
-        with np.load(shards[0]) as first:
-            header = {"descr": first[name].dtype.str, "fortran_order": False, "shape": (n, *first[name].shape[1:])}
-
-        def fill(stream):
-            np.lib.format.write_array_header_1_0(stream, header)
-            for shard in shards:
-                with np.load(shard) as part:
-                    stream.write(part[name].tobytes())
-
-        if not (folder / f"{name}.npy").exists():
-            _write(folder / f"{name}.npy", fill)
+    write_whole(file, json.dumps(about).encode())

@@ -18,6 +18,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from camkit.images import THREADS, read_image
 from camkit.scenes import foreground
+from camkit.writing import any_bytes
 
 KINDS = ["copy", "label", "background", "twin", "stranger"]
 COMPONENTS = 128                     # of the features, the principal ones
@@ -27,6 +28,7 @@ SAMPLE, SIDE = 1000, 64              # pictures whose grounds are looked at, and
 PLAIN, UNLIKE = 20, 0.02             # grey levels within a plain ground; between two grounds, of black to white
 
 
+@any_bytes()
 def data_faults(analysis, reference=None):
     """Return a DataFrame of suspected faults, worst first: path, kind, reason, score (0..1), other.
 

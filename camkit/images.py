@@ -4,6 +4,7 @@
 `ImageSet` that knows paths and labels; pixels are read when somebody asks for them.
 """
 
+import logging
 import operator
 import os
 import warnings
@@ -23,6 +24,7 @@ THREADS, AHEAD = 4, 2                              # decoders; batches decoded b
 UPRIGHT = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270",
            7: "TRANSVERSE", 8: "ROTATE_90"}        # what puts a picture upright, by its EXIF orientation
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")     # "Corrupt EXIF data" and such
+logging.getLogger("PIL").addHandler(logging.NullHandler())                  # its errors are raised as well
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -108,10 +110,8 @@ def load_images(source="mini", split="Test", *, classes=None, per_class=None, se
     paths, labels = [], []
     queues = [_draw([path for part in parts for path in files.get(part / name, [])], name, per_class, seed)
               for name in wanted] if everywhere else [_draw(candidates(root), "", per_class, seed)]
-    tiff = any(path.suffix.lower() in (".tif", ".tiff") for queue, _ in queues for path in queue)
     with (ThreadPoolExecutor(THREADS) as pool, warnings.catch_warnings(),
-          progress(sum(quota for _, quota in queues), "Checking images", "image") as bar,
-          held_back() if tiff else nullcontext()):       # libtiff writes to standard error on its own
+          progress(sum(quota for _, quota in queues), "Checking images", "image") as bar):
         warnings.simplefilter("ignore", UserWarning)
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         for label, (queue, quota) in enumerate(queues):
@@ -148,16 +148,19 @@ def read_image(path, size=None):
 
 def _to_rgb(image):
     """An opened image as an upright 8-bit RGB image."""
-    image.load()
+    with held_back(drop=True) if image.format == "TIFF" else nullcontext():     # libtiff writes to standard error
+        image.load()
     try:
         turn = UPRIGHT.get(image.getexif().get(0x0112))
     except Exception:                                    # the EXIF block is damaged, but the picture is whole
         turn = None
     if image.mode.startswith(("I", "F")):
-        samples = np.nan_to_num(np.asarray(image, np.float64), posinf=0, neginf=0).clip(0)
+        samples = np.nan_to_num(np.array(image, np.float32), copy=False, posinf=0, neginf=0)
+        samples.clip(0, None, out=samples)
         ranges = (1, 255, 65535) if image.mode == "F" else (65535,)
         white = next((top for top in ranges if samples.max() <= top), samples.max())
-        image = Image.fromarray(np.rint(samples * (255 / white)).astype(np.uint8))
+        samples *= 255 / white                             # in place: a picture may have 89 million pixels
+        image = Image.fromarray(np.rint(samples, out=samples).astype(np.uint8))
     elif image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -191,6 +194,8 @@ def _explain(path, error):
         return f"not an image of a known kind ({', '.join(FORMATS)})"
     if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
         return f"a decompression bomb: more than {Image.MAX_IMAGE_PIXELS:,} pixels"
+    if isinstance(error, MemoryError):
+        return "it asks for more memory than there is"
     return f"truncated or damaged: {error}"
 
 

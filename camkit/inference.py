@@ -6,7 +6,10 @@ Copies, not the model itself, are called, folded and compiled, so that the model
 import hashlib
 import json
 import random
+import tempfile
+import zipfile
 from contextlib import contextmanager
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -170,6 +173,24 @@ def fingerprint(model):
         for weight in getattr(op, "weights", ()):
             digest.update(np.ascontiguousarray(weight).tobytes())
     return digest.hexdigest()
+
+
+def packed(model):
+    """Return what `unpacked` makes the model of in another process: its file's bytes, and the classes it needs."""
+    own = {type(op).__name__: type(op) for op in layers_of(model) if not type(op).__module__.startswith("keras.")}
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(file := Path(folder, "model.keras"))
+        said = zipfile.ZipFile(file).read("config.json").decode()
+        named = {name: it for name, it in keras.saving.get_custom_objects().items() if json.dumps(name) in said}
+        return file.read_bytes(), {**named, **own}
+
+
+def unpacked(packed):
+    """Return the model that `packed` has made of one. Raises what Keras does where a layer cannot be made."""
+    data, own = packed
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "model.keras").write_bytes(data)
+        return keras.models.load_model(Path(folder, "model.keras"), own, compile=False, safe_mode=False)
 
 
 def compiled(function, features):

@@ -12,6 +12,7 @@ from keras import layers
 
 from camkit import graph, inference
 from camkit.quiet import progress
+from camkit.sources import carried
 
 STEP = 1.92  # how far a step of Adam moves a logit, about: the learning rate of the head is this over the K channels
 TRAINED_AT = {  # pixels: the side of the images that the weights were trained on, for all others 224
@@ -20,7 +21,6 @@ TRAINED_AT = {  # pixels: the side of the images that the weights were trained o
     "EfficientNetB6": 528, "EfficientNetB7": 600, "EfficientNetV2B1": 240, "EfficientNetV2B2": 260,
     "EfficientNetV2B3": 300, "EfficientNetV2S": 384, "EfficientNetV2M": 480, "EfficientNetV2L": 480,
 }
-DATA = Path(__file__).resolve().parent.parent / "data"
 
 
 def backbone(name="mini", *, weights="imagenet", input_size=None, output_stride=None):
@@ -41,7 +41,7 @@ def backbone(name="mini", *, weights="imagenet", input_size=None, output_stride=
     if name == "mini":
         model = _mini(shape)
         if weights is not None:
-            _load(model, DATA / "mini-backbone.weights.h5" if weights == "imagenet" else weights)
+            _load(model, carried("data") / "mini-backbone.weights.h5" if weights == "imagenet" else weights)
     else:
         model = _application(name, shape, weights)
     if output_stride is not None:

@@ -5,20 +5,25 @@ import logging
 import os
 import sys
 import tempfile
+import threading
 from contextlib import contextmanager
+
+DIVERTED = threading.RLock()             # two threads that divert in turn would restore each other's diversion
 
 
 @contextmanager
-def held_back(stream=2):
-    """Divert a file descriptor while the block runs; what was written there reappears only if the block fails."""
-    saved = os.dup(stream)
-    with tempfile.TemporaryFile() as held:
+def held_back(stream=2, *, drop=False):
+    """Divert a file descriptor while the block runs; what was written there reappears only if the block fails, and with
+    `drop` never. Threads take turns."""
+    with DIVERTED, tempfile.TemporaryFile() as held:
+        saved = os.dup(stream)
         os.dup2(held.fileno(), stream)
         try:
             yield
         except BaseException:
-            held.seek(0)
-            os.write(saved, held.read())
+            if not drop:
+                held.seek(0)
+                os.write(saved, held.read())
             raise
         finally:
             os.dup2(saved, stream)

@@ -21,6 +21,11 @@ class Reader(NamedTuple):
     precision: str                   # of the maps as they are kept
 
 
+def reader_of(model, method, input_size):
+    """Return the Reader of a model: by CAM, or by `method` where one is given."""
+    return by_cam(model, input_size) if method is None else by_method(model, method, input_size)
+
+
 def by_cam(model, input_size):
     """Return the Reader of all class maps. Raises HeadError where there is no GAP → Dense head."""
     from camkit import attribution, cam, graph, inference

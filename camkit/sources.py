@@ -1,17 +1,26 @@
 """Sources: finding an image set on disk, and fetching Fruits-360 into the user's cache."""
 
+import errno
 import os
 import shutil
 import stat
+import time
 import zipfile
-import zlib
 from pathlib import Path
 
 from PIL import Image
 
 from camkit.quiet import progress
+from camkit.writing import in_turn
 
-MINI = Path(__file__).resolve().parent.parent / "data" / "mini-fruits"
+
+def carried(name):
+    """The folder "data" or "notebooks" that comes with camkit: in the package once installed, beside it in a clone."""
+    package = Path(__file__).resolve().parent
+    return package / name if (package / name).is_dir() else package.parent / name
+
+
+MINI = carried("data") / "mini-fruits"
 COMMIT = "019ab6f4eec0f6b9bdae4efe8ee55f377bef8812"
 FRUITS_360 = {
     "version": "2025.03.09.0",
@@ -20,6 +29,7 @@ FRUITS_360 = {
 }
 SPLITS = {"training": ("training", "train"), "test": ("test", "validation", "valid", "val"),
           "validation": ("validation", "valid", "val")}
+BAD_NAMES = (None, errno.EEXIST, errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG)   # no number: bz2
 SIDECARS = {".txt", ".csv", ".tsv", ".json", ".xml", ".yaml", ".yml", ".md", ".html", ".ini", ".db"}
 
 Image.init()          # of Pillow's formats those that need no other program: EPS is handed to Ghostscript
@@ -39,7 +49,7 @@ def find_set(source, split):
     folder = {"mini": MINI}.get(source) or (fetch_fruits_360() if source == "fruits-360" else Path(source))
     folder = folder.expanduser().resolve()                   # what an analysis remembers holds from anywhere
     if not folder.is_dir():
-        remedy = ("the embedded images come with a clone of the project: run pip install -e . in it"
+        remedy = ("the embedded images come with camkit: install it anew"
                   if folder == MINI else "source must be a folder of images, 'mini' or 'fruits-360'")
         raise FileNotFoundError(f"{folder} is {'a file' if folder.exists() else 'missing'}: {remedy}")
     if root := search(folder, split_folders):
@@ -120,18 +130,14 @@ def fetch_fruits_360():
     cache = Path(os.environ.get("CAMKIT_CACHE") or pooch.os_cache("camkit")).expanduser()
     folder = cache / f"fruits-360-{FRUITS_360['version']}"
     archive = folder.with_name(folder.name + ".zip")
-    if folder.is_dir():
+    if folder.is_dir() and not archive.exists():             # which one that was killed may have left
         return folder
-    cache.mkdir(parents=True, exist_ok=True)
-    with open(cache / ".lock", "w") as lock:
-        if os.name == "posix":                      # a second process waits here for the first
-            import fcntl
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    with in_turn(cache / ".lock"):
         if not folder.is_dir():
             if not archive.is_file():
                 download(archive)
             unpack(archive, folder)
-            archive.unlink()
+        archive.unlink(missing_ok=True)
     return folder
 
 
@@ -141,46 +147,44 @@ def download(archive):
     The next attempt asks for the rest (HTTP Range). A server that packs archives on demand, as GitHub may,
     answers with the whole, and the file starts anew.
     """
-    import pooch
     import requests
 
     part = archive.with_suffix(".part")
+    for pause in (1, 2, None):
+        try:
+            resume(part)
+            return part.replace(archive)
+        except (ValueError, requests.RequestException) as error:
+            if not pause:
+                raise OSError(
+                    f"Fruits-360 could not be downloaded from {FRUITS_360['url']}: {error}. What has arrived stays "
+                    f"in {archive.parent}; the next call goes on from it where the server can. With a copy, pass "
+                    "the folder that holds Training and Test: load_images('path/to/fruits-360')") from error
+        time.sleep(pause)
 
-    def resume(url, output_file, _):
-        offset = part.stat().st_size if part.exists() else 0
-        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={offset}-"} if offset else {})
-        with requests.get(url, headers=headers, stream=True, timeout=(10, 60)) as response:
-            span = response.headers.get("Content-Range", "")
-            if response.status_code != 416:
-                response.raise_for_status()
-                if response.status_code != 206 or not span.startswith(f"bytes {offset}-"):
-                    offset = 0                      # the server sends all of it again
-                length = int(response.headers.get("Content-Length", 0))
-                with (open(part, "ab" if offset else "wb") as out,
-                      progress(length and offset + length or None, "Downloading Fruits-360", "B") as bar):
-                    bar.update(offset)
-                    for chunk in response.iter_content(1 << 14):
-                        out.write(chunk)
-                        bar.update(len(chunk))
-            elif span != f"bytes */{offset}":       # 416 with another length: the .part file is of no use
-                part.unlink()
-                raise ValueError(f"the server cannot go on from byte {offset}")
-        part.replace(output_file)
 
-    store = pooch.create(archive.parent, base_url="", registry={archive.name: None},
-                         urls={archive.name: FRUITS_360["url"]}, retry_if_failed=2)
-    logger = pooch.get_logger()
-    level = logger.level
-    try:
-        logger.setLevel("WARNING")
-        store.fetch(archive.name, downloader=resume)
-    except (ValueError, requests.RequestException) as error:
-        raise OSError(
-            f"Fruits-360 could not be downloaded from {FRUITS_360['url']}: {error}. What has arrived stays "
-            f"in {archive.parent}; the next call goes on from it where the server can. With a copy, pass "
-            "the folder that holds Training and Test: load_images('path/to/fruits-360')") from error
-    finally:
-        logger.setLevel(level)
+def resume(part):
+    """Fetch what the .part file lacks. Raises ValueError and RequestException where it does not arrive."""
+    import requests
+
+    offset = part.stat().st_size if part.exists() else 0
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={offset}-"} if offset else {})
+    with requests.get(FRUITS_360["url"], headers=headers, stream=True, timeout=(10, 60)) as response:
+        span = response.headers.get("Content-Range", "")
+        if response.status_code != 416:
+            response.raise_for_status()
+            if response.status_code != 206 or not span.startswith(f"bytes {offset}-"):
+                offset = 0                          # the server sends all of it again
+            length = int(response.headers.get("Content-Length", 0))
+            with (open(part, "ab" if offset else "wb") as out,
+                  progress(length and offset + length or None, "Downloading Fruits-360", "B") as bar):
+                bar.update(offset)
+                for chunk in response.iter_content(1 << 14):
+                    out.write(chunk)
+                    bar.update(len(chunk))
+        elif span != f"bytes */{offset}":           # 416 with another length: the .part file is of no use
+            part.unlink()
+            raise ValueError(f"the server cannot go on from byte {offset}")
 
 
 def unpack(archive, folder):
@@ -190,11 +194,14 @@ def unpack(archive, folder):
     try:
         with zipfile.ZipFile(archive) as source:
             members = [member for member in source.infolist() if is_image(member)]
+            size = sum(member.file_size for member in members)
+            if size > 2 * archive.stat().st_size:        # JPEG has shrunk already
+                raise zipfile.BadZipFile(f"it would unpack to {size:,} bytes, more than pictures do")
             with progress(len(members), "Unpacking Fruits-360", "image") as bar:
                 for member in members:
                     target = part.joinpath(*member.filename.split("/")[1:])
                     target.parent.mkdir(parents=True, exist_ok=True)
-                    with source.open(member) as packed, open(target, "wb") as out:
+                    with source.open(member) as packed, open(target, "xb") as out:
                         shutil.copyfileobj(packed, out)
                     bar.update()
         counts = {split: len(list(part.glob(f"{split}/*/*"))) for split in ("Training", "Test")}
@@ -202,7 +209,9 @@ def unpack(archive, folder):
         if counts != FRUITS_360["counts"]:
             raise zipfile.BadZipFile(f"it holds {counts} where {FRUITS_360['counts']} are expected")
         part.rename(folder)
-    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
+    except Exception as error:                           # encrypted, packed in an unknown way, a name twice or too long
+        if isinstance(error, OSError) and error.errno not in BAD_NAMES:
+            raise                                         # the disk's fault
         archive.unlink()
         raise OSError(f"the archive from {FRUITS_360['url']} is damaged: {error}. It has been removed from "
                       f"{archive.parent}: call again to fetch it anew, or pass a copy's folder") from error

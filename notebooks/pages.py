@@ -73,7 +73,7 @@ def page_name(name):
 
 def neighbours(name):
     """{"previous": (page, title), "next": (page, title)} of the lesson of this name, None where there is no such."""
-    paths = sorted(FOLDER.glob("*.ipynb"))
+    paths = sorted(FOLDER.glob("*.ipynb")) if (FOLDER / name).exists() else []
     before, after = [p for p in paths if p.name < name][-1:], [p for p in paths if p.name > name][:1]
 
     def link(path):
@@ -83,8 +83,9 @@ def neighbours(name):
 
 
 def page(notebook, name):
-    """An executed notebook as one HTML page, with links to its sections, its neighbours and the index.
+    """An executed notebook as one HTML page, with links to its sections and, from a lesson, to others and the index.
 
+    A lesson, and a page whose metadata say `site`, begins with the links and the search box that the whole site has.
     Progress bars are left out; an interactive view that can live without Python (text/html beside the view) does so, of
     others the page tells that they are there. A cell whose source is hidden in JupyterLab has it folded.
     """
@@ -99,7 +100,9 @@ def page(notebook, name):
     notebook.metadata.pop("widgets", None)
     contents = [heading for heading in headings(notebook) if heading[0] <= 2]
     resources = {"title": plain(contents[0][2]) if contents else name, "contents": contents, "page": page_name(name),
-                 "style": (FOLDER / "pages.css").read_text(encoding="utf-8"), **neighbours(name)}
+                 "style": (FOLDER / "pages.css").read_text(encoding="utf-8"),
+                 "lesson": (FOLDER / name).exists(), "site": notebook.metadata.get("site", (FOLDER / name).exists()),
+                 **neighbours(name)}
     exporter = HTMLExporter(raw_template=(FOLDER / "pages.html.j2").read_text(encoding="utf-8"),
                             exclude_input_prompt=True, exclude_output_prompt=True,
                             filters={"markdown2html": markdown2html})

@@ -106,6 +106,13 @@ def save(notebook, name, folder):
             (folder / "figures" / f"{cell.id}.png").write_bytes(base64.b64decode(pictures[0]))
 
 
+def write_reference(folder):
+    """Writes the rest of the site, the reference and the search page, into `folder`."""
+    import reference                                    # it loads camkit, which the lessons have in their own processes
+
+    reference.write(folder)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name, default in DEFAULTS.items():
@@ -135,6 +142,7 @@ def main():
             save(notebook, path.name, folder)
             bar.write(f"{notebook.metadata['seconds']:6.1f} s  {folder / page_name(path.name)}")
             failed += [f"{path.name}, {problem}" for problem in problems(notebook)]
+    write_reference(folder)
     if failed:
         sys.exit("\n".join(["", "1 problem:" if len(failed) == 1 else f"{len(failed)} problems:", *failed]))
 

@@ -240,7 +240,7 @@ def test_half_written_files_count_for_nothing(model, images, whole, tmp_path):
 
 def test_a_resumed_analysis_reads_only_what_is_missing(model, images, whole, tmp_path, monkeypatch):
     folder = tmp_path / "analysis"
-    monkeypatch.setattr(module, "_join", lambda *_: (_ for _ in ()).throw(Killed))
+    monkeypatch.setattr(module.shards, "join", lambda *_: (_ for _ in ()).throw(Killed))
     with pytest.raises(Killed):
         camkit.analyze(model, images, folder, batch_size=BATCH)
     monkeypatch.undo()

@@ -243,6 +243,56 @@ def test_a_file_that_a_spreadsheet_has_saved_is_read(tmp_path):
     assert Verdicts(file).read().loc[("苹果.jpg", ""), "verdict"] == "other"
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_file_edited_by_hand_is_read_rightly_and_kept_on(tmp_path, encoding, separator, end):
+    """The second row is short, the comment of the first has the separators in quotes, and a cell is a formula."""
+    file = tmp_path / "verdicts.csv"
+    rows = [["path", "true", "predicted", "verdict", "comment"],
+            ["苹果.jpg", "Ant", "Bee", "other", '"a; b, c\td\ne"'], ["b.jpg", "Ant", "=1+1", "ambiguous"]]
+    file.write_bytes(end.join(separator.join(row) for row in [*rows, []]).encode(encoding))
+    for turn in range(2):                              # the second time it is as camkit writes it
+        table = Verdicts(file).read()
+        assert list(table.loc[("苹果.jpg", "")]) == ["Ant", "Bee", "other", "a; b, c\td\ne"]
+        assert list(table.loc[("b.jpg", "")]) == ["Ant", "=1+1", "ambiguous", ""]
+        assert Verdicts(file).keep(said(path=f"{turn}.jpg"))[0]
+    assert "'=1+1" in file.read_text(encoding="utf-8")
+
+
+def test_bytes_of_another_encoding_stay_what_they_are(tmp_path):
+    """Nobody can tell cp1252 from a file name of odd bytes, which Linux allows: neither is rewritten."""
+    file = tmp_path / "verdicts.csv"
+    file.write_bytes("path,true,predicted,verdict,comment\nÄ.jpg,Ant,Bee,other,grün\n".encode("cp1252"))
+    assert Verdicts(file).keep(said())[0]
+    assert "\nÄ.jpg,Ant,Bee,other,grün,\n".encode("cp1252") in file.read_bytes()
+
+
+def test_names_of_another_encoding_go_through_table_faults_and_page(tmp_path):
+    images = image_set(tmp_path / "pets")
+    odd = images.paths[1].with_name(os.fsdecode("Fräulein.png".encode("cp1252")))
+    images.paths[1].rename(odd)
+    images.paths[2].write_bytes(odd.read_bytes())                        # a copy: named beside it among the faults
+    images = camkit.load_images(images.root, None)
+    analysis = analysis_of(images)
+    assert str(odd) in list(analysis.table["path"])
+    faults = camkit.data_faults(analysis)
+    assert str(odd) in {*faults["path"], *faults["other"]}
+    camkit.write_atlas(analysis, images, tmp_path / "atlas")
+    assert os.fsencode(odd) in (tmp_path / "atlas" / "faults.csv").read_bytes()
+
+
+@pytest.mark.parametrize("data", [
+    b"", b"\n\n", b"\xff\xfea", b"PK\x03\x04\0\0\0", b"path,true,predicted\na,b,c\n", b"path,true,predicted,verdict\na,b,c,d,e\n",
+    b"path,true,predicted,verdict\na,b,c,d\na,b,c,d,e\n", b'path,true,predicted,verdict\n"a,b,c,d\n'])
+def test_a_file_that_is_no_such_table_is_one_clear_error_and_left_alone(tmp_path, data):
+    file = tmp_path / "verdicts.csv"
+    file.write_bytes(data)
+    with pytest.raises(ValueError, match="verdicts.csv .*name another file"):
+        Verdicts(file)
+    assert file.read_bytes() == data
+
+
 def test_a_file_of_something_else_is_refused_and_left_alone(tmp_path):
     file = tmp_path / "notes.csv"
     file.write_text("a,b\n1,2\n")

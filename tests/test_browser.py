@@ -54,7 +54,7 @@ def lab(folder):
          "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
          "--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=",
          "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.extension_manager=readonly"],
-        env=environment, stdout=subprocess.DEVNULL, stderr=open(own / "server.log", "w"))
+        cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=open(own / "server.log", "w"))
     address = f"http://127.0.0.1:{port}"
     try:
         for _ in range(240):
@@ -80,33 +80,40 @@ def browser():
         browser.close()
 
 
+@contextmanager
+def notebook_page(lab, browser, name):
+    """A page with this notebook open in JupyterLab and its kernel ready, and the list of errors told on the console."""
+    context = browser.new_context(viewport={"width": 1400, "height": 1000})
+    page = context.new_page()
+    page.set_default_timeout(TIMEOUT)
+    errors = []
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"{lab}/lab/tree/{name}?reset")
+    page.wait_for_function("window.jupyterapp && jupyterapp.shell.currentWidget?.sessionContext?.isReady")
+    page.evaluate("jupyterapp.shell.collapseLeft()")
+    yield page, errors
+    page.evaluate("jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    context.close()
+
+
 @pytest.fixture
 def opened(lab, browser):
     """with opened(name) as page: all cells of the notebook have run; no error was told on the page or the console."""
 
     @contextmanager
     def open_and_run(name):
-        context = browser.new_context(viewport={"width": 1400, "height": 1000})
-        page = context.new_page()
-        page.set_default_timeout(TIMEOUT)
-        errors = []
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(f"{lab}/lab/tree/{name}?reset")
-        page.wait_for_function("window.jupyterapp && jupyterapp.shell.currentWidget?.sessionContext?.isReady")
-        page.evaluate("jupyterapp.shell.collapseLeft()")
+        with notebook_page(lab, browser, name) as (page, errors):
 
-        def check():
-            page.wait_for_function("jupyterapp.shell.currentWidget.sessionContext.session.kernel.status == 'idle'")
-            red = page.locator("[data-mime-type='application/vnd.jupyter.stderr'], [data-mime-type*='jupyter.error']")
-            assert not errors + red.all_inner_texts(), "\n".join(errors + red.all_inner_texts())
+            def check():
+                page.wait_for_function("jupyterapp.shell.currentWidget.sessionContext.session.kernel.status == 'idle'")
+                red = page.locator("[data-mime-type='application/vnd.jupyter.stderr'], [data-mime-type*='jupyter.error']")
+                assert not errors + red.all_inner_texts(), "\n".join(errors + red.all_inner_texts())
 
-        page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
-        check()
-        yield page
-        check()
-        page.evaluate("jupyterapp.shell.currentWidget.sessionContext.shutdown()")
-        context.close()
+            page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
+            check()
+            yield page
+            check()
 
     return open_and_run
 
@@ -249,6 +256,14 @@ def test_contents_are_folded_on_a_phone(lesson, leaf):
         assert 0 <= page.locator("main h2").last.bounding_box()["y"] < 844
 
 
+def next_class(found, status):
+    """Asks an atlas, by keyboard, for the map of the next class in its list; its name, and the readout before and after."""
+    before, classes = status.inner_text(), found.get_by_label("Map of class")
+    classes.press("ArrowDown")
+    name = classes.evaluate("list => list.selectedOptions[0].text").split(" · ")[0]
+    return name, before, changed(status, before, f"Map of {name}:")
+
+
 @pytest.mark.parametrize("number", ["03", "04", "05", "14"])
 def test_views_live_on_the_pages(number, leaf):
     """Without Python: another class, another picture; on the pages with a review, a verdict."""
@@ -256,11 +271,7 @@ def test_views_live_on_the_pages(number, leaf):
         page.locator("iframe.camkit-atlas-frame").scroll_into_view_if_needed()
         found = page.frame_locator("iframe.camkit-atlas-frame")
         status = found.locator(".told").filter(has_text="Map of")
-        start = status.inner_text()
-        classes = found.get_by_label("Map of class")
-        classes.focus()
-        page.keyboard.press("ArrowDown")
-        other = changed(status, start, f"Map of {classes.evaluate('list => list.selectedOptions[0].text').split(' · ')[0]}:")
+        _, _, other = next_class(found, status)
         found.locator(".tiles").focus()
         page.keyboard.press("ArrowRight")
         changed(status, other)
@@ -311,12 +322,7 @@ def atlas(page):
 def test_class_picker(folder, opened):
     with opened(next(folder.glob("03*.ipynb")).name) as page:
         found, status = atlas(page)
-        start = status.inner_text()
-        classes = found.get_by_label("Map of class")
-        classes.focus()
-        page.keyboard.press("ArrowDown")
-        name = classes.evaluate("list => list.selectedOptions[0].text").split(" · ")[0]
-        other = changed(status, start, f"Map of {name}:")
+        name, start, other = next_class(found, status)
         assert other.split(": true")[0] == start.split(": true")[0], "the picture stays"
         found.get_by_role("listbox", name="Pictures of the group").focus()
         page.keyboard.press("ArrowRight")
@@ -396,8 +402,8 @@ def test_the_app_serves_the_atlas_and_a_verdict_survives_it(browser, tmp_path):
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         server = subprocess.Popen(
-            [sys.executable, "-m", "voila", str(ROOT / "notebooks" / "app" / "atlas.ipynb"), "--no-browser", f"--port={port}",
-             "--Voila.ip=127.0.0.1"], env=environment, stdout=subprocess.DEVNULL, stderr=open(tmp_path / "server.log", "w"))
+            [sys.executable, "-m", "voila", "atlas.ipynb", "--no-browser", f"--port={port}", "--Voila.ip=127.0.0.1"],
+            cwd=ROOT / "notebooks" / "app", env=environment, stdout=subprocess.DEVNULL, stderr=open(tmp_path / "server.log", "w"))
         try:
             page = browser.new_page()
             page.set_default_timeout(TIMEOUT)

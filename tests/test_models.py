@@ -16,6 +16,7 @@ from PIL import Image
 
 import camkit
 from camkit import models
+from camkit.sources import carried
 
 NAMES = ["Apple Red 1", "樱桃", "a/b", "under_score", "dot.ted", " leading space", "Ünï>cödé (x)"]
 COLOURS = {"Apple": (200, 30, 30), "Lime": (40, 190, 40), "Plum": (60, 30, 160), "Snow": (235, 235, 235)}
@@ -140,7 +141,7 @@ def test_the_embedded_backbone_is_small_frozen_and_fine(tmp_path):
     features = backbone.predict(pixels, verbose=0)
     assert features.shape[1] >= 12 and features.shape[2] >= 12 and features.min() == 0
     assert not backbone.trainable_weights
-    assert (models.DATA / "mini-backbone.weights.h5").stat().st_size <= 2 * 2**20
+    assert (carried("data") / "mini-backbone.weights.h5").stat().st_size <= 2 * 2**20
     for ours, theirs in zip(backbone.get_weights(), camkit.backbone(weights="imagenet").get_weights()):
         np.testing.assert_array_equal(ours, theirs)
     backbone.save_weights(tmp_path / "own.weights.h5")
@@ -167,7 +168,7 @@ def test_the_embedded_backbone_has_what_the_lessons_need():
     ("ResNet50", 32, 16, 100), pytest.param("ResNet50", 32, 16, 96, marks=pytest.mark.sweep)])
 def test_a_finer_output_stride_keeps_the_features_at_the_old_positions(name, stride, finer, size, tmp_path):
     if name == "mini":
-        weights = models.DATA / "mini-backbone.weights.h5"
+        weights = carried("data") / "mini-backbone.weights.h5"
     else:
         weights = tmp_path / "shaken.weights.h5"
         plain = getattr(keras.applications, name)(include_top=False, weights=None, input_shape=(size, size, 3))
@@ -282,7 +283,7 @@ def test_a_saved_classifier_is_read_by_plain_keras_without_a_warning(tmp_path):
     np.save(tmp_path / "images.npy", zoo.images())
     model.save(tmp_path / "model.keras")
     command = [sys.executable, "-c", READ, *(str(tmp_path / name) for name in ("model.keras", "images.npy", "probs.npy"))]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=models.DATA.parent)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=carried("data").parent)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [NAMES, "Functional"]
     assert "Warning" not in done.stderr and "WARNING:tensorflow" not in done.stderr, done.stderr

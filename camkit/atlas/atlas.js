@@ -135,6 +135,9 @@ function make(tag, properties = {}, ...children) {
   return element;
 }
 
+/** Shows picture i in an image, once its address is known. */
+const load = (image, source, i) => source.picture(i).then(address => { image.src = address; });
+
 /** The tiles of many pictures, of which only those in sight exist; arrows, Home and End move. */
 function tiles(name, source, describe, choose) {
   const TILE = 76, id = `camkit-${++mounted}`;
@@ -164,7 +167,7 @@ function tiles(name, source, describe, choose) {
       className: "tile", ariaSetSize: members.length, ariaPosInSet: k + 1, onclick: () => go(k) }, image);
     tile.dataset.key = key;
     Object.assign(tile.style, { left: `${k % columns * TILE}px`, top: `${Math.floor(k / columns) * TILE}px` });
-    source.picture(i).then(address => { image.src = address; });
+    load(image, source, i);
     space.append(tile);
     return tile;
   }
@@ -189,8 +192,8 @@ function tiles(name, source, describe, choose) {
   });
   const observer = new ResizeObserver(draw);
   observer.observe(box);
-  return { box, go, step: by => go(at + by), count: () => members.length, close: () => observer.disconnect(),
-           show(list, current = 0) { members = list; at = list.length ? current : -1; box.scrollTop = 0; draw(); } };
+  return { box, step: by => go(at + by), close: () => observer.disconnect(),
+           show(list) { members = list; at = list.length ? 0 : -1; box.scrollTop = 0; draw(); } };
 }
 
 /** A canvas that takes part by keyboard, drawn at the screen's own resolution: `paint(context, width, height)`. */
@@ -232,20 +235,21 @@ function matrix(index, all, choose, tell) {
   const help = "Confusion matrix: arrow keys move, Enter shows the pictures";
   const drawn = board(help, "matrix", (context, width, height) => {
     const side = Math.min(width, height) / present.length;
+    const [ink, wrong, accent] = ["--ink", "--wrong", "--accent"].map(drawn.ink);
     context.clearRect(0, 0, width, height);
     present.forEach((_, row) => present.forEach((_, column) => {
       const count = row === column ? right[row] : cell(row, column)?.members.length ?? 0;
       context.globalAlpha = row === column ? 0.15 : count ? 0.25 + 0.75 * count / top : 0.06;
-      context.fillStyle = drawn.ink(row === column || !count ? "--ink" : "--wrong");
+      context.fillStyle = row === column || !count ? ink : wrong;
       context.fillRect(column * side, row * side, Math.max(side - 1, side * 0.9), Math.max(side - 1, side * 0.9));
       context.globalAlpha = 1;
       if (side < 22 || !count) return;
-      context.fillStyle = drawn.ink("--ink");
+      context.fillStyle = ink;
       context.font = "11px system-ui";
       context.textAlign = "center";
       context.fillText(count, (column + 0.5) * side, (row + 0.5) * side + 4);
     }));
-    context.strokeStyle = drawn.ink("--accent");
+    context.strokeStyle = accent;
     context.lineWidth = 2;
     context.strokeRect(at[1] * side + 1, at[0] * side + 1, side - 2, side - 2);
   });
@@ -253,9 +257,10 @@ function matrix(index, all, choose, tell) {
     `${at[0] === at[1] ? right[at[0]] : cell(...at)?.members.length ?? 0} pictures`);
   const pick = () => {
     const [t, p] = at.map(k => present[k]);
-    const members = index.labels.flatMap((c, i) => c === t && index.predicted[i] === p ? [i] : []);
-    const title = t === p ? `${index.classNames[t]}, rightly named` : cell(...at)?.title;
-    if (members.length) choose({ title, members });
+    if (t !== p && cell(...at)) choose(cell(...at));
+    if (t !== p || !right[at[0]]) return;
+    const members = index.labels.flatMap((c, i) => c === t && index.predicted[i] === t ? [i] : []);
+    choose({ title: `${index.classNames[t]}, rightly named`, members });
   };
   drawn.canvas.addEventListener("keydown", event => {
     const step = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[event.key];
@@ -284,7 +289,8 @@ function matrix(index, all, choose, tell) {
 /** The map of GAP features: wheel, + and − zoom; a drag is a lasso, with Shift it moves; arrows go to the next point. */
 function scatter(index, choose, gather, hover) {
   const points = index.points, view = { zoom: 1, x: 0.5, y: 0.5 };
-  let members = null, current = null, path = null, from = null;
+  const every = points.flatMap((point, i) => point ? [i] : []);
+  let order = every, inGroup = null, current = null, path = null, from = null;
   const place = ([x, y], width, height) => {
     const side = view.zoom * (Math.min(width, height) - 16);
     return [width / 2 + (x - view.x) * side, height / 2 + (y - view.y) * side];
@@ -292,22 +298,20 @@ function scatter(index, choose, gather, hover) {
   const drawn = board("Map of GAP features: arrows go to the next point, L takes the 30 nearest, + and − zoom",
     "features", (context, width, height) => {
       context.clearRect(0, 0, width, height);
-      const size = points.length > 3000 ? 3 : 6, inGroup = members && new Set(members);
-      const order = index.labels.map((_, i) => i).sort((a, b) => (inGroup?.has(a) ?? 0) - (inGroup?.has(b) ?? 0));
+      const size = points.length > 3000 ? 3 : 6, [wrong, accent] = ["--wrong", "--accent"].map(drawn.ink);
       for (const i of order) {
-        if (!points[i]) continue;
         const [x, y] = place(points[i], width, height), c = index.labels[i] >= 0 ? index.labels[i] : index.predicted[i];
         context.globalAlpha = inGroup && !inGroup.has(i) ? 0.25 : 1;
         context.fillStyle = `rgb(${index.palette.classes[c % index.palette.classes.length]})`;
         context.fillRect(x - size / 2, y - size / 2, size, size);
         if (index.labels[i] >= 0 && index.labels[i] !== index.predicted[i]) {
-          context.strokeStyle = drawn.ink("--wrong");
+          context.strokeStyle = wrong;
           context.lineWidth = 1.5;
           context.strokeRect(x - size / 2 - 1, y - size / 2 - 1, size + 2, size + 2);
         }
       }
       context.globalAlpha = 1;
-      context.strokeStyle = drawn.ink("--accent");
+      context.strokeStyle = accent;
       context.lineWidth = 2.5;
       if (current !== null && points[current]) {
         context.beginPath();
@@ -393,7 +397,14 @@ function scatter(index, choose, gather, hover) {
       if (current !== null) choose(current);
     } else zoom(key === "-" ? 0.8 : 1.25);
   });
-  return { ...drawn, zoom, show(list, i) { members = list; current = i; drawn.redraw(); } };
+  /** Brings a group to the front, and rings picture i. */
+  function show(members, i) {
+    inGroup = new Set(members);
+    order = [...every].sort((a, b) => inGroup.has(a) - inGroup.has(b));
+    current = i;
+    drawn.redraw();
+  }
+  return { ...drawn, zoom, show };
 }
 
 /** A picture of a map: over the picture where one is given, else alone; its canvas has the picture's own pixels. */
@@ -434,7 +445,7 @@ function overview(index, all, source, choose, gather) {
         new IntersectionObserver((seen, observer) => {
           if (!seen.some(entry => entry.isIntersecting)) return;
           observer.disconnect();
-          source.picture(i).then(address => { image.src = address; });
+          load(image, source, i);
         }).observe(image);
         return image;
       });
@@ -565,7 +576,7 @@ export function mount(root, source) {
     hovered.style.visibility = i === null ? "hidden" : "visible";
     if (i === null) return;
     hovered.children[1].textContent = said(i);
-    source.picture(i).then(address => { hovered.children[0].src = address; });
+    load(hovered.children[0], source, i);
   }
 
   function showGroup(group) {
@@ -593,9 +604,9 @@ export function mount(root, source) {
     }
     const { about, classes: kept } = state.detail;
     if (has("pairs") || !kept.includes(state.shown)) state.shown = about.predicted;      // else the class stays
-    for (const row of state.detail.verdicts ?? []) rows.set(`${i} ${row.reviewer}`, row);
+    for (const row of state.detail.verdicts) rows.set(`${i} ${row.reviewer}`, row);
     note.textContent = "";
-    cloud?.show(state.group?.members, i);
+    cloud?.show(state.group.members, i);
     drawClasses();
     drawNear();
     recall();
@@ -616,9 +627,9 @@ export function mount(root, source) {
   }
 
   function drawNear() {
-    near.replaceChildren(...(state.detail.near ?? []).map(one => {
+    near.replaceChildren(...state.detail.near.map(one => {
       const image = make("img", { alt: "", width: 64, height: 64 });
-      source.picture(one.i).then(address => { image.src = address; });
+      load(image, source, one.i);
       return make("li", {}, make("button", { type: "button", title: one.name, onclick: () => choose(one.i) }, image,
         make("span", {}, labelOf(one.label), make("br"), `likeness ${one.likeness.toFixed(3)}`)));
     }));
@@ -649,9 +660,7 @@ export function mount(root, source) {
     paint("chosen", wanted, `map of ${names[state.shown]}`, of(state.shown), 0, high, evidence);
     const shown = Object.values(figures).filter(figure => !figure.hidden);
     shown[0].parentElement.style.setProperty("--shown", shown.length);
-    const ends = (bar, low, top, text) => [low, "", top, text].forEach((said, k) => {
-      if (k !== 1) bar.children[k].textContent = said;        // the second is the canvas
-    });
+    const ends = (bar, ...texts) => bar.querySelectorAll("span, em").forEach((end, k) => { end.textContent = texts[k]; });
     ends(bars.evidence, "0", high.toFixed(2), "evidence for a class");
     ends(bars.signed, signed(-reach), signed(reach), "difference");
     bars.signed.hidden = figures.difference.hidden;

@@ -1,23 +1,19 @@
 """The atlas in a notebook: an anywidget whose view asks the kernel for what it shows."""
 
-from pathlib import Path
-
 import anywidget
 import traitlets
 
-from camkit.atlas.page import embedded
+from camkit.atlas.page import CSS, JS, embedded
 from camkit.atlas.record import PANELS, Record, portable, script
 from camkit.atlas.verdicts import Verdicts
 
-HERE = Path(__file__).parent
 EMBEDDED = 2_000                      # pictures: of so many a notebook's output holds a copy that lives without Python
 
 
 class AtlasView(anywidget.AnyWidget):
     """The view of a Record; it answers messages {kind, number, …} of atlas.js by {number, …} or {number, error}."""
 
-    _esm = (HERE / "atlas.js").read_text(encoding="utf-8")
-    _css = (HERE / "atlas.css").read_text(encoding="utf-8")
+    _esm, _css = JS, CSS
     index = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, record, verdicts):

@@ -5,20 +5,20 @@ are read when they are needed; pictures are files.
 """
 
 import base64
-import copy
 import html
 import os
 import shutil
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from camkit.atlas.record import Record, portable, script
+from camkit.images import THREADS
 from camkit.quiet import progress
+from camkit.writing import in_turn
 
-HERE = Path(__file__).parent
+JS, CSS = (Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("atlas.js", "atlas.css"))
 CHUNK = 64                            # pictures in a data file
 WHOLE = 64_000_000                    # bytes of maps: up to here every picture keeps those of all classes
 
@@ -53,14 +53,25 @@ def write_atlas(analysis, images, folder, *, reference=None):
     if folder.exists() and not (folder / "data" / "index.js").exists() and (folder.is_file() or any(folder.iterdir())):
         raise ValueError(f"{folder} holds something that is no atlas: name an empty folder or a new one")
     record = Record(analysis, images, reference)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent, ignore_cleanup_errors=True) as made:
-        new = Path(made) / "new"
-        _write(record, new, f"Error atlas: {'/'.join(images.root.parts[-2:])}")
-        if folder.exists():
-            os.replace(folder, Path(made) / "old")
-        os.replace(new, folder)
+    new, old = (folder.with_name(f".{folder.name}.{kind}") for kind in ("new", "old"))
+    with in_turn(folder.with_name(f".{folder.name}.lock")):
+        _tidy(folder, new, old)                              # after a process that was killed
+        try:
+            _write(record, new, f"Error atlas: {'/'.join(images.root.parts[-2:])}")
+            if folder.exists():
+                os.replace(folder, old)
+            os.replace(new, folder)
+        finally:
+            _tidy(folder, new, old)
     return folder / "index.html"
+
+
+def _tidy(folder, new, old):
+    """Remove what stands beside an atlas; the old one comes back where there is no other."""
+    if old.exists() and not folder.exists():
+        os.replace(old, folder)
+    for made in (new, old):
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def _write(record, folder, title):
@@ -70,7 +81,7 @@ def _write(record, folder, title):
     index = record.index(open=True, chunk=CHUNK)
     index, numbers, place, full = _numbers(record, index, WHOLE)
     pictures = []
-    with ThreadPoolExecutor(4) as pool, progress(len(numbers), "Writing the atlas", "image") as bar:
+    with ThreadPoolExecutor(THREADS) as pool, progress(len(numbers), "Writing the atlas", "image") as bar:
         for k, start in enumerate(range(0, len(numbers), CHUNK)):
             chunk = numbers[start:start + CHUNK]
             for n, (data, kind) in enumerate(pool.map(portable, map(record.path, chunk)), start):
@@ -104,25 +115,25 @@ def embedded(record, index):
 
 
 def _page(title, data, heading):
-    js, css = ((HERE / name).read_text(encoding="utf-8") for name in ("atlas.js", "atlas.css"))
     title = html.escape(title)
     return PAGE.format(title=title, heading=f"<h1>{title}</h1>" if heading else "", margin="1rem" if heading else "0",
-                       css=css, js=js, data=data, last="" if heading else FIT)
+                       css=CSS, js=JS, data=data, last="" if heading else FIT)
 
 
 def _numbers(record, index, most, lean=False):
     """Return the index with pictures numbered as they stand on a page, those pictures [number], the place of each
     {number: place}, and which keep all maps: each, up to `most` bytes. `lean`: only errors have nearest pictures."""
-    analysis, own, index = record.analysis, len(record.analysis), copy.deepcopy(index)
-    wrong = np.flatnonzero((analysis.predicted != analysis.labels) & (analysis.labels >= 0))
+    analysis, own = record.analysis, len(record.analysis)
+    wrong = analysis.errors.index.to_numpy()
     near = record.near[0] if "near" in record.panels else np.zeros((own, 0), int)
-    listed = [row for kind in index.get("summary", {}).get("faults", []) for row in kind["rows"]]
-    shown = {n for row in listed for n in (row["i"], row["other"]) if n is not None}
+    summary = index.get("summary", {"faults": []})
+    shown = {n for kind in summary["faults"] for row in kind["rows"] for n in (row["i"], row["other"]) if n is not None}
     shown |= set(near[wrong if lean else slice(None)].ravel().tolist())
     numbers = [*range(own), *sorted(n for n in shown if n >= own)]
     place = {n: k for k, n in enumerate(numbers)}
-    for row in listed:
-        row["i"], row["other"] = place[row["i"]], place.get(row["other"])
+    faults = [kind | {"rows": [row | {"i": place[row["i"]], "other": place.get(row["other"])} for row in kind["rows"]]}
+              for kind in summary["faults"]]
+    index = index | {"summary": summary | {"faults": faults}}
     whole = len(numbers) * analysis.maps[0].size <= most
     return index, numbers, place, set(numbers) if whole else {*wrong.tolist(), *near[wrong].ravel().tolist()}
 

@@ -18,7 +18,7 @@ from sklearn.metrics import silhouette_score
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler, normalize
 
-from camkit.atlas.summary import summarize
+from camkit.atlas.summary import name_of, summarize
 from camkit.faults import data_faults
 from camkit.images import read_image
 from camkit.plots import MAP, SIGNED
@@ -125,7 +125,7 @@ class Record:
             "panels": [panel for panel in self.panels if labelled or panel != "pairs"],
             "classNames": names, "cells": list(analysis.maps.shape[1:3]),
             "bias": None if analysis.bias is None else _rounded(analysis.bias, 4),
-            "names": ["/".join(Path(path).parts[-2:]) for path in analysis.paths], "paths": list(analysis.paths),
+            "names": [name_of(path) for path in analysis.paths], "paths": list(analysis.paths),
             "labels": analysis.labels.tolist(), "predicted": analysis.predicted.tolist(),
             "confidence": _rounded(analysis.probs[rows, analysis.predicted], 6),
             "margin": _rounded(analysis.table["margin"], 3),
@@ -155,7 +155,7 @@ class Record:
             chosen = np.union1d(best, np.flatnonzero(kept == label))
             kept, maps = kept[chosen], maps[..., chosen]
         margin = float(analysis.table["margin"].iat[row])
-        about = {"name": "/".join(Path(analysis.paths[row]).parts[-2:]), "label": label, "predicted": predicted,
+        about = {"name": name_of(analysis.paths[row]), "label": label, "predicted": predicted,
                  "confidence": round(float(analysis.probs[row, predicted]), 6), "high": round(high, 4),
                  "margin": None if np.isnan(margin) else round(margin, 3)}
         near = []
@@ -163,7 +163,7 @@ class Record:
             for j, cosine in zip(*(part[i].tolist() for part in self.near)):
                 other, k = self.at(j)
                 near.append({"i": j, "likeness": round(cosine, 3), "label": int(other.labels[k]),
-                             "name": "/".join(Path(other.paths[k]).parts[-2:])})
+                             "name": name_of(other.paths[k])})
         return {"about": about, "near": near}, pack(kept, analysis.logits[row][kept], analysis.probs[row][kept], maps)
 
 

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
+from camkit.writing import any_bytes
+
 BINS = 10                             # of the reliability diagram
 LISTED = 24                           # faults of a kind that are shown; the table has them all
 MEANING = {
@@ -15,6 +17,11 @@ MEANING = {
     "twin": "Very like a picture of another label, or in the other split: two frames of one thing?",
     "stranger": "Like no other picture: does it belong here?",
 }
+
+
+def name_of(path):
+    """Return the name of a picture as it is shown: folder/file."""
+    return "/".join(Path(path).parts[-2:])
 
 
 def calibration(confidence, right):
@@ -31,6 +38,7 @@ def calibration(confidence, right):
     return sum(b["n"] * abs(b["accuracy"] - b["confidence"]) for b in bins) / len(confidence), bins
 
 
+@any_bytes()
 def summarize(analysis, reference, faults):
     """Return the summary as JSON holds it, and the suspicion (N,) 0..1 against each label; `faults` is the table."""
     labelled = analysis.labels >= 0
@@ -72,9 +80,9 @@ def _faults(analysis, reference, table):
     kinds = []
     for kind, rows in table.groupby("kind", observed=True):
         rows = rows.drop_duplicates("path")
-        kinds.append({"kind": kind, "count": len(rows), "meaning": MEANING.get(kind, ""), "rows": [
+        kinds.append({"kind": kind, "count": len(rows), "meaning": MEANING[kind], "rows": [
             {"i": number[row.path], "other": number.get(row.other), "reason": row.reason,
-             "name": "/".join(Path(row.path).parts[-2:])} for row in rows.head(LISTED).itertuples()]})
+             "name": name_of(row.path)} for row in rows.head(LISTED).itertuples()]})
     score = table[table["kind"] == "label"].drop_duplicates("path").set_index("path")["score"]
     return kinds, pd.Series(analysis.paths).map(score).fillna(0.0).astype(float).round(4).tolist()
 

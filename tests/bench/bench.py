@@ -27,8 +27,9 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[2]
 COLOURS = {"Apple": (200, 40, 40), "Lime": (50, 180, 50), "Plum": (70, 40, 150), "Lemon": (230, 210, 60)}
 FULL = {"size": 224, "batch": 16, "rounds": 15, "train": 160, "counts": (1000, 4000, 16000), "overhead": 480,
-        "many": 100_000, "page": 22_688}
-QUICK = {"size": 64, "batch": 4, "rounds": 2, "train": 32, "counts": (100, 200, 400), "overhead": 64, "many": 2000, "page": 400}
+        "many": 100_000, "page": 22_688, "spread": 6144}
+QUICK = {"size": 64, "batch": 4, "rounds": 2, "train": 32, "counts": (100, 200, 400), "overhead": 64, "many": 2000, "page": 400,
+         "spread": 2048}
 
 
 def main():
@@ -39,7 +40,7 @@ def main():
     options = parser.parse_args()
     if options.child:
         asked = json.loads(options.child)
-        return {"child": child, "paged": paged}[asked.pop("task")](**asked)
+        return {"child": child, "paged": paged, "spread": spread}[asked.pop("task")](**asked)
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}" + ": the machine is busy, expect ratios that are off"
           * (os.getloadavg()[0] > 1), flush=True)
     missed = 0
@@ -396,8 +397,65 @@ def paged(folder, count, classes=131):
     print(json.dumps({"seconds": wall, "cpu": cpu, "size": size, "peak": peak_memory(), "errors": len(analysis.errors)}))
 
 
+def cluster(scale):
+    """`analyze` on Ray: two workers on a core each against one on one core; what Ray and the driver add to a picture."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_images(folder + "/images", "Test", scale["spread"], 100)
+        rounds = [[started("spread", folder=folder, cores=cores, size=scale["size"]) for cores in (0, 1, 2)] for _ in range(2)]
+    here, one, two = (min(run["seconds"] for run in runs) for runs in zip(*rounds))
+    yield ("two workers on a core each / one worker on one core", one / two, "≥", 1.8, "×",
+           f"{1e3 * one:.1f} ms an image against {1e3 * two:.1f} ms, MobileNetV2 at {scale['size']}, {scale['spread']} images")
+    yield ("one worker / engine=None on the same core, an image", one / here, "≤", 1.1, "×", f"{1e3 * one:.1f} ms against {1e3 * here:.1f} ms")
+    cpu = 1e3 * min(run[2]["driver"] for run in rounds)
+    yield ("the driver's own time, an image", cpu, "≤", 1, " ms", "of its core, while two workers work")
+
+
+def spread(folder, cores, size):
+    """Analyse the pictures on so many machines of a core each, or (0) without Ray on one core; print seconds of wall and
+    of the driver's processor an image, from the shard by which all workers are at work to the last."""
+    import psutil
+    from camkit import shards
+
+    if not cores:
+        os.sched_setaffinity(0, [0])                                 # before TensorFlow counts the cores
+    images = camkit.load_images(folder + "/images", "Test")
+    model = camkit.gap_classifier(camkit.backbone("MobileNetV2", weights=None, input_size=size), images.class_names)
+    marks = []
+    if cores:
+        import ray
+        from camkit import cluster as room
+        from ray.cluster_utils import Cluster
+
+        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+        for core in range(cores):
+            raylet = psutil.Process(made.add_node(num_cpus=1).all_processes["raylet"][0].process.pid)
+            for process in (raylet, *raylet.children(recursive=True)):
+                process.cpu_affinity([core])
+        ray.init(made.address, log_to_driver=False, logging_level="CRITICAL")
+        rows = room._rows
+
+        def marked(*args):
+            for row in rows(*args):
+                beside = sum(sum(process.cpu_times()[:2]) for process in psutil.process_iter()
+                             if process.name().startswith("ray::_round"))
+                marks.append((time.perf_counter(), time.process_time() + beside))
+                yield row
+
+        room._rows = marked
+    else:
+        write = shards.write_whole
+        shards.write_whole = lambda *args: (write(*args), marks.append((time.perf_counter(), time.process_time())))
+    with tempfile.TemporaryDirectory() as out:
+        camkit.analyze(model, images, Path(out, "analysis"), engine="ray" if cores else None)
+    first = 2 * max(cores, 1)
+    marks = np.array(marks[:len(images) // 256])                     # whole shards, and no array of the joined
+    marks = np.maximum.accumulate(marks)                             # of a round that has ended, too
+    wall, cpu = (marks[-1] - marks[first]) / (256 * (len(marks) - 1 - first))
+    print(json.dumps({"seconds": wall, "driver": cpu}))
+
+
 PARTS = {"forward": forward, "classic": classic, "vis": vis, "family": family, "head": head, "analyze": analyze,
-         "faults": faults, "atlas": atlas}
+         "faults": faults, "atlas": atlas, "cluster": cluster}
 
 
 def write_images(folder, split, count, size, seed=0):
@@ -412,7 +470,7 @@ def write_images(folder, split, count, size, seed=0):
 
 
 def started(task="child", **options):
-    """Return what `child` or `paged` reports from a process of its own, so that its peak memory is its own."""
+    """Return what `child`, `paged` or `spread` reports from a process of its own, so that its peak memory is its own."""
     command = [sys.executable, __file__, "--child", json.dumps(options | {"task": task})]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     if done.returncode:
