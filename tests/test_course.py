@@ -271,7 +271,7 @@ def test_grading_that_was_killed_goes_on(folder, released, tmp_path):
     submitted = tmp_path / "submitted"
     for student in ("first", "second"):
         (submitted / student).mkdir(parents=True)
-        slow = {"one": "import time\n\ndef one(x):\n    time.sleep(2.42)\n    return x + 1"}
+        slow = {"one": "import time\n\ndef one(x):\n    time.sleep(0.8)\n    return x + 1"}
         nbformat.write(answered(released, **slow), submitted / student / "1-tiny.ipynb")
     call = [sys.executable, course.__file__, "--folder", str(folder), "grade", str(submitted)]
     running = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -279,6 +279,8 @@ def test_grading_that_was_killed_goes_on(folder, released, tmp_path):
         time.sleep(0.1)
         if subprocess.run(["pgrep", "-f", f"grading.py {folder} 1-tiny"], capture_output=True).returncode == 0:
             break
+    else:
+        pytest.fail("no grading process began")
     running.kill()
     running.wait()
     for _ in range(100):

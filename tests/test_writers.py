@@ -21,7 +21,7 @@ QUICK = {                               # the part of the attempts, and the faul
     "analyze": ("0.1",), "download and unpacking": ("0.1",), "write_atlas": ("0.1",), "verdicts": ("0.1",),
     "course.py build": ("0.02", "killed_before_every_change", "no_file_larger_than_a_limit"),
 }
-WRITERS = [*QUICK, "grading"] if ALL else [*QUICK]                  # tests/test_course.py kills it once
+WRITERS = [*QUICK, "analyze on Ray", "grading"] if ALL else [*QUICK]     # which tests/test_cluster.py, test_course.py kill once
 ROOM, LEAVE = r"\S.* cannot be written to: .*; make room there or name another folder and call again", (
     r"\w+: .*(FOLDER|PARENT) cannot be written to: .*it was moved or deleted meanwhile: leave it where it is and call")
 ENDS = {                                                            # as which the attempts may end
@@ -30,6 +30,7 @@ ENDS = {                                                            # as which t
     "folder read only": r"(PermissionError|OSError): (FOLDER|PARENT) cannot be written to: .*; allow writing there .*",
     "folder vanished": rf"done|{LEAVE}.*", "two at once": "(done|killed) and done", "clock jumps": "done",
     "names of 255 bytes": r"done|OSError: PARENT cannot be written to: .*; choose a shorter name and call again.*",
+    "workers killed at random moments": "done",                     # of a cluster
 }
 
 
@@ -47,7 +48,7 @@ def test_after_every_fault_the_next_call_ends_with_the_same_bytes(writer, found)
     done = subprocess.run(command, capture_output=True, text=True, timeout=14_400 if ALL else 1200)
     assert done.returncode == 0, done.stderr[-3000:]
     found[writer] = json.loads(done.stdout)["faults"]
-    assert ALL or QUICK[writer][1:] or list(found[writer]) == list(ENDS)
+    assert ALL or QUICK[writer][1:] or list(found[writer]) == list(ENDS)[:-1]
     for fault, trials in found[writer].items():
         odd = [trial for trial in trials if not re.fullmatch(ENDS[fault], trial["end"], re.S) or not trial["same"]
                or trial["lost"] or trial["half"] or trial.get("changed") or not trial.get("alike", True)]

@@ -22,6 +22,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -178,6 +179,22 @@ class Trials:
                 span *= 0.8                                     # it took longer when it was measured
         return found
 
+    def workers_killed_at_random_moments(self):
+        """One of those that write for it on a cluster, half the time all."""
+        found = []
+        while len(found) < self.number(50):
+            self.begin()
+            running = begun(self.writer, self.target)
+            time.sleep(self.random.uniform(0, self.seconds))
+            workers = self.writer.workers()
+            for process in workers[:self.random.choice([1, None])]:
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+            end = ended(*running)
+            if workers:
+                found.append(self.told(end))
+        return found
+
     def killed_before_every_change(self):
         found = []
         for number in sorted(self.random.sample(range(1, self.changes + 1), self.number(self.changes))):
@@ -301,6 +318,6 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory(dir=memory) as folder:
         writer = WRITERS[name](Path(folder) / "inputs")
         trials = Trials(writer, Path(folder), float(share))
-        found = {fault.replace("_", " "): getattr(trials, fault)() for fault in FAULTS
+        found = {fault.replace("_", " "): getattr(trials, fault)() for fault in writer.faults or FAULTS
                  if not chosen or fault in chosen}
     print(json.dumps({"seconds": trials.seconds, "faults": found}), file=says, flush=True)

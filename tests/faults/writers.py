@@ -1,6 +1,7 @@
 """All that writes, each in a small case: `write(target)` begins or goes on, `begin(target)` is what stands there before.
 
-The network is arithmetic, the server of Fruits-360 is near, the course is one tiny assignment; what writes is real.
+The network is arithmetic, the server of Fruits-360 and the cluster are near, the course is one tiny assignment; what
+writes is real.
 """
 
 import ctypes
@@ -12,8 +13,10 @@ import shutil
 import signal
 import sqlite3
 import sys
+import time
 import types
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 
@@ -25,6 +28,7 @@ class Writer:
     """One that writes into `target` what `inputs` and nothing else determines."""
 
     unfinished = ()                                # files that may wait for the next call
+    faults = None                                  # those that make sense for it; None: all that need no cluster
 
     def __init__(self, inputs):
         self.inputs = inputs
@@ -42,6 +46,10 @@ class Writer:
         """Whether something is gone that had been finished."""
         return False
 
+    def workers(self):
+        """The numbers of the processes that write for it elsewhere: on the machines of a cluster."""
+        return []
+
 
 class Analyze(Writer):
     name, unfinished = "analyze", ("about.json", "shard-*.npz")
@@ -53,19 +61,73 @@ class Analyze(Writer):
         from camkit import reading
 
         self.images = image_set(inputs, labels=np.arange(40) % 3, names=NAMES)
-        bias = np.arange(3, dtype="float32")
-
-        def read(batch, labels):
-            maps = batch[:, :6, :6].astype("float32") / 255
-            return {"maps": maps, "gap": maps.mean(axis=(1, 2)), "logits": maps.mean(axis=(1, 2)) + bias,
-                    "probs": maps.mean(axis=(1, 2))}
-
-        reading.by_cam = lambda *_: reading.Reader(read, (8, 8), 3, NAMES, bias, "float16")
-        sys.modules["camkit.inference"] = types.SimpleNamespace(fingerprint=lambda model: "model")
+        reading.by_cam = lambda *_: arithmetic(reading)
+        nothing = {name: lambda model: "model" for name in ("fingerprint", "packed", "unpacked")}
+        sys.modules["camkit.inference"] = types.SimpleNamespace(**nothing)
         self.analyze = camkit.analyze
 
     def write(self, target):
         self.analyze(None, self.images, target, batch_size=2)
+
+
+def arithmetic(reading, pause=0.0):
+    """In the place of a network, which takes `pause` seconds for a batch."""
+    bias = np.arange(3, dtype="float32")
+
+    def read(batch, labels):
+        time.sleep(pause)
+        maps = batch[:, :6, :6].astype("float32") / 255
+        return {"maps": maps, "gap": maps.mean(axis=(1, 2)), "logits": maps.mean(axis=(1, 2)) + bias,
+                "probs": maps.mean(axis=(1, 2))}
+
+    return reading.Reader(read, (8, 8), 3, NAMES, bias, "float16")
+
+
+# What a worker of the cluster finds in the place of the room that knows TensorFlow.
+ELSEWHERE = """
+import sys, types
+
+def unpacked(packed):
+    from camkit import reading
+    from writers import arithmetic
+    reading.by_cam = lambda *_: arithmetic(reading, 0.1)
+
+sys.modules["camkit.inference"] = types.SimpleNamespace(unpacked=unpacked)
+"""
+
+
+class OnRay(Analyze):
+    """On a cluster of two machines, which goes on when the one who asks is killed."""
+
+    name, faults = "analyze on Ray", ("killed_at_random_moments", "workers_killed_at_random_moments")
+
+    def __init__(self, inputs):
+        super().__init__(inputs)
+        here, (port, said) = Path(__file__).resolve().parent, os.pipe()
+        if not os.fork():
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)                          # it ends with us, and its machines with it
+            (inputs / "modules").mkdir()
+            (inputs / "modules" / "sitecustomize.py").write_text(ELSEWHERE)
+            os.environ["PYTHONPATH"] = os.pathsep.join(map(str, (inputs / "modules", here, here.parents[1])))
+            os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_raylet_start_wait_time_s": "120"}
+            from ray.cluster_utils import Cluster
+
+            cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+            cluster.add_node(num_cpus=1)
+            os.write(said, cluster.address.encode())
+            while True:
+                signal.pause()
+        os.environ["RAY_ADDRESS"] = os.read(port, 99).decode()
+
+    def write(self, target):
+        self.analyze(None, self.images, target, batch_size=1, engine="ray")
+
+    def workers(self):
+        found = []
+        for status in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):
+                found += [int(status.parent.name)] * status.read_bytes().startswith(b"ray::MapWorker")
+        return found
 
 
 class Download(Writer):
@@ -230,5 +292,4 @@ def rows_of(database):
     return found
 
 
-WRITERS = {kind.name: kind for kind in (Analyze, Download, Atlas, Verdicts, Course, Grading)}
-
+WRITERS = {kind.name: kind for kind in (Analyze, OnRay, Download, Atlas, Verdicts, Course, Grading)}
