@@ -242,7 +242,7 @@ class Trials:
     def folder_read_only(self):
         found = []
         for _ in range(self.number(10)):
-            if self.half_way() != "killed":
+            if self.half_way() != "killed" or self.content() == self.wanted:    # nothing is left to write
                 continue
             before, modes = self.content(), {path: path.stat().st_mode for path in [self.out, *self.out.rglob("*")]}
             for path, mode in modes.items():
