@@ -10,8 +10,10 @@ import ast
 import base64
 import hashlib
 import os
+import re
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 
 import nbformat
@@ -26,11 +28,12 @@ WIDGETS = "application/vnd.jupyter.widget-state+json"
 
 
 def made_from(path):
-    """A checksum of all that a lesson's outputs depend on: the lesson, camkit, the embedded data and the lock."""
+    """A checksum of all that a lesson's outputs depend on: the lesson, camkit, the embedded data, installed versions."""
     root = LESSONS.parent
     code = [part for part in root.glob("camkit/**/*.*") if part.suffix in (".py", ".js", ".css")]
-    parts = [path, root / "requirements.lock", *sorted(code), *sorted(root.glob("data/**/*.*"))]
-    digest = hashlib.sha256()
+    parts = [path, *sorted(code), *sorted(root.glob("data/**/*.*"))]
+    names = [re.match(r"[\w.-]+", line)[0] for line in metadata.requires("camkit") if "extra ==" not in line]
+    digest = hashlib.sha256(repr([sys.version, *((name, metadata.version(name)) for name in names)]).encode())
     for part in parts:
         if Path(part).is_file():
             digest.update(Path(part).read_bytes())

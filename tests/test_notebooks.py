@@ -84,6 +84,14 @@ def test_parameters_can_be_filled_in(lesson):
 
 # --- the lessons as they run
 
+def test_a_run_is_known_by_all_that_made_it(monkeypatch):
+    """Also by the versions, so that `make versions` does not take the pages of one environment for those of the other."""
+    known = {run.made_from(path) for path in LESSONS}
+    assert len(known) == len(LESSONS) and run.made_from(LESSONS[0]) in known
+    monkeypatch.setattr(run.metadata, "version", lambda name: "0")
+    assert run.made_from(LESSONS[0]) not in known
+
+
 @pytest.fixture(scope="module")
 def executed():
     """lesson -> (executed notebook, page); each lesson runs once, in order, however many tests ask for it.
