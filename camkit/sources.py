@@ -144,8 +144,8 @@ def fetch_fruits_360():
 def download(archive):
     """Fetch the archive; what has arrived before an interruption stays in a .part file.
 
-    The next attempt asks for the rest (HTTP Range). A server that packs archives on demand, as GitHub may,
-    answers with the whole, and the file starts anew.
+    The next attempt asks for the rest (HTTP Range), where pooch would begin anew. A server that packs archives on
+    demand, as GitHub may, answers with the whole, and the file starts anew.
     """
     import requests
 
