@@ -8,7 +8,7 @@ import json
 import random
 import tempfile
 import zipfile
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import keras
@@ -17,6 +17,7 @@ import tensorflow as tf
 from keras import layers
 
 from camkit.graph import HeadError, activation_of, functional, layers_of, replay
+from camkit.quiet import held_back
 
 _CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
 
@@ -204,10 +205,12 @@ def compiled(function, features):
 
     def run(images):
         size = images.shape[1:]
-        if size not in graphs:
+        first = size not in graphs
+        if first:
             graphs[size] = fast if _suits_xla(features, size) else plain
         try:
-            return graphs[size](images)
+            with held_back(drop=True) if first else nullcontext():  # TensorFlow 2.20 tells that it has compiled
+                return graphs[size](images)
         except tf.errors.OpError:
             if graphs[size] is plain:
                 raise
