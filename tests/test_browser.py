@@ -163,6 +163,9 @@ CUT_CODE = """Array.from(document.querySelectorAll(".highlight pre"))
 CUT_TABLES = """Array.from(document.querySelectorAll("table"))
     .filter(table => table.offsetWidth > table.parentElement.clientWidth || table.scrollWidth > table.clientWidth)
     .map(table => table.textContent)"""
+CUT_FORMULAS = """Array.from(document.querySelectorAll(".formula"))
+    .filter(box => box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight)
+    .map(box => box.textContent)"""
 FAINT = """() => {                         // the texts whose contrast with their ground, as WCAG 2 has it, is below 4.5
     const channels = colour => colour.match(/[\\d.]+/g).map(Number);
     const linear = value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
@@ -229,6 +232,7 @@ def test_page_is_easy_on_the_eye(lesson, width, height, leaf):
             assert 14 <= code.evaluate("pre => parseFloat(getComputedStyle(pre).fontSize)") <= 15
             assert page.evaluate(CUT_CODE) == []
             assert page.evaluate(CUT_TABLES) == []
+            assert page.evaluate(CUT_FORMULAS) == []
 
 
 @lessons

@@ -59,8 +59,10 @@ def test_sources_are_clean(lesson):
     for cell in cells(lesson, "code"):
         assert not cell.outputs and cell.execution_count is None, cell.id
         lines = [line for line in cell.source.splitlines() if line.strip()]
-        assert len(lines) <= (15 if cell.metadata.get("jupyter", {}).get("source_hidden") else 12), cell.id
-        assert max(map(len, lines)) <= 100, cell.id
+        most = 15 if cell.metadata.get("jupyter", {}).get("source_hidden") else 12
+        assert len(lines) <= most, f"{cell.id}: {len(lines)} lines, {most} at the most"
+        wide = [line for line in lines if len(line) > 100]
+        assert not wide, f"{cell.id}: longer than 100 characters: {wide}"
         assert not re.search(r"https?://|\bjet\b|urlopen|requests\.", cell.source), cell.id
 
 
