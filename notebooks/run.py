@@ -28,7 +28,7 @@ WIDGETS = "application/vnd.jupyter.widget-state+json"
 
 
 def made_from(path):
-    """A checksum of all that a lesson's outputs depend on: the lesson, camkit, the embedded data, installed versions."""
+    """A checksum of all that a lesson's outputs depend on: the lesson, camkit, the embedded data, the versions."""
     root = LESSONS.parent
     code = [part for part in root.glob("camkit/**/*.*") if part.suffix in (".py", ".js", ".css")]
     parts = [path, *sorted(code), *sorted(root.glob("data/**/*.*"))]

@@ -221,7 +221,8 @@ def test_page_is_easy_on_the_eye(lesson, width, height, leaf):
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
             page.evaluate(FOLD, False)
-            page.screenshot(path=folder / f"{lesson.stem}-{width}-{scheme}.jpg", quality=85, full_page=True)
+            page.screenshot(path=folder / f"{lesson.stem}-{width}-{scheme}.jpg", type="jpeg", quality=85,
+                            full_page=True)
             page.evaluate(FOLD, True)
             assert page.evaluate(OVERFLOW) <= 0
             assert page.evaluate(FAINT) == []

@@ -115,6 +115,7 @@ def test_parts_are_where_the_fruit_has_them():
     assert kinds["highlight"] >= {"Cherry", "Plum", "Tomato", "Strawberry"} and "Banana" not in kinds["highlight"]
 
 
+@pytest.mark.locked                     # another Pillow packs the same pixels into other bytes
 def test_the_same_seed_gives_the_same_bytes():
     plan, faults = render.plan()
     assert faults == PLANTED and set(plan) == set(PICTURES)

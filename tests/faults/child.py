@@ -241,7 +241,9 @@ class Trials:
 
     def folder_read_only(self):
         found = []
-        for _ in range(self.number(10)):
+        for _ in range(4 * self.number(10)):
+            if len(found) == self.number(10):
+                break
             if self.half_way() != "killed" or self.content() == self.wanted:    # nothing is left to write
                 continue
             before, modes = self.content(), {path: path.stat().st_mode for path in [self.out, *self.out.rglob("*")]}
