@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import camkit
+from camkit.quiet import held_back
 from camkit.sources import carried
 
 METHODS = ["grad_cam", "grad_cam_plus_plus", "hires_cam", "layer_cam", "eigen_cam", "score_cam", "ablation_cam"]
@@ -25,7 +26,8 @@ def load_model(file, modules, trust):
     if not Path(file).is_file():
         raise ValueError(f"there is no model file {file}: name one that model.save() has written, such as model.keras")
     try:
-        return keras.models.load_model(file, compile=False, safe_mode=not trust)
+        with held_back(drop=True):       # TensorFlow's own words: what is raised says it
+            return keras.models.load_model(file, compile=False, safe_mode=not trust)
     except Exception as error:
         said = str(error)
         if "Lambda" in said and not trust:

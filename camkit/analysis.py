@@ -150,7 +150,7 @@ def analyze(model, images, folder=None, *, method=None, class_names=None, batch_
         for name in present(folder):  # all are joined now
             if name.startswith("shard-"):
                 (folder / name).unlink()
-    return load_analysis(folder, _keep=keep)
+        return load_analysis(folder, _keep=keep)
 
 
 def load_analysis(folder, *, _keep=None):

@@ -8,12 +8,14 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_raylet_start_wait_time_s": "120", "RAY_worker_niceness": "0"}
 
 import keras
 import numpy as np
+import psutil
 import pytest
 import ray
 from keras import layers
@@ -93,13 +95,11 @@ def when(folder, count, act):
 
 
 def workers():
-    """The processes of all workers that hold a model, on all machines of the cluster, which is this one."""
+    """The processes of all workers that hold a model, on all machines of the cluster, which began here."""
     found = []
-    for status in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            found += [int(status.parent.name)] * status.read_bytes().startswith(b"ray::MapWorker")
-        except OSError:
-            pass
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            found += [process.pid] * process.name().startswith("ray::MapWorker")
     return found
 
 

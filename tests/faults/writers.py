@@ -104,7 +104,8 @@ class OnRay(Analyze):
     def __init__(self, inputs):
         super().__init__(inputs)
         here, (port, said) = Path(__file__).resolve().parent, os.pipe()
-        if not os.fork():
+        self.cluster = os.fork()
+        if not self.cluster:
             ctypes.CDLL(None).prctl(1, signal.SIGKILL)                          # it ends with us, and its machines with it
             (inputs / "modules").mkdir()
             (inputs / "modules" / "sitecustomize.py").write_text(ELSEWHERE)
@@ -123,10 +124,12 @@ class OnRay(Analyze):
         self.analyze(None, self.images, target, batch_size=1, engine="ray")
 
     def workers(self):
+        import psutil
+
         found = []
-        for status in Path("/proc").glob("[0-9]*/cmdline"):
-            with suppress(OSError):
-                found += [int(status.parent.name)] * status.read_bytes().startswith(b"ray::MapWorker")
+        for process in psutil.Process(self.cluster).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                found += [process.pid] * process.name().startswith("ray::MapWorker")
         return found
 
 
