@@ -61,8 +61,10 @@ def connected(address=None):
         with held_back():
             ray.init(address, **options)
     except Exception as error:           # some of Ray's are of no other class
-        raise ConnectionError(f"no Ray cluster answers at {address}: ray start --head makes one, and says its address "
-                              f"({str(error).splitlines()[0]})") from error
+        told = ("Ray does not start on this machine: call again when it is less busy, or without engine='ray'"
+                if address == "local" else
+                f"no Ray cluster answers at {address}: ray start --head makes one, and says its address")
+        raise ConnectionError(f"{told} ({str(error).splitlines()[0]})") from error
     try:
         yield
     finally:

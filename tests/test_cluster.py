@@ -197,6 +197,11 @@ def test_engines_addresses_and_a_missing_extra_are_told(model, images, tmp_path,
         with pytest.raises(ConnectionError, match=said):
             with module.connected(address):
                 pass
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray, "init", lambda *_, **__: 1 / 0)
+    with pytest.raises(ConnectionError, match=r"Ray does not start on this machine: call again .* \(division by zero\)"):
+        with module.connected():
+            pass
     monkeypatch.undo()
     monkeypatch.setitem(sys.modules, "upath", None)
     with pytest.raises(ImportError, match=r"s3://b/c is the address of a store: pip install camkit\[cluster\]"):
