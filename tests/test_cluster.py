@@ -8,16 +8,15 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 
 os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_raylet_start_wait_time_s": "120", "RAY_worker_niceness": "0"}
 
 import keras
 import numpy as np
-import psutil
 import pytest
 import ray
+from faults.writers import workers_of
 from keras import layers
 from moto.server import ThreadedMotoServer
 from ray.cluster_utils import Cluster
@@ -92,15 +91,6 @@ def when(folder, count, act):
 
     threading.Thread(target=watch, daemon=True).start()
     return seen
-
-
-def workers():
-    """The processes of all workers that hold a model, on all machines of the cluster, which began here."""
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        with suppress(psutil.NoSuchProcess):
-            found += [process.pid] * process.name().startswith("ray::MapWorker")
-    return found
 
 
 DRIVER = """
@@ -269,7 +259,7 @@ def test_worker_and_machine_are_lost_in_a_run_begun_here_by_a_method_into_a_stor
     monkeypatch.setattr(module, "STILL", 5)
     join = shards.join
     monkeypatch.setattr(shards, "join", lambda *args: kept.append((folder / "shard-00001.npz").stat().st_mtime) or join(*args))
-    worker, kept = when(folder, 6, lambda: os.kill(workers()[0], signal.SIGKILL)), []
+    worker, kept = when(folder, 6, lambda: os.kill(workers_of(os.getpid())[0], signal.SIGKILL)), []
     machine = when(folder, 12, nodes[1].kill)
     threading.Thread(target=sample, daemon=True).start()
     result = camkit.analyze(model, some, folder, engine="ray", **options)

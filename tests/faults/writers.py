@@ -124,13 +124,18 @@ class OnRay(Analyze):
         self.analyze(None, self.images, target, batch_size=1, engine="ray")
 
     def workers(self):
-        import psutil
+        return workers_of(self.cluster)
 
-        found = []
-        for process in psutil.Process(self.cluster).children(recursive=True):
-            with suppress(psutil.NoSuchProcess):
-                found += [process.pid] * process.name().startswith("ray::MapWorker")
-        return found
+
+def workers_of(process):
+    """The numbers of the processes that hold a model, on all machines of the Ray cluster that `process` has begun."""
+    import psutil
+
+    found = []
+    for child in psutil.Process(process).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            found += [child.pid] * child.name().startswith("ray::MapWorker")
+    return found
 
 
 class Download(Writer):
