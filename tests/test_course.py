@@ -293,6 +293,34 @@ def test_grading_that_was_killed_goes_on(folder, released, tmp_path):
     assert (rows(folder)["first"], rows(folder)["second"]) == ("4", "4")
 
 
+def test_feedback_goes_back_through_the_exchange_of_a_hub(folder, tmp_path):
+    """What is collected with nbgrader and graded here is given back with nbgrader."""
+    exchange, config, home = tmp_path / "exchange", tmp_path / "config", tmp_path / "home"
+    for made in (exchange, config, home):
+        made.mkdir()
+    exchange.chmod(0o777)
+    (config / "nbgrader_config.py").write_text(
+        f"c = get_config()\nc.CourseDirectory.course_id = 'camkit'\nc.Exchange.root = '{exchange}'\n"
+        f"c.Exchange.cache = '{tmp_path / 'cache'}'\n")
+
+    def call(command, cwd):
+        done = subprocess.run([sys.executable, "-m", "nbgrader", command, "1-tiny"], cwd=cwd, capture_output=True,
+                              text=True, env=os.environ | {"JUPYTER_CONFIG_DIR": str(config)})
+        assert done.returncode == 0, done.stderr
+
+    call("release_assignment", folder)
+    call("fetch_assignment", home)
+    own = home / "1-tiny" / "1-tiny.ipynb"
+    nbformat.write(answered(nbformat.read(own, as_version=4)), own)
+    call("submit", home)
+    call("collect", folder)
+    grading.grade(folder, folder / "submitted")
+    call("release_feedback", folder)
+    call("fetch_feedback", home)
+    page, = (home / "1-tiny" / "feedback").rglob("*.html")
+    assert "4 of 7 points" in page.read_text(encoding="utf-8")
+
+
 def test_a_notebook_is_known_by_its_marks(released, tmp_path):
     other = copy.deepcopy(released)
     for one in other.cells:

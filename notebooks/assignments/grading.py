@@ -36,6 +36,7 @@ from tqdm import tqdm
 SECONDS, CPU_SECONDS = 600, 180             # for a whole submission: on the clock, and of computing in one process
 MEMORY, FILE = 6 << 30, 64 << 20            # bytes that a process may map (TensorFlow maps 3 GiB); of a file it writes
 TIDIED = "handed-in"                        # the folder of what nbgrader grades: what was handed in, tidied
+RECEIPT = ("timestamp.txt", "submission_secret.txt")    # of nbgrader's exchange, by which feedback finds its way back
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"), "1")     # two run
 PRINTED = 200_000                           # characters that a cell may print
 
@@ -232,12 +233,22 @@ def grade(folder, submitted, workers=2):
         with ThreadPoolExecutor(workers) as pool, tqdm(total=len(jobs), unit="submission", disable=None) as bar:
             for _ in pool.map(lambda job: graded(*job), jobs):
                 bar.update()
+        for _, _, student, name, *_ in jobs:
+            hand_back(Path(submitted) / student / name, folder / "feedback" / student / name)
         with Gradebook(course.database(folder), "camkit") as book:
             everyone = sorted({*(path.name for path in students), *(person.id for person in book.students)})
             write_csv(folder / "grades.csv", grades(book, everyone, released))
         remarks = [(student, name, line) for student in everyone for name in released
                    for line in remarks_on(folder, student, name)]
         write_csv(folder / "remarks.csv", [("student", "assignment", "remark"), *sorted([*remarks, *unknown])])
+
+
+def hand_back(submission, feedback):
+    """Puts beside a feedback page the receipt of a submission that nbgrader has collected: release_feedback asks for it."""
+    for path in (submission / name for name in RECEIPT):
+        if path.is_file():
+            with open(path, "rb") as file:
+                write_whole(feedback / path.name, file.read(1000))
 
 
 def remarks_on(folder, student, name):
