@@ -107,12 +107,15 @@ def compute(model, method, input_size, images, labels, folder, batch_size, names
              "folder": folder if "://" in str(folder) else folder.absolute(), "batch_size": batch_size, "names": names}
     with connected(), progress(n, "Analyzing", "image", done=n - _count(todo)) as bar:
         while todo:
-            written = set()
-            for row in _rows(todo, images, labels, given):
-                if row["error"]:
-                    raise pickle.loads(row["error"])
-                written.add(row["shard"])
-                bar.update(row["images"])
+            written, told = set(), ""
+            try:
+                for row in _rows(todo, images, labels, given):
+                    if row["error"]:
+                        raise pickle.loads(row["error"])
+                    written.add(row["shard"])
+                    bar.update(row["images"])
+            except ray.exceptions.RayError as error:         # Ray gave the round up: workers died while they began, say
+                told = f" ({str(error).splitlines()[0]})"
             before, todo = todo, shards.missing(folder, n, batch_size)
             bar.update(n - _count(todo) - bar.n)         # what was written and not heard of
             if elsewhere := written & {name for name, *_ in todo}:
@@ -121,7 +124,8 @@ def compute(model, method, input_size, images, labels, folder, batch_size, names
             vain = 0 if len(todo) < len(before) else vain + 1
             if vain == VAIN:
                 raise OSError(f"workers were lost {VAIN} times before they had written a shard, such as {todo[0][0]}: "
-                              "their machines' memory may be too small for the model; a smaller batch_size needs less")
+                              "their machines' memory may be too small for the model; a smaller batch_size needs less"
+                              f"{told}")
 
 
 def _count(todo):
@@ -144,8 +148,6 @@ def _rows(todo, images, labels, given):
             pause = time.monotonic() - heard
     except StopIteration:
         pass
-    except ray.exceptions.RayError as error:
-        raise OSError(f"the Ray cluster failed, the same call goes on: {str(error).splitlines()[0]}") from error
     finally:
         ray.cancel(rows, force=True)
 

@@ -178,6 +178,21 @@ def test_folders_that_workers_do_not_share_and_workers_that_always_die_are_told(
     assert len(rounds) == (1 if rows else 3)
 
 
+def test_workers_that_die_while_they_begin_are_others_in_the_next_round(nodes, model, images, tmp_path):
+    """Ray Data gives up a round whose actors die before they are made."""
+    def kill():
+        while not killed:
+            for process in workers_of(os.getpid()):
+                os.kill(process, signal.SIGKILL)
+                killed.append(process)
+
+    some, killed = images.select(slice(0, 16)), []
+    wanted = camkit.analyze(model, some, tmp_path / "here", batch_size=BATCH)
+    threading.Thread(target=kill, daemon=True).start()
+    camkit.analyze(model, some, tmp_path / "out", batch_size=BATCH, engine="ray")
+    assert killed and same(tmp_path / "out", wanted)
+
+
 def test_engines_addresses_and_a_missing_extra_are_told(model, images, tmp_path, monkeypatch, capsys):
     with pytest.raises(ValueError, match="engine is 'spark': None computes here, 'ray' on a cluster"):
         camkit.analyze(model, images, tmp_path / "out", engine="spark")
@@ -251,7 +266,6 @@ def test_worker_and_machine_are_lost_in_a_run_begun_here_by_a_method_into_a_stor
     before, held = (folder / "shard-00001.npz").stat().st_mtime, []
 
     def sample():                                              # until the machine is lost, and its memory with it
-        room = ray.cluster_resources()["object_store_memory"]
         while nodes[1].poll() is None:
             held.append(room - ray.available_resources().get("object_store_memory", room))
             time.sleep(0.02)
@@ -259,6 +273,7 @@ def test_worker_and_machine_are_lost_in_a_run_begun_here_by_a_method_into_a_stor
     monkeypatch.setattr(module, "STILL", 5)
     join = shards.join
     monkeypatch.setattr(shards, "join", lambda *args: kept.append((folder / "shard-00001.npz").stat().st_mtime) or join(*args))
+    room = ray.available_resources()["object_store_memory"]
     worker, kept = when(folder, 6, lambda: os.kill(workers_of(os.getpid())[0], signal.SIGKILL)), []
     machine = when(folder, 12, nodes[1].kill)
     threading.Thread(target=sample, daemon=True).start()

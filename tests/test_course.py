@@ -314,11 +314,15 @@ def test_feedback_goes_back_through_the_exchange_of_a_hub(folder, tmp_path):
     nbformat.write(answered(nbformat.read(own, as_version=4)), own)
     call("submit", home)
     call("collect", folder)
+    by_mail = folder / "submitted" / "aaron" / "tiny.ipynb"         # has no receipt, and comes first
+    by_mail.parent.mkdir()
+    nbformat.write(nbformat.read(own, as_version=4), by_mail)
     grading.grade(folder, folder / "submitted")
     call("release_feedback", folder)
     call("fetch_feedback", home)
     page, = (home / "1-tiny" / "feedback").rglob("*.html")
-    assert "4 of 7 points" in page.read_text(encoding="utf-8")
+    assert "4 of 7 points" in page.read_text(encoding="utf-8") and "aaron" not in page.read_text(encoding="utf-8")
+    assert len(set((exchange / "camkit" / "feedback").iterdir())) == len(set((folder / "feedback").iterdir()))
 
 
 def test_a_notebook_is_known_by_its_marks(released, tmp_path):

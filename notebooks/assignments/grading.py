@@ -11,6 +11,7 @@ import json
 import os
 import re
 import resource
+import secrets
 import shutil
 import signal
 import socket
@@ -36,7 +37,6 @@ from tqdm import tqdm
 SECONDS, CPU_SECONDS = 600, 180             # for a whole submission: on the clock, and of computing in one process
 MEMORY, FILE = 6 << 30, 64 << 20            # bytes that a process may map (TensorFlow maps 3 GiB); of a file it writes
 TIDIED = "handed-in"                        # the folder of what nbgrader grades: what was handed in, tidied
-RECEIPT = ("timestamp.txt", "submission_secret.txt")    # of nbgrader's exchange, by which feedback finds its way back
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"), "1")     # two run
 PRINTED = 200_000                           # characters that a cell may print
 
@@ -243,12 +243,17 @@ def grade(folder, submitted, workers=2):
         write_csv(folder / "remarks.csv", [("student", "assignment", "remark"), *sorted([*remarks, *unknown])])
 
 
-def hand_back(submission, feedback):
-    """Puts beside a feedback page the receipt of a submission that nbgrader has collected: release_feedback asks for it."""
-    for path in (submission / name for name in RECEIPT):
-        if path.is_file():
-            with open(path, "rb") as file:
-                write_whole(feedback / path.name, file.read(1000))
+def hand_back(submission, page):
+    """Puts the receipt of nbgrader's exchange for a submission beside its page: release_feedback finds the student by it.
+
+    Beside one that came another way lies a receipt that nobody has, so that the others get theirs.
+    """
+    for name, none in (("timestamp.txt", b""), ("submission_secret.txt", secrets.token_hex().encode())):
+        if (submission / name).is_file():
+            with open(submission / name, "rb") as file:
+                write_whole(page / name, file.read(1000))
+        elif not (page / name).exists():
+            write_whole(page / name, none)
 
 
 def remarks_on(folder, student, name):
