@@ -17,7 +17,7 @@ from camkit.__main__ import main
 from camkit.writing import any_bytes
 
 ROOT = Path(__file__).resolve().parent.parent
-EMBEDDED = ROOT / "data" / "mini-fruits"
+EMBEDDED = camkit.load_images().root
 
 
 @pytest.fixture(scope="module")

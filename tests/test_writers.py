@@ -63,10 +63,11 @@ def write_page(found):
     from nbformat.v4 import new_markdown_cell, new_notebook
 
     part = "all that `make faults` tries" if ALL else "the part that `make test` tries; `make faults` tries all"
-    lines = ["# What happens when the disk fails", "Each writer under each fault, each attempt a process of its own: "
+    lines = ["# What happens when the disk or the machine fails", "Each writer under each fault, each attempt a process of its own: "
              f"{part}. Written by `tests/test_writers.py` from what it saw.", "",
              "FOLDER is what is written, PARENT the folder that it lies in. The last column counts after how many of the "
-             "attempts the next call ended with the same bytes as a run that nothing disturbed.", ""]
+             "attempts the next call ended with the same bytes as a run that nothing disturbed; some were killed twice "
+             "before it.", ""]
     for writer, faults in found.items():
         lines += [f"## {writer}", "", "| fault | tried | what happened | same bytes after |", "| --- | --- | --- | --- |"]
         for fault, trials in faults.items():

@@ -244,7 +244,7 @@ def grade(folder, submitted, workers=2):
 
 
 def hand_back(submission, page):
-    """Puts the receipt of nbgrader's exchange for a submission beside its page: release_feedback finds the student by it.
+    """Puts the receipt of nbgrader's exchange for a submission beside its page: release_feedback finds students by it.
 
     Beside one that came another way lies a receipt that nobody has, so that the others get theirs.
     """
