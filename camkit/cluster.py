@@ -138,8 +138,9 @@ def _rows(todo, images, labels, given):
     tasks = [{"task": pickle.dumps((name, paths[start:stop], labels[start:stop]))} for name, start, stop in todo]
     machines, pause, heard = _machines(), 0, time.monotonic()
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    options = {"num_cpus": 0, "num_returns": "streaming", "max_retries": 0, "scheduling_strategy": here}
-    rows = ray.remote(max_calls=1, **options)(_round).remote(tasks, given)  # its process ends, with all that it left
+    begin = ray.remote(num_cpus=0, num_returns="streaming", max_retries=0, scheduling_strategy=here,
+                       max_calls=1)(_round)        # a process of its own, which ends with all that the round left
+    rows = begin.remote(tasks, given)
     try:
         while pause < STILL or machines <= _machines():
             if ray.wait([rows], timeout=1, fetch_local=False)[0]:

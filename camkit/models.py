@@ -31,7 +31,8 @@ def backbone(name="mini", *, weights="imagenet", input_size=None, output_stride=
     "imagenet" (for "mini": its own embedded weights), None (random) or the path of a weights file without top.
     `input_size` (pixels) is the side S of its images, by default that of the images which its weights were trained on
     (224 for most, 100 for "mini"): smaller ones leave maps of few places, and features that it never learnt.
-    `output_stride` (pixels a place of the map, by default the backbone's own) makes maps finer (dilation) and slower.
+    `output_stride` (pixels of the image to one position of the map; by default the backbone's own) makes the maps finer
+    by dilated convolution, and slower.
     Raises ValueError for an unknown name or an impossible stride, OSError where the weights are not to be had.
     """
     size = TRAINED_AT.get(name, 224) if input_size is None else input_size
@@ -62,11 +63,9 @@ def _application(name, shape, weights):
         url = re.search(r"https?://\S+/([^/\s:]+)", str(error))
         if weights != "imagenet" or url is None:
             raise
-        raise OSError(
-            f"the ImageNet weights of {name} could not be downloaded: Keras looks for {url[1]} in "
-            f"{Path(os.environ.get('KERAS_HOME', Path.home() / '.keras'), 'models')}, put it there or pass "
-            "weights=PATH with a local copy"
-        ) from error
+        folder = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"), "models")
+        raise OSError(f"the ImageNet weights of {name} could not be downloaded: Keras looks for {url[1]} in {folder}, "
+                      "put it there or pass weights=PATH with a local copy") from error
     if weights not in ("imagenet", None):
         _load(plain, weights)
     inputs = keras.Input(shape)
