@@ -35,7 +35,7 @@ ATLAS = build/atlas/$(basename $(notdir $(MODEL)))-$(notdir $(patsubst %/,%,$(IM
 .PHONY: notebooks lab atlas app course course-proof grade test sweep fuzz faults bench dist lock versions clean
 
 notebooks: .venv/lessons
-	.venv/bin/python notebooks/run.py --dataset "$(DATASET)" --backbone "$(BACKBONE)" --weights "$(WEIGHTS)" --boxes "$(BOXES)" $(LESSONS)
+	.venv/bin/python notebooks/site --dataset "$(DATASET)" --backbone "$(BACKBONE)" --weights "$(WEIGHTS)" --boxes "$(BOXES)" $(LESSONS)
 
 lab: .venv/lessons
 	.venv/bin/python -m jupyterlab notebooks

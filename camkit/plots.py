@@ -10,9 +10,12 @@ import io
 
 import numpy as np
 
-from camkit.cam import overlay
+from camkit.maps.cam import overlay
 
-MAP, SIGNED = "inferno", "coolwarm"  # perceptually uniform for evidence; diverging around zero for differences
+MAP, SIGNED = (
+    "inferno",
+    "coolwarm",
+)  # perceptually uniform for evidence; diverging around zero for differences
 
 
 def png(figure, dpi=110):
@@ -65,13 +68,18 @@ def map_row(figure, image, maps, titles, *, vmin=0.0, vmax=None, alpha=0.55, cma
     figure.get_figure(root=True).set_layout_engine("constrained")
     vmax = max(vmin + 1e-6, *(float(np.max(heat)) for heat in maps)) if vmax is None else vmax
     axes = figure.subplots(1, 1 + len(maps), squeeze=False)[0]
-    pictures = [image, *(overlay(image, heat, vmin=vmin, vmax=vmax, alpha=alpha, cmap=cmap) for heat in maps)]
+    pictures = [
+        image,
+        *(overlay(image, heat, vmin=vmin, vmax=vmax, alpha=alpha, cmap=cmap) for heat in maps),
+    ]
     for ax, picture, title in zip(axes, pictures, titles, strict=True):
         ax.imshow(picture)
         ax.set_title(title, fontsize=9)
         ax.set_axis_off()
     colours = ScalarMappable(Normalize(vmin, vmax), cmap)
-    figure.colorbar(colours, ax=list(axes[1:]), label="contribution to the class score", fraction=0.05, pad=0.02)
+    figure.colorbar(
+        colours, ax=list(axes[1:]), label="contribution to the class score", fraction=0.05, pad=0.02
+    )
     return figure
 
 
@@ -89,13 +97,22 @@ def confusion(ax, matrix, class_names):
     if n <= 20:
         for row, column in zip(*np.nonzero(matrix)):
             dark = errors[row, column] > 0.6 * errors.max() and row != column
-            ax.text(column, row, int(matrix[row, column]), ha="center", va="center", fontsize=8,
-                    color="white" if dark else "grey" if row == column else "black")
+            ax.text(
+                column,
+                row,
+                int(matrix[row, column]),
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if dark else "grey" if row == column else "black",
+            )
     ax.set_xticks(range(n), class_names, rotation=90, fontsize=8 if n <= 20 else 5)
     ax.set_yticks(range(n), class_names, fontsize=8 if n <= 20 else 5)
     ax.set(xlabel="predicted class", ylabel="true class")
     whole = MaxNLocator(integer=True)
-    ax.figure.colorbar(picture, ax=ax, label="images misclassified", fraction=0.046, pad=0.02, ticks=whole)
+    ax.figure.colorbar(
+        picture, ax=ax, label="images misclassified", fraction=0.046, pad=0.02, ticks=whole
+    )
     return ax
 
 
@@ -128,13 +145,31 @@ def embedding(ax, points, labels, class_names, *, highlight=None, ring=None):
         if not len(members):
             continue
         seen = highlight is None or highlight == c
-        ax.scatter(*members.T, s=24, color=colours[c] if seen else "#dddddd", marker="os^Dv"[c // 20 % 5],
-                   linewidth=0, zorder=2 if seen else 1)
+        ax.scatter(
+            *members.T,
+            s=24,
+            color=colours[c] if seen else "#dddddd",
+            marker="os^Dv"[c // 20 % 5],
+            linewidth=0,
+            zorder=2 if seen else 1,
+        )
         if seen:
             middle = members[np.argmin(((members - np.median(members, axis=0)) ** 2).sum(axis=1))]
-            ax.annotate(name, middle, (0, 7), textcoords="offset points", ha="center", zorder=3,
-                        fontsize=8 if len(class_names) <= 20 else 6,
-                        bbox={"boxstyle": "round,pad=0.1", "facecolor": "white", "alpha": 0.75, "linewidth": 0})
+            ax.annotate(
+                name,
+                middle,
+                (0, 7),
+                textcoords="offset points",
+                ha="center",
+                zorder=3,
+                fontsize=8 if len(class_names) <= 20 else 6,
+                bbox={
+                    "boxstyle": "round,pad=0.1",
+                    "facecolor": "white",
+                    "alpha": 0.75,
+                    "linewidth": 0,
+                },
+            )
     if ring is not None:
         ax.scatter(*points[ring], s=160, facecolor="none", edgecolor="black", linewidth=2, zorder=4)
     ax.set(xticks=[], yticks=[])

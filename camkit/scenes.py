@@ -12,10 +12,22 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 from skimage import data, filters, segmentation
 
-LIGHT, COLOUR, DARK = 235, 60, 110     # ground is lighter than the first; no shadow is as colourful or dark as the rest
-SCALE = 0.35, 0.8                      # longest side of a lone object's box, in sides of the picture
-VISIBLE = 1 / 3                        # the share of an object that others leave in sight
-PHOTOS = "astronaut", "chelsea", "coffee", "hubble_deep_field", "immunohistochemistry", "rocket", "stereo_motorcycle"
+LIGHT, COLOUR, DARK = (
+    235,
+    60,
+    110,
+)  # ground is lighter than the first; no shadow is as colourful or dark as the rest
+SCALE = 0.35, 0.8  # longest side of a lone object's box, in sides of the picture
+VISIBLE = 1 / 3  # the share of an object that others leave in sight
+PHOTOS = (
+    "astronaut",
+    "chelsea",
+    "coffee",
+    "hubble_deep_field",
+    "immunohistochemistry",
+    "rocket",
+    "stereo_motorcycle",
+)
 
 
 def foreground(image):
@@ -27,13 +39,19 @@ def foreground(image):
     highlight or a hole, counts as object. Raises ValueError where no white reaches the border.
     """
     light, dark = image.max(axis=-1).astype(float), image.min(axis=-1).astype(float)
-    white = ndimage.label(np.pad(dark > LIGHT, 1, constant_values=True))[0][1:-1, 1:-1] == 1    # joined round the frame
+    white = (
+        ndimage.label(np.pad(dark > LIGHT, 1, constant_values=True))[0][1:-1, 1:-1] == 1
+    )  # joined round the frame
     if not white.any():
-        raise ValueError(f"no pixel at the border of this image {image.shape} is white (every channel above {LIGHT} of "
-                         "255): foreground takes pictures of one object on white")
+        raise ValueError(
+            f"no pixel at the border of this image {image.shape} is white (every channel above {LIGHT} of "
+            "255): foreground takes pictures of one object on white"
+        )
     strange = np.maximum((light - dark) / COLOUR, (255 - light) / (255 - DARK))
     seeds = np.where(white, 1, 2 * (strange >= min(1, 0.9 * strange.max())))
-    gradient = np.max([filters.sobel(channel) for channel in np.moveaxis(image.astype(float), -1, 0)], axis=0)
+    gradient = np.max(
+        [filters.sobel(channel) for channel in np.moveaxis(image.astype(float), -1, 0)], axis=0
+    )
     return segmentation.watershed(gradient, seeds) == 2
 
 
@@ -59,8 +77,12 @@ class Scenes:
         """Yield the pictures in order as uint8 (B, h, w, 3), B <= batch_size, stretched to `size` (int or h,w)."""
         size = (size, size) if np.ndim(size) == 0 else tuple(size)
         for start in range(0, len(self), batch_size):
-            batch = self.images[start:start + batch_size]
-            yield np.stack([_stretched(image, size) for image in batch]) if size != batch.shape[1:3] else batch
+            batch = self.images[start : start + batch_size]
+            yield (
+                np.stack([_stretched(image, size) for image in batch])
+                if size != batch.shape[1:3]
+                else batch
+            )
 
 
 def compose(images, count, *, size=224, objects=1, background="white", layout="apart", seed=0):
@@ -76,21 +98,29 @@ def compose(images, count, *, size=224, objects=1, background="white", layout="a
     shows the same objects at the same places. Edges are antialiased and carry no white of their old ground. Raises
     ValueError for what is unknown or impossible here.
     """
-    side = round(objects ** 0.5)
+    side = round(objects**0.5)
     classes = np.unique(images.labels)
     if background not in GROUNDS:
-        raise ValueError(f"background is {background!r}: it must be one of {', '.join(map(repr, GROUNDS))}")
+        raise ValueError(
+            f"background is {background!r}: it must be one of {', '.join(map(repr, GROUNDS))}"
+        )
     if layout not in ("apart", "overlap", "mosaic"):
         raise ValueError(f"layout is {layout!r}: it must be 'apart', 'overlap' or 'mosaic'")
-    if not 1 <= objects <= 9 or (layout == "mosaic" and side ** 2 != objects):
+    if not 1 <= objects <= 9 or (layout == "mosaic" and side**2 != objects):
         raise ValueError(f"objects is {objects}: it must be 1 to 9, and 1, 4 or 9 in a mosaic")
     if objects > len(classes):
-        raise ValueError(f"{objects} objects of different classes are asked, the images have {len(classes)} classes: "
-                         "ask for fewer or load more classes")
+        raise ValueError(
+            f"{objects} objects of different classes are asked, the images have {len(classes)} classes: "
+            "ask for fewer or load more classes"
+        )
     cut = lru_cache(maxsize=1024)(lambda index: _cutout(images[index]))
-    scenes = Scenes(np.empty((count, size, size, 3), np.uint8), np.empty((count, objects), int),
-                    np.zeros((count, objects, size, size), bool), np.empty((count, objects, 4), int),
-                    list(images.class_names))
+    scenes = Scenes(
+        np.empty((count, size, size, 3), np.uint8),
+        np.empty((count, objects), int),
+        np.zeros((count, objects, size, size), bool),
+        np.empty((count, objects, 4), int),
+        list(images.class_names),
+    )
     for i in range(count):
         rng, areas = np.random.default_rng([seed, i]), np.empty(objects)
         canvas = Image.fromarray(GROUNDS[background](np.random.default_rng([seed, i, 1]), size))
@@ -104,7 +134,7 @@ def compose(images, count, *, size=224, objects=1, background="white", layout="a
             else:
                 sprite, x, y = _place(rng, cutout, objects, scenes.masks[i, :k], areas[:k], layout)
             canvas.paste(sprite, (x, y), sprite)
-            window = scenes.masks[i, :, y:y + sprite.height, x:x + sprite.width]
+            window = scenes.masks[i, :, y : y + sprite.height, x : x + sprite.width]
             window[k] = shape = _shape(sprite)
             window[:k] &= ~shape
             areas[k] = shape.sum()
@@ -119,7 +149,9 @@ def _cutout(image):
     if not mask.any():
         raise ValueError(f"an image {image.shape} is all white: compose needs an object in each")
     image = np.pad(image, ((4, 4), (4, 4), (0, 0)), constant_values=255)
-    inward = ndimage.minimum_filter(np.where(mask[..., None], image, 255), (5, 5, 1))    # white mixes in at the edge
+    inward = ndimage.minimum_filter(
+        np.where(mask[..., None], image, 255), (5, 5, 1)
+    )  # white mixes in at the edge
     colours = np.where(ndimage.binary_erosion(mask, iterations=2)[..., None], image, inward)
     alpha = np.rint(255 * ndimage.gaussian_filter(mask.astype(float), 0.7)).astype(np.uint8)
     x0, y0, x1, y1 = _box(mask)
@@ -134,8 +166,10 @@ def _sprite(cutout, angle, length):
     rim = np.array([x0 - 2, y0 - 2, x1 + 2, y1 + 2])
     width, height = np.rint((rim[2:] - rim[:2]) * factor).astype(int)
     sprite = turned.resize((width, height), Image.Resampling.BICUBIC, tuple(rim))
-    steep = max(1, 1.2 * factor)                         # enlarged edges are soft: a pixel and a half is enough
-    sprite.putalpha(sprite.getchannel("A").point(lambda a: min(max(round(steep * (a - 127.5) + 127.5), 0), 255)))
+    steep = max(1, 1.2 * factor)  # enlarged edges are soft: a pixel and a half is enough
+    sprite.putalpha(
+        sprite.getchannel("A").point(lambda a: min(max(round(steep * (a - 127.5) + 127.5), 0), 255))
+    )
     return sprite
 
 
@@ -145,7 +179,7 @@ def _place(rng, cutout, objects, masks, areas, layout):
     masks (k, S, S): what is in sight of the objects before it; areas (k,): their pixels when nothing hid them.
     """
     size = masks.shape[-1]
-    angle, length = rng.uniform(0, 360), size * rng.uniform(*SCALE) / objects ** 0.5
+    angle, length = rng.uniform(0, 360), size * rng.uniform(*SCALE) / objects**0.5
     boxes = np.array([_box(mask) for mask in masks]).reshape(-1, 4)
     while True:
         sprite = _sprite(cutout, angle, length)
@@ -180,7 +214,9 @@ def _white(rng, size):
 
 def _clutter(rng, size):
     """A picture (S, S, 3) uint8: a gradient, up to 40 shapes, noise and stripes, all of random sizes and colours."""
-    ground = _enlarged(rng.integers(0, 256, (2, 2, 3)), 2 * size)            # halved in the end, for smooth outlines
+    ground = _enlarged(
+        rng.integers(0, 256, (2, 2, 3)), 2 * size
+    )  # halved in the end, for smooth outlines
     pen = ImageDraw.Draw(ground)
     for kind in rng.integers(0, 4, rng.integers(10, 41)):
         colour = tuple(rng.integers(0, 256, 3).tolist())
@@ -217,7 +253,10 @@ def _enlarged(pixels, size):
 def _photographs():
     """The photographs, RGB."""
     pictures = (getattr(data, name)() for name in PHOTOS)
-    return [Image.fromarray(picture[0] if isinstance(picture, tuple) else picture) for picture in pictures]
+    return [
+        Image.fromarray(picture[0] if isinstance(picture, tuple) else picture)
+        for picture in pictures
+    ]
 
 
 def _photo(rng, size):
@@ -225,8 +264,10 @@ def _photo(rng, size):
     photo = _photographs()[rng.integers(len(PHOTOS))]
     side = rng.uniform(0.4, 1) * min(photo.size)
     x, y = rng.uniform(0, 1, 2) * (np.array(photo.size) - side)
-    piece = np.asarray(photo.resize((size, size), Image.Resampling.BICUBIC, (x, y, x + side, y + side)))
-    return piece[:, ::rng.choice((-1, 1))]
+    piece = np.asarray(
+        photo.resize((size, size), Image.Resampling.BICUBIC, (x, y, x + side, y + side))
+    )
+    return piece[:, :: rng.choice((-1, 1))]
 
 
 def _stretched(image, size):

@@ -45,4 +45,6 @@ class View(ipywidgets.VBox):
             return
         self._drawn = self.state
         figure, text = self.render(self.state)
-        self._picture.value = f'{plots.img_tag(plots.png(figure), text)}<p role="status">{html.escape(text)}</p>'
+        self._picture.value = (
+            f'{plots.img_tag(plots.png(figure), text)}<p role="status">{html.escape(text)}</p>'
+        )

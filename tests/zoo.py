@@ -8,7 +8,11 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-SHAPE, CLASSES, CHANNELS = (24, 20, 3), 4, 7          # maps of 6×5: nothing is square, nothing equal by chance
+SHAPE, CLASSES, CHANNELS = (
+    (24, 20, 3),
+    4,
+    7,
+)  # maps of 6×5: nothing is square, nothing equal by chance
 
 
 def images(n=5, shape=SHAPE, seed=0):
@@ -33,7 +37,9 @@ def shake(model, seed=0):
 def volume(x, channels=CHANNELS, names=(None, None)):
     """Two convolutions with batch normalisation, a quarter of the size, ending in ReLU."""
     for filters, name in zip((6, channels), names):
-        x = layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=name is None, name=name)(x)
+        x = layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=name is None, name=name)(
+            x
+        )
         x = layers.BatchNormalization()(x)
         x = layers.ReLU()(x)
     return x
@@ -65,7 +71,9 @@ def nested(shape=SHAPE, **options):
     image = keras.Input(shape)
     x = base(image, training=False)
     layer = layers.Dense(CLASSES, "softmax")
-    x = layer(layers.Dropout(0.5)(x if options.get("pooling") else layers.GlobalAveragePooling2D()(x)))
+    x = layer(
+        layers.Dropout(0.5)(x if options.get("pooling") else layers.GlobalAveragePooling2D()(x))
+    )
     features = keras.Model(base.input, base.layers[-1].input) if options.get("pooling") else base
     return shake(keras.Model(image, x)), features, layer
 
@@ -83,8 +91,12 @@ def nested_twice():
 
 def twin_names():
     """Two nested models whose layers have the same names."""
-    first = keras.Sequential([keras.Input(SHAPE), layers.Conv2D(3, 3, padding="same", name="conv", activation="relu")])
-    second = keras.Sequential([keras.Input(SHAPE), layers.Conv2D(5, 3, strides=4, padding="same", name="conv")])
+    first = keras.Sequential(
+        [keras.Input(SHAPE), layers.Conv2D(3, 3, padding="same", name="conv", activation="relu")]
+    )
+    second = keras.Sequential(
+        [keras.Input(SHAPE), layers.Conv2D(5, 3, strides=4, padding="same", name="conv")]
+    )
     layer, image = layers.Dense(CLASSES, "softmax", name="conv"), keras.Input(SHAPE)
     features = second(first(image))
     model = shake(keras.Model(image, layer(layers.GlobalAveragePooling2D()(features))))
@@ -93,7 +105,10 @@ def twin_names():
 
 def shared_layers():
     """A convolution that is read twice, and a nested model that is called twice."""
-    conv, block = layers.Conv2D(3, 3, padding="same"), keras.Sequential([keras.Input(SHAPE), layers.Conv2D(3, 3, padding="same")])
+    conv, block = (
+        layers.Conv2D(3, 3, padding="same"),
+        keras.Sequential([keras.Input(SHAPE), layers.Conv2D(3, 3, padding="same")]),
+    )
 
     def body(x):
         x = layers.BatchNormalization()(conv(conv(x)))
@@ -117,7 +132,11 @@ def convolutions(channels=CLASSES, activation=None, body=CHANNELS, size=1):
     maps = layer(x)
     out = layers.Activation("softmax")(layers.GlobalAveragePooling2D()(layers.Dropout(0.2)(maps)))
     weights = size == 1 and activation is None
-    return shake(keras.Model(image, out)), keras.Model(image, x if weights else maps), layer if weights else None
+    return (
+        shake(keras.Model(image, out)),
+        keras.Model(image, x if weights else maps),
+        layer if weights else None,
+    )
 
 
 def late_convolution():
@@ -125,7 +144,11 @@ def late_convolution():
     image = keras.Input(SHAPE)
     features, layer = volume(image), layers.Conv2D(CLASSES, 1)
     x = layer(layers.Dropout(0.1)(layers.GlobalAveragePooling2D(keepdims=True)(features)))
-    return shake(keras.Model(image, layers.Softmax()(layers.Reshape((CLASSES,))(x)))), keras.Model(image, features), layer
+    return (
+        shake(keras.Model(image, layers.Softmax()(layers.Reshape((CLASSES,))(x)))),
+        keras.Model(image, features),
+        layer,
+    )
 
 
 def mixed(policy="mixed_float16"):
@@ -218,7 +241,9 @@ def normalization():
 
 def augmented():
     """Augmentation inside the model: it is asleep outside training."""
-    augment = keras.Sequential([layers.RandomFlip("horizontal"), layers.RandomRotation(0.5), layers.GaussianNoise(0.9)])
+    augment = keras.Sequential(
+        [layers.RandomFlip("horizontal"), layers.RandomRotation(0.5), layers.GaussianNoise(0.9)]
+    )
     return flat(body=after(augment))
 
 
@@ -241,7 +266,9 @@ HEADS = {
     "nested in nested, head nested": nested_twice,
     "nested, equal layer names": twin_names,
     "shared layers": shared_layers,
-    "Sequential": lambda: sequential(keras.Input(SHAPE), layers.Conv2D(CHANNELS, 5, strides=4), layers.ReLU()),
+    "Sequential": lambda: sequential(
+        keras.Input(SHAPE), layers.Conv2D(CHANNELS, 5, strides=4), layers.ReLU()
+    ),
     "Sequential of a backbone": lambda: sequential(base=backbone()),
     "Dropout between": lambda: flat([layers.Dropout(0.5)]),
     "Flatten between": lambda: flat([layers.Flatten(), layers.Dropout(0.1)]),
@@ -295,53 +322,91 @@ def stack(*above, inputs=1, outputs=1):
 
 
 def unbuilt():
-    return keras.Sequential([layers.Conv2D(CHANNELS, 3), layers.GlobalAveragePooling2D(), layers.Dense(CLASSES)])
+    return keras.Sequential(
+        [layers.Conv2D(CHANNELS, 3), layers.GlobalAveragePooling2D(), layers.Dense(CLASSES)]
+    )
 
 
 def joined():
     """A head that reads the features and something else."""
     image = keras.Input(SHAPE)
-    both = layers.Concatenate()([layers.GlobalAveragePooling2D()(volume(image)), layers.GlobalMaxPooling2D()(image)])
+    both = layers.Concatenate()(
+        [layers.GlobalAveragePooling2D()(volume(image)), layers.GlobalMaxPooling2D()(image)]
+    )
     return keras.Model(image, layers.Dense(CLASSES)(both))
 
 
 def channels_first():
     image = keras.Input((3, 24, 24))
     pool = layers.GlobalAveragePooling2D(data_format="channels_first")
-    return keras.Model(image, layers.Dense(CLASSES, "softmax")(pool(layers.Activation("relu")(image))))
+    return keras.Model(
+        image, layers.Dense(CLASSES, "softmax")(pool(layers.Activation("relu")(image)))
+    )
 
 
 GAP, DENSE = layers.GlobalAveragePooling2D, layers.Dense
 REFUSED = {
     "Flatten → Dense": (
         lambda: stack(layers.Flatten(), DENSE(4, "softmax")),
-        r"Flatten → Dense: CAM needs global average pooling before the only Dense layer; camkit\.gap_classifier"),
-    "Reshape → Dense": (lambda: stack(layers.Reshape((-1,)), DENSE(4)), "Reshape → Dense: CAM needs global average"),
+        r"Flatten → Dense: CAM needs global average pooling before the only Dense layer; camkit\.gap_classifier",
+    ),
+    "Reshape → Dense": (
+        lambda: stack(layers.Reshape((-1,)), DENSE(4)),
+        "Reshape → Dense: CAM needs global average",
+    ),
     "two Dense": (
         lambda: stack(GAP(), DENSE(9, "relu"), DENSE(4, "softmax")),
-        r"Dense → Dense: CAM needs one Dense layer after the pooling and finds several; camkit\.gap_classifier"),
+        r"Dense → Dense: CAM needs one Dense layer after the pooling and finds several; camkit\.gap_classifier",
+    ),
     "two linear Dense": (lambda: stack(GAP(), DENSE(9), DENSE(4, "softmax")), "finds several"),
-    "Dense → ReLU → Dense": (lambda: stack(GAP(), DENSE(9), layers.ReLU(), DENSE(4)), "(several|ReLU|relu)"),
+    "Dense → ReLU → Dense": (
+        lambda: stack(GAP(), DENSE(9), layers.ReLU(), DENSE(4)),
+        "(several|ReLU|relu)",
+    ),
     "convolution → Dense after": (
-        lambda: stack(GAP(keepdims=True), layers.Conv2D(9, 1), layers.Flatten(), DENSE(4)), "finds several"),
+        lambda: stack(GAP(keepdims=True), layers.Conv2D(9, 1), layers.Flatten(), DENSE(4)),
+        "finds several",
+    ),
     "global max pooling": (
         lambda: stack(layers.GlobalMaxPooling2D(), DENSE(4)),
-        r"GlobalMaxPooling2D → Dense: global max pooling keeps one position.*camkit\.gap_classifier"),
+        r"GlobalMaxPooling2D → Dense: global max pooling keeps one position.*camkit\.gap_classifier",
+    ),
     "BatchNormalization after": (
         lambda: stack(GAP(), layers.BatchNormalization(), DENSE(4)),
-        r"BatchNormalization → Dense: normalisation after the pooling .*camkit\.gap_classifier"),
-    "LayerNormalization after": (lambda: stack(GAP(), layers.LayerNormalization(), DENSE(4)), "normalisation after"),
-    "BatchNormalization of the logits": (lambda: stack(GAP(), DENSE(4), layers.BatchNormalization()), "normalisation after"),
+        r"BatchNormalization → Dense: normalisation after the pooling .*camkit\.gap_classifier",
+    ),
+    "LayerNormalization after": (
+        lambda: stack(GAP(), layers.LayerNormalization(), DENSE(4)),
+        "normalisation after",
+    ),
+    "BatchNormalization of the logits": (
+        lambda: stack(GAP(), DENSE(4), layers.BatchNormalization()),
+        "normalisation after",
+    ),
     "activation between": (lambda: stack(GAP(), layers.ReLU(), DENSE(4)), "'?(relu|ReLU)"),
     "ReLU on the scores": (lambda: stack(GAP(), DENSE(4, "relu")), "'relu' stands between"),
-    "softmax before Dense": (lambda: stack(GAP(), layers.Softmax(), DENSE(4)), "'softmax' stands between"),
-    "softmax twice": (lambda: stack(GAP(), DENSE(4, "softmax"), layers.Softmax()), "'softmax' stands between"),
+    "softmax before Dense": (
+        lambda: stack(GAP(), layers.Softmax(), DENSE(4)),
+        "'softmax' stands between",
+    ),
+    "softmax twice": (
+        lambda: stack(GAP(), DENSE(4, "softmax"), layers.Softmax()),
+        "'softmax' stands between",
+    ),
     "average pooling, not global": (
-        lambda: stack(layers.AveragePooling2D((6, 5)), layers.Flatten(), DENSE(4)), "AveragePooling2D"),
-    "two inputs": (lambda: stack(GAP(), DENSE(4), inputs=2), "2 inputs and 1 outputs.*make a keras.Model of that part"),
+        lambda: stack(layers.AveragePooling2D((6, 5)), layers.Flatten(), DENSE(4)),
+        "AveragePooling2D",
+    ),
+    "two inputs": (
+        lambda: stack(GAP(), DENSE(4), inputs=2),
+        "2 inputs and 1 outputs.*make a keras.Model of that part",
+    ),
     "two outputs": (lambda: stack(GAP(), DENSE(4), outputs=2), "1 inputs and 2 outputs"),
     "two branches": (joined, "Concatenate → Dense"),
-    "subclassed": (Subclassed, r"Subclassed is neither Functional nor Sequential.*camkit\.gap_classifier"),
+    "subclassed": (
+        Subclassed,
+        r"Subclassed is neither Functional nor Sequential.*camkit\.gap_classifier",
+    ),
     "no head": (lambda: stack(GAP()), r"GAP features and no class scores; camkit\.gap_classifier"),
     "no pooling": (lambda: stack(), "(no global average pooling|several|cannot stand)"),
     "channels_first": (channels_first, "channels_first.*channels_last"),

@@ -7,7 +7,7 @@ from camkit.atlas.page import CSS, JS, embedded
 from camkit.atlas.record import PANELS, Record, portable, script
 from camkit.atlas.verdicts import Verdicts
 
-EMBEDDED = 2_000                      # pictures: of so many a notebook's output holds a copy that lives without Python
+EMBEDDED = 2_000  # pictures: of so many a notebook's output holds a copy that lives without Python
 
 
 class AtlasView(anywidget.AnyWidget):
@@ -27,7 +27,7 @@ class AtlasView(anywidget.AnyWidget):
         try:
             answers = {"detail": self._detail, "picture": self._picture, "keep": self._keep}
             answer, buffers = answers[message["kind"]](**message)
-        except Exception as error:                                     # told where the reader looks, not in a log
+        except Exception as error:  # told where the reader looks, not in a log
             answer, buffers = {"error": f"{type(error).__name__}: {error}"}, []
         self.send({"number": message["number"], **answer}, buffers=buffers)
 
@@ -42,18 +42,37 @@ class AtlasView(anywidget.AnyWidget):
     def _keep(self, i, row, seen, **_):
         analysis = self.record.analysis
         label = int(analysis.labels[i])
-        row = {"path": analysis.paths[i], "true": str(analysis.class_names[label]) if label >= 0 else "",
-               "predicted": str(analysis.class_names[analysis.predicted[i]]),
-               "verdict": row["verdict"], "comment": row["comment"], "reviewer": row["reviewer"]}
+        row = {
+            "path": analysis.paths[i],
+            "true": str(analysis.class_names[label]) if label >= 0 else "",
+            "predicted": str(analysis.class_names[analysis.predicted[i]]),
+            "verdict": row["verdict"],
+            "comment": row["comment"],
+            "reviewer": row["reviewer"],
+        }
         kept, there = self.verdicts.keep(row, seen)
-        return {"kept": kept, "row": {"i": i, **{name: there[name] for name in ("verdict", "comment", "reviewer")}}}, []
+        return {
+            "kept": kept,
+            "row": {"i": i, **{name: there[name] for name in ("verdict", "comment", "reviewer")}},
+        }, []
 
     def _rows(self, i=None):
         """The verdicts [{i, verdict, comment, reviewer}] of the analysed pictures, or of one."""
         table = self.verdicts.read().reset_index()
-        wanted = table["path"].isin(self._number) if i is None else table["path"] == self.record.analysis.paths[i]
-        return [{"i": self._number[row.path], "verdict": row.verdict, "comment": row.comment, "reviewer": row.reviewer}
-                for row in table[wanted].itertuples()]
+        wanted = (
+            table["path"].isin(self._number)
+            if i is None
+            else table["path"] == self.record.analysis.paths[i]
+        )
+        return [
+            {
+                "i": self._number[row.path],
+                "verdict": row.verdict,
+                "comment": row.comment,
+                "reviewer": row.reviewer,
+            }
+            for row in table[wanted].itertuples()
+        ]
 
     def _repr_mimebundle_(self, **options):
         bundle = super()._repr_mimebundle_(**options)

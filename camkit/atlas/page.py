@@ -13,14 +13,17 @@ from pathlib import Path
 
 import numpy as np
 
+from camkit._files import in_turn
+from camkit._quiet import progress
 from camkit.atlas.record import Record, portable, script
-from camkit.images import THREADS
-from camkit.quiet import progress
-from camkit.writing import in_turn
+from camkit.images.image_set import THREADS
 
-JS, CSS = (Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("atlas.js", "atlas.css"))
-CHUNK = 64                            # pictures in a data file
-WHOLE = 64_000_000                    # bytes of maps: up to here every picture keeps those of all classes
+JS, CSS = (
+    Path(__file__).with_name("view").joinpath(name).read_text(encoding="utf-8")
+    for name in ("atlas.js", "atlas.css")
+)
+CHUNK = 64  # pictures in a data file
+WHOLE = 64_000_000  # bytes of maps: up to here every picture keeps those of all classes
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -50,12 +53,18 @@ def write_atlas(analysis, images, folder, *, reference=None):
     Raises ValueError where analysis, images and reference do not belong together, or the folder holds something else.
     """
     folder = Path(folder)
-    if folder.exists() and not (folder / "data" / "index.js").exists() and (folder.is_file() or any(folder.iterdir())):
-        raise ValueError(f"{folder} holds something that is no atlas: name an empty folder or a new one")
+    if (
+        folder.exists()
+        and not (folder / "data" / "index.js").exists()
+        and (folder.is_file() or any(folder.iterdir()))
+    ):
+        raise ValueError(
+            f"{folder} holds something that is no atlas: name an empty folder or a new one"
+        )
     record = Record(analysis, images, reference)
     new, old = (folder.with_name(f".{folder.name}.{kind}") for kind in ("new", "old"))
     with in_turn(folder.with_name(f".{folder.name}.lock")):
-        _tidy(folder, new, old)                              # after a process that was killed
+        _tidy(folder, new, old)  # after a process that was killed
         try:
             _write(record, new, f"Error atlas: {'/'.join(images.root.parts[-2:])}")
             if folder.exists():
@@ -81,14 +90,19 @@ def _write(record, folder, title):
     index = record.index(open=True, chunk=CHUNK)
     index, numbers, place, full = _numbers(record, index, WHOLE)
     pictures = []
-    with ThreadPoolExecutor(THREADS) as pool, progress(len(numbers), "Writing the atlas", "image") as bar:
+    with (
+        ThreadPoolExecutor(THREADS) as pool,
+        progress(len(numbers), "Writing the atlas", "image") as bar,
+    ):
         for k, start in enumerate(range(0, len(numbers), CHUNK)):
-            chunk = numbers[start:start + CHUNK]
+            chunk = numbers[start : start + CHUNK]
             for n, (data, kind) in enumerate(pool.map(portable, map(record.path, chunk)), start):
                 pictures.append(f"pictures/{n:06d}.{'jpg' if kind == 'jpeg' else kind}")
                 (folder / pictures[-1]).write_bytes(data)
             details = script([_detail(record, i, place, i in full) for i in chunk])
-            (folder / "data" / f"{k:05d}.js").write_text(f"camkitAtlas.chunks[{k}]={details};", encoding="ascii")
+            (folder / "data" / f"{k:05d}.js").write_text(
+                f"camkitAtlas.chunks[{k}]={details};", encoding="ascii"
+            )
             bar.update(len(chunk))
     known = f"window.camkitAtlas={{chunks:{{}},pictures:{script(pictures)},index:{script(index)}}};"
     (folder / "data" / "index.js").write_text(known, encoding="ascii")
@@ -109,15 +123,26 @@ def embedded(record, index):
         data, kind = portable(record.path(i))
         pictures.append(f"data:image/{kind};base64,{base64.b64encode(data).decode()}")
     known = {"chunks": [details], "pictures": pictures, "index": index | {"chunk": len(numbers)}}
-    page = _page("Error atlas", f"<script>window.camkitAtlas={script(known)};</script>", heading=False)
-    return (f'<iframe class="camkit-atlas-frame" title="Error atlas" loading="lazy" style="width: 100%; height: 50em; '
-            f'border: 0" srcdoc="{html.escape(page)}"></iframe>')
+    page = _page(
+        "Error atlas", f"<script>window.camkitAtlas={script(known)};</script>", heading=False
+    )
+    return (
+        f'<iframe class="camkit-atlas-frame" title="Error atlas" loading="lazy" style="width: 100%; height: 50em; '
+        f'border: 0" srcdoc="{html.escape(page)}"></iframe>'
+    )
 
 
 def _page(title, data, heading):
     title = html.escape(title)
-    return PAGE.format(title=title, heading=f"<h1>{title}</h1>" if heading else "", margin="1rem" if heading else "0",
-                       css=CSS, js=JS, data=data, last="" if heading else FIT)
+    return PAGE.format(
+        title=title,
+        heading=f"<h1>{title}</h1>" if heading else "",
+        margin="1rem" if heading else "0",
+        css=CSS,
+        js=JS,
+        data=data,
+        last="" if heading else FIT,
+    )
 
 
 def _numbers(record, index, most, lean=False):
@@ -127,15 +152,34 @@ def _numbers(record, index, most, lean=False):
     wrong = analysis.errors.index.to_numpy()
     near = record.near[0] if "near" in record.panels else np.zeros((own, 0), int)
     summary = index.get("summary", {"faults": []})
-    shown = {n for kind in summary["faults"] for row in kind["rows"] for n in (row["i"], row["other"]) if n is not None}
+    shown = {
+        n
+        for kind in summary["faults"]
+        for row in kind["rows"]
+        for n in (row["i"], row["other"])
+        if n is not None
+    }
     shown |= set(near[wrong if lean else slice(None)].ravel().tolist())
     numbers = [*range(own), *sorted(n for n in shown if n >= own)]
     place = {n: k for k, n in enumerate(numbers)}
-    faults = [kind | {"rows": [row | {"i": place[row["i"]], "other": place.get(row["other"])} for row in kind["rows"]]}
-              for kind in summary["faults"]]
+    faults = [
+        kind
+        | {
+            "rows": [
+                row | {"i": place[row["i"]], "other": place.get(row["other"])}
+                for row in kind["rows"]
+            ]
+        }
+        for kind in summary["faults"]
+    ]
     index = index | {"summary": summary | {"faults": faults}}
     whole = len(numbers) * analysis.maps[0].size <= most
-    return index, numbers, place, set(numbers) if whole else {*wrong.tolist(), *near[wrong].ravel().tolist()}
+    return (
+        index,
+        numbers,
+        place,
+        set(numbers) if whole else {*wrong.tolist(), *near[wrong].ravel().tolist()},
+    )
 
 
 def _detail(record, i, place, every):

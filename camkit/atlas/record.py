@@ -24,21 +24,29 @@ from camkit.images import read_image
 from camkit.plots import MAP, SIGNED
 
 PANELS = ("summary", "pairs", "classes", "review", "near", "features")
-NEAR, COMPONENTS = 5, 50              # neighbours shown; principal components that neighbours and t-SNE compare
-POINTS = 25_000                       # in the map of features, at most
-SIDE = 512                            # pixels: what is larger is shown scaled down
+NEAR, COMPONENTS = 5, 50  # neighbours shown; principal components that neighbours and t-SNE compare
+POINTS = 25_000  # in the map of features, at most
+SIDE = 512  # pixels: what is larger is shown scaled down
 
 
 class Record:
     """An analysis, with its reference or None, as the view asks for it; `points` (N, 2) in place of a t-SNE."""
 
     def __init__(self, analysis, images, reference=None, points=None, panels=PANELS):
-        if len(analysis) != len(images) or any(str(a) != b for a, b in zip(images.paths, analysis.paths)):
-            raise ValueError(f"the analysis holds {len(analysis)} images, the image set {len(images)}, not all the "
-                             "same: give the images that were analysed")
-        if reference is not None and (list(reference.class_names) != list(analysis.class_names)
-                                      or reference.gap.shape[1] != analysis.gap.shape[1]):
-            raise ValueError("the reference has other classes or features than the analysis: analyse both by one model")
+        if len(analysis) != len(images) or any(
+            str(a) != b for a, b in zip(images.paths, analysis.paths)
+        ):
+            raise ValueError(
+                f"the analysis holds {len(analysis)} images, the image set {len(images)}, not all the "
+                "same: give the images that were analysed"
+            )
+        if reference is not None and (
+            list(reference.class_names) != list(analysis.class_names)
+            or reference.gap.shape[1] != analysis.gap.shape[1]
+        ):
+            raise ValueError(
+                "the reference has other classes or features than the analysis: analyse both by one model"
+            )
         self.analysis, self.reference, self.panels = analysis, reference, panels
         self.points = None if points is None else np.asarray(points, dtype="float64")
 
@@ -65,7 +73,10 @@ class Record:
     @cached_property
     def faults(self):
         """The table of camkit.data_faults; of fewer than three pictures an empty one."""
-        paths = {*self.analysis.paths, *(self.reference.paths if self.reference is not None else [])}
+        paths = {
+            *self.analysis.paths,
+            *(self.reference.paths if self.reference is not None else []),
+        }
         if len(paths) < 3:
             return pd.DataFrame(columns=["path", "kind", "reason", "score", "other"])
         return data_faults(self.analysis, self.reference)
@@ -76,12 +87,17 @@ class Record:
         own, known = self._features
         alone = self.reference is None
         n = min(NEAR + alone, len(known))
-        distance, found = NearestNeighbors(n_neighbors=n, algorithm="brute").fit(known).kneighbors(own)
-        cosine = 1 - distance**2 / 2                                   # of unit vectors
-        if alone:                                                      # not itself, wherever its copies may stand
+        distance, found = (
+            NearestNeighbors(n_neighbors=n, algorithm="brute").fit(known).kneighbors(own)
+        )
+        cosine = 1 - distance**2 / 2  # of unit vectors
+        if alone:  # not itself, wherever its copies may stand
             itself = found == np.arange(len(own))[:, None]
             itself[~itself.any(axis=1), -1] = True
-            found, cosine = found[~itself].reshape(len(own), n - 1), cosine[~itself].reshape(len(own), n - 1)
+            found, cosine = (
+                found[~itself].reshape(len(own), n - 1),
+                cosine[~itself].reshape(len(own), n - 1),
+            )
         return found + (0 if alone else len(own)), cosine
 
     def embed(self):
@@ -90,15 +106,20 @@ class Record:
         rows = np.arange(len(own))
         if self.points is not None:
             points = self.points
-        elif len(own) < 10:                                            # too few for a neighbourhood
+        elif len(own) < 10:  # too few for a neighbourhood
             return {}
         else:
             from openTSNE import TSNE
 
             if len(rows) > POINTS:
                 rows = np.sort(np.random.default_rng(0).choice(rows, POINTS, replace=False))
-            points = TSNE(perplexity=min(30, (len(rows) - 1) / 3), learning_rate=max(200, len(rows) / 12), n_jobs=-1,
-                          neighbors="approx", random_state=0).fit(own[rows].astype("float64"))
+            points = TSNE(
+                perplexity=min(30, (len(rows) - 1) / 3),
+                learning_rate=max(200, len(rows) / 12),
+                n_jobs=-1,
+                neighbors="approx",
+                random_state=0,
+            ).fit(own[rows].astype("float64"))
         low, reach = np.min(points, axis=0), np.ptp(points, axis=0).max() or 1
         middle = (1 - np.ptp(points, axis=0) / reach) / 2
         return dict(zip(rows.tolist(), ((points - low) / reach + middle).round(4).tolist()))
@@ -123,18 +144,29 @@ class Record:
         labelled = bool((analysis.labels >= 0).any())
         index = {
             "panels": [panel for panel in self.panels if labelled or panel != "pairs"],
-            "classNames": names, "cells": list(analysis.maps.shape[1:3]),
+            "classNames": names,
+            "cells": list(analysis.maps.shape[1:3]),
             "bias": None if analysis.bias is None else _rounded(analysis.bias, 4),
-            "names": [name_of(path) for path in analysis.paths], "paths": list(analysis.paths),
-            "labels": analysis.labels.tolist(), "predicted": analysis.predicted.tolist(),
+            "names": [name_of(path) for path in analysis.paths],
+            "paths": list(analysis.paths),
+            "labels": analysis.labels.tolist(),
+            "predicted": analysis.predicted.tolist(),
             "confidence": _rounded(analysis.probs[rows, analysis.predicted], 6),
             "margin": _rounded(analysis.table["margin"], 3),
             "verdicts": list(verdicts),
-            "nearTitle": "Nearest pictures" if self.reference is None else "Nearest pictures of the reference",
-            "palette": {"evidence": _palette(colormaps[MAP]), "signed": _palette(colormaps[SIGNED]),
-                        "classes": _palette(colormaps["tab20"], 20)},
-            "clusters": None, "points": None,
-            "id": hashlib.sha256("\n".join(analysis.paths).encode(errors="surrogateescape")).hexdigest()[:16],
+            "nearTitle": "Nearest pictures"
+            if self.reference is None
+            else "Nearest pictures of the reference",
+            "palette": {
+                "evidence": _palette(colormaps[MAP]),
+                "signed": _palette(colormaps[SIGNED]),
+                "classes": _palette(colormaps["tab20"], 20),
+            },
+            "clusters": None,
+            "points": None,
+            "id": hashlib.sha256(
+                "\n".join(analysis.paths).encode(errors="surrogateescape")
+            ).hexdigest()[:16],
         }
         if "features" in self.panels:
             points = self.embed()
@@ -148,23 +180,39 @@ class Record:
         """Return {about, near} of picture i and maps, packed: of every class, or of the true one and the top five."""
         analysis, row = self.at(i)
         label, predicted = int(analysis.labels[row]), int(analysis.predicted[row])
-        kept, maps = np.asarray(analysis.map_classes[row]), np.asarray(analysis.maps[row], dtype="float32")
+        kept, maps = (
+            np.asarray(analysis.map_classes[row]),
+            np.asarray(analysis.maps[row], dtype="float32"),
+        )
         high = float(maps.max())
         if not every:
             best = np.argsort(-np.asarray(analysis.probs[row][kept]), kind="stable")[:5]
             chosen = np.union1d(best, np.flatnonzero(kept == label))
             kept, maps = kept[chosen], maps[..., chosen]
         margin = float(analysis.table["margin"].iat[row])
-        about = {"name": name_of(analysis.paths[row]), "label": label, "predicted": predicted,
-                 "confidence": round(float(analysis.probs[row, predicted]), 6), "high": round(high, 4),
-                 "margin": None if np.isnan(margin) else round(margin, 3)}
+        about = {
+            "name": name_of(analysis.paths[row]),
+            "label": label,
+            "predicted": predicted,
+            "confidence": round(float(analysis.probs[row, predicted]), 6),
+            "high": round(high, 4),
+            "margin": None if np.isnan(margin) else round(margin, 3),
+        }
         near = []
         if "near" in self.panels and i < len(self.analysis):
             for j, cosine in zip(*(part[i].tolist() for part in self.near)):
                 other, k = self.at(j)
-                near.append({"i": j, "likeness": round(cosine, 3), "label": int(other.labels[k]),
-                             "name": name_of(other.paths[k])})
-        return {"about": about, "near": near}, pack(kept, analysis.logits[row][kept], analysis.probs[row][kept], maps)
+                near.append(
+                    {
+                        "i": j,
+                        "likeness": round(cosine, 3),
+                        "label": int(other.labels[k]),
+                        "name": name_of(other.paths[k]),
+                    }
+                )
+        return {"about": about, "near": near}, pack(
+            kept, analysis.logits[row][kept], analysis.probs[row][kept], maps
+        )
 
 
 def pack(classes, logits, probs, maps):
@@ -175,7 +223,13 @@ def pack(classes, logits, probs, maps):
     low, high = maps.min(axis=(0, 1)), maps.max(axis=(0, 1))
     step = ((high - low) / 255).astype("<f4")
     cells = np.rint((maps - low) / np.where(step > 0, step, 1)).clip(0, 255).astype("uint8")
-    parts = [low.astype("<f4"), step, np.asarray(logits, "<f4"), np.asarray(probs, "<f4"), np.asarray(classes, "<u4")]
+    parts = [
+        low.astype("<f4"),
+        step,
+        np.asarray(logits, "<f4"),
+        np.asarray(probs, "<f4"),
+        np.asarray(classes, "<u4"),
+    ]
     return b"".join(part.tobytes() for part in parts) + np.moveaxis(cells, -1, 0).tobytes()
 
 
@@ -184,13 +238,20 @@ def portable(path):
     try:
         with Image.open(path) as image:
             kind = {"JPEG": "jpeg", "PNG": "png"}.get(image.format)
-            if kind and image.mode == "RGB" and max(image.size) <= SIDE and not image.getexif().get(0x0112):
+            if (
+                kind
+                and image.mode == "RGB"
+                and max(image.size) <= SIDE
+                and not image.getexif().get(0x0112)
+            ):
                 return Path(path).read_bytes(), kind
     except (OSError, SyntaxError, ValueError):
-        pass                                                           # read_image knows more kinds, or says why not
+        pass  # read_image knows more kinds, or says why not
     image = Image.fromarray(read_image(path))
     kind, stream = "png" if max(image.size) <= 128 else "jpeg", io.BytesIO()
-    ImageOps.contain(image, (min(SIDE, image.width), min(SIDE, image.height))).save(stream, kind, quality=92)
+    ImageOps.contain(image, (min(SIDE, image.width), min(SIDE, image.height))).save(
+        stream, kind, quality=92
+    )
     return stream.getvalue(), kind
 
 
@@ -201,7 +262,9 @@ def script(value):
 
 def _rounded(values, digits):
     """Return numbers as a list, None in place of what is not finite."""
-    return [round(float(value), digits) if np.isfinite(value) else None for value in np.asarray(values)]
+    return [
+        round(float(value), digits) if np.isfinite(value) else None for value in np.asarray(values)
+    ]
 
 
 def _palette(colours, n=256):

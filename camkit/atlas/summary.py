@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from camkit.writing import any_bytes
+from camkit._files import any_bytes
 
-BINS = 10                             # of the reliability diagram
-LISTED = 24                           # faults of a kind that are shown; the table has them all
+BINS = 10  # of the reliability diagram
+LISTED = 24  # faults of a kind that are shown; the table has them all
 MEANING = {
     "copy": "The same picture under two labels, or in both splits: keep one.",
     "label": "Another class is likelier than the label, asked of pictures that are like it: look, then relabel.",
@@ -32,9 +32,16 @@ def calibration(confidence, right):
     """
     edges = np.linspace(0, 1, BINS + 1)
     place = np.clip(np.digitize(confidence, edges, right=True) - 1, 0, BINS - 1)
-    bins = [{"low": float(edges[b]), "high": float(edges[b + 1]), "n": int((place == b).sum()),
-             "confidence": float(confidence[place == b].mean()), "accuracy": float(right[place == b].mean())}
-            for b in np.unique(place)]
+    bins = [
+        {
+            "low": float(edges[b]),
+            "high": float(edges[b + 1]),
+            "n": int((place == b).sum()),
+            "confidence": float(confidence[place == b].mean()),
+            "accuracy": float(right[place == b].mean()),
+        }
+        for b in np.unique(place)
+    ]
     return sum(b["n"] * abs(b["accuracy"] - b["confidence"]) for b in bins) / len(confidence), bins
 
 
@@ -48,9 +55,11 @@ def summarize(analysis, reference, faults):
     summary = {"faults": found, "bins": None, "classes": None}
     if not len(truth):
         mean = np.asarray(analysis.probs).max(axis=1).mean()
-        summary["lines"] = [f"{len(analysis)} pictures without labels",
-                            f"{len(np.unique(analysis.predicted))} of {len(analysis.class_names)} classes are "
-                            f"predicted, with a mean confidence of {_percent(mean)}."]
+        summary["lines"] = [
+            f"{len(analysis)} pictures without labels",
+            f"{len(np.unique(analysis.predicted))} of {len(analysis.class_names)} classes are "
+            f"predicted, with a mean confidence of {_percent(mean)}.",
+        ]
         return summary, suspicion
     right = truth == predicted
     interval = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
@@ -67,9 +76,17 @@ def summarize(analysis, reference, faults):
     rows = []
     for c in np.unique(np.concatenate([truth, predicted])):
         own, said = truth == c, predicted == c
-        rows.append({"class": int(c), "n": int(own.sum()), "recall": float(right[own].mean()) if own.any() else None,
-                     "precision": float(right[said].mean()) if said.any() else None})
-    summary["classes"] = sorted(rows, key=lambda row: (row["recall"] is None, row["recall"], row["precision"] or 0))
+        rows.append(
+            {
+                "class": int(c),
+                "n": int(own.sum()),
+                "recall": float(right[own].mean()) if own.any() else None,
+                "precision": float(right[said].mean()) if said.any() else None,
+            }
+        )
+    summary["classes"] = sorted(
+        rows, key=lambda row: (row["recall"] is None, row["recall"], row["precision"] or 0)
+    )
     return summary, suspicion
 
 
@@ -80,9 +97,22 @@ def _faults(analysis, reference, table):
     kinds = []
     for kind, rows in table.groupby("kind", observed=True):
         rows = rows.drop_duplicates("path")
-        kinds.append({"kind": kind, "count": len(rows), "meaning": MEANING[kind], "rows": [
-            {"i": number[row.path], "other": number.get(row.other), "reason": row.reason,
-             "name": name_of(row.path)} for row in rows.head(LISTED).itertuples()]})
+        kinds.append(
+            {
+                "kind": kind,
+                "count": len(rows),
+                "meaning": MEANING[kind],
+                "rows": [
+                    {
+                        "i": number[row.path],
+                        "other": number.get(row.other),
+                        "reason": row.reason,
+                        "name": name_of(row.path),
+                    }
+                    for row in rows.head(LISTED).itertuples()
+                ],
+            }
+        )
     score = table[table["kind"] == "label"].drop_duplicates("path").set_index("path")["score"]
     return kinds, pd.Series(analysis.paths).map(score).fillna(0.0).astype(float).round(4).tolist()
 

@@ -18,7 +18,7 @@ if os.environ.get("NBGRADER_EXECUTION"):
 class Mistake(AssertionError):
     """An answer that is not right yet; a notebook shows its message alone, without the lines that led there."""
 
-    def _render_traceback_(self):           # which IPython asks for
+    def _render_traceback_(self):  # which IPython asks for
         return [str(self)]
 
 
@@ -39,7 +39,9 @@ def agree(got, want, mistakes=()):
         raise Mistake(_first(got, want))
     off = ~np.isclose(got, want, rtol=1e-4, atol=1e-6)
     if off.any():
-        raise Mistake(f"{off.sum()} of {off.size} values differ{_times(got, want)}.\n{_first(got, want)}")
+        raise Mistake(
+            f"{off.sum()} of {off.size} values differ{_times(got, want)}.\n{_first(got, want)}"
+        )
 
 
 def _first(got, want):
@@ -51,9 +53,14 @@ def _first(got, want):
 
 
 def _times(got, want):
-    """" (…)" where all of `got` is one multiple of `want`, else ""."""
+    """ " (…)" where all of `got` is one multiple of `want`, else ""."""
     ratio = got[want != 0] / want[want != 0]
-    alike = ratio.size > 1 and np.allclose(ratio, ratio.flat[0], rtol=1e-4) and np.isfinite(ratio[0]) and ratio[0] != 0
+    alike = (
+        ratio.size > 1
+        and np.allclose(ratio, ratio.flat[0], rtol=1e-4)
+        and np.isfinite(ratio[0])
+        and ratio[0] != 0
+    )
     alike = alike and not got[want == 0].any()
     return f" (all are {ratio.flat[0]:.4g} times what is right)" if alike else ""
 
@@ -69,5 +76,7 @@ def share(points, cases):
             case()
             passed += 1
         except Exception as error:
-            print(f"On other numbers, case {number} of {len(cases)}: {type(error).__name__}: {error}")
+            print(
+                f"On other numbers, case {number} of {len(cases)}: {type(error).__name__}: {error}"
+            )
     return round(float(points * passed / len(cases)), 2)

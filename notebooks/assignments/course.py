@@ -14,16 +14,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
-from camkit.writing import in_turn, write_whole
 from nbgrader.api import Gradebook
 from nbgrader.apps import NbGraderAPI
 from traitlets.config import PyFileConfigLoader
 
-os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"   # nbgrader calls `alembic`
+from camkit._files import in_turn, write_whole
+
+os.environ["PATH"] = (
+    f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # nbgrader calls `alembic`
+)
 
 HERE = Path(__file__).resolve().parent
 SEED = 2026
-HANDED_OUT = ("checks.py", "nbgrader_config.py")        # beside each notebook
+HANDED_OUT = ("checks.py", "nbgrader_config.py")  # beside each notebook
 
 
 def assignments():
@@ -39,7 +42,9 @@ def database(folder):
 def api(folder):
     """nbgrader at work in a course's folder: source/, release/, submitted/, autograded/, feedback/, gradebook.db."""
     if not (Path(folder) / "nbgrader_config.py").exists():
-        write_whole(Path(folder) / "nbgrader_config.py", (HERE / "nbgrader_config.py").read_bytes())   # then theirs
+        write_whole(
+            Path(folder) / "nbgrader_config.py", (HERE / "nbgrader_config.py").read_bytes()
+        )  # then theirs
     config = PyFileConfigLoader("nbgrader_config.py", str(folder)).load_config()
     config.CourseDirectory.root = str(Path(folder).resolve())
     config.CourseDirectory.db_url = database(folder)
@@ -69,7 +74,7 @@ def make_gradebook(file):
     """An empty gradebook where there is none, whole or not at all: nbgrader notes its version only in a new one."""
     if not file.exists():
         partial = file.with_suffix(".partial")
-        for left in file.parent.glob(f"{partial.name}*"):               # and its journal, of one that was killed
+        for left in file.parent.glob(f"{partial.name}*"):  # and its journal, of one that was killed
             left.unlink()
         with Gradebook(f"sqlite:///{partial}", "camkit"):
             pass
@@ -79,10 +84,12 @@ def make_gradebook(file):
 def seeded(path, seed):
     """The notebook at `path` with SEED = seed in its parameters cell. Raises ValueError without such a line."""
     notebook = nbformat.read(path, as_version=4)
-    cell, = (cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
+    (cell,) = (cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
     cell.source, times = re.subn(r"^SEED = \d+", f"SEED = {seed}", cell.source, flags=re.M)
     if times != 1:
-        raise ValueError(f"{Path(path).name}: its parameters cell needs one line `SEED = …`, it has {times}")
+        raise ValueError(
+            f"{Path(path).name}: its parameters cell needs one line `SEED = …`, it has {times}"
+        )
     return notebook
 
 
@@ -101,8 +108,11 @@ def release(folder, seed=SEED, paths=None):
                 write_whole(source / name, (HERE / name).read_bytes())
             told = api(folder).generate_assignment(path.stem, force=True, create=True)
             if not told["success"]:
-                why = (f"{folder} holds graded answers to another version of {path.name}: rename that folder"
-                       if "submissions associated" in told["log"] else f"{path.name}:\n{told['log']}")
+                why = (
+                    f"{folder} holds graded answers to another version of {path.name}: rename that folder"
+                    if "submissions associated" in told["log"]
+                    else f"{path.name}:\n{told['log']}"
+                )
                 raise RuntimeError(why)
 
 
@@ -111,8 +121,12 @@ def main():
     parser.add_argument("--seed", type=int, default=SEED, help=f"the year; default: {SEED}")
     parser.add_argument("--folder", help="the year's folder; default: build/course/SEED")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("build", help="proves this year's version, releases it and writes the instructor's guide")
-    commands.add_parser("prove", help="grades all wrong answers with nbgrader itself: minutes an assignment")
+    commands.add_parser(
+        "build", help="proves this year's version, releases it and writes the instructor's guide"
+    )
+    commands.add_parser(
+        "prove", help="grades all wrong answers with nbgrader itself: minutes an assignment"
+    )
     commands.add_parser("grade", help="grades SUBMITTED/STUDENT/…ipynb").add_argument("submitted")
     options = parser.parse_args()
     folder = Path(options.folder or HERE.parents[1] / "build" / "course" / str(options.seed))
@@ -125,7 +139,10 @@ def main():
         tables = {}
         for path in assignments():
             tables[path.stem] = prove.prove(path.stem, options.seed)
-            print(f"{path.stem}: {len(tables[path.stem])} wrong answers, each costs its own step alone", flush=True)
+            print(
+                f"{path.stem}: {len(tables[path.stem])} wrong answers, each costs its own step alone",
+                flush=True,
+            )
         try:
             release(folder, options.seed)
         except RuntimeError as error:
@@ -139,7 +156,9 @@ def main():
         if not (folder / "gradebook.db").exists():
             parser.error(f"{folder} holds no gradebook: make course SEED={options.seed} makes it")
         if not Path(options.submitted).is_dir():
-            parser.error(f"{options.submitted} is no folder: it should hold a folder for each student")
+            parser.error(
+                f"{options.submitted} is no folder: it should hold a folder for each student"
+            )
         grading.grade(folder, options.submitted)
         print(f"{folder / 'grades.csv'}: points, for Moodle and Canvas")
         print(f"{folder / 'remarks.csv'}: what you should know")

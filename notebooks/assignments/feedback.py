@@ -7,13 +7,14 @@ from html import unescape
 import course
 import nbformat
 import submissions
-from camkit.writing import write_whole
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-sys.path.insert(0, str(course.HERE.parent))
+from camkit._files import write_whole
+
+sys.path.insert(0, str(course.HERE.parent / "site"))
 import pages  # noqa: E402
 
-SHOWN = ("text/plain", "image/png")             # a student's HTML is not run in the teacher's browser
+SHOWN = ("text/plain", "image/png")  # a student's HTML is not run in the teacher's browser
 
 
 def write(folder, name, student, released, points, told):
@@ -27,12 +28,16 @@ def write(folder, name, student, released, points, told):
     page = folder / "feedback" / student / name / f"{name}.html"
     page.parent.mkdir(parents=True, exist_ok=True)
     text = pages.page(notebook(answers, released, points, told, student), page.name)
-    write_whole(page, text.replace("<pre>", '<pre tabindex="0">').encode())     # so that keys can scroll long lines
+    write_whole(
+        page, text.replace("<pre>", '<pre tabindex="0">').encode()
+    )  # so that keys can scroll long lines
 
 
 def notebook(answers, released, points, told, student):
     """The feedback as a notebook, for its page."""
-    graded = {submissions.mark(cell)["grade_id"]: cell for cell in answers.cells if submissions.mark(cell)}
+    graded = {
+        submissions.mark(cell)["grade_id"]: cell for cell in answers.cells if submissions.mark(cell)
+    }
     total = sum(score or 0 for score, *_ in points.values())
     cells = [new_markdown_cell(summary(released, points, told, student, total))]
     for cell in released.cells[1:]:
@@ -42,13 +47,15 @@ def notebook(answers, released, points, told, student):
         elif answer is not None and answer.cell_type == "code":
             source, outputs = answer.source if mark["solution"] else "", shown(answer)
             if mark["solution"] or mark["grade"] or outputs:
-                cells.append(new_code_cell(source or cell.source, outputs=outputs, metadata=folded(mark)))
+                cells.append(
+                    new_code_cell(source or cell.source, outputs=outputs, metadata=folded(mark))
+                )
         elif answer is not None:
             cells.append(new_markdown_cell(quoted(answer.source)))
         if mark.get("grade"):
             cells.append(new_markdown_cell(verdict(*points[mark["grade_id"]])))
     for n, cell in enumerate(cells):
-        cell.id = f"cell-{n}"                       # so that the same answers make the same page
+        cell.id = f"cell-{n}"  # so that the same answers make the same page
     return new_notebook(cells=cells)
 
 
@@ -59,8 +66,10 @@ def summary(released, points, told, student, total):
     lines = [f"# {title}", f"## {total:g} of {most:g} points", f"For {plain(student)}.", ""]
     lines += [*(f"- {plain(line)}" for line in told), "", "| step | points |", "| --- | --- |"]
     names = steps(released)
-    lines += [f"| {names[step]} | {'by hand, later' if score is None else f'{score:g}'} of {most:g} |"
-              for step, (score, most, _) in points.items()]
+    lines += [
+        f"| {names[step]} | {'by hand, later' if score is None else f'{score:g}'} of {most:g} |"
+        for step, (score, most, _) in points.items()
+    ]
     return "\n".join(lines)
 
 
@@ -72,13 +81,19 @@ def steps(released):
             text = re.sub(r" \(\d+ points?.*\)$", "", pages.plain(heading))
             step = f"[{plain(text)}](<#{unescape(name)}>)" if level > 1 else step
         if submissions.mark(cell).get("grade"):
-            found[submissions.mark(cell)["grade_id"]] = step or plain(submissions.mark(cell)["grade_id"])
+            found[submissions.mark(cell)["grade_id"]] = step or plain(
+                submissions.mark(cell)["grade_id"]
+            )
     return found
 
 
 def verdict(score, most, comment):
     """What a step got, and what a person wrote on it."""
-    got = "Your teacher has still to read this" if score is None else f"**{score:g} of {most:g} points**"
+    got = (
+        "Your teacher has still to read this"
+        if score is None
+        else f"**{score:g} of {most:g} points**"
+    )
     return f"{got}{f'. Comment: {plain(comment)}' if comment else ''}"
 
 
@@ -111,7 +126,9 @@ def shown(cell):
             text = said(output.ename, output.evalue)
             output = output | {"traceback": [f"No points are lost here. {text}" if given else text]}
         elif "data" in output:
-            output = output | {"data": {kind: value for kind, value in output.data.items() if kind in SHOWN}}
+            output = output | {
+                "data": {kind: value for kind, value in output.data.items() if kind in SHOWN}
+            }
         elif test:
             output = output | {"text": said("", output.text)}
         outputs.append(output)
@@ -122,6 +139,10 @@ def said(name, text):
     """An error's message, or what a test printed, without what only a programmer reads in it."""
     if name == "NotImplementedError":
         return "A function that this needs has not been written: raise NotImplementedError still stands in it."
-    text = f"{name}: {text}" if name and (name not in ("AssertionError", "Mistake") or not text) else text
+    text = (
+        f"{name}: {text}"
+        if name and (name not in ("AssertionError", "Mistake") or not text)
+        else text
+    )
     text = re.sub(r"^\S*ipykernel_\S+\.py:(\d+): ", r"Line \1: ", text, flags=re.M)
     return re.sub(r"\b(case \d+ of \d+: )(?:AssertionError|Mistake): ", r"\1", text)

@@ -27,18 +27,27 @@ import course
 import feedback
 import nbformat
 import submissions
-from camkit.atlas.verdicts import FORMULA
-from camkit.writing import write_whole
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.converters import Autograde
 from nbgrader.preprocessors import Execute
 from tqdm import tqdm
 
-SECONDS, CPU_SECONDS = 600, 180             # for a whole submission: on the clock, and of computing in one process
-MEMORY, FILE = 6 << 30, 64 << 20            # bytes that a process may map (TensorFlow maps 3 GiB); of a file it writes
-TIDIED = "handed-in"                        # the folder of what nbgrader grades: what was handed in, tidied
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"), "1")     # two run
-PRINTED = 200_000                           # characters that a cell may print
+from camkit._files import write_whole
+from camkit.atlas.verdicts import FORMULA
+
+SECONDS, CPU_SECONDS = (
+    600,
+    180,
+)  # for a whole submission: on the clock, and of computing in one process
+MEMORY, FILE = (
+    6 << 30,
+    64 << 20,
+)  # bytes that a process may map (TensorFlow maps 3 GiB); of a file it writes
+TIDIED = "handed-in"  # the folder of what nbgrader grades: what was handed in, tidied
+ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"), "1"
+)  # two run
+PRINTED = 200_000  # characters that a cell may print
 
 
 class Apart(Execute):
@@ -66,11 +75,15 @@ def grade_here(folder, assignment, student):
     """Grades one submission in this process; exits with 0, or with 1 and nbgrader's log."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as plug, suppress(OSError):
         # Where this process has a network of its own, its loopback device is down, over which kernels are talked to.
-        fcntl.ioctl(plug, 0x8914, struct.pack("16sh", b"lo", 0x41))         # SIOCSIFFLAGS: IFF_UP | IFF_RUNNING
+        fcntl.ioctl(
+            plug, 0x8914, struct.pack("16sh", b"lo", 0x41)
+        )  # SIOCSIFFLAGS: IFF_UP | IFF_RUNNING
     nbgrader = course.api(folder)
     nbgrader.coursedir.submitted_directory = TIDIED
     steps = Autograde.autograde_preprocessors.default_args[0]
-    nbgrader.config.Autograde.autograde_preprocessors = [Apart if step is Execute else step for step in steps]
+    nbgrader.config.Autograde.autograde_preprocessors = [
+        Apart if step is Execute else step for step in steps
+    ]
     told = nbgrader.autograde(assignment, student, force=True, create=True)
     print(told.get("log", ""), told.get("error", ""))
     sys.exit(not told["success"])
@@ -78,8 +91,17 @@ def grade_here(folder, assignment, student):
 
 def alone():
     """The command that runs another without network, whose processes end with it, and it with us; [] without one."""
-    command = ["setpriv", "--pdeathsig", "KILL",
-               "unshare", "--map-root-user", "--net", "--pid", "--fork", "--kill-child"]
+    command = [
+        "setpriv",
+        "--pdeathsig",
+        "KILL",
+        "unshare",
+        "--map-root-user",
+        "--net",
+        "--pid",
+        "--fork",
+        "--kill-child",
+    ]
     with suppress(FileNotFoundError):
         if subprocess.run([*command, "true"], capture_output=True).returncode == 0:
             return command
@@ -88,8 +110,12 @@ def alone():
 
 def limits():
     """Sets what this process and its children may use."""
-    for kind, most in ((resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_FSIZE, FILE), (resource.RLIMIT_CPU, CPU_SECONDS)):
-        with suppress(ValueError, OSError):                                 # macOS knows no limit of memory
+    for kind, most in (
+        (resource.RLIMIT_AS, MEMORY),
+        (resource.RLIMIT_FSIZE, FILE),
+        (resource.RLIMIT_CPU, CPU_SECONDS),
+    ):
+        with suppress(ValueError, OSError):  # macOS knows no limit of memory
             resource.setrlimit(kind, (most, most))
 
 
@@ -98,9 +124,16 @@ def grade_one(folder, assignment, student):
     log = Path(folder) / "logs" / student / f"{assignment}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [*alone(), sys.executable, __file__, str(folder), assignment, student]
-    with open(log, "wb") as file:                                           # a file, which a limit holds small
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
-                                 env=os.environ | ONE_THREAD, start_new_session=True, preexec_fn=limits)
+    with open(log, "wb") as file:  # a file, which a limit holds small
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=os.environ | ONE_THREAD,
+            start_new_session=True,
+            preexec_fn=limits,
+        )
         try:
             code = child.wait(SECONDS)
         except subprocess.TimeoutExpired:
@@ -114,11 +147,11 @@ def grade_one(folder, assignment, student):
 
 REASONS = {
     "DeadKernelError|Kernel died": "Your notebook ended the Python process that runs it (os._exit, a signal, a crash), "
-                                   "so that nothing could be graded.",
+    "so that nothing could be graded.",
     "CellTimeoutError": "A cell ran longer than a cell may, and nothing could interrupt it.",
     "MemoryError": "Your notebook stored more than the memory there is.",
     "ValidationError|KeyError": "The notebook's cells lack the marks that they were handed out with: start from the "
-                                "released notebook and copy your answers into it.",
+    "released notebook and copy your answers into it.",
 }
 
 
@@ -128,7 +161,9 @@ FULL = "No space left on device|Disk quota exceeded|database or disk is full|Rea
 def reason(log, code):
     """One line for the student out of nbgrader's log. Raises OSError where the disk is at fault and no student."""
     if found := re.search(FULL, log):
-        raise OSError(f"{found[0]}, here or in {tempfile.gettempdir()}: make room and call again, nothing is lost")
+        raise OSError(
+            f"{found[0]}, here or in {tempfile.gettempdir()}: make room and call again, nothing is lost"
+        )
     for pattern, line in REASONS.items():
         if re.search(pattern, log):
             return line
@@ -141,8 +176,7 @@ TOLD = {
     "CellTimeoutError": "ran longer than a cell may and was stopped",
     "MemoryError|Unable to allocate": "asked for more memory than there is",
     "SystemExit": "ends Python by exit(): leave that out",
-    "Network is unreachable|Name or service not known|Temporary failure in name resolution|URLError":
-        "asks for the network: while you are graded there is none",
+    "Network is unreachable|Name or service not known|Temporary failure in name resolution|URLError": "asks for the network: while you are graded there is none",
     re.escape(FLOOD): "printed without end",
 }
 
@@ -152,8 +186,14 @@ def happened(notebook):
     lines = []
     for cell in notebook.cells:
         outputs = cell.get("outputs", [])
-        text = "".join(str(output.get(key, "")) for output in outputs for key in ("text", "ename", "evalue"))
-        place = f"The cell {submissions.mark(cell)['grade_id']}" if submissions.mark(cell) else "A cell of yours"
+        text = "".join(
+            str(output.get(key, "")) for output in outputs for key in ("text", "ename", "evalue")
+        )
+        place = (
+            f"The cell {submissions.mark(cell)['grade_id']}"
+            if submissions.mark(cell)
+            else "A cell of yours"
+        )
         lines += [f"{place} {line}." for pattern, line in TOLD.items() if re.search(pattern, text)]
     return lines
 
@@ -173,10 +213,16 @@ def zero(folder, assignment, student):
 def points(folder, assignment, student):
     """{cell: (points or None where a person has to give them, most points, comment)} of a graded submission."""
     with Gradebook(course.database(folder), "camkit") as book:
-        notebook, = book.find_submission(assignment, student).notebooks
+        (notebook,) = book.find_submission(assignment, student).notebooks
         comments = {comment.name: comment.comment for comment in notebook.comments}
-        return {grade.name: (grade.auto_score if grade.manual_score is None else grade.manual_score, grade.max_score,
-                             comments.get(grade.name) or "") for grade in notebook.grades}
+        return {
+            grade.name: (
+                grade.auto_score if grade.manual_score is None else grade.manual_score,
+                grade.max_score,
+                comments.get(grade.name) or "",
+            )
+            for grade in notebook.grades
+        }
 
 
 def graded(folder, released, student, name, notebook, told):
@@ -201,7 +247,7 @@ def graded(folder, released, student, name, notebook, told):
             told = told + happened(nbformat.read(path, as_version=4))
         known = {"digest": digest, "told": told}
     now = {cell: list(row) for cell, row in points(folder, name, student).items()}
-    if known.get("points") != now:                              # graded now, or since by hand
+    if known.get("points") != now:  # graded now, or since by hand
         feedback.write(folder, name, student, released, now, known["told"])
         record.parent.mkdir(parents=True, exist_ok=True)
         write_whole(record, json.dumps(known | {"points": now}).encode())
@@ -222,25 +268,46 @@ def grade(folder, submitted, workers=2):
     with course.turn(folder):
         released = sorted((folder / "release").glob("*/*.ipynb"))
         released = {path.stem: nbformat.read(path, as_version=4) for path in released}
-        folders = [path for path in Path(submitted).iterdir() if path.is_dir() and not path.name.startswith(".")]
+        folders = [
+            path
+            for path in Path(submitted).iterdir()
+            if path.is_dir() and not path.name.startswith(".")
+        ]
         students = [path for path in folders if path.name == submissions.name_of(path)]
-        unknown += [(submissions.name_of(path), "", "The name of this folder is no text: rename it.")
-                    for path in folders if path not in students]
+        unknown += [
+            (submissions.name_of(path), "", "The name of this folder is no text: rename it.")
+            for path in folders
+            if path not in students
+        ]
         for student in sorted(students):
             found, lines = submissions.read(student, released)
             unknown += [(student.name, "", line) for line in lines]
-            jobs += [(folder, released[name], student.name, name, *one) for name, one in found.items()]
-        with ThreadPoolExecutor(workers) as pool, tqdm(total=len(jobs), unit="submission", disable=None) as bar:
+            jobs += [
+                (folder, released[name], student.name, name, *one) for name, one in found.items()
+            ]
+        with (
+            ThreadPoolExecutor(workers) as pool,
+            tqdm(total=len(jobs), unit="submission", disable=None) as bar,
+        ):
             for _ in pool.map(lambda job: graded(*job), jobs):
                 bar.update()
         for _, _, student, name, *_ in jobs:
             hand_back(Path(submitted) / student / name, folder / "feedback" / student / name)
         with Gradebook(course.database(folder), "camkit") as book:
-            everyone = sorted({*(path.name for path in students), *(person.id for person in book.students)})
+            everyone = sorted(
+                {*(path.name for path in students), *(person.id for person in book.students)}
+            )
             write_csv(folder / "grades.csv", grades(book, everyone, released))
-        remarks = [(student, name, line) for student in everyone for name in released
-                   for line in remarks_on(folder, student, name)]
-        write_csv(folder / "remarks.csv", [("student", "assignment", "remark"), *sorted([*remarks, *unknown])])
+        remarks = [
+            (student, name, line)
+            for student in everyone
+            for name in released
+            for line in remarks_on(folder, student, name)
+        ]
+        write_csv(
+            folder / "remarks.csv",
+            [("student", "assignment", "remark"), *sorted([*remarks, *unknown])],
+        )
 
 
 def hand_back(submission, page):
@@ -248,7 +315,10 @@ def hand_back(submission, page):
 
     Beside one that came another way lies a receipt that nobody has, so that the others get theirs.
     """
-    for name, none in (("timestamp.txt", b""), ("submission_secret.txt", secrets.token_hex().encode())):
+    for name, none in (
+        ("timestamp.txt", b""),
+        ("submission_secret.txt", secrets.token_hex().encode()),
+    ):
         if (submission / name).is_file():
             with open(submission / name, "rb") as file:
                 write_whole(page / name, file.read(1000))
@@ -281,7 +351,10 @@ def grades(book, students, names):
                 row.append("")
         try:
             person = book.find_student(login)
-            called, number = ", ".join(filter(None, (person.last_name, person.first_name))), person.lms_user_id
+            called, number = (
+                ", ".join(filter(None, (person.last_name, person.first_name))),
+                person.lms_user_id,
+            )
         except MissingEntry:
             called, number = "", None
         yield [called or login, number or "", login, "", *row]
@@ -290,7 +363,9 @@ def grades(book, students, names):
 def write_csv(path, rows):
     """Writes a table in which no cell is a formula to a spreadsheet."""
     text = io.StringIO(newline="")
-    csv.writer(text).writerows([f"'{cell}" if FORMULA.match(cell) else cell for cell in row] for row in rows)
+    csv.writer(text).writerows(
+        [f"'{cell}" if FORMULA.match(cell) else cell for cell in row] for row in rows
+    )
     write_whole(path, text.getvalue().encode())
 
 

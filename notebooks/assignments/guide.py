@@ -6,8 +6,9 @@ from pathlib import Path
 import course
 import feedback
 import nbformat
-from camkit.writing import write_whole
 from nbformat.v4 import new_markdown_cell, new_notebook
+
+from camkit._files import write_whole
 
 
 def write(folder, tables):
@@ -15,8 +16,15 @@ def write(folder, tables):
     with course.turn(folder):
         for name in ("teachers", "guide"):
             text = (course.HERE / f"{name}.md").read_text(encoding="utf-8")
-            text = re.sub(r"^<!-- (\d-[\w-]+) -->$", lambda one: section(one[1], tables[one[1]]), text, flags=re.M)
-            page = feedback.pages.page(new_notebook(cells=[new_markdown_cell(text, id=name)]), f"{name}.html")
+            text = re.sub(
+                r"^<!-- (\d-[\w-]+) -->$",
+                lambda one: section(one[1], tables[one[1]]),
+                text,
+                flags=re.M,
+            )
+            page = feedback.pages.page(
+                new_notebook(cells=[new_markdown_cell(text, id=name)]), f"{name}.html"
+            )
             write_whole(Path(folder) / f"{name}.html", page.encode())
 
 
@@ -33,9 +41,15 @@ def section(name, table):
     lines = ["| step | points | what went wrong | costs |", "| --- | --- | --- | --- |"]
     for step, most in points.items():
         rows = [(told, lost) for cell, told, lost in table if cell == step]
-        lines += [f"| {'' if n else f'`{step}`'} | {'' if n else most} | {feedback.plain(told)} | {lost:g} |"
-                  for n, (told, lost) in enumerate(rows)]
-    answer, = (cell.source for cell in cells if cell.cell_type == "markdown" and "nbgrader" in cell.metadata)
+        lines += [
+            f"| {'' if n else f'`{step}`'} | {'' if n else most} | {feedback.plain(told)} | {lost:g} |"
+            for n, (told, lost) in enumerate(rows)
+        ]
+    (answer,) = (
+        cell.source
+        for cell in cells
+        if cell.cell_type == "markdown" and "nbgrader" in cell.metadata
+    )
     answer = re.search(r"### BEGIN SOLUTION\n(.*?)\n### END SOLUTION", answer, re.S)[1]
     model, rubric = answer.split("**Rubric, for the grader.**")
     quote = lambda text: "\n".join(f"> {line}" for line in text.strip().splitlines())  # noqa: E731

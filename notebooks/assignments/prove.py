@@ -23,8 +23,12 @@ from nbgrader import utils
 def mutants(name):
     """[(cell, what is wrong, source)] of the assignment `name`."""
     text = (course.HERE / "wrong" / f"{name}.py").read_text(encoding="utf-8")
-    return [(cell, told, source.strip() + "\n")
-            for cell, told, source in re.findall(r"^#%% ([\w-]+): (.*)\n((?:(?!#%%).*\n?)*)", text, flags=re.M)]
+    return [
+        (cell, told, source.strip() + "\n")
+        for cell, told, source in re.findall(
+            r"^#%% ([\w-]+): (.*)\n((?:(?!#%%).*\n?)*)", text, flags=re.M
+        )
+    ]
 
 
 def with_sources(notebook, sources):
@@ -48,12 +52,19 @@ def in_process(notebook, namespace=None, skip=()):
             continue
         outputs = []
         try:
-            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            with (
+                contextlib.redirect_stdout(io.StringIO()),
+                contextlib.redirect_stderr(io.StringIO()),
+            ):
                 value = execute(cell.source, space)
             if value is not None:
                 outputs = [nbformat.v4.new_output("execute_result", {"text/plain": repr(value)})]
         except (Exception, SystemExit) as error:
-            outputs = [nbformat.v4.new_output("error", ename=type(error).__name__, evalue=str(error), traceback=[])]
+            outputs = [
+                nbformat.v4.new_output(
+                    "error", ename=type(error).__name__, evalue=str(error), traceback=[]
+                )
+            ]
         if utils.is_grade(cell):
             cell.outputs = outputs
             points[cell.metadata.nbgrader.grade_id] = utils.determine_grade(cell)[0]
@@ -86,12 +97,16 @@ def prove(name, seed=course.SEED):
     pairs, full = tests_of(notebook)
     points, space = in_process(notebook)
     assert points == full, f"the instructor's version gets {points} of {full}"
-    given = {cell.id for cell in notebook.cells if cell.cell_type == "code"} - set(pairs) - set(full)
+    given = (
+        {cell.id for cell in notebook.cells if cell.cell_type == "code"} - set(pairs) - set(full)
+    )
     table = []
     for cell, told, source in mutants(name):
         got = in_process(with_sources(notebook, {cell: source}), space, skip=given)
         lost = {test: full[test] - got[test] for test in full if got[test] != full[test]}
-        assert set(lost) == {pairs[cell]}, f"{cell}, {told}: should cost points of {pairs[cell]}, costs {lost}"
+        assert set(lost) == {pairs[cell]}, (
+            f"{cell}, {told}: should cost points of {pairs[cell]}, costs {lost}"
+        )
         table.append((cell, told, lost[pairs[cell]]))
     lonely = {cell: sum(row[0] == cell for row in table) for cell in pairs}
     assert min(lonely.values()) >= 2, f"two wrong answers a cell are the least: {lonely}"
@@ -114,8 +129,10 @@ def by_nbgrader(name, table, seed=course.SEED, rounds=None, progress=print):
     submissions = {"instructor": (solved, {}), "released": ({}, full)}
     for n in range(max(map(len, queues.values())))[:rounds]:
         chosen = {cell: queue[n] for cell, queue in queues.items() if n < len(queue)}
-        submissions[f"wrong {n}"] = (solved | {cell: source for cell, (source, _) in chosen.items()},
-                                     {pairs[cell]: lost for cell, (_, lost) in chosen.items()})
+        submissions[f"wrong {n}"] = (
+            solved | {cell: source for cell, (source, _) in chosen.items()},
+            {pairs[cell]: lost for cell, (_, lost) in chosen.items()},
+        )
     with tempfile.TemporaryDirectory() as folder:
         course.release(folder, seed, [course.HERE / f"{name}.ipynb"])
         released = nbformat.read(Path(folder) / "release" / name / f"{name}.ipynb", as_version=4)
@@ -126,7 +143,13 @@ def by_nbgrader(name, table, seed=course.SEED, rounds=None, progress=print):
             start = time.perf_counter()
             why = grading.grade_one(folder, name, student)
             assert not why, f"{name}, {student}: {why}"
-            got = {cell: score for cell, (score, *_) in grading.points(folder, name, student).items() if cell in full}
+            got = {
+                cell: score
+                for cell, (score, *_) in grading.points(folder, name, student).items()
+                if cell in full
+            }
             want = {test: full[test] - lost.get(test, 0) for test in full}
-            progress(f"{name}, {student}: {sum(got.values()):g} points in {time.perf_counter() - start:.1f} s")
+            progress(
+                f"{name}, {student}: {sum(got.values()):g} points in {time.perf_counter() - start:.1f} s"
+            )
             assert got == want, f"{name}, {student}: nbgrader gives {got}, in this process {want}"

@@ -8,10 +8,31 @@ import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
 
 # Grading runs the tests in the same Python as the answers, so an answer could read them there.
-SPIES = {"In", "_ih", "_i", "_ii", "_iii", "history_manager", "user_ns", "inspect", "linecache", "gc", "_getframe",
-         "currentframe", "f_back", "settrace", "setprofile", "__main__"}
-SPIED = ("ipynb", "gradebook", "nbgrader", "/proc/")            # in a text: a file that it should not look for
-LARGEST = 64 << 20                                              # bytes of a notebook
+SPIES = {
+    "In",
+    "_ih",
+    "_i",
+    "_ii",
+    "_iii",
+    "history_manager",
+    "user_ns",
+    "inspect",
+    "linecache",
+    "gc",
+    "_getframe",
+    "currentframe",
+    "f_back",
+    "settrace",
+    "setprofile",
+    "__main__",
+}
+SPIED = (
+    "ipynb",
+    "gradebook",
+    "nbgrader",
+    "/proc/",
+)  # in a text: a file that it should not look for
+LARGEST = 64 << 20  # bytes of a notebook
 MAGICS = {"history", "hist", "recall", "rerun", "notebook"}
 
 
@@ -37,14 +58,21 @@ def read(folder, released):
     released: {assignment: notebook as handed out}. A notebook is known by its cells' marks, whatever its file is
     called; of several copies the last changed is taken. None where a file is called as an assignment and is none.
     """
-    paths = [path for path in folder.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts and path.is_file()]
+    paths = [
+        path
+        for path in folder.rglob("*.ipynb")
+        if ".ipynb_checkpoints" not in path.parts and path.is_file()
+    ]
     found, unknown, lost = {}, [], {}
     for path in sorted(paths, key=lambda path: (path.stat().st_mtime, path.name)):
         named = next((name for name in released if name in str(path.relative_to(folder))), None)
         notebook, name, why = identify(path, released)
         if name:
             older = found[name][2:] if name in found else ()
-            told = [f"{one} was handed in, too: {name_of(path)} is newer and was graded." for one in older]
+            told = [
+                f"{one} was handed in, too: {name_of(path)} is newer and was graded."
+                for one in older
+            ]
             found[name] = notebook, told, name_of(path)
         if why or name != named is not None:
             why = why or f"{name_of(path)} is the notebook of {name}."
@@ -58,19 +86,29 @@ def identify(path, released):
     """(notebook, assignment, "") of a file, or (None, None, what is wrong with it)."""
     try:
         if path.stat().st_size > LARGEST:
-            return None, None, f"{name_of(path)} is larger than {LARGEST >> 20} MB: clear its outputs."
-        with warnings.catch_warnings(action="ignore"):          # such as that two cells have one id
+            return (
+                None,
+                None,
+                f"{name_of(path)} is larger than {LARGEST >> 20} MB: clear its outputs.",
+            )
+        with warnings.catch_warnings(action="ignore"):  # such as that two cells have one id
             notebook = nbformat.read(path, as_version=4)
         own = set(marks(notebook))
-        nbformat.writes(notebook).encode()                      # which grading does, as it reads what follows
+        nbformat.writes(notebook).encode()  # which grading does, as it reads what follows
         [cell.cell_type + cell.source for cell in notebook.cells]
-    except Exception:                       # nbformat raises what json, jsonschema and attribute access raise
+    except Exception:  # nbformat raises what json, jsonschema and attribute access raise
         return None, None, f"{name_of(path)} is no notebook: it is empty or damaged."
     shared = {name: len(own & set(marks(one))) for name, one in released.items()}
     name = max(shared, key=shared.get)
     if not shared[name]:
-        return None, None, (f"{name_of(path)} lacks the marks that its cells were handed out with: start from the "
-                            "released notebook and copy your answers into it.")
+        return (
+            None,
+            None,
+            (
+                f"{name_of(path)} lacks the marks that its cells were handed out with: start from the "
+                "released notebook and copy your answers into it."
+            ),
+        )
     return notebook, name, ""
 
 
@@ -107,9 +145,11 @@ def tidied(notebook, released):
 def spied(source):
     """What a cell reads that grading keeps from it, "" if nothing."""
     try:
-        tree = ast.parse(TransformerManager().transform_cell(source))       # with IPython's magics as calls
-    except (SyntaxError, ValueError, RecursionError, MemoryError):          # MemoryError: nested too deeply
-        return ""                                                           # which will not run either
+        tree = ast.parse(
+            TransformerManager().transform_cell(source)
+        )  # with IPython's magics as calls
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # MemoryError: nested too deeply
+        return ""  # which will not run either
     for node in ast.walk(tree):
         names = {getattr(node, key, None) for key in ("id", "attr", "module")} & SPIES
         if isinstance(node, (ast.Import, ast.ImportFrom)):

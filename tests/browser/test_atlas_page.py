@@ -1,0 +1,496 @@
+"""The error atlas as a page on disk, in a headless browser, with names that nobody would wish for."""
+
+import base64
+import io
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.path import Path as Polygon
+from PIL import Image
+from test_atlas import analysis_of
+from test_browser import CHROMIUM, FAINT, OVERFLOW, ROOT, browser  # noqa: F401  a fixture
+
+import camkit
+from camkit.atlas import record
+from camkit.atlas.verdicts import Verdicts
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium or Chrome on the PATH")
+
+NAMES = sorted(
+    [
+        "<script>hacked=1<",
+        "\"quotes\" & 'more' `${hacked=1}`",
+        "中文 😀",
+        "=1+1, with spaces",
+        "Zebra",
+    ]
+)
+FILES = [
+    "plain.png",
+    "<img src=x onerror=hacked=1>.png",
+    "a \"b\" 'c'.png",
+    "文件 😀.png",
+    "n" * 251 + ".png",
+    "%2e%2e#?.png",
+]
+LABELS = np.repeat(np.arange(5), 6)
+PREDICTED = np.where(np.arange(30) % 3 == 0, (LABELS + 1 + (np.arange(30) > 20)) % 5, LABELS)
+JS = (ROOT / "camkit" / "atlas" / "view" / "atlas.js").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def atlas(tmp_path_factory):
+    """(analysis, address of its page, folder): five classes of hostile names, ten errors, a reference of 60 pictures."""
+    root = tmp_path_factory.mktemp("hostile")
+    sets = []
+    for split, copies in (("Test", 1), ("Training", 2)):
+        for i, label in enumerate(np.tile(LABELS, copies)):
+            target = (
+                root
+                / "data"
+                / split
+                / NAMES[label]
+                / (f"{i // 30}" * (copies - 1) + FILES[i % 6])[-255 if i % 6 != 4 else -250 :]
+            )
+            target.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.random.default_rng(i).integers(0, 256, (40, 60, 3), "uint8")).save(
+                target
+            )
+        sets.append(camkit.load_images(root / "data", split))
+    analysis = analysis_of(sets[0], predicted=PREDICTED, names=NAMES, cells=(7, 7), step=0.1)
+    analysis.gap += 3 * analysis.labels[:, None] * np.arange(6) % 5
+    known = analysis_of(sets[1], predicted=sets[1].labels, names=NAMES, cells=(7, 7))
+    file = camkit.write_atlas(analysis, sets[0], root / "page", reference=known)
+    return analysis, file.as_uri(), root
+
+
+@pytest.fixture
+def leaf(atlas, browser):  # noqa: F811
+    """leaf(width) opens the page; at the end nothing was told on the console and nothing came from elsewhere."""
+    opened, told, fetched = [], [], []
+
+    def open_page(width=1280, **options):
+        context = (
+            opened[0]
+            if opened and not options
+            else browser.new_context(
+                viewport={"width": width, "height": 900}, accept_downloads=True, **options
+            )
+        )
+        opened.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: told.append(message.text))
+        page.on("pageerror", lambda error: told.append(str(error)))
+        page.on("request", lambda request: fetched.append(request.url))
+        page.goto(atlas[1])
+        page.get_by_role("option", selected=True).first.wait_for()
+        page.wait_for_function("document.querySelector('.told').textContent")
+        return page
+
+    yield open_page
+    assert told == []
+    assert [url for url in fetched if not url.startswith(("file:", "data:", "blob:"))] == []
+    for context in set(opened):
+        context.close()
+
+
+def status(page):
+    return page.locator(".told").inner_text()
+
+
+def group(page, title):
+    """Chooses a group by its title, without the count; gives back its heading."""
+    options = page.get_by_label("Pictures of", exact=True).locator("option")
+    text = next(text for text in options.all_text_contents() if text.rsplit(" (", 1)[0] == title)
+    page.get_by_label("Pictures of", exact=True).select_option(label=text)
+    return page.locator("h3.group").inner_text()
+
+
+# --- what is told
+
+
+def test_names_are_text_and_pairs_are_those_of_the_table(atlas, leaf):
+    analysis, _, _ = atlas
+    page = leaf()
+    pairs = (
+        analysis.errors.groupby(["true", "predicted"])
+        .size()
+        .sort_values(ascending=False, kind="stable")
+    )
+    told = page.locator("optgroup[label='Confused pairs'] option").all_text_contents()
+    counts = [int(text.rsplit(" (", 1)[1][:-1]) for text in told]
+    assert counts == sorted(counts, reverse=True)
+    assert {text.rsplit(" (", 1)[0]: n for text, n in zip(told, counts)} == {
+        f"{true} taken for {predicted}": n for (true, predicted), n in pairs.items()
+    }
+    said = page.locator("main").inner_text()
+    assert "66.7 % right" in said and "10 of 30 pictures" in said
+    assert all(name in page.locator("main").text_content() for name in NAMES)
+    assert (
+        page.evaluate("typeof hacked") == "undefined"
+        and page.locator("main script, main img[src=x]").count() == 0
+    )
+
+
+def test_a_group_in_the_order_asked_for(atlas, leaf):
+    analysis, _, _ = atlas
+    page = leaf()
+    assert group(page, "all errors") == "all errors: 10 pictures"
+    names = page.locator(".tiles [role=option]")
+    shown = [
+        text.split(": true")[0]
+        for text in names.evaluate_all("all => all.map(one => one.ariaLabel)")
+    ]
+    wanted = ["/".join(path.split("/")[-2:]) for path in analysis.errors["path"]]
+    assert shown == wanted[: len(shown)] and len(shown) > 4
+    page.get_by_label("Order").select_option("margin")
+    lowest = analysis.table.loc[analysis.errors.index].nsmallest(1, "margin").index[0]
+    page.wait_for_function(
+        "name => document.querySelector('.told').textContent.startsWith(name)",
+        arg="/".join(analysis.paths[lowest].split("/")[-2:]),
+    )
+
+
+def test_any_class_of_a_picture(atlas, leaf):
+    analysis, _, _ = atlas
+    page = leaf()
+    group(page, "all errors")
+    i = int(analysis.errors.index[0])
+    page.keyboard.press("Tab")
+    page.locator(".tiles").focus()
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.type") == "search"
+    page.keyboard.type("zeb")
+    c = NAMES.index("Zebra")
+    page.wait_for_function("document.querySelector('.told').textContent.includes('Map of Zebra')")
+    mean, bias, logit = (
+        f"{value:+.2f}".replace("-", "−")
+        for value in (
+            analysis.logits[i, c] - analysis.bias[c],
+            analysis.bias[c],
+            analysis.logits[i, c],
+        )
+    )
+    assert (
+        f"Map of Zebra: mean {mean}, with the bias {bias} the logit {logit}, probability {100 * analysis.probs[i, c]:.1f} %."
+        in status(page)
+    )
+    assert page.get_by_label("Map of class").locator("option").count() == 1
+    page.get_by_label("Search a class (/)").fill("")
+    assert page.get_by_label("Map of class").locator("option").count() == 5
+    assert page.locator("figure.chosen figcaption").inner_text() == "map of Zebra"
+
+
+def test_the_matrix_leads_to_the_pictures(atlas, leaf):
+    page = leaf()
+    page.get_by_text("Confusion matrix", exact=True).click()
+    page.locator("canvas.matrix").focus()
+    page.keyboard.press("ArrowRight")
+    where = page.locator("details:has(canvas.matrix) [role=status]")
+    assert where.inner_text() == f"true {NAMES[0]}, predicted {NAMES[1]}: 2 pictures"
+    page.keyboard.press("Enter")
+    assert page.locator("h3.group").inner_text() == f"{NAMES[0]} taken for {NAMES[1]}: 2 pictures"
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    assert page.locator("h3.group").inner_text() == f"{NAMES[0]}, rightly named: 4 pictures"
+
+
+def test_the_map_of_features_in_both_directions(atlas, leaf):
+    analysis, _, root = atlas
+    index = json.loads((root / "page" / "data" / "index.js").read_text().split("index:", 1)[1][:-2])
+    points = np.array(index["points"])
+    page = leaf()
+    canvas = page.locator("canvas.features")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    side = min(box["width"], box["height"]) - 16
+    at = [
+        (
+            box["x"] + box["width"] / 2 + (x - 0.5) * side,
+            box["y"] + box["height"] / 2 + (y - 0.5) * side,
+        )
+        for x, y in points
+    ]
+    alone = int(np.argmax(np.sort(np.linalg.norm(points[:, None] - points, axis=-1), axis=1)[:, 1]))
+    page.mouse.move(*at[alone])
+    page.wait_for_function(
+        "name => document.querySelector('.hovered span').textContent.startsWith(name)",
+        arg=index["names"][alone],
+    )
+    page.mouse.click(*at[alone])
+    page.wait_for_function(
+        "name => document.querySelector('.told').textContent.startsWith(name)",
+        arg=index["names"][alone],
+    )
+    ring = [
+        (at[alone][0] + dx, at[alone][1] + dy)
+        for dx, dy in ((-60, -60), (60, -60), (60, 60), (-60, 60))
+    ]
+    caught = int(Polygon(ring).contains_points(at).sum())
+    page.mouse.move(*ring[0])
+    page.mouse.down()
+    for corner in [*ring[1:], ring[0]]:
+        page.mouse.move(*corner, steps=5)
+    page.mouse.up()
+    noun = "picture" if caught == 1 else "pictures"
+    assert page.locator("h3.group").inner_text() == f"inside the lasso: {caught} {noun}"
+    canvas.focus()
+    page.keyboard.press("l")
+    assert page.locator("h3.group").inner_text() == "nearest in the map: 30 pictures"
+    seen = {status(page)}
+    for key in ("ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"):
+        page.keyboard.press(key)
+        page.wait_for_timeout(150)
+        seen.add(status(page))
+    assert len(seen) > 1
+
+
+def test_nearest_pictures_open_with_their_own_maps(atlas, leaf):
+    page = leaf()
+    page.locator(".near button").first.click()
+    page.wait_for_function(
+        "document.querySelector('figure.picture figcaption').textContent.startsWith('true: ')"
+    )
+    page.wait_for_function("document.querySelectorAll('.near button').length == 0")
+    assert page.get_by_label("Verdict").is_disabled()
+
+
+# --- verdicts
+
+
+def test_verdicts_stay_and_are_saved_as_the_same_csv(atlas, leaf, tmp_path):
+    analysis, _, _ = atlas
+    page = leaf()
+    group(page, "all errors")
+    first, second = analysis.errors["path"].iloc[:2]
+    page.get_by_label("Reviewer").fill("Kim")
+    page.get_by_label("Comment").click()
+    page.locator(".tiles").focus()
+    page.keyboard.press("2")
+    page.get_by_text("Kept: ambiguous. 1 of 10 errors reviewed.").wait_for()
+    page.get_by_label("Comment").fill('=2+2, "twice"\nand 中文')
+    page.get_by_label("Reviewer").focus()
+    page.locator(".tiles").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(
+        "name => document.querySelector('.told').textContent.startsWith(name)",
+        arg="/".join(second.split("/")[-2:]),
+    )
+    page.keyboard.press("1")
+    page.get_by_text("Kept: label wrong. 2 of 10 errors reviewed.").wait_for()
+    page.reload()
+    page.get_by_text("2 of 10 errors reviewed.").wait_for()
+    group(page, "all errors")
+    page.get_by_text('Kim: ambiguous, =2+2, "twice"').wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save verdicts as CSV").click()
+    download.value.save_as(tmp_path / "saved.csv")
+    row = {
+        "true": NAMES[analysis.labels[analysis.errors.index[0]]],
+        "predicted": analysis.errors["predicted"].iloc[0],
+        "verdict": "ambiguous",
+        "comment": '=2+2, "twice"\nand 中文',
+        "reviewer": "Kim",
+        "path": first,
+    }
+    assert Verdicts(tmp_path / "saved.csv").read().reset_index().iloc[0].to_dict() == row
+    Verdicts(tmp_path / "python.csv").keep(row)
+    assert (tmp_path / "saved.csv").read_text().startswith((tmp_path / "python.csv").read_text()), (
+        "byte for byte"
+    )
+
+
+def test_a_change_in_another_window_is_shown_and_not_overwritten(leaf):
+    one = leaf()
+    one.get_by_label("Verdict").select_option("ambiguous")
+    one.get_by_text("Kept: ambiguous.").wait_for()
+    two = leaf()
+    two.get_by_label("Verdict").select_option("other")
+    two.get_by_text("Kept: other.").wait_for()
+    one.wait_for_function("document.querySelector('.review select').value == 'other'")
+    one.evaluate(
+        "localStorage.setItem(Object.keys(localStorage)[0], localStorage[Object.keys(localStorage)[0]].replace('other', 'background'))"
+    )
+    one.get_by_label("Verdict").select_option("resolution")
+    one.get_by_text("Not kept: changed elsewhere in the meantime to “background”.").wait_for()
+    assert one.get_by_label("Verdict").input_value() == "background"
+
+
+# --- what is seen
+
+
+def pixels(canvas):
+    """What a canvas shows, one pixel of the screen for each of its own."""
+    canvas.evaluate(
+        "c => { c.style.cssText = `width: ${c.width}px; position: fixed; left: 0; top: 0; z-index: 9; border-radius: 0`; }"
+    )
+    shot = Image.open(io.BytesIO(canvas.screenshot())).convert("RGB")
+    canvas.evaluate("c => { c.style.cssText = ''; }")
+    return np.asarray(shot).astype(int)
+
+
+def test_canvases_show_what_camkit_overlay_makes(atlas, leaf):
+    """Within 2 of 255 levels, where the map is the one that the page holds; within 4 of the map as it was."""
+    analysis, _, _ = atlas
+    page = leaf()
+    group(page, "all errors")
+    i = int(analysis.errors.index[0])
+    page.wait_for_function(
+        "name => document.querySelector('.told').textContent.startsWith(name)",
+        arg="/".join(analysis.paths[i].split("/")[-2:]),
+    )
+    image, top = camkit.read_image(analysis.paths[i]), analysis.maps[i].max()
+    assert (pixels(page.locator("figure.picture canvas")) == image).all()
+    true, predicted = (
+        analysis.maps[i, ..., analysis.labels[i]],
+        analysis.maps[i, ..., analysis.predicted[i]],
+    )
+    for name, heat in (("truth", true), ("answer", predicted)):
+        shown = pixels(page.locator(f"figure.{name} canvas"))
+        step = np.ptp(heat) / 255
+        held = heat.min() + step * np.rint((heat - heat.min()) / step)
+        assert np.abs(shown - camkit.overlay(image, held, vmin=0, vmax=top)).max() <= 2
+        assert np.abs(shown - camkit.overlay(image, heat, vmin=0, vmax=top)).max() <= 4
+    reach = np.abs(predicted - true).max()
+    wanted = camkit.overlay(
+        image, predicted - true, vmin=-reach, vmax=reach, alpha=1, cmap="coolwarm"
+    )
+    assert np.abs(pixels(page.locator("figure.difference canvas")) - wanted).max() <= 4
+
+
+def test_the_mathematics_is_that_of_camkit(browser, tmp_path):  # noqa: F811
+    page = browser.new_page()
+    module = "data:text/javascript;base64," + base64.b64encode(JS.encode()).decode()
+
+    def run(expression, *given):
+        return page.evaluate(
+            f"async ([address, ...given]) => {{ const atlas = await import(address); {expression} }}",
+            [module, *given],
+        )
+
+    rng = np.random.default_rng(0)
+    for h, w, height, width in ((7, 7, 224, 224), (3, 5, 100, 61), (1, 4, 9, 9), (13, 13, 7, 5)):
+        heat = rng.normal(size=(h, w)).astype("float32")
+        found = run(
+            "const [cells, h, w, H, W] = given; return [...atlas.upsample(cells, [h, w], H, W)]",
+            heat.ravel().tolist(),
+            h,
+            w,
+            height,
+            width,
+        )
+        assert np.reshape(found, (height, width)) == pytest.approx(
+            camkit.upsample(heat, (height, width)), abs=1e-5
+        )
+
+    polygon, points = rng.random((7, 2)), rng.random((300, 2))
+    found = run("return atlas.inside(given[0], given[1])", points.tolist(), polygon.tolist())
+    crossings = Polygon(np.vstack([polygon, polygon[:1]])).contains_points(points)
+    assert set(found) >= set(np.flatnonzero(crossings)) or set(found) <= set(
+        np.flatnonzero(crossings)
+    )
+    square = run(
+        "return atlas.inside([[1, 1], [3, 1], null, [1.5, 1.9]], [[0, 0], [2, 0], [2, 2], [0, 2]])"
+    )
+    assert square == [0, 3]
+
+    maps = rng.normal(size=(3, 4, 2)).astype("float32")
+    packed = record.pack([5, 300], [1.5, -2.0], [0.25, 0.75], maps)
+    found = run(
+        "const bytes = Uint8Array.from(given[0]); const d = atlas.unpack(bytes, [3, 4]); "
+        "return {classes: d.classes, logits: [...d.logits], probs: [...d.probs], maps: d.maps.map(m => [...m])}",
+        list(packed),
+    )
+    assert (found["classes"], found["logits"], found["probs"]) == (
+        [5, 300],
+        [1.5, -2.0],
+        [0.25, 0.75],
+    )
+    assert (
+        np.abs(np.array(found["maps"]) - np.moveaxis(maps, -1, 0).reshape(2, 12)).max()
+        <= np.ptp(maps, axis=(0, 1)).max() / 510 + 1e-6
+    )
+
+    rows = [
+        ["a", 'say "x", y', "=1+1", "'=2", "-", "line\nbreak"],
+        ["中文 😀", "", "'", "@a", "\tb", "plain"],
+    ]
+    (tmp_path / "x.csv").write_text(
+        "path,true,predicted,verdict,comment,reviewer\n" + run("return atlas.csv(given[0])", rows),
+        newline="",
+    )
+    assert (
+        Verdicts(tmp_path / "x.csv")
+        .read()
+        .reset_index()[["path", "true", "predicted", "verdict", "comment", "reviewer"]]
+        .values.tolist()
+        == rows
+    )
+    assert pd.read_csv(tmp_path / "x.csv").shape == (2, 6)
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(leaf, scheme):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = leaf(color_scheme=scheme)
+    page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
+    page.get_by_label("Verdict").select_option("other")
+    found = [
+        (fault["id"], fault["impact"], [node["html"] for node in fault["nodes"]][:3])
+        for fault in Axe().run(page).response["violations"]
+        if fault["impact"] in ("serious", "critical")
+    ]
+    assert found == []
+    assert page.evaluate(FAINT) == []
+
+
+@pytest.mark.parametrize("width", [1280, 768, 390])
+def test_it_fits_screens_of_three_widths(leaf, width):
+    """build/screenshots/atlas-WIDTH-light.png and -dark.png show what a person has to judge."""
+    folder = ROOT / "build" / "screenshots"
+    folder.mkdir(parents=True, exist_ok=True)
+    page = leaf(width)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_timeout(300)
+        page.screenshot(path=folder / f"atlas-{width}-{scheme}.png", full_page=True)
+        assert page.evaluate(OVERFLOW) <= 0
+    for element in page.locator(
+        "main button, main select, main input, main textarea, main canvas"
+    ).all():
+        box = element.bounding_box() if element.is_visible() else None
+        assert box is None or (box["x"] >= 0 and box["x"] + box["width"] <= width), (
+            element.evaluate("one => one.outerHTML")
+        )
+
+
+def test_everything_is_reached_by_keyboard_and_focus_is_seen(leaf):
+    page = leaf()
+    page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
+    page.locator("summary").first.focus()
+    reached = set()
+    for _ in range(120):
+        page.keyboard.press("Tab")
+        one = page.evaluate("""() => { const e = document.activeElement, s = getComputedStyle(e);
+            return [`${e.tagName} ${e.className} ${e.ariaLabel ?? e.labels?.[0]?.textContent ?? e.textContent}`.slice(0, 60), s.outlineStyle, s.outlineWidth] }""")
+        if one[0].startswith("BODY"):
+            break
+        assert one[1:] == ["solid", "3px"], one
+        reached.add(one[0].split()[0] + " " + (one[0].split() + [""])[1])
+    assert {
+        "SELECT Pictures",
+        "CANVAS matrix",
+        "SELECT Order",
+        "DIV tiles",
+        "INPUT Search",
+        "SELECT Map",
+        "SELECT Verdict",
+        "TEXTAREA Comment",
+        "INPUT Reviewer",
+        "BUTTON Save",
+        "CANVAS features",
+    } <= reached

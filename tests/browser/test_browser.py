@@ -1,0 +1,537 @@
+"""The pages of the lessons, and the interactive ones in a real JupyterLab, in a headless browser."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+from test_notebooks import LESSONS, executed, lessons  # noqa: F401  a fixture
+
+ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM = next(
+    filter(None, map(shutil.which, ["chromium", "google-chrome", "chromium-browser"])), None
+)
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+TIMEOUT = 120_000  # in milliseconds
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium or Chrome on the PATH")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A copy of the lessons that a browser may change, beside the embedded data."""
+    own = tmp_path_factory.mktemp("lab")
+    (own / "data").symlink_to(ROOT / "data")
+    return Path(shutil.copytree(ROOT / "notebooks", own / "notebooks"))
+
+
+@pytest.fixture(scope="module")
+def lab(folder):
+    """The address of a JupyterLab that serves `folder` to this machine alone."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    own = folder.parent
+    settings = {
+        "apputils-extension/notification": '{"fetchNews": "false"}',  # or it asks whether it may
+        "notebook-extension/tracker": '{"windowingMode": "none"}',
+    }  # or cells out of sight are absent
+    for name, value in settings.items():
+        file = own / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True)
+        file.write_text(value)
+    environment = {
+        **os.environ,
+        "JUPYTER_CONFIG_DIR": str(own / "config"),
+        "JUPYTER_DATA_DIR": str(own / "share"),
+        "IPYTHONDIR": str(own / "ipython"),
+        "JUPYTERLAB_SETTINGS_DIR": str(own / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(own / "workspaces"),
+    }
+    server = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "jupyterlab",
+            "--no-browser",
+            "--allow-root",
+            f"--ServerApp.root_dir={folder}",
+            "--ServerApp.ip=127.0.0.1",
+            f"--ServerApp.port={port}",
+            "--ServerApp.port_retries=0",
+            "--IdentityProvider.token=",
+            "--LabApp.expose_app_in_browser=True",
+            "--LabApp.news_url=",
+            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+            "--LabApp.extension_manager=readonly",
+        ],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=open(own / "server.log", "w"),
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(240):
+            try:
+                urllib.request.urlopen(f"{address}/api/status", timeout=5).close()
+                break
+            except OSError:
+                assert server.poll() is None, (own / "server.log").read_text()
+                time.sleep(0.5)
+        yield address
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def notebook_page(lab, browser, name):
+    """A page with this notebook open in JupyterLab and its kernel ready, and the list of errors told on the console."""
+    context = browser.new_context(viewport={"width": 1400, "height": 1000})
+    page = context.new_page()
+    page.set_default_timeout(TIMEOUT)
+    errors = []
+    page.on(
+        "console", lambda message: errors.append(message.text) if message.type == "error" else None
+    )
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"{lab}/lab/tree/{name}?reset")
+    page.wait_for_function(
+        "window.jupyterapp && jupyterapp.shell.currentWidget?.sessionContext?.isReady"
+    )
+    page.evaluate("jupyterapp.shell.collapseLeft()")
+    yield page, errors
+    page.evaluate("jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    context.close()
+
+
+@pytest.fixture
+def opened(lab, browser):
+    """with opened(name) as page: all cells of the notebook have run; no error was told on the page or the console."""
+
+    @contextmanager
+    def open_and_run(name):
+        with notebook_page(lab, browser, name) as (page, errors):
+
+            def check():
+                page.wait_for_function(
+                    "jupyterapp.shell.currentWidget.sessionContext.session.kernel.status == 'idle'"
+                )
+                red = page.locator(
+                    "[data-mime-type='application/vnd.jupyter.stderr'], [data-mime-type*='jupyter.error']"
+                )
+                assert not errors + red.all_inner_texts(), "\n".join(errors + red.all_inner_texts())
+
+            page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
+            check()
+            yield page
+            check()
+
+    return open_and_run
+
+
+def view(page, label):
+    """The interactive view that has a control of this name, with its readout."""
+    found = page.locator(".widget-vbox", has=page.get_by_text(label, exact=True)).first
+    found.scroll_into_view_if_needed()
+    return found, found.get_by_role("status")
+
+
+def move(found, label):
+    """Moves a control one step by keyboard; for a list, says what it then shows."""
+    row = found.locator(".widget-inline-hbox", has=found.page.get_by_text(label, exact=True))
+    control = row.locator("select, [role=slider]")
+    control.focus()
+    if control.get_attribute("role") == "slider":
+        at, last = (
+            float(control.get_attribute("aria-valuenow")),
+            float(control.get_attribute("aria-valuemax")),
+        )
+        assert last > 0, f"{label} cannot be moved"
+        found.page.keyboard.press("ArrowRight" if at < last else "ArrowLeft")
+        return None
+    last = control.evaluate("list => list.selectedIndex == list.length - 1")
+    for key in [
+        "Space",
+        "ArrowUp" if last else "ArrowDown",
+        "Enter",
+    ]:  # JupyterLab takes arrows for itself
+        found.page.keyboard.press(key)  # unless the list is open
+    return control.evaluate("list => list.selectedOptions[0].text").replace("\xa0", " ")
+
+
+def changed(status, before, *texts):
+    """The readout, once it is another than before; it holds these texts."""
+    for _ in range(TIMEOUT // 100):
+        after = status.inner_text()
+        if after != before:
+            break
+        status.page.wait_for_timeout(100)
+    assert after != before
+    assert all(text in after for text in texts), (texts, after)
+    return after
+
+
+# --- the pages
+
+FOLD = "open => document.querySelectorAll('details').forEach(details => details.open = open)"
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+CUT_CODE = """Array.from(document.querySelectorAll(".highlight pre"))
+    .filter(pre => Math.max(...pre.textContent.split("\\n").map(line => line.length)) <= 100)
+    .filter(pre => pre.scrollWidth > pre.clientWidth).map(pre => pre.textContent)"""
+CUT_TABLES = """Array.from(document.querySelectorAll("table"))
+    .filter(table => table.offsetWidth > table.parentElement.clientWidth || table.scrollWidth > table.clientWidth)
+    .map(table => table.textContent)"""
+CUT_FORMULAS = """Array.from(document.querySelectorAll(".formula"))
+    .filter(box => box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight)
+    .map(box => box.textContent)"""
+FAINT = """() => {                         // the texts whose contrast with their ground, as WCAG 2 has it, is below 4.5
+    const channels = colour => colour.match(/[\\d.]+/g).map(Number);
+    const linear = value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+    const luminance = colour => channels(colour).slice(0, 3)
+        .reduce((sum, value, n) => sum + [0.2126, 0.7152, 0.0722][n] * linear(value / 255), 0.05);
+    const ground = element => {
+        const colour = getComputedStyle(element).backgroundColor;
+        return channels(colour)[3] === 0 ? ground(element.parentElement) : colour;
+    };
+    const contrast = element => {
+        const ratio = luminance(getComputedStyle(element).color) / luminance(ground(element));
+        return Math.max(ratio, 1 / ratio);
+    };
+    const written = element => Array.from(element.childNodes).some(node => node.nodeType === 3 && node.data.trim());
+    return Array.from(document.body.querySelectorAll("*"))
+        .filter(element => element.checkVisibility() && written(element) && contrast(element) < 4.5)
+        .map(element => `${contrast(element).toFixed(1)} ${element.textContent}`);
+}"""
+
+
+@pytest.fixture
+def leaf(executed, browser, tmp_path):  # noqa: F811
+    """with leaf(lesson, width, height) as page: nothing came from elsewhere, nothing was told on the console."""
+
+    @contextmanager
+    def open_page(lesson, width, height):
+        (tmp_path / "page.html").write_text(executed(lesson)[1], encoding="utf-8")
+        context = browser.new_context(viewport={"width": width, "height": height})
+        page = context.new_page()
+        told, fetched = [], []
+        page.on("console", lambda message: told.append(message.text))
+        page.on("pageerror", lambda error: told.append(str(error)))
+        page.on("request", lambda request: fetched.append(request.url))
+        page.goto((tmp_path / "page.html").as_uri())
+        yield page
+        assert told == []
+        assert [url for url in fetched if not url.startswith(("file:", "data:"))] == []
+        context.close()
+
+    return open_page
+
+
+@lessons
+@pytest.mark.parametrize("width, height", [(1280, 900), (390, 844)], ids=["desk", "phone"])
+def test_page_is_easy_on_the_eye(lesson, width, height, leaf):
+    """By day and by night, all that is folded opened, too.
+
+    build/screenshots/LESSON-WIDTH-light.jpg and -dark.jpg show what a person has to judge.
+    """
+    folder = ROOT / "build" / "screenshots"
+    folder.mkdir(parents=True, exist_ok=True)
+    with leaf(lesson, width, height) as page:
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            page.evaluate(FOLD, False)
+            page.screenshot(
+                path=folder / f"{lesson.stem}-{width}-{scheme}.jpg",
+                type="jpeg",
+                quality=85,
+                full_page=True,
+            )
+            page.evaluate(FOLD, True)
+            assert page.evaluate(OVERFLOW) <= 0
+            assert page.evaluate(FAINT) == []
+        for figure in page.locator("main img").all():  # still by night: black print on white
+            assert (
+                figure.evaluate("image => getComputedStyle(image).backgroundColor")
+                == "rgb(255, 255, 255)"
+            )
+        if width == 1280:
+            code = page.locator(".jp-CodeCell .highlight pre").first
+            assert 14 <= code.evaluate("pre => parseFloat(getComputedStyle(pre).fontSize)") <= 15
+            assert page.evaluate(CUT_CODE) == []
+            assert page.evaluate(CUT_TABLES) == []
+            assert page.evaluate(CUT_FORMULAS) == []
+
+
+@lessons
+def test_contents_stay_while_one_scrolls(lesson, leaf):
+    with leaf(lesson, 1280, 900) as page:
+        contents = page.locator("nav.contents")
+        assert not page.locator("details.contents").is_visible()
+        for share in (0, 0.5, 1):
+            page.evaluate(
+                "share => scrollTo(0, share * document.documentElement.scrollHeight)", share
+            )
+            box = contents.bounding_box()
+            assert 0 <= box["y"] and box["y"] + box["height"] <= 900
+        title = page.locator("main h2").nth(1)
+        title.evaluate("heading => heading.scrollIntoView()")
+        marked = "title => document.querySelector('nav.contents a:target-current')?.textContent === title"
+        page.wait_for_function(marked, arg=title.text_content())
+
+
+@lessons
+def test_contents_are_folded_on_a_phone(lesson, leaf):
+    with leaf(lesson, 390, 844) as page:
+        last = page.locator("details.contents a").last
+        assert not page.locator("nav.contents").is_visible() and not last.is_visible()
+        page.locator("details.contents summary").click()
+        last.click()
+        assert 0 <= page.locator("main h2").last.bounding_box()["y"] < 844
+
+
+def next_class(found, status):
+    """Asks an atlas, by keyboard, for the map of the next class in its list; its name, and the readout before and after."""
+    before, classes = status.inner_text(), found.get_by_label("Map of class")
+    classes.press("ArrowDown")
+    name = classes.evaluate("list => list.selectedOptions[0].text").split(" · ")[0]
+    return name, before, changed(status, before, f"Map of {name}:")
+
+
+@pytest.mark.parametrize("number", ["03", "04", "05", "14"])
+def test_views_live_on_the_pages(number, leaf):
+    """Without Python: another class, another picture; on the pages with a review, a verdict."""
+    with leaf(next(path for path in LESSONS if path.name.startswith(number)), 1280, 900) as page:
+        page.locator("iframe.camkit-atlas-frame").scroll_into_view_if_needed()
+        found = page.frame_locator("iframe.camkit-atlas-frame")
+        status = found.locator(".told").filter(has_text="Map of")
+        _, _, other = next_class(found, status)
+        found.locator(".tiles").focus()
+        page.keyboard.press("ArrowRight")
+        changed(status, other)
+        if found.locator(".review").count():
+            page.keyboard.press("4")
+            found.get_by_text("Kept: resolution.").wait_for()
+        frame = page.locator("iframe.camkit-atlas-frame").bounding_box()
+        assert frame["height"] >= found.locator(".camkit-atlas").bounding_box()["height"], (
+            "nothing is cut"
+        )
+
+
+# --- the interactive lessons in JupyterLab
+
+
+def write(path, source):
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(
+        new_notebook(cells=[new_code_cell(source, id="one")], metadata={"kernelspec": kernel}), path
+    )
+
+
+def test_a_control_is_moved_by_keyboard(folder, opened):
+    source = (
+        "import ipywidgets\nslider = ipywidgets.IntSlider(3, description='steps')\n"
+        "display(slider, ipywidgets.interactive_output(lambda x: print('at', x), {'x': slider}))"
+    )
+    write(folder / "try.ipynb", source)
+    with opened("try.ipynb") as page:
+        page.get_by_text("at 3").wait_for()
+        page.get_by_role("slider").focus()
+        page.keyboard.press("ArrowRight")
+        page.get_by_text("at 4").wait_for()
+
+
+@pytest.mark.parametrize(
+    "source, found",
+    [
+        ("1 / 0", "ZeroDivisionError"),
+        ("from IPython.display import HTML\nHTML('<img src=x onerror=\"nowhere()\">')", "nowhere"),
+    ],
+)
+def test_errors_are_seen(folder, opened, source, found):
+    write(folder / "wrong.ipynb", source)
+    with pytest.raises(AssertionError, match=found):
+        with opened("wrong.ipynb") as page:
+            page.wait_for_timeout(500)
+
+
+def atlas(page):
+    """The error atlas of a lesson, with the line that tells what is shown."""
+    found = page.locator(".camkit-atlas").first
+    found.scroll_into_view_if_needed()
+    found.locator(".told").filter(has_text="Map of").wait_for()
+    return found, found.locator(".told")
+
+
+def test_class_picker(folder, opened):
+    with opened(next(folder.glob("03*.ipynb")).name) as page:
+        found, status = atlas(page)
+        name, start, other = next_class(found, status)
+        assert other.split(": true")[0] == start.split(": true")[0], "the picture stays"
+        found.get_by_role("listbox", name="Pictures of the group").focus()
+        page.keyboard.press("ArrowRight")
+        third = changed(status, other, f"Map of {name}:")
+        assert third.split(": true")[0] != other.split(": true")[0], "the map's class stays"
+        groups = found.get_by_label("Pictures of", exact=True)
+        groups.focus()
+        page.keyboard.press("ArrowDown")
+        name = groups.evaluate("list => list.selectedOptions[0].text").rsplit(" (", 1)[0]
+        changed(status, third, f"{name}/")
+        assert (
+            found.locator("figure.chosen canvas").get_attribute("aria-label").startswith("map of ")
+        )
+
+
+def test_a_point_leads_to_its_picture(folder, opened):
+    with opened(next(folder.glob("04*.ipynb")).name) as page:
+        found, status = atlas(page)
+        start = status.inner_text()
+        canvas = found.locator("canvas.features")
+        canvas.scroll_into_view_if_needed()
+        canvas.focus()
+        page.keyboard.press("l")
+        assert found.locator("h3.group").inner_text() == "nearest in the map: 30 pictures"
+        page.keyboard.press("ArrowLeft")
+        page.keyboard.press("ArrowDown")
+        changed(status, start)
+
+
+def test_error_review(folder, opened):
+    """A verdict reaches the CSV file at once, and is there when the notebook is opened again."""
+    with opened(next(folder.glob("05*.ipynb")).name) as page:
+        found, status = atlas(page)
+        found.get_by_label("Pictures of", exact=True).select_option(
+            label=found.locator("option").nth(1).text_content()
+        )
+        page.wait_for_timeout(1000)  # the group's first picture may be there already
+        start = status.inner_text()
+        found.get_by_role("listbox", name="Pictures of the group").focus()
+        page.keyboard.press("ArrowRight")
+        second = changed(status, start)
+        page.keyboard.press("3")
+        found.get_by_text("Kept: background. 1 of ").wait_for()
+        screenshots = ROOT / "build" / "screenshots"
+        screenshots.mkdir(parents=True, exist_ok=True)
+        found.screenshot(path=screenshots / "05-error-atlas.png")
+    tables = [file.read_text() for file in folder.parent.rglob("reviews/*.csv")]
+    name = second.split(": true")[0]
+    assert any(
+        name in line and ",background," in line for table in tables for line in table.splitlines()
+    )
+    with opened(next(folder.glob("05*.ipynb")).name) as page:
+        found, status = atlas(page)
+        found.get_by_text("1 of 15 errors reviewed.").wait_for()
+
+
+def test_method_layer_and_class(folder, opened):
+    """In the scene of four fruits each control changes what it names, and the rest of the readout stays."""
+    with opened(next(folder.glob("06*.ipynb")).name) as page:
+        found, status = view(page, "Method")
+        start = status.inner_text()
+        method, layer, shown = start.split(":")[0].split(", ")
+        for label in ("Map of class", "Layer", "Method"):
+            before, other = status.inner_text(), move(found, label)
+            shown = f"map of {other}" if label == "Map of class" else shown
+            layer = other if label == "Layer" else layer
+            method = other if label == "Method" else method
+            after = changed(status, before, "its peak lies in the quarter of ")
+            assert after.split(":")[0] == f"{method}, {layer}, {shown}"
+            assert found.locator("img").get_attribute("alt") == after
+        screenshots = ROOT / "build" / "screenshots"
+        screenshots.mkdir(parents=True, exist_ok=True)
+        found.screenshot(path=screenshots / "06-method-layer-and-class.png")
+
+
+def test_the_app_serves_the_atlas_and_a_verdict_survives_it(browser, tmp_path):
+    """In Voila; its own template asks for an icon font from afar, which nobody needs."""
+    verdicts, told = tmp_path / "verdicts.csv", []
+    environment = {
+        **os.environ,
+        "VERDICTS": str(verdicts),
+        "ANALYSIS": "",
+        "REFERENCE": "",
+        "JUPYTER_DATA_DIR": str(tmp_path / "share"),
+        "JUPYTER_CONFIG_DIR": str(tmp_path / "config"),
+        "IPYTHONDIR": str(tmp_path / "ipython"),
+    }
+    for start in ("0 of", "1 of"):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        server = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "voila",
+                "atlas.ipynb",
+                "--no-browser",
+                f"--port={port}",
+                "--Voila.ip=127.0.0.1",
+            ],
+            cwd=ROOT / "notebooks" / "app",
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=open(tmp_path / "server.log", "w"),
+        )
+        try:
+            page = browser.new_page()
+            page.set_default_timeout(TIMEOUT)
+            page.route(
+                re.compile("^https:"), lambda route: route.fulfill(body="", content_type="text/css")
+            )
+            page.on(
+                "console",
+                lambda message: told.append(message.text) if message.type == "error" else None,
+            )
+            page.on("pageerror", lambda error: told.append(str(error)))
+            for _ in range(120):
+                try:
+                    page.goto(f"http://127.0.0.1:{port}/")
+                    break
+                except Exception:
+                    assert server.poll() is None, (tmp_path / "server.log").read_text()
+                    time.sleep(0.5)
+            found, status = atlas(page)
+            found.get_by_text(f"{start} 15 errors reviewed.").wait_for()
+            if start == "0 of":
+                assert "taken for" in found.locator("h3.group").inner_text()
+                page.wait_for_timeout(500)
+                found.locator(".tiles").focus()
+                page.keyboard.press("2")
+                found.get_by_text("Kept: ambiguous. 1 of 15 errors reviewed.").wait_for()
+                assert ",ambiguous," in verdicts.read_text()
+                folder = ROOT / "build" / "screenshots"
+                folder.mkdir(parents=True, exist_ok=True)
+                page.screenshot(path=folder / "app.png", full_page=True)
+            page.close()
+        finally:
+            server.terminate()
+            server.wait(timeout=30)
+    assert told == []

@@ -1,0 +1,713 @@
+"""The graded course: right answers get full marks, wrong ones lose theirs, and nothing handed in breaks the grading."""
+
+import copy
+import csv
+import functools
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from bs4 import BeautifulSoup
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+ROOT = Path(__file__).resolve().parents[2]
+import checks  # noqa: E402
+import course  # noqa: E402
+import feedback  # noqa: E402
+import grading  # noqa: E402
+import guide  # noqa: E402
+import prove  # noqa: E402
+import submissions  # noqa: E402
+
+ASSIGNMENTS = [path.stem for path in course.assignments()]
+
+
+# --- grading, on a tiny assignment: two functions and an answer
+
+
+def marked(cell, **mark):
+    cell.metadata["nbgrader"] = {
+        "schema_version": 3,
+        "grade_id": cell.id,
+        "grade": False,
+        "solution": False,
+        "locked": False,
+        "task": False,
+    } | mark
+    return cell
+
+
+def tiny():
+    hidden = "### BEGIN HIDDEN TESTS\n{}\n### END HIDDEN TESTS"
+    solved = "def {}(x):\n    ### BEGIN SOLUTION\n    return {}\n    ### END SOLUTION"
+    checks = {
+        "one": "TOKEN = 'hush'\nassert one(41) == 42",
+        "two": "sum(two(n) == 2 * n for n in range(3, 7)) / 2",
+    }
+    answer = "### BEGIN SOLUTION\nBecause.\n### END SOLUTION"
+    parameters = marked(new_code_cell("SEED = 2026", id="parameters"), locked=True)
+    parameters.metadata["tags"] = ["parameters"]
+    return new_notebook(
+        cells=[
+            new_markdown_cell("# Tiny: what is two?", id="title"),
+            parameters,
+            marked(new_code_cell(solved.format("one", "x + 1"), id="one"), solution=True),
+            marked(
+                new_code_cell(
+                    "import checks\nassert one(1) == 2\n" + hidden.format(checks["one"]),
+                    id="check-one",
+                ),
+                grade=True,
+                locked=True,
+                points=2,
+            ),
+            marked(new_code_cell(solved.format("two", "2 * x"), id="two"), solution=True),
+            marked(
+                new_code_cell(
+                    "import checks\nassert two(1) == 2\n" + hidden.format(checks["two"]),
+                    id="check-two",
+                ),
+                grade=True,
+                locked=True,
+                points=2,
+            ),
+            marked(new_markdown_cell(answer, id="why"), grade=True, solution=True, points=3),
+        ],
+        metadata={
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
+        },
+    )
+
+
+GOOD = {
+    "one": "def one(x):\n    return x + 1",
+    "two": "def two(x):\n    return 2 * x",
+    "why": "The sums swap.",
+}
+WRONG = "def one(x):\n    return x"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A course's folder with the tiny assignment released in it, and 5 seconds for a cell."""
+    folder = tmp_path_factory.mktemp("course")
+    source = folder / "1-tiny.ipynb"
+    nbformat.write(tiny(), source)
+    config = (course.HERE / "nbgrader_config.py").read_text()
+    assert config.count("timeout = 60") == 1
+    (folder / "nbgrader_config.py").write_text(config.replace("timeout = 60", "timeout = 5"))
+    course.release(folder, 2026, [source])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def released(folder):
+    return nbformat.read(folder / "release" / "1-tiny" / "1-tiny.ipynb", as_version=4)
+
+
+def answered(released, **sources):
+    return prove.with_sources(released, GOOD | sources)
+
+
+def cell(notebook, name):
+    return next(i for i, one in enumerate(notebook.cells) if one.id == name)
+
+
+def without(notebook, name):
+    del notebook.cells[cell(notebook, name)]
+    return notebook
+
+
+def with_cell(notebook, name, source):
+    """The notebook with a cell of the student's own before the cell `name`."""
+    notebook.cells.insert(cell(notebook, name), new_code_cell(source))
+    return notebook
+
+
+def twice(notebook, name):
+    notebook.cells.insert(cell(notebook, name), copy.deepcopy(notebook.cells[cell(notebook, name)]))
+    return notebook
+
+
+def as_text(notebook, name):
+    """The notebook with this code cell made a Markdown cell."""
+    old = notebook.cells[cell(notebook, name)]
+    notebook.cells[cell(notebook, name)] = new_markdown_cell(
+        old.source, id=old.id, metadata=old.metadata
+    )
+    return notebook
+
+
+def unmarked(notebook):
+    for one in notebook.cells:
+        one.metadata.pop("nbgrader", None)
+    return notebook
+
+
+def one(body, first=""):
+    """Hands in a function `one` with this body, right but for what it does beside."""
+    return lambda released: answered(
+        released, one=f"{first}\ndef one(x):\n    {body}\n    return x + 1"
+    )
+
+
+# name: (what is handed in, points of check-one and check-two, what a remark must say)
+HANDED_IN = {
+    "good": (lambda r: answered(r), (2, 2), None),
+    "as released": (lambda r: r, (0, 0), None),
+    "half right": (
+        lambda r: answered(r, two="def two(x):\n    return 2 * x if x < 5 else 0"),
+        (2, 1),
+        None,
+    ),
+    "prints on standard error": (
+        one("print('W0000 oneDNN', file=sys.stderr)", "import sys"),
+        (2, 2),
+        None,
+    ),
+    "C prints on standard error": (
+        one(r"os.write(2, b'E0000 cuda_dnn.cc\n')", "import os"),
+        (2, 2),
+        None,
+    ),
+    "warns": (one("warnings.warn('deprecated')", "import warnings"), (2, 2), None),
+    "syntax error": (lambda r: answered(r, one="def one(x)\n    return x + 1"), (0, 2), None),
+    "endless loop": (
+        lambda r: answered(r, one="def one(x):\n    while True: pass"),
+        (0, 2),
+        "check-one ran longer",
+    ),
+    "sys.exit": (one("sys.exit()", "import sys"), (0, 2), r"ends Python by exit\(\)"),
+    "exit in a cell": (lambda r: with_cell(answered(r), "two", "exit()"), (2, 2), None),
+    "killed kernel": (
+        one("os.kill(os.getpid(), 9)", "import os"),
+        (0, 0),
+        "ended the Python process",
+    ),
+    "os._exit": (one("os._exit(0)", "import os"), (0, 0), "ended the Python process"),
+    "deaf loop": (
+        one("signal.signal(signal.SIGINT, signal.SIG_IGN)\n    while True: pass", "import signal"),
+        (0, 0),
+        "nothing could interrupt|ended the Python process|still running",
+    ),
+    "memory at once": (one("bytearray(200 << 30)"), (0, 2), "more memory"),
+    "memory bit by bit": (
+        one("a = []\n    while True: a.append(bytes(64 << 20))"),
+        (0, 2),
+        "more memory",
+    ),
+    "prints without end": (one("while True: print('x' * 10000)"), (0, 2), "printed without end"),
+    "deleted test": (
+        lambda r: without(answered(r, one=WRONG), "check-one"),
+        (0, 2),
+        "check-one had been deleted",
+    ),
+    "deleted answer": (lambda r: without(answered(r), "one"), (0, 2), None),
+    "easier test": (
+        lambda r: prove.with_sources(answered(r, one=WRONG), {"check-one": "pass"}),
+        (0, 2),
+        "check-one had been changed",
+    ),
+    "another seed": (
+        lambda r: answered(r, parameters="SEED = 1"),
+        (2, 2),
+        "parameters had been changed",
+    ),
+    "test twice": (
+        lambda r: twice(answered(r, one=WRONG), "check-one"),
+        (0, 2),
+        "two cells check-one",
+    ),
+    "answer twice": (lambda r: twice(answered(r), "one"), (2, 2), "two cells one"),
+    "test as text": (lambda r: as_text(answered(r), "check-one"), (2, 2), None),
+    "no marks": (lambda r: unmarked(answered(r)), (0, 0), "lacks the marks"),
+    "empty file": (lambda r: "", (0, 0), "empty or damaged"),
+    "no notebook": (lambda r: "hello", (0, 0), "empty or damaged"),
+    "looks for tests": (
+        one("print(glob.glob('*.ipynb'))", "import glob"),
+        (0, 2),
+        "one reads ipynb",
+    ),
+    "lists files": (
+        one("assert os.listdir() == ['checks.py'], os.listdir()", "import os"),
+        (2, 2),
+        None,
+    ),
+    "looks for the gradebook": (one("open('../gradebook.db')"), (0, 2), "one reads gradebook"),
+    "reads In": (one("print(In[-1])"), (0, 2), "one reads In"),
+    "reads frames": (
+        lambda r: with_cell(answered(r), "one", "import inspect"),
+        (2, 2),
+        "yours reads inspect",
+    ),
+    "asks the network": (
+        one("urllib.request.urlopen('http://example.com')", "import urllib.request"),
+        (0, 2),
+        "asks for the network",
+    ),
+    "leaves a daemon": (
+        one("subprocess.Popen(['sleep', '4242'], start_new_session=True)", "import subprocess"),
+        (2, 2),
+        None,
+    ),
+    "a name: with 'spaces' & ü": (lambda r: answered(r), (2, 2), None),
+    "=1+1": (lambda r: answered(r), (2, 2), None),
+}
+
+
+@pytest.fixture(scope="module")
+def graded(folder, released, tmp_path_factory):
+    """The folder with all of HANDED_IN graded; limits are low, so that loops end soon."""
+    submitted = tmp_path_factory.mktemp("submitted")
+    for student, (make, *_) in HANDED_IN.items():
+        path = submitted / student / "1-tiny.ipynb"
+        path.parent.mkdir()
+        made = make(copy.deepcopy(released))
+        path.write_text(made if isinstance(made, str) else nbformat.writes(made))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grading, "CPU_SECONDS", 12)
+        patch.setattr(grading, "MEMORY", 3 << 30)
+        grading.grade(folder, submitted)
+    return folder
+
+
+def rows(folder):
+    """{login: points} in grades.csv."""
+    return {row[2].removeprefix("'"): row[4] for row in table(folder / "grades.csv")[1:]}
+
+
+def table(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))
+
+
+@pytest.mark.parametrize("student", HANDED_IN)
+def test_whatever_is_handed_in_ends_in_a_mark_and_a_line(graded, student):
+    _, want, told = HANDED_IN[student]
+    got = grading.points(graded, "1-tiny", student)
+    remarks = [
+        line
+        for name, _, line in table(graded / "remarks.csv")[1:]
+        if name.removeprefix("'") == student
+    ]
+    assert (got["check-one"][0], got["check-two"][0]) == want, remarks
+    told_of = [line for line in remarks if "by hand" not in line]
+    assert re.search(told, " ".join(told_of)) if told else not told_of, remarks
+    assert float(rows(graded)[student]) == sum(want)
+    page = (graded / "feedback" / student / "1-tiny" / "1-tiny.html").read_text(encoding="utf-8")
+    text = BeautifulSoup(page, "html.parser").get_text()
+    assert f"{sum(want):g} of 7 points" in text and "hush" not in text
+    assert all(re.sub(r"\s+", " ", line) in re.sub(r"\s+", " ", text) for line in told_of)
+
+
+def test_nothing_that_a_student_started_goes_on(graded):
+    assert subprocess.run(["pgrep", "-f", "sleep 424" + "2"]).returncode == 1
+
+
+def test_what_is_graded_stays_so_until_it_changes_or_a_person_grades(
+    graded, released, tmp_path, monkeypatch
+):
+    for student in ("good", "half right"):
+        path = tmp_path / student / "1-tiny.ipynb"
+        path.parent.mkdir()
+        nbformat.write(HANDED_IN[student][0](copy.deepcopy(released)), path)
+    asked = []
+    real = grading.grade_one
+    monkeypatch.setattr(grading, "grade_one", lambda *job: asked.append(job[2]) or real(*job))
+    grading.grade(graded, tmp_path)
+    assert asked == [], "both were graded before"
+
+    with grading.Gradebook(course.database(graded), "camkit") as book:
+        answer = book.find_grade("why", "1-tiny", "1-tiny", "good")
+        answer.manual_score, answer.needs_manual_grade = 2.5, False
+        book.find_comment("why", "1-tiny", "1-tiny", "good").manual_comment = "*Which* sums?"
+        book.db.commit()
+    grading.grade(graded, tmp_path)
+    assert asked == [] and (rows(graded)["good"], rows(graded)["half right"]) == ("6.5", "3")
+    assert set(rows(graded)) >= set(HANDED_IN), "who was graded before keeps a row"
+    assert ["good", "1-tiny", "The written answer waits to be graded by hand."] not in table(
+        graded / "remarks.csv"
+    )
+    page = (graded / "feedback" / "good" / "1-tiny" / "1-tiny.html").read_text(encoding="utf-8")
+    assert "2.5 of 3 points" in page and "Comment: *Which* sums?" in page
+
+    nbformat.write(answered(released), tmp_path / "half right" / "1-tiny.ipynb")
+    grading.grade(graded, tmp_path)
+    assert asked == ["half right"] and rows(graded)["half right"] == "4"
+
+    (tmp_path / "good" / "1-tiny.ipynb").write_text("saved half")
+    grading.grade(graded, tmp_path)
+    page = (graded / "feedback" / "good" / "1-tiny" / "1-tiny.html").read_text(encoding="utf-8")
+    assert rows(graded)["good"] == "0" and "return x + 1" not in page and "empty or damaged" in page
+
+
+def test_no_cell_is_a_formula(graded):
+    cells = {
+        cell
+        for name in ("grades.csv", "remarks.csv")
+        for row in table(graded / name)
+        for cell in row
+    }
+    assert "'=1+1" in cells and not [cell for cell in cells if cell.startswith("=")]
+
+
+def test_a_folder_whose_name_is_no_text_is_set_aside(folder, tmp_path):
+    (tmp_path / os.fsdecode(b"\xff")).mkdir()
+    grading.grade(folder, tmp_path)
+    assert ["\ufffd", "", "The name of this folder is no text: rename it."] in table(
+        folder / "remarks.csv"
+    )
+
+
+def test_the_table_has_the_headings_that_canvas_and_moodle_read(graded):
+    """Canvas: Student, ID, then SIS Login ID, Section last before the assignments; Moodle maps any column."""
+    with grading.Gradebook(course.database(graded), "camkit") as book:
+        book.add_student("absent", first_name="Ada", last_name="Byron", lms_user_id="17")
+    grading.grade(graded, graded / "logs" / "good")  # a folder with no student in it
+    first, *others = table(graded / "grades.csv")
+    assert first == ["Student", "ID", "SIS Login ID", "Section", "1-tiny"]
+    assert ["Byron, Ada", "17", "absent", "", ""] in others
+    assert ["absent", "1-tiny", "Nothing was handed in."] in table(graded / "remarks.csv")
+
+
+def test_grading_that_was_killed_goes_on(folder, released, tmp_path):
+    """Its processes end with it; the next call grades what is missing."""
+    submitted = tmp_path / "submitted"
+    for student in ("first", "second"):
+        (submitted / student).mkdir(parents=True)
+        slow = {"one": "import time\n\ndef one(x):\n    time.sleep(0.8)\n    return x + 1"}
+        nbformat.write(answered(released, **slow), submitted / student / "1-tiny.ipynb")
+    call = [sys.executable, course.__file__, "--folder", str(folder), "grade", str(submitted)]
+    running = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(600):
+        time.sleep(0.1)
+        if (
+            subprocess.run(
+                ["pgrep", "-f", f"grading.py {folder} 1-tiny"], capture_output=True
+            ).returncode
+            == 0
+        ):
+            break
+    else:
+        pytest.fail("no grading process began")
+    running.kill()
+    running.wait()
+    for _ in range(100):
+        time.sleep(0.1)
+        if subprocess.run(
+            ["pgrep", "-f", f"grading.py {folder} 1-tiny"], capture_output=True
+        ).returncode:
+            break
+    else:
+        pytest.fail("a grading process outlives the grading")
+    subprocess.run(call, check=True, capture_output=True)
+    assert (rows(folder)["first"], rows(folder)["second"]) == ("4", "4")
+
+
+def test_feedback_goes_back_through_the_exchange_of_a_hub(folder, tmp_path):
+    """What is collected with nbgrader and graded here is given back with nbgrader."""
+    exchange, config, home = tmp_path / "exchange", tmp_path / "config", tmp_path / "home"
+    for made in (exchange, config, home):
+        made.mkdir()
+    exchange.chmod(0o777)
+    (config / "nbgrader_config.py").write_text(
+        f"c = get_config()\nc.CourseDirectory.course_id = 'camkit'\nc.Exchange.root = '{exchange}'\n"
+        f"c.Exchange.cache = '{tmp_path / 'cache'}'\n"
+    )
+
+    def call(command, cwd):
+        done = subprocess.run(
+            [sys.executable, "-m", "nbgrader", command, "1-tiny"],
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            env=os.environ | {"JUPYTER_CONFIG_DIR": str(config)},
+        )
+        assert done.returncode == 0, done.stderr
+
+    call("release_assignment", folder)
+    call("fetch_assignment", home)
+    own = home / "1-tiny" / "1-tiny.ipynb"
+    nbformat.write(answered(nbformat.read(own, as_version=4)), own)
+    call("submit", home)
+    call("collect", folder)
+    by_mail = folder / "submitted" / "aaron" / "tiny.ipynb"  # has no receipt, and comes first
+    by_mail.parent.mkdir()
+    nbformat.write(nbformat.read(own, as_version=4), by_mail)
+    grading.grade(folder, folder / "submitted")
+    call("release_feedback", folder)
+    call("fetch_feedback", home)
+    (page,) = (home / "1-tiny" / "feedback").rglob("*.html")
+    assert "4 of 7 points" in page.read_text(encoding="utf-8") and "aaron" not in page.read_text(
+        encoding="utf-8"
+    )
+    assert len(list((exchange / "camkit" / "feedback").iterdir())) == len(
+        list((folder / "feedback").iterdir())
+    )
+
+
+def test_a_notebook_is_known_by_its_marks(released, tmp_path):
+    other = copy.deepcopy(released)
+    for one in other.cells:
+        if submissions.mark(one):
+            one.metadata.nbgrader["grade_id"] += "-b"
+    both = {"1-tiny": released, "2-other": other}
+    student = tmp_path / "student"
+    (student / "2-other").mkdir(parents=True)
+    nbformat.write(answered(released), student / "2-other" / "2-other.ipynb")
+    (student / "notes.ipynb").write_text("{")
+    found, unknown = submissions.read(student, both)
+    assert set(found) == {"1-tiny", "2-other"} and found["1-tiny"][0] is not None
+    assert found["2-other"] == (None, ["2-other.ipynb is the notebook of 1-tiny."])
+    assert unknown == ["notes.ipynb is no notebook: it is empty or damaged."]
+
+    newer = student / "Tiny (1).ipynb"
+    nbformat.write(answered(released, one="# newer"), newer)
+    found, _ = submissions.read(student, both)
+    assert found["1-tiny"][0].cells[2].source == "# newer"
+    assert "Tiny (1).ipynb is newer and was graded" in found["1-tiny"][1][0]
+
+
+@pytest.mark.parametrize(
+    "source, what",
+    [
+        ("x = In[-1]", "In"),
+        ("get_ipython().user_ns", "user_ns"),
+        ("from inspect import stack", "inspect"),
+        ("import sys; sys._getframe(1)", "_getframe"),
+        ("!cat ../*.ipynb", "ipynb"),
+        ("%history -g", "history"),
+        ("open(f'{folder}/gradebook.db')", "gradebook"),
+        ("%matplotlib inline\nInside = 3", ""),
+        ("recall = history[0]", ""),
+        ("def f(:", ""),
+        ("# In[3] of the lesson\nindex = [0]", ""),
+        ("camkit.plots.show(figure, 'In the map')", ""),
+    ],
+)
+def test_spies_are_found(source, what):
+    assert submissions.spied(source) == what
+
+
+def test_feedback_shows_what_students_write_as_it_is(folder, released):
+    nasty = "<script>alert(1)</script> $\\begin{x$ ![](/etc/passwd) ```\n# title"
+    notebook = answered(released, why=nasty)
+    notebook.cells[cell(notebook, "one")].outputs = [
+        nbformat.v4.new_output(
+            "display_data", {"text/html": "<img src=x onerror=alert(2)>", "text/plain": "a picture"}
+        )
+    ]
+    points = {"check-one": (2, 2, ""), "check-two": (None, 2, "<b>no</b>"), "why": (0, 3, "")}
+    made = feedback.notebook(notebook, released, points, ["<i>`told`"], "<b>")
+    page = feedback.pages.page(made, "1-tiny.html")
+    soup = BeautifulSoup(page, "html.parser")
+    assert not soup.find_all(["script", "img", "b", "i"]) and "onerror" not in page
+    assert (
+        nasty in soup.get_text()
+        and "a picture" in soup.get_text()
+        and "<i>`told`" in soup.get_text()
+    )
+
+
+@pytest.mark.parametrize(
+    "got, said",
+    [
+        ([[2, 4], [6, 8]], "Summed.\nAt [0, 0] yours is 2, right is 1."),
+        ([[1, 2], [3, 5]], "1 of 4 values differ.\nAt [1, 1] yours is 5, right is 4."),
+        (
+            [[3, 6], [9, 12]],
+            "4 of 4 values differ (all are 3 times what is right).\nAt [0, 0] yours is 3, right is 1.",
+        ),
+        ([[0, 0], [0, 0]], "4 of 4 values differ.\nAt [0, 0] yours is 0, right is 1."),
+        ([1, 2], "The shape of your result is (2,), it should be (2, 2)."),
+        (None, "Your function returns nothing. Does it end with `return`?"),
+        ([["a", "b"], ["c", "d"]], "Your function returns <U1 where numbers are wanted."),
+        ([[1, np.nan], [3, 4]], "1 of 4 values differ.\nAt [0, 1] yours is nan, right is 2."),
+    ],
+)
+def test_a_check_says_what_was_found_and_the_mistake(got, said):
+    with pytest.raises(checks.Mistake) as told:
+        checks.agree(got, [[1, 2], [3, 4]], {"Summed.": [[2, 4], [6, 8]]})
+    assert str(told.value) == said and told.value._render_traceback_() == [said]
+
+
+def test_share_gives_the_part_that_passes_and_says_the_rest(capsys):
+    got = checks.share(3, [lambda: None, lambda: checks.agree(1, 2), lambda: 1 / 0])
+    assert type(got) is float and got == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "On other numbers, case 2 of 3: Mistake: 1 of 1 values differ.",
+        "Yours is 1, right is 2.",
+        "On other numbers, case 3 of 3: ZeroDivisionError: division by zero",
+    ]
+
+
+# --- the assignments
+
+
+def source_cells(name):
+    return nbformat.read(course.HERE / f"{name}.ipynb", as_version=4).cells
+
+
+assigned = pytest.mark.parametrize("name", ASSIGNMENTS)
+
+
+@assigned
+def test_an_assignment_is_made_as_the_others(name):
+    cells = source_cells(name)
+    marks = [submissions.mark(cell) for cell in cells]
+    assert all(mark.get("grade_id", cell.id) == cell.id for mark, cell in zip(marks, cells))
+    assert len({cell.id for cell in cells}) == len(cells)
+    assert all(re.fullmatch(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*", cell.id) for cell in cells)
+    assert sum(mark.get("points", 0) for mark in marks) == 25
+    (answer,) = (cell for cell in cells if cell.cell_type == "markdown" and submissions.mark(cell))
+    assert submissions.mark(answer)["points"] == 4
+    assert all("nbgrader" in cell.metadata for cell in cells if cell.cell_type == "code")
+    for cell in cells:
+        assert not cell.get("outputs") and cell.get("execution_count") is None, cell.id
+        wide = [
+            line
+            for line in cell.source.splitlines()
+            if len(line) > (100 if cell.cell_type == "code" else 120)
+        ]
+        assert not wide, (cell.id, wide)
+        assert not re.search(r"https?://|\bjet\b|\]\(\.\./", cell.source), (
+            f"{cell.id}: handed out alone, it leads nowhere"
+        )
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    assert all("?" in heading for heading in re.findall(r"^##+ (?!BEGIN|END)(.+)", text, re.M))
+    levels = re.findall(r"\b([420]): ", answer.source)
+    assert levels == ["4", "2", "0"] and answer.source.count("*Example:") == 3
+
+
+@assigned
+def test_a_check_tells_mistakes_apart(name, monkeypatch):
+    """No two mistakes that a visible check names lead to the same value, and none to the right one."""
+    seen, real = [], checks.agree
+
+    def agree(got, want, mistakes=()):
+        values = [want, *dict(mistakes).values()]
+        for i, one in enumerate(values):
+            for other in values[:i]:
+                same = np.shape(one) == np.shape(other)
+                assert not (same and np.allclose(one, other)), (name, list(mistakes)[i - 1])
+        seen.append(len(values))
+        return real(got, want, mistakes)
+
+    monkeypatch.setattr(checks, "agree", agree)
+    notebook = course.seeded(course.HERE / f"{name}.ipynb", 2026)
+    points, _ = prove.in_process(notebook)
+    assert points == prove.tests_of(notebook)[1]
+    assert sum(count > 2 for count in seen) >= 7, "most steps name mistakes"
+
+
+@assigned
+def test_no_answer_is_taken_for_a_spy(name):
+    cells = source_cells(name)
+    sources = [cell.source for cell in cells if cell.cell_type == "code"] + [
+        wrong[2] for wrong in prove.mutants(name)
+    ]
+    assert {submissions.spied(source) for source in sources} == {""}
+
+
+@functools.cache
+def proved(name, seed=course.SEED):
+    return prove.prove(name, seed)
+
+
+@pytest.mark.parametrize(
+    "name, seed", [(name, seed) for name in ASSIGNMENTS for seed in (2026, 2027 + int(name[0]) % 2)]
+)
+def test_wrong_answers_lose_their_points_and_no_others(name, seed):
+    """All of 2026, half of the assignments of 2027 and the others of 2028; a year in whole: make course-proof SEED=2027."""
+    assert len(proved(name, seed)) >= 16
+
+
+@assigned
+def test_nbgrader_finds_the_same_points(name):
+    """The instructor's version, the release, a submission with a wrong answer in every cell; all: make course-proof."""
+    prove.by_nbgrader(name, proved(name), rounds=1)
+
+
+def test_there_are_six_assignments_and_enough_wrong_answers():
+    assert [name[0] for name in ASSIGNMENTS] == list("123456")
+    count = sum(len(prove.mutants(name)) for name in ASSIGNMENTS)
+    assert count >= 60 and f"{count} known wrong answers" in (ROOT / "README.md").read_text(
+        encoding="utf-8"
+    )
+
+
+@pytest.fixture(scope="module")
+def year(tmp_path_factory):
+    """A course's folder with all assignments of 2027 released in it."""
+    folder = tmp_path_factory.mktemp("year")
+    course.release(folder, 2027)
+    return folder
+
+
+def regions(cell, kind):
+    """The lines between the marks of a kind of region in a cell."""
+    found = re.findall(rf"### BEGIN {kind}\n(.*?)### END {kind}", cell.source + "\n", re.S)
+    return [line.strip() for part in found for line in part.splitlines() if line.strip()]
+
+
+@assigned
+def test_a_release_holds_no_solution_no_hidden_test_and_no_output(year, name):
+    assert {path.name for path in (year / "release" / name).iterdir()} == {
+        f"{name}.ipynb",
+        *course.HANDED_OUT,
+    }
+    text = (year / "release" / name / f"{name}.ipynb").read_text(encoding="utf-8")
+    released = nbformat.reads(text, as_version=4)
+    assert "SEED = 2027" in text and not re.search("BEGIN|HIDDEN|Rubric|RUBRIC", text)
+    assert all(
+        not cell.get("outputs") and cell.get("execution_count") is None for cell in released.cells
+    )
+    sources, stubs = {cell.id: cell for cell in released.cells}, 0
+    for cell in source_cells(name):
+        secret = regions(cell, "SOLUTION") + regions(cell, "HIDDEN TESTS")
+        shown = set(map(str.strip, sources[cell.id].source.splitlines()))
+        assert not set(secret) & shown, cell.id
+        stubs += bool(regions(cell, "SOLUTION"))
+        if regions(cell, "SOLUTION"):
+            assert shown & {
+                "raise NotImplementedError  # your code in place of this line",
+                "*Your answer here.*",
+            }
+    assert (
+        stubs == len(prove.tests_of(nbformat.from_dict({"cells": source_cells(name)}))[0]) + 1 >= 7
+    )
+    long = [
+        line for cell in source_cells(name) for line in regions(cell, "SOLUTION") if len(line) > 40
+    ]
+    assert long and not [line for line in long if json.dumps(line)[1:-1] in text], (
+        "not in a comment or a text either"
+    )
+
+
+def test_the_guide_lists_every_wrong_answer_and_its_price(tmp_path):
+    guide.write(tmp_path, {name: proved(name) for name in ASSIGNMENTS})
+    page = BeautifulSoup((tmp_path / "guide.html").read_text(encoding="utf-8"), "html.parser")
+    rows = [
+        tuple(cell.get_text() for cell in row.find_all("td"))[2:] for row in page.find_all("tr")
+    ]
+    for name in ASSIGNMENTS:
+        for _, told, lost in proved(name):
+            assert (told.replace("`", "`"), f"{lost:g}") in rows, (name, told)
+    assert page.get_text().count("An answer for full points") == len(ASSIGNMENTS)
+    for name in ("guide", "teachers"):
+        soup = BeautifulSoup((tmp_path / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
+        assert not soup.find_all(["script", "link", "iframe"]) and "<!--" not in soup.get_text()
+        links = {
+            link["href"]
+            for link in soup.select("a[href]")
+            if not link["href"].startswith(("#", "http"))
+        }
+        assert links <= {"guide.html", "teachers.html"}, "pages that are written beside it"
+        assert all(soup.find(id=link["href"][1:]) for link in soup.select('a[href^="#"]'))

@@ -1,0 +1,192 @@
+"""The embedded data: complete, as its manifest says, rendered again byte for byte, with masks that fit."""
+
+import hashlib
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.ndimage import binary_dilation
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / "data"
+FRUITS = DATA / "mini-fruits"
+CLASSES = [
+    "Apple Green",
+    "Apple Red",
+    "Banana",
+    "Cherry",
+    "Lemon",
+    "Lime",
+    "Mandarin",
+    "Orange",
+    "Pear",
+    "Plum",
+    "Strawberry",
+    "Tomato",
+]
+SPLITS = [("Training", 40), ("Test", 20)]
+import render  # noqa: E402
+from studio import NAMES  # noqa: E402
+
+PLANTED = json.loads((DATA / "planted.json").read_text())
+WRONG = {fault[key] for fault in PLANTED for key in ("path", "other_path") if key in fault}
+PICTURES = sorted(p.relative_to(FRUITS).as_posix() for p in FRUITS.glob("T*/*/*.jpg"))
+
+
+def mask_of(path):
+    return np.asarray(Image.open((FRUITS / "Masks" / path).with_suffix(".png")))
+
+
+def parts_of(path):
+    with Image.open((FRUITS / "Parts" / path).with_suffix(".png")) as file:
+        assert file.mode == "P", path
+        return np.asarray(file)
+
+
+def test_manifest_lists_every_file_as_it_is():
+    groups = json.loads((DATA / "manifest.json").read_text())["groups"]
+    listed = {path: entry for group in groups for path, entry in group["files"].items()}
+    beside = {"manifest.json", "README.md", "LICENSE"}
+    present = {
+        p.relative_to(DATA).as_posix()
+        for p in DATA.rglob("*")
+        if p.is_file() and p.suffix not in {".py", ".pyc"}
+    } - beside
+    assert present == set(listed), "run python data/make/render.py --manifest"
+    for path, (size, digest) in listed.items():
+        content = (DATA / path).read_bytes()
+        assert (len(content), hashlib.sha256(content).hexdigest()) == (size, digest), path
+    for group in groups:
+        assert group["licence"] == "CC0-1.0" and (ROOT / group["source"]).is_file()
+
+
+def test_layout_is_that_of_fruits_360():
+    counts = Counter(path.rsplit("/", 1)[0] for path in PICTURES)
+    assert counts == {f"{split}/{name}": n for name in CLASSES for split, n in SPLITS}
+    for path in PICTURES:
+        frame = int(re.fullmatch(r".*/r[0-3]_(\d+)_100\.jpg", path)[1])
+        assert frame in range(0, 360, 24)
+        assert path.startswith("Test/" if frame // 24 % 3 == 1 else "Training/")
+    for beside in ("Masks", "Parts"):
+        masks = {
+            p.relative_to(FRUITS / beside).with_suffix(".jpg")
+            for p in FRUITS.glob(f"{beside}/*/*/*.png")
+        }
+        assert masks == set(map(Path, PICTURES)), beside
+    assert {p.name for p in FRUITS.iterdir()} == {"Masks", "Parts", "Test", "Training"}
+
+
+def test_the_set_stays_small():
+    assert sum((FRUITS / path).stat().st_size for path in PICTURES) < 4.2e6
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_masks_fit_their_pictures(name):
+    for path in (p for p in PICTURES if p.split("/")[1] == name):
+        with Image.open(FRUITS / path) as file:
+            assert (file.format, file.mode, file.size) == ("JPEG", "RGB", (100, 100)), path
+            picture = np.asarray(file).astype(int)
+        mask = mask_of(path)
+        assert mask.dtype == bool and mask.shape == (100, 100) and 0.08 < mask.mean() < 0.8, path
+        colourful = np.ptp(picture, axis=-1) > 30  # as no table and no shadow is
+        assert (picture[mask].min(-1) < 235).mean() > 0.97, path
+        assert colourful[~binary_dilation(mask, iterations=2)].mean() < 0.005, path
+        rows, columns = np.nonzero(mask)
+        assert max(np.ptp(rows), np.ptp(columns)) >= 84, path  # the fruit fills the frame
+        assert not (mask[[0, -1]].any() or mask[:, [0, -1]].any()), path  # and is whole
+        assert np.median(picture[0]) > 245, path  # the background is white
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_parts_fit_their_masks_and_pictures(name):
+    """The mask is what is not ground; leaves are green, highlights the brightest of the skin."""
+    leaf, highlight = NAMES.index("leaf"), NAMES.index("highlight")
+    brighter, green = [], []
+    for path in (p for p in PICTURES if p.split("/")[1] == name):
+        parts, picture = parts_of(path), np.asarray(Image.open(FRUITS / path)).astype(int)
+        assert parts.max() < len(NAMES) and np.array_equal(parts > 0, mask_of(path)), path
+        assert ((parts == 1) | (parts == highlight)).sum() > 0.4 * (parts > 0).sum(), (
+            path
+        )  # the most is fruit
+        if (parts == highlight).sum() >= 20:
+            brighter.append(
+                picture[parts == highlight].min(-1).mean() - picture[parts == 1].min(-1).mean()
+            )
+        if (parts == leaf).sum() >= 20:
+            r, g, b = picture[parts == leaf].mean(axis=0)
+            green.append(g > max(r, b))
+    assert np.mean(green or [True]) > 0.9 and np.mean(np.array(brighter or [99]) > 0) == 1
+
+
+def test_parts_are_where_the_fruit_has_them():
+    """By the recipes: which kinds can show which part at all."""
+    kinds = {k: set() for k in ("stem", "leaf", "highlight")}
+    for path in PICTURES:
+        if path not in WRONG:
+            for k in np.unique(parts_of(path)[parts_of(path) > 1]):
+                kinds[NAMES[k]].add(path.split("/")[1])
+    assert kinds["leaf"] == {"Mandarin", "Strawberry", "Tomato"}
+    assert kinds["stem"] == set(CLASSES) - {"Banana"}
+    assert (
+        kinds["highlight"] >= {"Cherry", "Plum", "Tomato", "Strawberry"}
+        and "Banana" not in kinds["highlight"]
+    )
+
+
+@pytest.mark.locked  # another Pillow packs the same pixels into other bytes
+def test_the_same_seed_gives_the_same_bytes():
+    plan, faults = render.plan()
+    assert faults == PLANTED and set(plan) == set(PICTURES)
+    for path in (
+        "Training/Banana/r0_0_100.jpg",
+        "Test/Strawberry/r2_168_100.jpg",
+        PLANTED[0]["path"],
+    ):
+        image, parts = render.render(*plan[path])
+        assert render.jpeg(image) == (FRUITS / path).read_bytes(), path
+        assert (
+            render.palette(parts) == (FRUITS / "Parts" / path).with_suffix(".png").read_bytes()
+        ), path
+        assert np.array_equal(parts > 0, mask_of(path)), path
+
+
+def test_another_seed_gives_another_fruit():
+    assert not np.array_equal(
+        render.render("Plum", 1, 0, seed=0)[0], render.render("Plum", 1, 0, seed=1)[0]
+    )
+
+
+def test_planted_faults_are_what_they_are_said_to_be():
+    assert Counter(fault["kind"] for fault in PLANTED) == {"wrong label": 4, "two labels": 2}
+    involved = [fault[key] for fault in PLANTED for key in ("path", "other_path") if key in fault]
+    assert len(set(involved)) == len(involved) == 8 and set(involved) <= set(PICTURES)
+    assert {path.split("/")[0] for path in involved} == {"Training", "Test"}
+    for fault in PLANTED:
+        assert fault["true_class"] != fault["path"].split("/")[1]
+        if fault["kind"] == "two labels":
+            one, other = FRUITS / fault["path"], FRUITS / fault["other_path"]
+            assert (
+                one.read_bytes() == other.read_bytes() and other.parent.name == fault["true_class"]
+            )
+    twins = Counter(hashlib.sha256((FRUITS / path).read_bytes()).hexdigest() for path in PICTURES)
+    assert sorted(twins.values())[-3:] == [1, 2, 2], (
+        "no picture but the planted ones stands twice in the set"
+    )
+
+
+def test_only_error_reviews_read_the_planted_faults():
+    """Lesson 5 finds them; assignment 6 leaves them out, and plants its own."""
+    readers = {
+        p.name
+        for folder in ("camkit", "notebooks")
+        for p in (ROOT / folder).rglob("*")
+        if p.suffix in {".py", ".ipynb"}
+        and ".ipynb_checkpoints" not in p.parts
+        and "planted.json" in p.read_text(encoding="utf-8")
+    }
+    readers.discard("__main__.py")  # which hands it out with the lessons
+    assert readers == {"05-error-review.ipynb", "6-review.ipynb"}

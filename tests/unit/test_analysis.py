@@ -1,0 +1,915 @@
+"""Analysing an image set: the same as CAM in one go, resumed wherever it was killed, mixed with nothing else."""
+
+import dataclasses
+import functools
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import zoo
+from keras import layers
+from PIL import Image
+
+import camkit
+from camkit.analysis import _reader as reading
+from camkit.analysis import run as module
+from camkit.models import _probe as probe
+
+NAMES = ["Apple", "Lime", "Plum", "Snow"]
+COUNT, BATCH = 43, 2  # shards of 16, 16 and 11 images
+
+
+def write_images(root, count, names=NAMES, seed=0):
+    """Random pictures, a folder a class, every class in its turn."""
+    noise = np.random.default_rng(seed)
+    for i in range(count):
+        folder = Path(root) / names[i % len(names)]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noise.integers(0, 256, (24, 20, 3), dtype="uint8")).save(
+            folder / f"{i:05d}.png"
+        )
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    root = tmp_path_factory.mktemp("images")
+    write_images(root, COUNT)
+    return camkit.load_images(root)
+
+
+def named_model(names=tuple(NAMES), seed=0):
+    image = keras.Input(zoo.SHAPE)
+    base = keras.Model(image, zoo.volume(layers.Rescaling(1 / 100, offset=-1)(image)))
+    return zoo.shake(camkit.gap_classifier(base, names), seed)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return named_model()
+
+
+@pytest.fixture(scope="module")
+def whole(model, images, tmp_path_factory):
+    """The analysis that nothing interrupts."""
+    return camkit.analyze(
+        model, images, tmp_path_factory.mktemp("whole") / "analysis", batch_size=BATCH
+    )
+
+
+def arrays_of(folder):
+    return {name: (Path(folder) / f"{name}.npy").read_bytes() for name in module.ARRAYS}
+
+
+# The same as CAM ------------------------------------------------------------------------------------------------------
+
+
+def test_an_analysis_is_the_cam_of_the_whole_set(model, images, whole):
+    out = camkit.CAM(model)(np.stack([images[i] for i in range(len(images))]))
+    np.testing.assert_allclose(whole.gap, out.gap, atol=1e-5)
+    np.testing.assert_allclose(whole.logits, out.logits, atol=1e-5)
+    np.testing.assert_allclose(whole.probs, out.probs, atol=1e-6)
+    np.testing.assert_allclose(whole.maps, out.maps, atol=np.abs(out.maps).max() * 2**-11 + 1e-5)
+    assert (whole.maps.dtype, whole.gap.dtype, whole.logits.dtype) == (
+        "float16",
+        "float32",
+        "float32",
+    )
+    np.testing.assert_array_equal(whole.labels, images.labels)
+    np.testing.assert_array_equal(whole.predicted, out.logits.argmax(axis=1))
+    np.testing.assert_array_equal(whole.bias, camkit.CAM(model).bias)
+    assert whole.paths == [str(path) for path in images.paths] and whole.class_names == NAMES
+    assert len(whole) == COUNT
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 64])
+def test_the_batch_size_changes_rounding_only(model, images, whole, batch_size):
+    other = camkit.analyze(model, images, batch_size=batch_size)
+    np.testing.assert_allclose(other.logits, whole.logits, atol=1e-5)
+    np.testing.assert_allclose(other.gap, whole.gap, atol=1e-5)
+
+
+def test_the_identity_holds_in_what_is_kept(whole):
+    """Half precision keeps 11 binary digits of each value of a map; single precision keeps the scores."""
+    means = np.asarray(whole.maps, "float64").mean(axis=(1, 2)) + whole.bias
+    assert np.abs(means - whole.logits).max() <= np.abs(whole.maps).max() * 2**-11
+
+
+def test_every_image_is_read_once_in_order(model, images, monkeypatch):
+    seen = []
+    read = camkit.images.read_image
+    monkeypatch.setattr(
+        camkit.images, "read_image", lambda path, size=None: seen.append(path) or read(path, size)
+    )
+    camkit.analyze(model, images, batch_size=8)
+    assert sorted(seen) == sorted(images.paths)
+
+
+def test_without_a_folder_the_arrays_live_as_long_as_the_analysis(model, images):
+    result = camkit.analyze(model, images.select(slice(0, 9)), batch_size=4)
+    folder = result.folder
+    assert folder.is_dir() and np.asarray(result.maps).shape[0] == 9
+    del result
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("shape", [zoo.SHAPE, (None, None, 3)])
+def test_another_size_is_read_where_it_is_asked_for(images, shape):
+    model, *_ = zoo.flat(shape=shape)
+    result = camkit.analyze(model, images, batch_size=8, input_size=(36, 28))
+    out = camkit.CAM(model, input_size=(36, 28))(next(images.batches(len(images), (36, 28))))
+    np.testing.assert_allclose(result.logits, out.logits, rtol=1e-5, atol=1e-3)
+
+
+def test_a_model_that_takes_any_size_is_not_analysed_without_one(images):
+    with pytest.raises(
+        ValueError, match="images of any size and does not say .*: pass input_size=224"
+    ):
+        camkit.analyze(zoo.flat(shape=(None, None, 3))[0], images)
+
+
+def test_the_arrays_are_read_from_disk_not_held(whole):
+    assert all(isinstance(getattr(whole, name), np.memmap) for name in module.ARRAYS)
+
+
+def test_a_finished_analysis_is_loaded_without_model_or_images(whole):
+    again = camkit.load_analysis(whole.folder)
+    for name in (*module.ARRAYS, "labels", "predicted", "bias"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(whole, name))
+    assert (again.paths, again.class_names) == (whole.paths, whole.class_names)
+    assert again.table.equals(whole.table)
+
+
+def test_a_finished_analysis_runs_no_network_again(model, images, whole, monkeypatch):
+    monkeypatch.setattr(camkit.CAM, "__call__", None)
+    before = arrays_of(whole.folder)
+    camkit.analyze(model, images, whole.folder, batch_size=BATCH)
+    assert arrays_of(whole.folder) == before
+
+
+# Killed and started again -----------------------------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    pass
+
+
+def fatal(function, at, count, spoil=False):
+    """`function`, but its call number `at` kills: before it does its work, or after half a file."""
+
+    def call(*args, **options):
+        count[0] += 1
+        if count[0] == at:
+            if spoil:
+                os.ftruncate(args[0], os.fstat(args[0]).st_size // 2)
+            raise Killed
+        return function(*args, **options)
+
+    return call
+
+
+@pytest.mark.parametrize("where, spoil", [("fsync", True), ("replace", False), ("unlink", False)])
+def test_killed_at_every_file_in_turn_it_goes_on_to_the_same_bytes(
+    model, images, whole, tmp_path, monkeypatch, where, spoil
+):
+    """Dying at the n-th file written, renamed or deleted, for every n, once with half the file on the disk."""
+    cam, wanted, folder, deaths = (
+        camkit.CAM(model),
+        arrays_of(whole.folder),
+        tmp_path / "analysis",
+        0,
+    )
+    monkeypatch.setattr(camkit.cam, "CAM", lambda _, input_size: cam)  # made once, to save time
+    target = (Path, "unlink") if where == "unlink" else (os, where)
+    for at in (1, 2, 3) * 20:  # about.json, the first file that is missing, the second
+        with monkeypatch.context() as patch:
+            patch.setattr(*target, fatal(getattr(*target), at, [0], spoil))
+            try:
+                result = camkit.analyze(model, images, folder, batch_size=BATCH)
+                break
+            except Killed:
+                deaths += 1
+        if where == "unlink":
+            camkit.load_analysis(folder)
+        else:
+            with pytest.raises(
+                ValueError, match="not finished: camkit.analyze with the same|holds no analysis"
+            ):
+                camkit.load_analysis(folder)
+    assert deaths >= 2 and arrays_of(folder) == wanted
+    assert {path.name for path in folder.iterdir()} == {
+        "about.json",
+        *(f"{name}.npy" for name in module.ARRAYS),
+    }
+    assert result.table.equals(whole.table)
+
+
+SURVIVE = """
+import os, random, signal, sys, time
+from pathlib import Path
+import tensorflow, keras, camkit
+pictures, saved, folder, batch, seed = sys.argv[1:]
+images, moments, kills = camkit.load_images(pictures), random.Random(int(seed)), 0
+while True:
+    child = os.fork()  # TensorFlow is imported and has not run anything yet
+    if not child:
+        camkit.analyze(keras.models.load_model(saved), images, folder, batch_size=int(batch))
+        os._exit(0)
+    known, changes = None, moments.randint(1, 5)
+    while not os.waitpid(child, os.WNOHANG)[0]:
+        found = sorted(path.name for path in Path(folder).iterdir()) if Path(folder).exists() else []
+        changes -= found != known
+        known = found
+        if changes == 0 and kills < 6:
+            time.sleep(moments.uniform(0, 0.02))
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            kills += 1
+            break
+    else:
+        break
+print(kills, len(Path(folder, "about.json").read_text()) > 0)
+"""
+
+
+def test_killed_by_the_system_at_random_moments_it_ends_with_the_same_bytes(
+    model, images, whole, tmp_path
+):
+    model.save(tmp_path / "model.keras")
+    command = [
+        sys.executable,
+        "-c",
+        SURVIVE,
+        images.root,
+        tmp_path / "model.keras",
+        tmp_path / "analysis",
+        str(BATCH),
+        "1",
+    ]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=Path(camkit.__file__).parents[1], timeout=600
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[0]) >= 3
+    assert arrays_of(tmp_path / "analysis") == arrays_of(whole.folder)
+    assert sorted(path.suffix for path in (tmp_path / "analysis").iterdir()) == [
+        ".json",
+        *[".npy"] * 4,
+    ]
+
+
+def test_half_written_files_count_for_nothing(model, images, whole, tmp_path):
+    folder = tmp_path / "analysis"
+    folder.mkdir()
+    (folder / "about.json.partial").write_bytes(b'{"mod')
+    camkit.analyze(model, images, folder, batch_size=BATCH)
+    for name in ("logits", "maps"):
+        (folder / f"{name}.npy").rename(folder / f"{name}.npy.partial")
+        os.truncate(folder / f"{name}.npy.partial", 200)
+    (folder / "shard-00001.npz.partial").write_bytes(b"PK")
+    with pytest.raises(ValueError, match="not finished"):
+        camkit.load_analysis(folder)
+    camkit.analyze(model, images, folder, batch_size=BATCH)
+    assert arrays_of(folder) == arrays_of(whole.folder)
+    assert not list(folder.glob("*.partial"))
+
+
+def test_a_resumed_analysis_reads_only_what_is_missing(model, images, whole, tmp_path, monkeypatch):
+    folder = tmp_path / "analysis"
+    monkeypatch.setattr(module.shards, "join", lambda *_: (_ for _ in ()).throw(Killed))
+    with pytest.raises(Killed):
+        camkit.analyze(model, images, folder, batch_size=BATCH)
+    monkeypatch.undo()
+    (folder / "shard-00001.npz").unlink()
+    seen, read = [], camkit.images.read_image
+    monkeypatch.setattr(
+        camkit.images, "read_image", lambda path, size=None: seen.append(path) or read(path, size)
+    )
+    camkit.analyze(model, images, folder, batch_size=BATCH)
+    assert sorted(seen) == sorted(images.paths[16:32])
+    assert arrays_of(folder) == arrays_of(whole.folder)
+
+
+def test_a_reloaded_model_goes_on_with_the_analysis_of_the_saved_one(
+    model, images, whole, tmp_path
+):
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    before = os.stat(whole.folder / "maps.npy").st_mtime_ns
+    assert camkit.analyze(again, images, whole.folder, batch_size=BATCH).table.equals(whole.table)
+    assert os.stat(whole.folder / "maps.npy").st_mtime_ns == before
+
+
+# Nothing is mixed -------------------------------------------------------------------------------------------------------
+
+
+def test_the_folder_of_another_model_set_or_size_is_refused(model, images, whole, tmp_path):
+    before = arrays_of(whole.folder)
+    fewer, other = images.select(slice(1, None)), tmp_path / "images"
+    write_images(other, COUNT, seed=1)
+    same = {"model": model, "images": images, "batch_size": BATCH}
+    for found, changes in (
+        ("another model", {"model": named_model(seed=1)}),
+        ("another image set", {"images": fewer}),
+        ("another image set", {"images": images.select(np.arange(COUNT)[::-1])}),
+        ("another image set", {"images": camkit.load_images(other)}),
+        ("another batch size", {"batch_size": BATCH + 1}),
+        ("another input size", {"input_size": 2 * np.array(zoo.SHAPE[:2])}),
+        ("another model and another image set", {"model": named_model(seed=1), "images": fewer}),
+    ):
+        with pytest.raises(
+            ValueError,
+            match=f"{whole.folder} holds the analysis of {found}: name another folder, or",
+        ):
+            camkit.analyze(**(same | changes), folder=whole.folder)
+    assert arrays_of(whole.folder) == before
+
+
+def test_a_picture_that_was_changed_in_place_makes_another_set(model, tmp_path):
+    write_images(tmp_path / "images", 8)
+    images = camkit.load_images(tmp_path / "images")
+    camkit.analyze(model, images, tmp_path / "analysis", batch_size=4)
+    Image.new("RGB", (20, 24), "red").save(images.paths[5])
+    with pytest.raises(ValueError, match="another image set"):
+        camkit.analyze(model, images, tmp_path / "analysis", batch_size=4)
+
+
+def test_images_that_moved_are_the_same_images(model, tmp_path):
+    write_images(tmp_path / "here", 8)
+    camkit.analyze(
+        model, camkit.load_images(tmp_path / "here"), tmp_path / "analysis", batch_size=4
+    )
+    (tmp_path / "here").rename(tmp_path / "there")
+    moved = camkit.load_images(tmp_path / "there")
+    assert camkit.analyze(model, moved, tmp_path / "analysis", batch_size=4).paths == [
+        str(path) for path in moved.paths
+    ]
+
+
+def test_a_folder_with_other_files_is_refused_and_left_alone(model, images, tmp_path):
+    (tmp_path / "holiday.txt").write_text("mine")
+    with pytest.raises(ValueError, match="holds files that are no analysis: name an empty folder"):
+        camkit.analyze(model, images, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["holiday.txt"]
+
+
+def test_a_folder_without_an_analysis_is_not_loaded(tmp_path):
+    for folder in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(
+            ValueError,
+            match=r"holds no analysis: camkit\.analyze\(model, images, folder\) makes one",
+        ):
+            camkit.load_analysis(folder)
+
+
+def test_models_without_a_head_and_sets_without_an_image_are_refused(model, images, tmp_path):
+    with pytest.raises(camkit.HeadError, match="Flatten"):
+        camkit.analyze(zoo.REFUSED["Flatten → Dense"][0](), images, tmp_path / "analysis")
+    with pytest.raises(ValueError, match="there is no image to analyse in ImageSet"):
+        camkit.analyze(model, images.select([]), tmp_path / "analysis")
+    assert not (tmp_path / "analysis").exists()
+
+
+def test_maps_beyond_half_precision_are_refused(images, tmp_path):
+    model = named_model()
+    weights = model.get_layer("logits").get_weights()
+    model.get_layer("logits").set_weights([1e6 * weights[0], weights[1]])
+    with pytest.raises(
+        ValueError, match=r"class maps reach .*beyond float16: is the model trained"
+    ):
+        camkit.analyze(model, images, tmp_path / "analysis")
+    model.get_layer("logits").set_weights([np.nan * weights[0], weights[1]])
+    with pytest.raises(ValueError, match="class maps reach nan"):
+        camkit.analyze(model, images, tmp_path / "other")
+
+
+# Any model ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def unpooled():
+    """Flatten → ReLU → Dense on a volume, seven classes: CAM refuses it."""
+    top = [layers.Flatten(), layers.Dense(6, "relu"), layers.Dense(7, "softmax")]
+    return zoo.shake(zoo.stack(*top))
+
+
+@pytest.fixture(scope="module")
+def by_method(unpooled, images, tmp_path_factory):
+    names = ["Lime", "a", "Snow", "Apple", "b", "Plum", "c"]
+    folder = tmp_path_factory.mktemp("method") / "analysis"
+    return camkit.analyze(
+        unpooled, images, folder, method=camkit.hires_cam, class_names=names, batch_size=BATCH
+    )
+
+
+def test_hires_cam_of_a_gap_head_is_its_cam_by_the_number_of_places(model, images, whole):
+    result = camkit.analyze(model, images, method=camkit.hires_cam, batch_size=BATCH)
+    h, w = whole.maps.shape[1:3]
+    for i in range(COUNT):
+        for c in range(len(NAMES)):
+            wanted = whole.class_map(i, c) / (h * w)
+            np.testing.assert_allclose(
+                result.class_map(i, c), wanted, atol=1e-5 + np.abs(wanted).max() * 2**-10
+            )
+    for name in ("gap", "logits", "probs"):
+        np.testing.assert_allclose(getattr(result, name), getattr(whole, name), atol=1e-5)
+    assert (
+        whole.map_classes.tolist() == [[0, 1, 2, 3]] * COUNT
+        and result.bias is None
+        and result.maps.dtype == "float32"
+    )
+
+
+def test_a_model_without_a_gap_head_is_read_by_a_method(unpooled, images, by_method):
+    """What is kept is what model and method say on their own; hires_cam of a linear tail would add up to the score."""
+    batch = np.stack([images[i] for i in range(COUNT)]).astype("float32")
+    np.testing.assert_allclose(by_method.probs, unpooled.predict(batch, verbose=0), atol=1e-5)
+    volume = keras.Model(unpooled.input, unpooled.layers[-4].output)
+    np.testing.assert_allclose(
+        by_method.gap, volume.predict(batch, verbose=0).mean(axis=(1, 2)), rtol=1e-4, atol=1e-4
+    )
+    for k in range(5):
+        wanted = camkit.hires_cam(unpooled, batch, by_method.map_classes[:, k])
+        np.testing.assert_allclose(
+            by_method.maps[..., k], wanted, rtol=1e-4, atol=1e-4 * np.abs(wanted).max()
+        )
+    order = np.argsort(-by_method.logits, axis=1)
+    named = [by_method.class_names[label] for label in by_method.labels]
+    assert named == [Path(path).parent.name for path in by_method.paths]
+    for i, (kept, own) in enumerate(zip(by_method.map_classes, by_method.labels)):
+        top = order[i, :5].tolist()
+        assert kept.tolist() == (top if own in top else [*top[:4], own])
+    assert any(own not in o[:5] for own, o in zip(by_method.labels, order)), (
+        "the case is among them"
+    )
+
+
+def test_a_class_whose_map_was_not_kept_is_named_with_those_that_were(by_method):
+    for i in range(COUNT):
+        kept = by_method.map_classes[i].tolist()
+        assert by_method.class_map(i, by_method.labels[i]).dtype == "float32"
+        np.testing.assert_array_equal(by_method.class_map(i, kept[3]), by_method.maps[i, ..., 3])
+    missing = next(c for c in range(7) if c not in by_method.map_classes[0])
+    with pytest.raises(
+        ValueError, match=rf"no map of class {missing} was kept for .*only those of .*{kept[0]}: "
+    ):
+        by_method.class_map(0, missing)
+
+
+def test_the_top_classes_by_hand():
+    logits = np.array(
+        [[1, 9, 3, 7, 5, 2, 8], [1, 9, 3, 7, 5, 2, 8], [0, 0, 0, 0, 0, 0, 0], [1, 9, 3, 7, 5, 2, 8]]
+    )
+    top = reading.top(logits, np.array([0, 4, 6, -1]))
+    assert top.tolist() == [[1, 6, 3, 4, 0], [1, 6, 3, 4, 2], [0, 1, 2, 3, 6], [1, 6, 3, 4, 2]]
+    assert reading.top(logits[:, :3], np.array([0, 1, 2, -1])).tolist() == [
+        [1, 2, 0],
+        [1, 2, 0],
+        [0, 1, 2],
+        [1, 2, 0],
+    ]
+
+
+@pytest.mark.parametrize(
+    "method", [camkit.grad_cam, camkit.score_cam, camkit.eigen_cam, camkit.ablation_cam]
+)
+@pytest.mark.parametrize("layer", [None, "early"])
+def test_the_features_are_those_of_the_layer_that_the_method_reads(images, method, layer):
+    model = zoo.shake(
+        keras.Sequential(
+            [
+                keras.Input(zoo.SHAPE),
+                layers.Conv2D(5, 5, strides=4, activation="relu", name="early"),
+                layers.Conv2D(6, 2, activation="relu", name="late"),
+                layers.Flatten(),
+                layers.Dense(zoo.CLASSES),
+            ]
+        )
+    )
+    some = images.select(slice(0, 3))
+    given = method if layer is None else functools.partial(method, layer=layer)
+    result = camkit.analyze(model, some, method=given, batch_size=2)
+    batch = next(some.batches(3, zoo.SHAPE[:2])).astype("float32")
+    F = keras.Model(model.inputs, model.get_layer(layer or "late").output).predict(batch, verbose=0)
+    np.testing.assert_allclose(result.gap, F.mean(axis=(1, 2)), rtol=1e-4, atol=1e-3)
+    for k in range(4):
+        wanted = method(model, batch, result.map_classes[:, k], layer=layer)
+        np.testing.assert_allclose(
+            result.maps[..., k], wanted, rtol=1e-3, atol=1e-4 * np.abs(wanted).max() + 1e-9
+        )
+
+
+def test_several_targets_share_one_forward_pass(unpooled, images, monkeypatch):
+    """Gradients go on from the features: the images themselves are asked for once a batch."""
+    asked = []
+    ask = probe._ask
+    monkeypatch.setattr(
+        probe,
+        "_ask",
+        lambda question, *more: asked.append(question.__name__) or ask(question, *more),
+    )
+    traced = camkit.analyze(unpooled, images.unlabelled(), method=camkit.grad_cam, batch_size=16)
+    assert asked == ["_look"] + ["_look", *5 * ["_slopes"]] * 3 and len(traced) == COUNT
+    before = {key: id(graph) for key, graph in probe._traced[unpooled].items()}
+    camkit.analyze(unpooled, images.unlabelled(), method=camkit.grad_cam, batch_size=5)
+    assert {key: id(graph) for key, graph in probe._traced[unpooled].items()} == before, (
+        "nothing is traced again"
+    )
+
+
+def test_gradients_of_other_images_layers_or_models_are_not_mixed_up(unpooled, model):
+    one, two = zoo.images(3), zoo.images(3, seed=1)
+    wanted = [probe.gradients(unpooled, two, 1), probe.gradients(model, one, 1)]
+    with probe.seen(unpooled, one) as (_, F):
+        inside = [probe.gradients(unpooled, two, 1), probe.gradients(model, one, 1)]
+        slopes = probe.gradients(unpooled, one, 1)
+        assert slopes[0] is F
+    for a, b in zip([*wanted, probe.gradients(unpooled, one, 1)], [*inside, slopes]):
+        np.testing.assert_allclose(a[0], b[0], rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(a[1], b[1], rtol=1e-4, atol=1e-5 * np.abs(a[1]).max())
+
+
+def transformer():
+    """Patches as tokens, attention with a residual: no map leads straight to the scores."""
+    image = keras.Input(zoo.SHAPE)
+    x = layers.Reshape((-1, 8))(layers.Conv2D(8, 4, strides=4, name="patches")(image))
+    x = layers.LayerNormalization()(layers.Add()([x, layers.MultiHeadAttention(2, 4)(x, x)]))
+    return zoo.shake(
+        keras.Model(image, layers.Dense(4, "softmax")(layers.GlobalAveragePooling1D()(x)))
+    )
+
+
+def test_a_transformer_is_read_at_its_patches(images):
+    model, some = transformer(), images.select(slice(0, 4))
+    with pytest.raises(
+        ValueError,
+        match="no map .* leads straight to the scores: name the layer .* layer='patches'",
+    ):
+        camkit.analyze(model, some, method=camkit.grad_cam)
+    result = camkit.analyze(
+        model, some, method=functools.partial(camkit.hires_cam, layer="patches")
+    )
+    batch = next(some.batches(4, zoo.SHAPE[:2]))
+    np.testing.assert_allclose(
+        result.probs, model.predict(batch.astype("float32"), verbose=0), atol=1e-5
+    )
+    wanted = camkit.hires_cam(model, batch, result.map_classes[:, 0], layer="patches")
+    np.testing.assert_allclose(
+        result.maps[..., 0], wanted, rtol=1e-3, atol=1e-4 * np.abs(wanted).max()
+    )
+    tokens = keras.Sequential(
+        [keras.Input((7, 8)), layers.GlobalAveragePooling1D(), layers.Dense(4)]
+    )
+    with pytest.raises(camkit.HeadError, match=".height, width, channels. is read"):
+        camkit.analyze(tokens, some, method=camkit.grad_cam)
+
+
+@pytest.mark.parametrize("where, spoil", [("fsync", True), ("replace", False)])
+def test_a_killed_analysis_by_a_method_goes_on_to_the_same_bytes(
+    unpooled, images, by_method, tmp_path, monkeypatch, where, spoil
+):
+    options = {
+        "method": camkit.hires_cam,
+        "class_names": by_method.class_names,
+        "batch_size": BATCH,
+    }
+    for at in (2, 3, 1) * 20:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, where, fatal(getattr(os, where), at, [0], spoil))
+            try:
+                result = camkit.analyze(unpooled, images, tmp_path / "analysis", **options)
+                break
+            except Killed:
+                pass
+    for name in (*module.ARRAYS, "map_classes"):
+        assert (tmp_path / "analysis" / f"{name}.npy").read_bytes() == (
+            by_method.folder / f"{name}.npy"
+        ).read_bytes()
+    assert result.table.equals(by_method.table) and result.bias is None
+
+
+def test_the_folder_of_another_method_or_list_of_classes_is_refused(
+    unpooled, model, images, by_method, whole
+):
+    given = {"method": camkit.hires_cam, "class_names": by_method.class_names, "batch_size": BATCH}
+    early = functools.partial(camkit.hires_cam, layer=unpooled.layers[1].name)
+    for found, changes in (
+        ("method", {"method": camkit.grad_cam}),
+        ("method", {"method": early}),
+        ("list of classes", {"class_names": by_method.class_names[::-1]}),
+    ):
+        with pytest.raises(
+            ValueError, match=f"holds the analysis of another {found}: name another folder"
+        ):
+            camkit.analyze(unpooled, images, by_method.folder, **(given | changes))
+    with pytest.raises(ValueError, match="another method"):
+        camkit.analyze(model, images, whole.folder, method=camkit.hires_cam, batch_size=BATCH)
+    again = camkit.analyze(unpooled, images, by_method.folder, **given)
+    assert again.table.equals(by_method.table)
+
+
+def test_a_folder_written_before_there_were_methods_still_loads(model, images, whole, tmp_path):
+    shutil.copytree(whole.folder, tmp_path / "old")
+    about = json.loads((tmp_path / "old" / "about.json").read_text())
+    assert about.pop("method") is None
+    (tmp_path / "old" / "about.json").write_text(json.dumps(about))
+    old = camkit.load_analysis(tmp_path / "old")
+    assert old.table.equals(whole.table) and old.map_classes.tolist() == whole.map_classes.tolist()
+    np.testing.assert_array_equal(old.class_map(3, 2), whole.class_map(3, 2))
+    assert camkit.analyze(model, images, tmp_path / "old", batch_size=BATCH).table.equals(
+        whole.table
+    )
+
+
+def test_what_no_method_can_read_is_told_before_a_folder_is_made(unpooled, images, tmp_path):
+    for build, said, options in (
+        (lambda: unpooled, "pass the function itself", {"method": "grad_cam"}),
+        (lambda: unpooled, "at .24, 20.: leave out input_size=.48, 40.", {"input_size": (48, 40)}),
+        (zoo.REFUSED["no pooling"][0], "one vector of class scores", {}),
+        (zoo.REFUSED["two inputs"][0], "2 inputs and 1 outputs", {}),
+        (zoo.REFUSED["subclassed"][0], "neither Functional nor Sequential", {}),
+        (zoo.REFUSED["two branches"][0], "name the layer to read, such as layer=", {}),
+        (zoo.REFUSED["channels_first"][0], "channels_first", {}),
+        (
+            lambda: unpooled,
+            r"the layer 'dense.*' has no map",
+            {"method": functools.partial(camkit.grad_cam, layer=unpooled.layers[-1].name)},
+        ),
+    ):
+        with pytest.raises(ValueError, match=said):
+            camkit.analyze(
+                build(), images, tmp_path / "analysis", **({"method": camkit.grad_cam} | options)
+            )
+        assert not (tmp_path / "analysis").exists()
+
+
+def test_the_remedy_for_a_model_without_a_head_is_named_where_it_helps(unpooled, images):
+    with pytest.raises(
+        camkit.HeadError,
+        match=r"or pass method=camkit\.grad_cam \(in the shell --method grad_cam\)",
+    ):
+        camkit.analyze(unpooled, images)
+    with pytest.raises(camkit.HeadError) as error:
+        camkit.analyze(zoo.REFUSED["subclassed"][0](), images)
+    assert "grad_cam" not in str(error.value)
+
+
+def test_a_real_imagenet_classifier_on_photographs(shared, tmp_path):
+    """A thousand classes from a file of names, photographs in a flat folder; and one of its methods is its CAM."""
+    bare = keras.applications.MobileNetV2(
+        weights=shared / "keras" / "mobilenet_v2_imagenet.weights.h5"
+    )
+    image = keras.Input((224, 224, 3))
+    model = keras.Model(image, bare(layers.Rescaling(1 / 127.5, offset=-1)(image)))
+    names = (shared / "photos" / "imagenet_labels.txt").read_text().splitlines()
+    photos = camkit.load_images(shared / "photos")
+    assert len(photos) == 8 and photos.class_names == [] and not photos.skipped
+    result = camkit.analyze(model, photos, class_names=names, batch_size=8)
+    assert result.maps.shape == (8, 7, 7, 1000) and result.labels.tolist() == [-1] * 8
+    said = dict(zip((path.stem for path in photos.paths), result.table["predicted"]))
+    for name, word in {
+        "cat": "cat",
+        "dragonfly": "dragonfly",
+        "hot_dog": "hotdog",
+        "parrot": "macaw",
+    }.items():
+        assert word in said[name], said
+    means = np.asarray(result.maps, "float64").mean(axis=(1, 2)) + result.bias
+    np.testing.assert_allclose(means, result.logits, atol=0.05)  # half precision of maps up to 60
+    few = camkit.analyze(model, photos, class_names=names, batch_size=8, method=camkit.hires_cam)
+    assert few.map_classes.tolist() == np.argsort(-result.logits, axis=1)[:, :5].tolist()
+    for i, kept in enumerate(few.map_classes):
+        for c in kept:
+            cam = result.class_map(i, c)
+            np.testing.assert_allclose(49 * few.class_map(i, c), cam, atol=0.01 * np.abs(cam).max())
+
+
+# Labels -----------------------------------------------------------------------------------------------------------------
+
+
+def folders(names, labels=None):
+    """An image set of such folders, one picture each."""
+    labels = np.arange(len(names)) if labels is None else np.array(labels)
+    return camkit.ImageSet(Path("."), [Path(str(i)) for i in range(len(labels))], labels, names, [])
+
+
+@pytest.mark.parametrize(
+    "found, classes, names, labels, called",
+    [
+        (
+            ["0", "1", "10", "2"],
+            11,
+            None,
+            [0, 1, 10, 2],
+            [str(c) for c in range(11)],
+        ),  # by number, not by text
+        (["0", "10", "2"], 11, list("abcdefghijk"), [0, 10, 2], list("abcdefghijk")),
+        (["007", "2"], 8, None, [7, 2], [str(c) for c in range(8)]),
+        (["0", "1"], 2, ["1", "0"], [1, 0], ["1", "0"]),  # names come first
+        (["b", "a"], 3, ["a", "c", "b"], [2, 0], ["a", "c", "b"]),
+        (["1998", "2004"], 2, None, [0, 1], ["1998", "2004"]),  # no indices, but in order
+        (["x", "y", "z"], 3, None, [0, 1, 2], ["x", "y", "z"]),
+        (["a <b>", "c'd"], 3, ["c'd", "苹果", "a <b>"], [2, 0], ["c'd", "苹果", "a <b>"]),
+        (["y"], 3, ["x", "x", "y"], [2], ["x", "x", "y"]),
+    ],
+)
+def test_folders_are_classes_by_name_by_index_or_in_order(found, classes, names, labels, called):
+    assert [[*part] for part in reading.match(folders(found), classes, names)] == [labels, called]
+    unlabelled, again = reading.match(folders([], [-1, -1]), classes, names)
+    assert unlabelled.tolist() == [-1, -1] and again == (names or [str(c) for c in range(classes)])
+
+
+@pytest.mark.parametrize(
+    "found, classes, names, said",
+    [
+        (
+            ["x", "y"],
+            3,
+            None,
+            "the model has 3 classes and carries no names, the images have 2 classes",
+        ),
+        (
+            ["1", "10", "2"],
+            3,
+            None,
+            r"carries no names.*name the folders after the classes or by index 0 to 2",
+        ),
+        (
+            ["x", "1"],
+            3,
+            list("abc"),
+            r"does not know: \['1', 'x'\]; it knows 'a', 'b', 'c': pass class_names=.*unlabelled",
+        ),
+        (["3"], 3, list("abc"), r"does not know: \['3'\]"),
+        (["02", "2"], 3, list("abc"), r"does not know"),
+        (["x"], 3, ["x", "x", "y"], "several classes of the name 'x': name the folders by index"),
+        (["x"], 3, ["x", "y"], "class_names are 2, the model has 3 classes"),
+        (
+            ["cat", "dog"],
+            1,
+            None,
+            r"the model has 1 classes .*a Dense layer of two, with the kernel \(0, w\)",
+        ),
+    ],
+)
+def test_folders_that_are_no_classes_are_refused_with_the_remedies(found, classes, names, said):
+    with pytest.raises(ValueError, match=said):
+        reading.match(folders(found), classes, names)
+
+
+def test_pictures_without_labels_have_predictions_and_no_errors(model, images, whole):
+    for method in (None, camkit.grad_cam):
+        result = camkit.analyze(model, images.unlabelled(), method=method, batch_size=BATCH)
+        assert result.labels.tolist() == [-1] * COUNT and len(result.errors) == 0
+        assert (
+            result.table["true"].tolist() == [None] * COUNT and result.table["margin"].isna().all()
+        )
+        assert result.table["predicted"].tolist() == whole.table["predicted"].tolist()
+        np.testing.assert_allclose(result.table["confidence"], whole.table["confidence"], atol=1e-6)
+
+
+def test_where_some_have_labels_the_others_are_no_errors(model, images, whole):
+    some = np.where(np.arange(COUNT) % 3 == 0, -1, images.labels)
+    result = camkit.analyze(model, dataclasses.replace(images, labels=some), batch_size=BATCH)
+    kept = some >= 0
+    assert result.labels.tolist() == some.tolist() and result.errors.equals(
+        whole.errors[kept[whole.errors.index]]
+    )
+    assert result.table[kept].equals(whole.table[kept]) and result.table["true"][~kept].isna().all()
+
+
+def test_what_learns_from_labels_refuses_pictures_without(model, images):
+    with pytest.raises(ValueError, match="the images have 0: no labels"):
+        camkit.train_head(model, images.unlabelled())
+
+
+# Classes, table, errors -------------------------------------------------------------------------------------------------
+
+
+def test_labels_are_those_of_the_model_where_the_images_have_fewer_classes(images):
+    names = ["Plum", "Zebra", "Apple", "Snow", "Lime"]
+    result = camkit.analyze(named_model(names), images, batch_size=16)
+    assert result.class_names == names
+    assert [names[label] for label in result.labels] == [
+        images.class_names[label] for label in images.labels
+    ]
+    assert result.table["true"].tolist() == [Path(path).parent.name for path in result.paths]
+
+
+def test_classes_that_the_model_does_not_know_are_refused(images):
+    with pytest.raises(
+        ValueError,
+        match=r"the model does not know: \['Lime', 'Snow'\]; it knows 'Apple', 'Plum', 'x': pass",
+    ):
+        camkit.analyze(named_model(["Apple", "Plum", "x"]), images)
+    model, *_ = zoo.flat()
+    with pytest.raises(
+        ValueError, match="the model has 4 classes and carries no names, the images have 3"
+    ):
+        camkit.analyze(model, camkit.load_images(images.root, classes=NAMES[:3]))
+    assert camkit.analyze(model, images, batch_size=16).class_names == NAMES
+
+
+def by_hand(tmp_path):
+    """An Analysis with scores chosen so that all of its table can be said beforehand."""
+    probs = np.array(
+        [[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.25, 0.25, 0.5], [0.6, 0.3, 0.1], [0.05, 0.9, 0.05]],
+        "float32",
+    )
+    folder = tmp_path / "analysis"
+    folder.mkdir()
+    arrays = {
+        "gap": np.zeros((5, 2)),
+        "maps": np.zeros((5, 2, 2, 3), "float16"),
+        "logits": np.log(probs),
+        "probs": probs,
+    }
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
+    about = {
+        "labels": [0, 0, 2, 2, 0],
+        "bias": [0, 0, 0],
+        "paths": list("abcde"),
+        "class_names": ["x", "y", "z"],
+    }
+    (folder / "about.json").write_text(json.dumps(about))
+    return camkit.load_analysis(folder)
+
+
+def test_the_table_by_hand(tmp_path):
+    table = by_hand(tmp_path).table
+    assert list(table.columns) == ["path", "true", "predicted", "confidence", "margin"]
+    assert table["path"].tolist() == list("abcde")
+    assert table["true"].tolist() == ["x", "x", "z", "z", "x"]
+    assert table["predicted"].tolist() == ["x", "y", "z", "x", "y"]
+    np.testing.assert_allclose(table["confidence"], [0.7, 0.8, 0.5, 0.6, 0.9], rtol=1e-6)
+    np.testing.assert_allclose(table["margin"], np.log([7 / 2, 1 / 8, 2, 1 / 6, 1 / 18]), rtol=1e-5)
+
+
+def test_errors_are_the_misclassified_most_confident_first(tmp_path):
+    result = by_hand(tmp_path)
+    assert result.errors["path"].tolist() == ["e", "b", "d"] and result.errors.index.tolist() == [
+        4,
+        1,
+        3,
+    ]
+    assert (result.errors["margin"] < 0).all()
+    assert (result.table.drop(result.errors.index)["margin"] > 0).all()
+
+
+def test_the_table_of_a_real_analysis_agrees_with_its_arrays(whole):
+    table, logits = whole.table, np.asarray(whole.logits)
+    for i, row in table.iterrows():
+        others = np.delete(logits[i], whole.labels[i])
+        assert row["margin"] == pytest.approx(logits[i, whole.labels[i]] - others.max(), abs=1e-6)
+        assert row["confidence"] == pytest.approx(whole.probs[i].max(), abs=1e-7)
+    assert len(whole.errors) == (whole.predicted != whole.labels).sum() > 0
+    assert whole.errors["confidence"].is_monotonic_decreasing
+
+
+# Memory -----------------------------------------------------------------------------------------------------------------
+
+
+PEAK = """
+import resource, sys
+import keras, camkit
+images = camkit.load_images(sys.argv[1])
+model = keras.models.load_model(sys.argv[2])
+camkit.analyze(model, images.select(list(range(len(images))) * int(sys.argv[4])), sys.argv[3], batch_size=16)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_memory_does_not_grow_with_the_number_of_images(images, tmp_path):
+    """1,720 images have 124 MB of maps more than 172: less than half of that may show."""
+    image = keras.Input(zoo.SHAPE)
+    base = keras.Model(image, layers.Conv2D(16, 3, padding="same")(image))
+    model = camkit.gap_classifier(base, [*NAMES, *(f"c{i}" for i in range(71))])
+    model.save(tmp_path / "model.keras")
+    peaks = []
+    for times in (4, 40):
+        command = [
+            sys.executable,
+            "-c",
+            PEAK,
+            images.root,
+            tmp_path / "model.keras",
+            tmp_path / f"{times}",
+            str(times),
+        ]
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            cwd=Path(camkit.__file__).parents[1],
+            timeout=600,
+        )
+        assert done.returncode == 0, done.stderr
+        peaks.append(int(done.stdout) / 1024)
+    size = os.stat(tmp_path / "40" / "maps.npy").st_size / 2**20
+    assert size > 100 and peaks[1] - peaks[0] < size / 2

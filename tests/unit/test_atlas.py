@@ -1,0 +1,530 @@
+"""The error atlas in Python: what the view is told, the verdicts that it keeps, the pages that are written."""
+
+import base64
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import camkit
+from camkit.atlas import page, record, summary
+from camkit.atlas.record import Record
+from camkit.atlas.verdicts import Verdicts
+
+NAMES = ["Ant", "Bee", "Cat"]
+LABELS = np.array([0, 0, 0, 1, 1, 2, 2, 2])
+PREDICTED = np.array(
+    [0, 1, 1, 1, 0, 2, 1, 1]
+)  # errors: two Ants and two Cats taken for Bee, a Bee taken for Ant
+RNG = np.random.default_rng(0)
+
+
+def image_set(folder, labels=LABELS, names=NAMES):
+    """Pictures of noise, 30 x 20, and their set."""
+    for i, label in enumerate(labels):
+        target = folder / names[label] / f"{i}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.random.default_rng(i).integers(0, 256, (20, 30, 3), "uint8")).save(
+            target
+        )
+    return camkit.load_images(folder, None)
+
+
+def analysis_of(images, predicted=PREDICTED, names=NAMES, cells=(2, 4), step=1.0):
+    """Maps whose mean plus the bias is the logit, the predicted class ahead by 1, 2, 3, ... steps in the logit."""
+    n, c = len(images), len(names)
+    maps = np.random.default_rng(1).normal(size=(n, *cells, c)).astype("float16").astype("float32")
+    bias = np.linspace(0.5, -0.5, c).astype("float32")
+    logits = np.zeros((n, c), "float32")
+    logits[np.arange(n), predicted] = step * np.arange(1, n + 1)
+    maps += (logits - bias - maps.mean(axis=(1, 2)))[:, None, None]
+    probs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    gap = np.random.default_rng(2).normal(size=(n, 6)).astype("float32")
+    paths = [str(path) for path in images.paths]
+    every = np.broadcast_to(np.arange(c), (n, c))
+    return camkit.Analysis(
+        images.root, gap, maps, logits, probs, images.labels, bias, paths, list(names), every
+    )
+
+
+@pytest.fixture
+def images(tmp_path):
+    return image_set(tmp_path / "pets")
+
+
+@pytest.fixture
+def analysis(images):
+    return analysis_of(images)
+
+
+def unpacked(data, cells):
+    """{class: (logit, probability, map, step)} of what record.pack has packed, as atlas.js reads it."""
+    size = cells[0] * cells[1]
+    count = len(data) // (20 + size)
+    low, step, logits, probs = np.frombuffer(data[: 16 * count], "<f4").reshape(4, count)
+    classes = np.frombuffer(data[16 * count : 20 * count], "<u4")
+    maps = np.frombuffer(data[20 * count :], "uint8").reshape(count, *cells)
+    return {
+        int(c): (logits[m], probs[m], low[m] + step[m] * maps[m], step[m])
+        for m, c in enumerate(classes)
+    }
+
+
+# --- what the view is told
+
+
+def test_packed_maps_are_off_by_half_a_step_at_the_most(analysis, images):
+    about, packed = Record(analysis, images).detail(4)
+    found = unpacked(packed, (2, 4))
+    assert sorted(found) == [0, 1, 2]
+    for c, (logit, prob, heat, step) in found.items():
+        true = analysis.maps[4, ..., c]
+        assert step == pytest.approx(np.ptp(true) / 255)
+        assert np.abs(heat - true).max() <= step / 2 + 1e-6
+        assert (logit, prob) == (analysis.logits[4, c], analysis.probs[4, c])
+    assert about["about"] == {
+        "name": "Bee/4.png",
+        "label": 1,
+        "predicted": 0,
+        "confidence": pytest.approx(analysis.probs[4, 0], abs=1e-4),
+        "margin": -5.0,
+        "high": pytest.approx(analysis.maps[4].max(), abs=1e-4),
+    }
+
+
+def test_a_map_of_one_value_is_kept_exactly():
+    found = unpacked(record.pack([7], [1.0], [0.5], np.full((2, 2, 1), -3.25, "float32")), (2, 2))
+    assert (found[7][2] == -3.25).all() and found[7][3] == 0
+
+
+def test_without_every_class_the_true_one_and_the_top_five_stay(tmp_path):
+    names = [f"class {c}" for c in range(9)]
+    images = image_set(tmp_path / "nine", np.arange(9), names)
+    analysis = analysis_of(images, predicted=np.zeros(9, int), names=names)
+    analysis.probs[8] = [0.3, 0.2, 0.15, 0.1, 0.08, 0.07, 0.05, 0.03, 0.02]
+    _, packed = Record(analysis, images).detail(8, every=False)
+    assert sorted(unpacked(packed, (2, 4))) == [0, 1, 2, 3, 4, 8]
+
+
+def test_nearest_pictures_are_those_of_the_reference_or_the_others(analysis, images, tmp_path):
+    others = image_set(tmp_path / "train", np.tile(LABELS, 2))
+    known = analysis_of(others, predicted=np.tile(PREDICTED, 2))
+    z = (analysis.gap - known.gap.mean(axis=0)) / known.gap.std(axis=0)
+    y = (known.gap - known.gap.mean(axis=0)) / known.gap.std(axis=0)
+    cosine = (z / np.linalg.norm(z, axis=1, keepdims=True)) @ (
+        y / np.linalg.norm(y, axis=1, keepdims=True)
+    ).T
+    found, likeness = Record(analysis, images, known).near
+    assert (found == 8 + np.argsort(-cosine, axis=1)[:, :5]).all()
+    assert likeness == pytest.approx(-np.sort(-cosine, axis=1)[:, :5], abs=1e-5)
+    near = Record(analysis, images, known).detail(3)[0]["near"]
+    assert near[0] == {
+        "i": int(found[3, 0]),
+        "likeness": pytest.approx(likeness[3, 0], abs=1e-3),
+        "label": int(known.labels[found[3, 0] - 8]),
+        "name": "/".join(Path(known.paths[found[3, 0] - 8]).parts[-2:]),
+    }
+
+    alone, _ = Record(analysis, images).near
+    assert alone.shape == (8, 5) and not (alone == np.arange(8)[:, None]).any(), "never itself"
+
+
+def test_a_picture_is_not_its_own_neighbour_though_copies_stand_beside_it(analysis, images):
+    analysis.gap[:] = analysis.gap[0]
+    analysis.gap[7] += 1
+    found, _ = Record(analysis, images).near
+    assert found.shape == (8, 5) and not (found == np.arange(8)[:, None]).any()
+
+
+def test_the_map_of_features_is_given_or_made(analysis, images, tmp_path):
+    points = np.column_stack([np.linspace(-30, 50, 8), np.linspace(2, 6, 8)])
+    placed = Record(analysis, images, points=points).embed()
+    assert placed[0] == [0.0, 0.475] and placed[7] == [1.0, 0.525], (
+        "one scale for both axes, in the middle"
+    )
+    assert Record(analysis, images).embed() == {}, "eight pictures have no neighbourhoods"
+    many = image_set(tmp_path / "many", np.repeat([0, 1], 20))
+    two = analysis_of(many, predicted=np.repeat([0, 1], 20))
+    two.gap[20:] += 50
+    made = np.array([Record(two, many).embed()[i] for i in range(40)])
+    assert made.min() == 0 and made.max() == 1
+    middles = made[:20].mean(axis=0), made[20:].mean(axis=0)
+    nearer = np.linalg.norm(made - middles[0], axis=1) < np.linalg.norm(made - middles[1], axis=1)
+    assert (nearer == (np.arange(40) < 20)).all(), "two heaps stay two heaps"
+
+
+def test_pictures_without_labels_have_clusters_in_place_of_errors(tmp_path):
+    images = image_set(tmp_path / "heaps", np.repeat([0, 1], 20))
+    analysis = analysis_of(images, predicted=np.repeat([0, 1], 20))
+    analysis.gap[20:] += 50
+    analysis.labels = np.full(40, -1)
+    index = Record(analysis, images).index()
+    assert "pairs" not in index["panels"] and index["summary"]["bins"] is None
+    assert index["summary"]["lines"][0] == "40 pictures without labels"
+    first, second = index["clusters"][:20], index["clusters"][20:]
+    assert len({*first}) == len({*second}) == 1 and first != second
+
+
+def test_what_does_not_belong_together_is_refused(analysis, images, tmp_path):
+    with pytest.raises(ValueError, match="holds 8 images, the image set 7"):
+        camkit.error_atlas(analysis, images.select(slice(7)))
+    with pytest.raises(ValueError, match="not all the same"):
+        camkit.write_atlas(analysis, images.select(np.arange(8)[::-1]), tmp_path / "page")
+    other = analysis_of(images, names=["Ant", "Bee", "Dog"])
+    with pytest.raises(ValueError, match="other classes or features"):
+        camkit.write_atlas(analysis, images, tmp_path / "page", reference=other)
+    with pytest.raises(ValueError, match="no panel \\['maps'\\]; there are summary, pairs"):
+        camkit.error_atlas(analysis, images, panels=["maps"])
+    assert not (tmp_path / "page").exists()
+
+
+# --- the summary
+
+
+def test_calibration_by_hand():
+    confidence, right = (
+        np.array([0.65, 0.70, 0.95, 0.95, 1.0]),
+        np.array([True, False, True, True, False]),
+    )
+    error, bins = summary.calibration(confidence, right)
+    assert [(b["low"], b["n"]) for b in bins] == [(pytest.approx(0.6), 2), (pytest.approx(0.9), 3)]
+    assert [b["accuracy"] for b in bins] == [0.5, pytest.approx(2 / 3)]
+    assert error == pytest.approx(2 / 5 * abs(0.5 - 0.675) + 3 / 5 * abs(2 / 3 - 2.9 / 3))
+
+
+def test_summary_states_accuracy_classes_and_faults(analysis, images):
+    told = Record(analysis, images).index()["summary"]
+    assert told["lines"][0] == "37.5 % right" and "5 of 8 pictures" in told["lines"][1]
+    assert "between 13.7 % and 69.4 %" in told["lines"][1], "Wilson's interval of 3 in 8"
+    assert [
+        (NAMES[row["class"]], row["n"], row["recall"], row["precision"]) for row in told["classes"]
+    ] == [
+        ("Ant", 3, pytest.approx(1 / 3), 0.5),
+        ("Cat", 3, pytest.approx(1 / 3), 1.0),
+        ("Bee", 2, 0.5, 0.2),
+    ]
+
+
+def test_faults_lead_to_their_pictures(tmp_path):
+    images = image_set(tmp_path / "pets")
+    copied = Path(images.paths[0])
+    (tmp_path / "pets" / "Cat" / "9.png").write_bytes(copied.read_bytes())
+    images = camkit.load_images(tmp_path / "pets", None)
+    analysis = analysis_of(images, predicted=images.labels)
+    analysis.gap[8] = analysis.gap[0]
+    told = Record(analysis, images).index()["summary"]["faults"]
+    copies = next(kind for kind in told if kind["kind"] == "copy")
+    assert [(row["i"], row["other"]) for row in copies["rows"]] == [(0, 8), (8, 0)]
+    assert (
+        copies["rows"][1]["name"] == "Cat/9.png" and "labelled Ant" in copies["rows"][1]["reason"]
+    )
+
+
+# --- verdicts
+
+
+def said(path="a.jpg", verdict="label wrong", comment="", reviewer=""):
+    return {
+        "path": path,
+        "true": "Ant",
+        "predicted": "Bee",
+        "verdict": verdict,
+        "comment": comment,
+        "reviewer": reviewer,
+    }
+
+
+def test_verdicts_survive_a_restart_with_the_rows_and_columns_of_others(tmp_path):
+    file = tmp_path / "new" / "verdicts.csv"
+    file.parent.mkdir()
+    file.write_text("path,true,predicted,verdict,priority\nz.jpg,Cat,Ant,other,high\n")
+    assert Verdicts(file).keep(said(comment='says "no", twice\nand more')) == (
+        True,
+        said(comment='says "no", twice\nand more'),
+    )
+    table = Verdicts(file).read()
+    assert table.loc[("a.jpg", ""), "comment"] == 'says "no", twice\nand more'
+    assert list(table.loc[("z.jpg", "")][["verdict", "priority"]]) == ["other", "high"]
+    assert pd.read_csv(file).columns.tolist() == [
+        "path",
+        "true",
+        "predicted",
+        "verdict",
+        "comment",
+        "reviewer",
+        "priority",
+    ]
+
+
+def test_a_change_made_elsewhere_is_shown_and_not_overwritten(tmp_path):
+    file = tmp_path / "verdicts.csv"
+    mine, other = Verdicts(file), Verdicts(file)
+    first = said()
+    assert mine.keep(first)[0]
+    second = said(verdict="ambiguous", comment="look again")
+    assert other.keep(second, seen=first) == (True, second)
+    third = said(verdict="background")
+    assert mine.keep(third, seen=first) == (
+        False,
+        {**third, "verdict": "ambiguous", "comment": "look again"},
+    )
+    assert mine.read().loc[("a.jpg", ""), "verdict"] == "ambiguous"
+    assert mine.keep(third, seen=second)[0], "once it has been seen it may be changed"
+
+
+def test_reviewers_do_not_meet(tmp_path):
+    file = tmp_path / "verdicts.csv"
+    assert Verdicts(file).keep(said(reviewer="one"))[0]
+    assert Verdicts(file).keep(said(reviewer="two", verdict="other"))[0]
+    assert Verdicts(file).read()["verdict"].to_dict() == {
+        ("a.jpg", "one"): "label wrong",
+        ("a.jpg", "two"): "other",
+    }
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "'=1+1", "-5", "@x", "'quoted", "\tx", "'", "''=", '中文 😀 "x", y']
+)
+def test_no_cell_is_a_formula_and_all_come_back(tmp_path, text):
+    file = tmp_path / "verdicts.csv"
+    Verdicts(file).keep(said(comment=text, path=f"{text}.jpg"))
+    row = Verdicts(file).read().reset_index().iloc[0]
+    assert (row["comment"], row["path"]) == (text, f"{text}.jpg")
+    assert not any(
+        re.match(r"[=+\-@\t]", cell)
+        for cell in pd.read_csv(file, dtype=str, keep_default_na=False).iloc[0]
+    )
+
+
+def test_a_file_that_a_spreadsheet_has_saved_is_read(tmp_path):
+    file = tmp_path / "verdicts.csv"
+    file.write_text(
+        "\ufeffpath,true,predicted,verdict\r\n苹果.jpg,Ant,Bee,other\r\n",
+        encoding="utf-8",
+        newline="",
+    )
+    assert Verdicts(file).read().loc[("苹果.jpg", ""), "verdict"] == "other"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_file_edited_by_hand_is_read_rightly_and_kept_on(tmp_path, encoding, separator, end):
+    """The second row is short, the comment of the first has the separators in quotes, and a cell is a formula."""
+    file = tmp_path / "verdicts.csv"
+    rows = [
+        ["path", "true", "predicted", "verdict", "comment"],
+        ["苹果.jpg", "Ant", "Bee", "other", '"a; b, c\td\ne"'],
+        ["b.jpg", "Ant", "=1+1", "ambiguous"],
+    ]
+    file.write_bytes(end.join(separator.join(row) for row in [*rows, []]).encode(encoding))
+    for turn in range(2):  # the second time it is as camkit writes it
+        table = Verdicts(file).read()
+        assert list(table.loc[("苹果.jpg", "")]) == ["Ant", "Bee", "other", "a; b, c\td\ne"]
+        assert list(table.loc[("b.jpg", "")]) == ["Ant", "=1+1", "ambiguous", ""]
+        assert Verdicts(file).keep(said(path=f"{turn}.jpg"))[0]
+    assert "'=1+1" in file.read_text(encoding="utf-8")
+
+
+def test_bytes_of_another_encoding_stay_what_they_are(tmp_path):
+    """Nobody can tell cp1252 from a file name of odd bytes, which Linux allows: neither is rewritten."""
+    file = tmp_path / "verdicts.csv"
+    file.write_bytes(
+        "path,true,predicted,verdict,comment\nÄ.jpg,Ant,Bee,other,grün\n".encode("cp1252")
+    )
+    assert Verdicts(file).keep(said())[0]
+    assert "\nÄ.jpg,Ant,Bee,other,grün,\n".encode("cp1252") in file.read_bytes()
+
+
+def test_names_of_another_encoding_go_through_table_faults_and_page(tmp_path):
+    images = image_set(tmp_path / "pets")
+    odd = images.paths[1].with_name(os.fsdecode("Fräulein.png".encode("cp1252")))
+    images.paths[1].rename(odd)
+    images.paths[2].write_bytes(odd.read_bytes())  # a copy: named beside it among the faults
+    images = camkit.load_images(images.root, None)
+    analysis = analysis_of(images)
+    assert str(odd) in list(analysis.table["path"])
+    faults = camkit.data_faults(analysis)
+    assert str(odd) in {*faults["path"], *faults["other"]}
+    camkit.write_atlas(analysis, images, tmp_path / "atlas")
+    assert os.fsencode(odd) in (tmp_path / "atlas" / "faults.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\n\n",
+        b"\xff\xfea",
+        b"PK\x03\x04\0\0\0",
+        b"path,true,predicted\na,b,c\n",
+        b"path,true,predicted,verdict\na,b,c,d,e\n",
+        b"path,true,predicted,verdict\na,b,c,d\na,b,c,d,e\n",
+        b'path,true,predicted,verdict\n"a,b,c,d\n',
+    ],
+)
+def test_a_file_that_is_no_such_table_is_one_clear_error_and_left_alone(tmp_path, data):
+    file = tmp_path / "verdicts.csv"
+    file.write_bytes(data)
+    with pytest.raises(ValueError, match="verdicts.csv .*name another file"):
+        Verdicts(file)
+    assert file.read_bytes() == data
+
+
+def test_a_file_of_something_else_is_refused_and_left_alone(tmp_path):
+    file = tmp_path / "notes.csv"
+    file.write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match=r"columns \['a', 'b'\].*name another file"):
+        Verdicts(file)
+    assert file.read_text() == "a,b\n1,2\n"
+
+
+def test_two_processes_lose_nothing_and_a_kill_leaves_the_file_whole(tmp_path):
+    file = tmp_path / "verdicts.csv"
+    code = (
+        "import sys\nfrom camkit.atlas.verdicts import Verdicts\nkept = Verdicts(sys.argv[1])\n"
+        "for i in range(int(sys.argv[3])):\n    kept.keep({'path': f'{sys.argv[2]}{i}.jpg', 'true': 'Ant', 'predicted': 'Bee',"
+        " 'verdict': 'other', 'comment': 'x' * 200, 'reviewer': sys.argv[2]})\n    print(i, flush=True)\n"
+    )
+    start = lambda name, count: subprocess.Popen(
+        [sys.executable, "-c", code, file, name, str(count)], stdout=subprocess.PIPE
+    )  # noqa: E731
+    both = [start("one", 25), start("two", 25)]
+    assert [process.wait(60) for process in both] == [0, 0]
+    assert len(Verdicts(file).read()) == 50
+    endless = start("three", 10_000)
+    for _ in range(10):
+        endless.stdout.readline()
+    endless.kill()
+    endless.wait()
+    assert len(Verdicts(file).read()) >= 60 and Verdicts(file).keep(said())[0]
+
+
+# --- the notebook's side
+
+
+def asked(view, monkeypatch, **message):
+    """What the view answers to a message of the browser: (content, buffers)."""
+    sent = []
+    monkeypatch.setattr(view, "send", lambda content, buffers=None: sent.append((content, buffers)))
+    view._receive(view, message | {"number": 5}, [])
+    assert sent[0][0].pop("number") == 5
+    return sent[0]
+
+
+def test_the_view_answers_and_tells_its_errors(analysis, images, tmp_path, monkeypatch):
+    view = camkit.error_atlas(analysis, images, verdicts=tmp_path / "verdicts.csv")
+    detail, [packed] = asked(view, monkeypatch, kind="detail", i=4)
+    assert detail["about"]["name"] == "Bee/4.png" and sorted(unpacked(packed, (2, 4))) == [0, 1, 2]
+    kind, [data] = asked(view, monkeypatch, kind="picture", i=4)
+    assert (kind["type"], data) == ("image/png", Path(images.paths[4]).read_bytes())
+    row = {"verdict": "ambiguous", "comment": "green", "reviewer": "one"}
+    answer, _ = asked(view, monkeypatch, kind="keep", i=4, row=row, seen=None)
+    assert answer == {"kept": True, "row": {"i": 4, **row}}
+    assert Verdicts(tmp_path / "verdicts.csv").read()["true"].to_dict() == {
+        (images.paths[4].as_posix(), "one"): "Bee"
+    }
+    again = camkit.error_atlas(analysis, images, verdicts=tmp_path / "verdicts.csv")
+    assert json.loads(again.index)["verdicts"] == [{"i": 4, **row}]
+
+    wrong, _ = asked(view, monkeypatch, kind="picture", i=99)
+    assert set(wrong) == {"error"}
+
+
+# --- the page
+
+
+def test_a_page_holds_every_picture_and_its_maps(analysis, images, tmp_path):
+    first = camkit.write_atlas(analysis, images, tmp_path / "out" / "page")
+    assert first == tmp_path / "out" / "page" / "index.html" and os.listdir(tmp_path / "out") == [
+        "page"
+    ]
+    chunk = (first.parent / "data" / "00000.js").read_text()
+    details = json.loads(re.fullmatch(r"camkitAtlas\.chunks\[0\]=(.*);", chunk, re.S)[1])
+    assert [detail["about"]["name"] for detail in details] == [
+        "/".join(path.parts[-2:]) for path in images.paths
+    ]
+    for i, detail in enumerate(details):
+        for c, (logit, _, heat, step) in unpacked(
+            base64.b64decode(detail["packed"]), (2, 4)
+        ).items():
+            assert (
+                np.abs(heat - analysis.maps[i, ..., c]).max() <= step / 2 + 1e-6
+                and logit == analysis.logits[i, c]
+            )
+    assert (first.parent / "pictures" / "000003.png").read_bytes() == images.paths[3].read_bytes()
+    assert len(pd.read_csv(first.parent / "faults.csv")) == len(camkit.data_faults(analysis))
+
+
+def test_where_maps_are_many_errors_and_their_neighbours_keep_all(
+    analysis, images, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(page, "WHOLE", 0)
+    monkeypatch.setattr(record, "NEAR", 1)
+    wide = [f"class {c}" for c in range(8)]
+    analysis = analysis_of(images, names=wide)
+    analysis.predicted = analysis.labels.copy()
+    analysis.predicted[2] = 5
+    near = Record(analysis, images).near[0]
+    file = camkit.write_atlas(analysis, images, tmp_path / "page")
+    details = json.loads((file.parent / "data" / "00000.js").read_text().split("=", 1)[1][:-1])
+    kept = [len(unpacked(base64.b64decode(detail["packed"]), (2, 4))) for detail in details]
+    assert [i for i, count in enumerate(kept) if count == 8] == sorted({2, int(near[2, 0])})
+    assert all(count in (5, 6, 8) for count in kept)
+
+
+def test_a_page_is_whole_or_absent(analysis, images, tmp_path):
+    file = camkit.write_atlas(analysis, images, tmp_path / "page")
+    before = file.read_bytes(), sorted(os.listdir(file.parent / "pictures"))
+    images.paths[5].unlink()
+    for folder in ("page", "other"):
+        with pytest.raises(OSError, match="5.png cannot be read"):
+            camkit.write_atlas(analysis, images, tmp_path / folder)
+    assert (file.read_bytes(), sorted(os.listdir(file.parent / "pictures"))) == before
+    assert sorted(os.listdir(tmp_path)) == ["page", "pets"]
+
+
+def test_an_atlas_is_replaced_and_nothing_else(analysis, images, tmp_path):
+    file = camkit.write_atlas(analysis, images, tmp_path / "page")
+    (file.parent / "old").touch()
+    camkit.write_atlas(analysis, images, tmp_path / "page")
+    assert not (file.parent / "old").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years")
+    with pytest.raises(ValueError, match="holds something that is no atlas"):
+        camkit.write_atlas(analysis, images, tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years"
+
+
+@pytest.mark.parametrize(
+    "mode, size, suffix",
+    [
+        ("RGB", (40, 30), "png"),
+        ("RGBA", (40, 30), "png"),
+        ("L", (800, 600), "jpg"),
+        ("RGB", (600, 30), "tif"),
+        ("CMYK", (40, 30), "jpg"),
+    ],
+)
+def test_pictures_are_made_fit_for_any_browser(tmp_path, mode, size, suffix):
+    file = tmp_path / f"x.{suffix}"
+    Image.new(mode, size).save(file)
+    data, kind = record.portable(file)
+    (tmp_path / "out").write_bytes(data)
+    with Image.open(tmp_path / "out") as image:
+        assert (image.format, image.mode) == (kind.upper(), "RGB")
+        assert max(image.size) == min(max(size), 512)
+        assert image.width / image.height == pytest.approx(size[0] / size[1], rel=0.05)
+
+
+def test_data_are_ascii_without_markup(tmp_path):
+    assert record.script({"<script>": "</script><!-- 中文 😀 \udcff"}) == (
+        '{"\\u003cscript>":"\\u003c/script>\\u003c!-- \\u4e2d\\u6587 \\ud83d\\ude00 \\udcff"}'
+    )

@@ -1,0 +1,173 @@
+"""Grad-CAM as mathematics: the identity with CAM, any layer of any graph, targets and what is refused."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import zoo
+from keras import layers
+
+import camkit
+
+
+@pytest.fixture(scope="module")
+def flat():
+    return zoo.flat()
+
+
+@pytest.mark.parametrize("name", zoo.HEADS)
+def test_grad_cam_on_the_last_layer_is_the_positive_part_of_the_class_map(name):
+    model, *_ = zoo.HEADS[name]()
+    batch = zoo.images(shape=zoo.SHAPE[:2] + (model.input_shape[-1],))
+    out = camkit.CAM(model)(batch)
+    h, w, classes = out.maps.shape[1:]
+    for targets in (None, *range(classes)):
+        chosen = out.logits.argmax(axis=1) if targets is None else np.full(len(batch), targets)
+        wanted = np.maximum(0, out.maps[np.arange(len(batch)), :, :, chosen]) / (h * w)
+        np.testing.assert_allclose(camkit.grad_cam(model, batch, targets), wanted, atol=1e-5)
+
+
+def by_hand(model, layer, batch, targets):
+    """Grad-CAM with a GradientTape of its own: the model cut at `layer`, its last Dense made linear."""
+    inner = keras.Model(model.inputs, [layer.output, model.layers[-1].input])
+    dense = model.layers[-1]
+    with tf.GradientTape() as tape:
+        maps, x = inner([batch], training=False)
+        scores = tf.gather(tf.matmul(x, dense.kernel) + dense.bias, targets, batch_dims=1)
+    alpha = tf.reduce_mean(tape.gradient(scores, maps), axis=(1, 2))
+    return np.maximum(0, np.einsum("nyxk,nk->nyx", maps, alpha))
+
+
+def test_grad_cam_at_every_layer_with_a_map_is_that_of_a_tape(flat):
+    model, *_ = flat
+    batch, targets = zoo.images(), np.array([0, 3, 1, 1, 2])
+    for layer in model.layers[1:-2]:
+        ours = camkit.grad_cam(model, batch, targets, layer=layer.name)
+        np.testing.assert_allclose(ours, by_hand(model, layer, batch, targets), atol=1e-5)
+        np.testing.assert_array_equal(ours, camkit.grad_cam(model, batch, targets, layer=layer))
+        assert ours.dtype == np.float32 and ours.shape == (5, *layer.output.shape[1:3])
+
+
+def test_grad_cam_finds_layers_in_nested_models():
+    model, features, _ = zoo.nested()
+    dense = layers.Dense(zoo.CLASSES)
+    flat = keras.Model(features.input, dense(layers.GlobalAveragePooling2D()(features.output)))
+    dense.set_weights(model.layers[-1].get_weights())
+    inner = features.layers[1]
+    ours = camkit.grad_cam(model, zoo.images(), 2, layer=inner.name)
+    np.testing.assert_allclose(ours, by_hand(flat, inner, zoo.images(), [2] * 5), atol=1e-5)
+
+
+def test_grad_cam_applies_where_cam_does_not():
+    model = zoo.shake(
+        zoo.stack(layers.Flatten(), layers.Dense(6, "relu"), layers.Dense(4, "softmax"))
+    )
+    with pytest.raises(camkit.HeadError):
+        camkit.CAM(model)
+    last = model.layers[-4]
+    np.testing.assert_allclose(
+        camkit.grad_cam(model, zoo.images(), 1),
+        by_hand(model, last, zoo.images(), [1] * 5),
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "flat",
+        "Activation",
+        "Softmax layer",
+        "sigmoid",
+        "sigmoid as Activation",
+        "1×1 convolution after",
+        "1×1 convolution before",
+        "activations as layers",
+    ],
+)
+def test_gradients_are_the_logits_even_where_softmax_is_saturated(name):
+    """Softmax of a sure model has no gradient left; the map does not depend on it, only on the weights."""
+    model, _, layer = zoo.HEADS[name]()
+    small = camkit.grad_cam(model, zoo.images(), 1)
+    layer.set_weights([1000 * w for w in layer.get_weights()])
+    probs = model.predict(zoo.images(), verbose=0)
+    assert np.isin(np.round(probs, 12), (0, 1)).all()
+    sure = camkit.grad_cam(model, zoo.images(), 1)
+    np.testing.assert_allclose(sure, 1000 * small, rtol=1e-3, atol=1e-2)
+    assert small.max() > 1e-3
+
+
+def test_hidden_softmax_and_sigmoid_stay_where_they_are():
+    """Only those at the very end are left out: attention and gates inside belong to the model."""
+    image = keras.Input(zoo.SHAPE)
+    x = layers.Conv2D(6, 3, padding="same", activation="sigmoid")(image)
+    x = layers.Conv2D(4, 3, strides=2, padding="same")(layers.Activation("softmax")(x))
+    model = zoo.shake(keras.Model(image, layers.Softmax()(layers.GlobalAveragePooling2D()(x))))
+    for index in (1, 2):
+        with tf.GradientTape() as tape:
+            maps = keras.Model(image, model.layers[index].output)(zoo.images())
+            tape.watch(maps)
+            y = maps
+            for layer in model.layers[index + 1 : -1]:
+                y = layer(y)
+            score = y[:, 3]
+        alpha = tf.reduce_mean(tape.gradient(score, maps), axis=(1, 2))
+        wanted = np.maximum(0, np.einsum("nyxk,nk->nyx", maps, alpha))
+        np.testing.assert_allclose(
+            camkit.grad_cam(model, zoo.images(), 3, layer=model.layers[index]), wanted, atol=1e-6
+        )
+
+
+def test_targets_are_the_predicted_class_one_class_or_one_for_each_image(flat):
+    model, batch = flat[0], zoo.images()
+    predicted = model.predict(batch, verbose=0).argmax(axis=1)
+    np.testing.assert_array_equal(
+        camkit.grad_cam(model, batch), camkit.grad_cam(model, batch, predicted)
+    )
+    each = [camkit.grad_cam(model, batch, c) for c in range(zoo.CLASSES)]
+    mixed = camkit.grad_cam(model, batch, [0, 1, 2, 3, 0])
+    np.testing.assert_allclose(
+        mixed, [each[c][i] for i, c in enumerate([0, 1, 2, 3, 0])], atol=1e-7
+    )
+    np.testing.assert_allclose(camkit.grad_cam(model, batch, np.int64(2)), each[2], atol=1e-7)
+
+
+@pytest.mark.parametrize("targets", [4, -1, [0, 1, 2, 3, 4], [0, 1], [[0]] * 5])
+def test_targets_that_are_no_class_are_refused(flat, targets):
+    with pytest.raises(ValueError, match="target"):
+        camkit.grad_cam(flat[0], zoo.images(), targets)
+
+
+def test_an_unknown_layer_is_refused_with_names_near_to_it(flat):
+    name = flat[0].layers[1].name
+    with pytest.raises(ValueError, match=f"0 layers are named '{name}x'.*{name}"):
+        camkit.grad_cam(flat[0], zoo.images(), layer=name + "x")
+
+
+def test_a_name_that_two_nested_layers_have_is_refused():
+    model, *_ = zoo.twin_names()
+    with pytest.raises(ValueError, match="3 layers are named 'conv'"):
+        camkit.grad_cam(model, zoo.images(), layer="conv")
+
+
+def test_a_layer_without_a_map_is_refused(flat):
+    for layer in (flat[0].layers[-1], flat[0].layers[-2]):
+        with pytest.raises(
+            ValueError,
+            match=r"has no map \(batch, height, width, channels\): name one before the pooling",
+        ):
+            camkit.grad_cam(flat[0], zoo.images(), layer=layer)
+
+
+def test_grad_cam_of_a_model_without_a_graph_is_refused():
+    with pytest.raises(camkit.HeadError, match="Subclassed is neither Functional nor Sequential"):
+        camkit.grad_cam(zoo.Subclassed(), zoo.images())
+
+
+def test_grad_cam_of_half_precision_models():
+    model, *_ = zoo.mixed()
+    out = camkit.CAM(model)(zoo.images())
+    wanted = np.maximum(0, out.maps[..., 1]) / np.prod(out.maps.shape[1:3])
+    np.testing.assert_allclose(
+        camkit.grad_cam(model, zoo.images(), 1), wanted, atol=5e-3 * wanted.max()
+    )

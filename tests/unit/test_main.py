@@ -1,0 +1,331 @@
+"""The commands of the shell: what they write, what they say, and how they end."""
+
+import functools
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import pandas as pd
+import pytest
+from keras import layers
+from PIL import Image
+
+import camkit
+from camkit._cli import main
+from camkit._files import any_bytes
+
+ROOT = Path(__file__).resolve().parents[2]
+EMBEDDED = camkit.load_images().root
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "model.keras"
+    classes = camkit.load_images("mini", "Test", per_class=1).class_names
+    camkit.gap_classifier(camkit.backbone("mini"), classes).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def analysed(model, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out") / "Test"
+    assert main(["analyze", str(model), str(EMBEDDED), "--out", str(out)]) == 0
+    return out
+
+
+def told(capsys, *arguments):
+    """The exit code, and the lines of standard output and standard error."""
+    code = main([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    return code, out.splitlines(), err.splitlines()
+
+
+def test_analyze_is_camkits(analysed, model):
+    ours = camkit.load_analysis(analysed)
+    same = camkit.analyze(keras.models.load_model(model), camkit.load_images("mini", "Test"))
+    assert (
+        (ours.logits == same.logits).all() and (ours.maps == same.maps).all() and len(ours) == 240
+    )
+
+
+def test_analyze_again_is_done_at_once_and_says_the_same(analysed, model, capsys):
+    code, out, err = told(capsys, "analyze", model, EMBEDDED, "--out", analysed)
+    share = (
+        camkit.load_analysis(analysed).predicted == camkit.load_analysis(analysed).labels
+    ).mean()
+    assert (code, err) == (0, []) and out == [
+        f"240 images of 12 classes, {share:.1%} named rightly: {analysed}"
+    ]
+
+
+def test_atlas_writes_the_page_and_opens_it(analysed, tmp_path, capsys, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    code, out, err = told(capsys, "atlas", analysed, "--out", tmp_path / "page")
+    assert (code, out, err, opened) == (0, [str(tmp_path / "page" / "index.html")], [], [])
+    assert len(list((tmp_path / "page" / "pictures").iterdir())) == 240
+    code, out, err = told(capsys, "atlas", analysed, "--reference", analysed, "--open")
+    assert (code, err, opened) == (0, [], [(analysed / "atlas" / "index.html").as_uri()])
+
+
+def test_an_analysis_knows_its_images(analysed):
+    ours, same = camkit.load_analysis(analysed).images, camkit.load_images("mini", "Test")
+    assert (
+        ours.paths == same.paths
+        and (ours.labels == same.labels).all()
+        and ours.root == same.root / "Test"
+    )
+
+
+def test_faults_as_a_table_and_as_a_file(analysed, tmp_path, capsys):
+    expected = camkit.data_faults(camkit.load_analysis(analysed))
+    code, out, err = told(capsys, "faults", analysed)
+    assert (
+        (code, err) == (0, [])
+        and out[0] == f"in {EMBEDDED / 'Test'}:"
+        and len(out) == len(expected) + 3
+    )
+    assert "Lemon/r2_312_100.jpg" in out[2] and "same picture labelled Lime" in out[2]
+    code, out, err = told(capsys, "faults", analysed, "--csv", tmp_path / "faults.csv")
+    assert (code, err, len(out)) == (0, [], 1) and out[0].startswith(
+        f"{len(expected)} suspected (2 copy, "
+    )
+    with any_bytes():  # else other texts, where pyarrow is there
+        pd.testing.assert_frame_equal(
+            pd.read_csv(tmp_path / "faults.csv"), expected.astype({"kind": str})
+        )
+
+
+@keras.saving.register_keras_serializable("test_main")
+class Foreign(layers.Layer):
+    def call(self, x):
+        return x
+
+
+def saved(path, layer):
+    keras.Sequential(
+        [keras.Input((8, 8, 3)), layer, layers.GlobalAveragePooling2D(), layers.Dense(2)]
+    ).save(path)
+    return path
+
+
+def test_a_model_that_runs_code_is_refused_until_it_is_trusted(tmp_path, capsys):
+    path = saved(tmp_path / "m.keras", layers.Lambda(lambda x: 2 * x))
+    code, out, err = told(capsys, "analyze", path, EMBEDDED, "--out", tmp_path / "o")
+    assert (
+        (code, out, len(err)) == (1, [], 1)
+        and "Lambda layer" in err[0]
+        and "pass --trust" in err[0]
+    )
+    code, out, err = told(capsys, "analyze", path, EMBEDDED, "--out", tmp_path / "o", "--trust")
+    assert (
+        code == 1 and "the model has 2 classes and carries no names, the images have 12" in err[0]
+    ), "it was loaded"
+
+
+def test_a_foreign_class_is_named_with_what_to_pass(tmp_path):
+    """In a process of its own, where nobody has registered the class; and nothing but the one line is said."""
+    path = saved(tmp_path / "m.keras", Foreign())
+    ran = subprocess.run(
+        [sys.executable, "-m", "camkit", "analyze", path, EMBEDDED, "--out", tmp_path / "o"],
+        capture_output=True,
+        text=True,
+    )
+    assert (ran.returncode, ran.stdout) == (1, "")
+    (line,) = ran.stderr.splitlines()
+    assert (
+        line.startswith(f"error: {path} cannot be loaded: it needs the class ")
+        and "--import MODULE" in line
+    )
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.fixture(scope="module")
+def unpooled(tmp_path_factory):
+    """A model of twelve classes without names, Flatten → Dense: CAM refuses it."""
+    path = tmp_path_factory.mktemp("model") / "unpooled.keras"
+    start = [
+        keras.Input((20, 20, 3)),
+        layers.Conv2D(3, 5, strides=5, name="conv"),
+        layers.MaxPooling2D(name="pool"),
+    ]
+    keras.Sequential([*start, layers.Flatten(), layers.Dense(12)]).save(path)
+    return path
+
+
+def test_a_model_without_a_head_is_read_by_a_method_as_camkit_reads_it(unpooled, tmp_path, capsys):
+    code, out, err = told(capsys, "analyze", unpooled, EMBEDDED, "--out", tmp_path / "cam")
+    assert (code, out, len(err)) == (1, [], 1) and "(in the shell --method grad_cam)" in err[0]
+    names = [f"{c} <b>" for c in "苹🍐cdefghijkl"]
+    (tmp_path / "names.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
+    given = [
+        "analyze",
+        unpooled,
+        EMBEDDED,
+        "--out",
+        tmp_path / "o",
+        "--layer",
+        "conv",
+        "--method",
+        "hires_cam",
+    ]
+    code, out, err = told(capsys, *given, "--class-names", tmp_path / "names.txt")
+    assert (
+        code == 1
+        and "it knows 'c <b>'" in err[0]
+        and "--unlabelled" in err[0]
+        and not (tmp_path / "o").exists()
+    )
+    code, out, err = told(capsys, *given, "--class-names", tmp_path / "names.txt", "--unlabelled")
+    assert (code, err, out) == (0, [], [f"240 images without labels: {tmp_path / 'o'}"])
+    ours, images = (
+        camkit.load_analysis(tmp_path / "o"),
+        camkit.load_images("mini", "Test").unlabelled(),
+    )
+    method = functools.partial(camkit.hires_cam, layer="conv")
+    same = camkit.analyze(keras.models.load_model(unpooled), images, method=method)
+    assert (
+        ours.class_names == names
+        and (ours.maps == same.maps).all()
+        and (ours.map_classes == same.map_classes).all()
+    )
+
+
+def test_a_flat_folder_is_analysed_without_labels(model, tmp_path, capsys):
+    """Hostile names, a file that is no picture, and a folder in which there is nothing."""
+    names = ["a b.png", "'\"<script>.png", "苹果.png", "🍐.png", "-x.png", "n" * 251 + ".png"]
+    (tmp_path / "in").mkdir()
+    for i, name in enumerate(names):
+        Image.new("RGB", (20, 20), (40 * i, 9, 9)).save(tmp_path / "in" / name)
+    (tmp_path / "in" / "broken.png").write_bytes(b"")
+    code, out, err = told(capsys, "analyze", model, tmp_path / "in", "--out", tmp_path / "o")
+    assert (code, out) == (0, [f"6 images without labels: {tmp_path / 'o'}"])
+    assert err == [f"set aside: {tmp_path / 'in' / 'broken.png'}: empty"]
+    analysis = camkit.load_analysis(tmp_path / "o")
+    assert sorted(Path(path).name for path in analysis.table["path"]) == sorted(names) and not len(
+        analysis.errors
+    )
+
+
+def test_lessons_are_copied_with_what_they_read(tmp_path, capsys):
+    to = tmp_path / "new" / "my lessons"
+    code, out, err = told(capsys, "lessons", to)
+    assert (code, err) == (0, [])
+    number = len(list((ROOT / "notebooks").glob("*.ipynb")))
+    assert out == [
+        f"{number} lessons: jupyter lab {to / 'notebooks'}, or as pages: python {to / 'notebooks' / 'site'}"
+    ]
+    copied = {path.relative_to(to) for path in to.rglob("*") if path.is_file()}
+    assert copied == {
+        Path("data/planted.json"),
+        *(p.relative_to(ROOT) for p in (ROOT / "notebooks").iterdir() if p.is_file()),
+        *(p.relative_to(ROOT) for p in (ROOT / "notebooks" / "site").iterdir() if p.is_file()),
+    }
+    assert all((to / path).read_bytes() == (ROOT / path).read_bytes() for path in copied)
+    read = set()
+    for path in (to / "notebooks").glob("*.ipynb"):
+        read |= set(re.findall(r"\.\./((?!build)[\w./-]+)", path.read_text(encoding="utf-8")))
+    assert read == {"data/planted.json"}, "what the lessons read beside camkit"
+
+
+def test_lessons_that_somebody_worked_on_stay(tmp_path, capsys):
+    """Told of, and all others come as before: those that were deleted again, those that are alike without a word."""
+    told(capsys, "lessons", tmp_path)
+    mine, gone, same = (
+        tmp_path / "notebooks" / f"{name}.ipynb"
+        for name in ("01-gap-equation", "03-class-activation-maps", "06-grad-cam")
+    )
+    mine.write_text("mine")
+    gone.unlink()
+    before = same.stat().st_mtime_ns
+    code, out, err = told(capsys, "lessons", tmp_path)
+    assert (code, len(out)) == (0, 1)
+    assert err == [f"left as it is: {mine}: it differs from camkit's, move it away for a new one"]
+    assert mine.read_text() == "mine" and same.stat().st_mtime_ns == before
+    assert gone.read_bytes() == (ROOT / "notebooks" / gone.name).read_bytes()
+
+
+def test_lessons_need_a_folder_that_can_be_written(tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    code, out, err = told(capsys, "lessons", tmp_path / "file")
+    assert (code, out, len(err)) == (1, [], 1) and str(tmp_path / "file") in err[0]
+
+
+@pytest.mark.parametrize(
+    "given, found",
+    [
+        (
+            ["analyze", "WEIGHTS", "x", "--out", "y"],
+            "it holds weights alone: load them into their model",
+        ),
+        (
+            [
+                "analyze",
+                "MODEL",
+                EMBEDDED,
+                "--out",
+                "y",
+                "--method",
+                "grad_cam",
+                "--layer",
+                "nothing",
+            ],
+            "0 layers are named",
+        ),
+        (
+            ["analyze", "MODEL", EMBEDDED, "--out", "y", "--class-names", "nowhere.txt"],
+            "No such file",
+        ),
+        (
+            ["analyze", "MODEL", EMBEDDED, "--out", "y", "--class-names", __file__],
+            "the model has 12 classes: give one for",
+        ),
+        (["faults", "nowhere"], "nowhere holds no analysis"),
+        (["analyze", "nowhere.keras", "x", "--out", "y"], "there is no model file nowhere.keras"),
+        (["analyze", __file__, "x", "--out", "y"], "cannot be loaded: it is no .keras file"),
+        (["analyze", "MODEL", "nowhere", "--out", "y"], "nowhere is missing"),
+        (
+            ["analyze", "MODEL", "x", "--out", "y", "--import", "no_such_module"],
+            "No module named 'no_such_module'",
+        ),
+    ],
+)
+def test_what_the_user_must_mend_is_one_line(model, tmp_path, capsys, given, found):
+    weights = tmp_path / "m.weights.h5"
+    keras.Sequential([keras.Input((3,)), layers.Dense(2)]).save_weights(weights)
+    code, out, err = told(
+        capsys, *[{"MODEL": model, "WEIGHTS": weights}.get(word, word) for word in given]
+    )
+    assert (code, out, len(err)) == (1, [], 1) and err[0].startswith("error: ") and found in err[0]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [],
+        ["analyze"],
+        ["analyze", "m", "i"],
+        ["analyze", "m", "i", "--out", "o", "--method", "guess"],
+        ["faults"],
+        ["lessons"],
+        ["guess"],
+    ],
+)
+def test_wrong_usage_ends_with_2(given, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(given)
+    assert end.value.code == 2
+
+
+@pytest.mark.parametrize(
+    "given",
+    [["--help"], *([command, "--help"] for command in ("analyze", "atlas", "faults", "lessons"))],
+)
+def test_help_fits_a_screen(given, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as end:
+        main(given)
+    lines = capsys.readouterr().out.splitlines()
+    assert end.value.code == 0 and len(lines) <= 24 and max(map(len, lines)) <= 80
