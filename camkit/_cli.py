@@ -12,7 +12,7 @@ from pathlib import Path
 
 import camkit
 from camkit._quiet import held_back
-from camkit.images.folders import carried
+from camkit._resources import carried
 
 METHODS = [
     "grad_cam",

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from camkit._quiet import progress
+from camkit._progress import progress
 
 FULL, CLOSED = (
     "make room there or name another folder",

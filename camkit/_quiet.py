@@ -1,74 +1,84 @@
-"""Standard error kept for errors: TensorFlow's start-up remarks held back, progress bars only where they are seen."""
+"""Keep standard error for errors: hold back the start-up remarks of TensorFlow and other libraries."""
 
+import importlib.machinery
 import importlib.util
 import logging
 import os
 import sys
 import tempfile
 import threading
+import types
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-DIVERTED = threading.RLock()  # two threads that divert in turn would restore each other's diversion
+# Two threads that divert a descriptor at once would each restore the other's diversion.
+_DIVERTED = threading.RLock()
 
 
 @contextmanager
-def held_back(stream=2, *, drop=False):
-    """Divert a file descriptor while the block runs; what was written there reappears only if the block fails, and with
-    `drop` never. Threads take turns."""
-    with DIVERTED, tempfile.TemporaryFile() as held:
-        saved = os.dup(stream)
-        os.dup2(held.fileno(), stream)
+def held_back(stream: int = 2, *, drop: bool = False) -> Iterator[None]:
+    """Context manager: divert what is written to a file descriptor during the block.
+
+    Diverted text reappears only if the block raises; with `drop` it never does. Threads take turns.
+
+    Args:
+        stream: The number of the file descriptor: 1 is standard output, 2 is standard error.
+        drop: Whether the text is dropped even if the block raises.
+    """
+    with _DIVERTED, tempfile.TemporaryFile() as diverted:
+        original = os.dup(stream)
+        os.dup2(diverted.fileno(), stream)
         try:
             yield
         except BaseException:
             if not drop:
-                held.seek(0)
-                os.write(saved, held.read())
+                diverted.seek(0)
+                os.write(original, diverted.read())
             raise
         finally:
-            os.dup2(saved, stream)
-            os.close(saved)
+            os.dup2(original, stream)
+            os.close(original)
 
 
 class QuietTensorFlow:
-    """An import hook: finds TensorFlow as usual, and makes its first import quiet (no setting of TensorFlow's does)."""
+    """Import hook that finds TensorFlow as usual and makes its first import quiet.
 
-    def find_spec(self, name, path=None, target=None):
+    No setting of TensorFlow's own does that.
+    """
+
+    def find_spec(
+        self,
+        name: str,
+        path: Sequence[str] | None = None,
+        target: types.ModuleType | None = None,
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Return the spec of the module `tensorflow`, or None for any other module."""
         if name != "tensorflow":
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
-        if spec is not None:
-            load = spec.loader.exec_module
+        if spec is None:
+            return None
+        load = spec.loader.exec_module
 
-            def load_quietly(module):
-                with held_back():
-                    load(module)
+        def load_quietly(module: types.ModuleType) -> None:
+            with held_back():
+                load(module)
 
-            spec.loader.exec_module = load_quietly
+        spec.loader.exec_module = load_quietly
         return spec
 
 
-def install():
-    """Hold back TensorFlow's start-up remarks, and its warning that models read one after the other are traced anew."""
-    logging.getLogger("tensorflow").addFilter(
-        lambda record: "tf.function retracing" not in record.getMessage()
-    )
+def _is_no_retracing_warning(record: logging.LogRecord) -> bool:
+    """Return whether a log record is anything but the warning that a function is traced anew."""
+    return "tf.function retracing" not in record.getMessage()
+
+
+def install() -> None:
+    """Hold back TensorFlow's start-up remarks and its retracing warnings.
+
+    TensorFlow warns that functions are traced anew where models are read one after the other.
+    """
+    logging.getLogger("tensorflow").addFilter(_is_no_retracing_warning)
     if "tensorflow" not in sys.modules:
         sys.meta_path.insert(0, QuietTensorFlow())
-
-
-def progress(total, description, unit, done=0):
-    """A tqdm bar that shows itself after two seconds, on a terminal or in a notebook; else it is silent."""
-    from tqdm.auto import tqdm
-
-    quiet = "ipykernel" not in sys.modules and not (sys.stderr and sys.stderr.isatty())
-    return tqdm(
-        total=total,
-        initial=done,
-        desc=description,
-        unit=unit,
-        unit_scale=unit == "B",
-        delay=2,
-        disable=quiet,
-    )

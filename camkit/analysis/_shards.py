@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from camkit._files import present, write_whole
-from camkit._quiet import progress
+from camkit._progress import progress
 
 BATCHES = 8  # in a shard
 

@@ -29,7 +29,8 @@ except ImportError as lacking:
     raise ImportError("engine='ray' needs Ray: pip install camkit[cluster]") from lacking
 
 from camkit._files import write_whole
-from camkit._quiet import held_back, progress
+from camkit._progress import progress
+from camkit._quiet import held_back
 from camkit.analysis import (
     _reader as reading,
 )  # and TensorFlow where it is needed: actors that decode do without

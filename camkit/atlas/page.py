@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from camkit._files import in_turn
-from camkit._quiet import progress
+from camkit._progress import progress
 from camkit.atlas.record import Record, portable, script
 from camkit.images.image_set import THREADS
 

@@ -11,14 +11,8 @@ from pathlib import Path
 from PIL import Image
 
 from camkit._files import in_turn
-from camkit._quiet import progress
-
-
-def carried(name):
-    """The folder "data" or "notebooks" that comes with camkit: in the package once installed, beside it in a clone."""
-    package = Path(__file__).resolve().parent.parent
-    return package / name if (package / name).is_dir() else package.parent / name
-
+from camkit._progress import progress
+from camkit._resources import carried
 
 MINI = carried("data") / "mini-fruits"
 COMMIT = "019ab6f4eec0f6b9bdae4efe8ee55f377bef8812"

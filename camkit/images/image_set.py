@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from camkit._quiet import held_back, progress
+from camkit._progress import progress
+from camkit._quiet import held_back
 from camkit.images.folders import FORMATS, SUFFIXES, candidates, find_set, folders, quote
 
 THREADS, AHEAD = 4, 2  # decoders; batches decoded before they are asked for

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 from keras import layers
 
-from camkit._quiet import progress
-from camkit.images.folders import carried
+from camkit._progress import progress
+from camkit._resources import carried
 from camkit.models import _copy as inference
 from camkit.models import _graph as graph
 

@@ -15,7 +15,7 @@ from keras import layers
 from PIL import Image
 
 import camkit
-from camkit.images.folders import carried
+from camkit._resources import carried
 from camkit.models import classifier as models
 
 NAMES = ["Apple Red 1", "樱桃", "a/b", "under_score", "dot.ted", " leading space", "Ünï>cödé (x)"]

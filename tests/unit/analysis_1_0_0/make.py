@@ -1,9 +1,14 @@
 """How these analyses were made, by camkit 1.0.0 (the release, not the code beside this file)."""
 
-import functools, shutil, sys
-import camkit, keras
+import functools
+import shutil
+import sys
+
+import keras
 import numpy as np
 from keras import layers
+
+import camkit
 
 out = "/srv/camkit/analysis-1.0.0"
 shutil.rmtree(out, ignore_errors=True)

@@ -1,0 +1,32 @@
+"""Progress bars: shown where somebody can see them, silent elsewhere."""
+
+import sys
+
+from tqdm.auto import tqdm
+
+# Work that takes less than this many seconds shows no bar at all.
+_DELAY = 2
+
+
+def progress(total: int | None, description: str, unit: str, done: int = 0) -> tqdm:
+    """Return a tqdm progress bar, which is a context manager with the method `update(n=1)`.
+
+    The bar appears after two seconds, on a terminal or in a notebook; elsewhere it is silent.
+
+    Args:
+        total: How many units there are in all; None where nobody knows.
+        description: What is going on, such as "Checking images".
+        unit: What is counted: "image", "s", or "B" for bytes, which are shown as kB, MB and so on.
+        done: How many units had been done before.
+    """
+    in_notebook = "ipykernel" in sys.modules
+    on_terminal = sys.stderr is not None and sys.stderr.isatty()
+    return tqdm(
+        total=total,
+        initial=done,
+        desc=description,
+        unit=unit,
+        unit_scale=unit == "B",
+        delay=_DELAY,
+        disable=not (in_notebook or on_terminal),
+    )
