@@ -1,7 +1,7 @@
 """camkit: class activation maps (CAM) for Keras models, to learn with and to apply.
 
-The public names stand in `__init__.pyi`. They are loaded when first used, so that `import camkit` is quick and loads
-neither Keras nor a backend.
+The public names stand in `__init__.pyi`. They are loaded when first used, so that `import camkit`
+is quick and loads neither Keras nor a backend.
 """
 
 import os
@@ -12,10 +12,17 @@ from camkit import _quiet
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-os.environ.setdefault(
-    "OMP_WAIT_POLICY", "PASSIVE"
-)  # scikit-learn's idle threads leave the cores to TensorFlow
+# Idle threads of scikit-learn leave the cores to the backend.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 _quiet.install()
 
 __version__ = "1.0.0"
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+# The modules camkit.cam and camkit.attribution of version 1.0.0 are now the folder camkit.maps.
+_RENAMED = {"attribution": "maps", "cam": "maps"}
+
+
+def __getattr__(name: str):
+    """Load a public name when it is first used."""
+    return _load(_RENAMED.get(name, name))

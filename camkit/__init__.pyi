@@ -78,8 +78,8 @@ from .maps.attribution import (
 )
 from .maps.cam import CAM as CAM
 from .maps.cam import CamOutput as CamOutput
-from .maps.cam import overlay as overlay
-from .maps.cam import upsample as upsample
+from .maps.arrays import overlay as overlay
+from .maps.arrays import upsample as upsample
 from .models._graph import HeadError as HeadError
 from .models.classifier import (
     backbone as backbone,
@@ -90,5 +90,9 @@ from .models.classifier import (
 from .models.classifier import (
     train_head as train_head,
 )
+
+# The names of version 1.0.0, see `__init__.py`.
+attribution = maps
+cam = maps
 
 __version__: str

@@ -10,7 +10,7 @@ import io
 
 import numpy as np
 
-from camkit.maps.cam import overlay
+from camkit.maps.arrays import overlay
 
 MAP, SIGNED = (
     "inferno",

@@ -12,6 +12,7 @@ from scipy import ndimage, stats
 from skimage import color, filters
 
 from camkit.localize._grid import impute, parts
+from camkit.maps.arrays import rescale
 
 THRESHOLDS = (
     np.arange(1, 256) / 255
@@ -29,7 +30,7 @@ def scaled(heat):
         raise ValueError(
             f"a map {heat.shape} runs from {low} to {high}: measures need finite values"
         )
-    return (heat - low) / (high - low if high > low else 1)
+    return rescale(heat, low, high)
 
 
 def baselines(images, seed=0):

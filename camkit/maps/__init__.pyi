@@ -1,3 +1,5 @@
+from .arrays import overlay as overlay
+from .arrays import upsample as upsample
 from .attribution import (
     ablation_cam as ablation_cam,
 )
@@ -30,5 +32,3 @@ from .attribution import (
 )
 from .cam import CAM as CAM
 from .cam import CamOutput as CamOutput
-from .cam import overlay as overlay
-from .cam import upsample as upsample

@@ -12,7 +12,7 @@ that is unknown or has no map, HeadError where the model has no graph of layers.
 
 import numpy as np
 
-from camkit.maps.cam import unit, upsample
+from camkit.maps.arrays import unit, upsample
 from camkit.models import _graph as graph
 from camkit.models import _probe as probe
 

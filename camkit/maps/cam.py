@@ -1,4 +1,4 @@
-"""Class activation maps: one forward pass for all classes, enlargement, overlay.
+"""Class activation maps: one forward pass for all classes.
 
 Arrays only at the surface; Keras and TensorFlow are loaded when a model is first met.
 """
@@ -68,56 +68,3 @@ class CAM:
         another = "camkit.CAM(model, input_size=...) reads another size than the model's own"
         batch = graph.batch_of(batch, self.input_shape, another)
         return CamOutput(*(output.numpy() for output in self._forward(batch)))
-
-
-def upsample(maps, size):
-    """Return maps enlarged to `size` (an int or (H, W)) by half-pixel bilinear interpolation.
-
-    `maps` is (h, w), (B, h, w) or (B, h, w, C). At whole factors the mean of each map stays what it was, so that
-    mean(M_c) + b_c is the logit before and after; aligning the corners instead would shift the map.
-    """
-    maps = np.asarray(maps)
-    if maps.ndim not in (2, 3, 4):
-        raise ValueError(
-            f"maps have {maps.ndim} dimensions {maps.shape}: (h, w), (B, h, w) or (B, h, w, C) is needed"
-        )
-    height, width = (size, size) if np.ndim(size) == 0 else size
-    axis = 0 if maps.ndim == 2 else 1
-    dtype = np.result_type(maps.dtype, "float32")
-    rows, columns = (
-        _interpolation(maps.shape[axis], height, dtype),
-        _interpolation(maps.shape[axis + 1], width, dtype),
-    )
-    if maps.ndim == 4:
-        return np.einsum("Yy,nyxc,Xx->nYXc", rows, maps.astype(dtype), columns, optimize=True)
-    return (
-        rows @ maps.astype(dtype) @ columns.T
-    )  # map by map: one large product wakes threads that outstay it
-
-
-def _interpolation(n, size, dtype):
-    """Return the matrix (size, n) that interpolates linearly between pixel centres, constant beyond the outermost."""
-    position = np.clip((np.arange(size) + 0.5) * n / size - 0.5, 0, n - 1)
-    return np.maximum(0, 1 - np.abs(position[:, None] - np.arange(n))).astype(dtype)
-
-
-def unit(maps):
-    """Return each of maps (…, h, w) scaled to 0..1, and to 0 where it has one value only (Score-CAM, eq. 8)."""
-    low, spread = maps.min(axis=(-2, -1), keepdims=True), np.ptp(maps, axis=(-2, -1), keepdims=True)
-    return (maps - low) / np.where(spread > 0, spread, 1)
-
-
-def overlay(image, heat, *, vmin=None, vmax=None, alpha=0.5, cmap="inferno"):
-    """Return `image` (H, W, 3) uint8 with a map laid over it, as uint8 of the same shape.
-
-    `heat` is (h, w) of any size; it is enlarged first. Colours run from `vmin` to `vmax` (default: the lowest and the
-    highest value of `heat`): give both where pictures are compared. `alpha` 0..1 is the weight of the colours.
-    """
-    from matplotlib import colormaps
-
-    heat = upsample(heat, image.shape[:2])
-    low = heat.min() if vmin is None else vmin
-    high = heat.max() if vmax is None else vmax
-    share = np.clip((heat - low) / (high - low if high > low else 1), 0, 1)
-    colours = 255 * colormaps[cmap](share)[..., :3]
-    return np.rint((1 - alpha) * image + alpha * colours).astype("uint8")

@@ -12,7 +12,7 @@ from scipy import ndimage, sparse
 from scipy.special import expit, logit
 from skimage import color, segmentation
 
-from camkit.maps.cam import unit, upsample
+from camkit.maps.arrays import unit, upsample
 
 SIDE = 112  # pixels: the side of the picture that is cut into regions
 

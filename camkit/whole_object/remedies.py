@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from camkit.maps.cam import unit, upsample
+from camkit.maps.arrays import unit, upsample
 from camkit.models import _copy as inference
 from camkit.models import _graph as graph
 from camkit.models import _probe as probe

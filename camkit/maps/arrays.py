@@ -1,0 +1,140 @@
+"""Maps as arrays: enlarge them, scale them and lay them over an image.
+
+NumPy only: neither Keras nor a backend is loaded, and matplotlib only for the colours of an
+overlay.
+"""
+
+import numpy as np
+
+
+def upsample(maps: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
+    """Return maps enlarged by half-pixel bilinear interpolation.
+
+    At whole factors the mean of each map stays what it was, so that mean(M_c) + b_c is the logit
+    before and after. Aligning the corners instead would shift the map.
+
+    Args:
+        maps: Maps of shape (h, w), (B, h, w) or (B, h, w, C), of any real dtype.
+        size: The size in pixels, an int for a square or (H, W).
+
+    Returns:
+        The enlarged maps, of shape (H, W), (B, H, W) or (B, H, W, C); float64 where `maps` is
+        float64, else float32.
+
+    Raises:
+        ValueError: `maps` has another number of dimensions.
+
+    Example:
+        >>> upsample(np.array([[0.0, 4.0]]), (1, 4))
+        array([[0., 1., 3., 4.]])
+    """
+    maps = np.asarray(maps)
+    if maps.ndim not in (2, 3, 4):
+        raise ValueError(
+            f"maps have {maps.ndim} dimensions {maps.shape}: "
+            "(h, w), (B, h, w) or (B, h, w, C) is needed"
+        )
+    if np.ndim(size) == 0:
+        size = (size, size)
+    height, width = size
+    first = 0 if maps.ndim == 2 else 1
+    h, w = maps.shape[first : first + 2]
+    dtype = np.result_type(maps.dtype, "float32")
+    maps = maps.astype(dtype)
+    rows = _interpolation(h, height, dtype)
+    columns = _interpolation(w, width, dtype)
+    if maps.ndim == 4:
+        return np.einsum("Yy,nyxc,Xx->nYXc", rows, maps, columns, optimize=True)
+    # Map by map: one large product would wake threads of BLAS, which stay busy after it.
+    return rows @ maps @ columns.T
+
+
+def _interpolation(n: int, size: int, dtype: np.dtype) -> np.ndarray:
+    """Return the matrix (size, n) of linear interpolation between n pixel centres.
+
+    Beyond the outermost centres the value is constant.
+    """
+    centres = (np.arange(size) + 0.5) * n / size - 0.5
+    centres = np.clip(centres, 0, n - 1)
+    distance = np.abs(centres[:, None] - np.arange(n))
+    return np.maximum(0, 1 - distance).astype(dtype)
+
+
+def rescale(maps: np.ndarray, low: float | np.ndarray, high: float | np.ndarray) -> np.ndarray:
+    """Return (maps − low) / (high − low), so that `low` becomes 0 and `high` becomes 1.
+
+    Where `high` is not above `low`, as in a map with a single value, nothing is divided.
+
+    Args:
+        maps: Maps of any shape.
+        low: The value that becomes 0, a number or an array that broadcasts to `maps`.
+        high: The value that becomes 1, likewise.
+
+    Returns:
+        The scaled maps, of the shape of `maps`. Values outside `low`..`high` lie outside 0..1.
+
+    Example:
+        >>> rescale(np.array([[2.0, 4.0, 10.0]]), low=2, high=10)
+        array([[0.  , 0.25, 1.  ]])
+    """
+    shifted = maps - low
+    span = np.where(high > low, high - low, 1)
+    return shifted / span.astype(shifted.dtype)
+
+
+def unit(maps: np.ndarray) -> np.ndarray:
+    """Return each map scaled to 0..1 (Score-CAM, eq. 8), and to 0 where it has a single value.
+
+    Args:
+        maps: Maps of shape (…, h, w).
+
+    Returns:
+        The scaled maps, of the same shape.
+
+    Example:
+        >>> unit(np.array([[[1.0, 2.0, 5.0]], [[7.0, 7.0, 7.0]]]))
+        array([[[0.  , 0.25, 1.  ]],
+        <BLANKLINE>
+               [[0.  , 0.  , 0.  ]]])
+    """
+    low = maps.min(axis=(-2, -1), keepdims=True)
+    high = maps.max(axis=(-2, -1), keepdims=True)
+    return rescale(maps, low, high)
+
+
+def overlay(
+    image: np.ndarray,
+    heat: np.ndarray,
+    *,
+    vmin: float | None = None,
+    vmax: float | None = None,
+    alpha: float = 0.5,
+    cmap: str = "inferno",
+) -> np.ndarray:
+    """Return an image with a map laid over it in colours.
+
+    Args:
+        image: The image, uint8 of shape (H, W, 3).
+        heat: The map, of shape (h, w) and any size; it is enlarged first.
+        vmin: The value that takes the lowest colour (default: the lowest value of `heat`).
+        vmax: The value that takes the highest colour (default: the highest value of `heat`). Give
+            both limits where images are compared.
+        alpha: The weight of the colours, 0..1; that of the image is 1 − alpha.
+        cmap: The name of a matplotlib colour map.
+
+    Returns:
+        The overlay, uint8 of shape (H, W, 3).
+
+    Example:
+        >>> image = np.full((2, 4, 3), 255, dtype="uint8")
+        >>> overlay(image, np.array([[0.0, 1.0]]), alpha=1)[0, 0]
+        array([0, 0, 4], dtype=uint8)
+    """
+    from matplotlib import colormaps
+
+    heat = upsample(heat, image.shape[:2])
+    low = heat.min() if vmin is None else vmin
+    high = heat.max() if vmax is None else vmax
+    share = np.clip(rescale(heat, low, high), 0, 1)
+    colours = 255 * colormaps[cmap](share)[..., :3]
+    return np.rint((1 - alpha) * image + alpha * colours).astype("uint8")

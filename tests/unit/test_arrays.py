@@ -1,0 +1,67 @@
+"""Maps as arrays: what scaling does, and what is not loaded for it. test_cam.py has enlargement and overlay."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import camkit
+from camkit import localize
+from camkit.maps import arrays
+
+
+def test_rescale_by_hand():
+    maps = np.array([[-2.0, 0.0, 6.0]])
+    np.testing.assert_array_equal(arrays.rescale(maps, -2, 6), [[0, 0.25, 1]])
+    np.testing.assert_array_equal(arrays.rescale(maps, 0, 4), [[-0.5, 0, 1.5]])
+    np.testing.assert_array_equal(arrays.rescale(maps, 6, 6), maps - 6)
+
+
+def test_each_map_is_scaled_by_its_own_values_and_a_constant_one_is_zero():
+    maps = np.array([[[1, 3]], [[10, 20]], [[7, 7]]], dtype="float32")
+    scaled = arrays.unit(maps)
+    assert scaled.dtype == np.float32
+    np.testing.assert_array_equal(scaled, [[[0, 1]], [[0, 1]], [[0, 0]]])
+
+
+def test_maps_are_scaled_alike_for_masks_measures_and_colours():
+    heat = np.random.default_rng(0).normal(size=(5, 4))
+    image = np.zeros((5, 4, 3), dtype="uint8")
+    share = arrays.unit(heat)
+    np.testing.assert_array_equal(localize.scaled(heat), share)
+    np.testing.assert_array_equal(
+        camkit.overlay(image, heat), camkit.overlay(image, share, vmin=0, vmax=1)
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_limits_that_are_plain_numbers_leave_the_precision_of_a_map(dtype):
+    maps = np.ones((2, 2), dtype)
+    assert arrays.rescale(maps, 0.0, 3.0).dtype == dtype
+
+
+def test_enlarging_and_colouring_load_neither_keras_nor_scikit_learn():
+    heavy = ["keras", "tensorflow", "jax", "torch", "sklearn", "skimage", "scipy", "pandas"]
+    code = (
+        "import sys\n"
+        "import numpy as np\n"
+        "import camkit\n"
+        "camkit.upsample(np.eye(2), 4)\n"
+        f"print([name for name in {heavy} if name in sys.modules])\n"
+        "camkit.overlay(np.zeros((4, 4, 3), 'uint8'), np.eye(2))\n"
+        f"print([name for name in {heavy[:5]} if name in sys.modules])\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split("\n") == ["[]", "[]", ""]
+
+
+def test_the_module_names_of_version_1_0_0_lead_to_the_maps():
+    assert camkit.cam is camkit.attribution is camkit.maps
+    assert camkit.cam.CAM is camkit.CAM
+    assert camkit.cam.upsample is camkit.upsample
+    assert camkit.attribution.grad_cam is camkit.grad_cam
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = camkit.nothing
