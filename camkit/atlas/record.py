@@ -13,18 +13,17 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps
 from sklearn.cluster import KMeans
-from sklearn.decomposition import TruncatedSVD
 from sklearn.metrics import silhouette_score
 from sklearn.neighbors import NearestNeighbors
-from sklearn.preprocessing import StandardScaler, normalize
 
+from camkit._features import feature_space
 from camkit.atlas.summary import name_of, summarize
 from camkit.faults import data_faults
 from camkit.images import read_image
 from camkit.plots import MAP, SIGNED
 
 PANELS = ("summary", "pairs", "classes", "review", "near", "features")
-NEAR, COMPONENTS = 5, 50  # neighbours shown; principal components that neighbours and t-SNE compare
+NEAR = 5  # neighbours shown
 POINTS = 25_000  # in the map of features, at most
 SIDE = 512  # pixels: what is larger is shown scaled down
 
@@ -61,14 +60,11 @@ class Record:
 
     @cached_property
     def _features(self):
-        """Directions (N, COMPONENTS) of standardised GAP features: of the analysis, and of what it is compared with."""
-        known = self.analysis if self.reference is None else self.reference
-        scaler = StandardScaler().fit(known.gap)
-        known, own = scaler.transform(known.gap), scaler.transform(self.analysis.gap)
-        if min(known.shape) > COMPONENTS:
-            reduce = TruncatedSVD(COMPONENTS, random_state=0).fit(known)
-            known, own = reduce.transform(known), reduce.transform(own)
-        return normalize(own).astype("float32"), normalize(known).astype("float32")
+        """Unit vectors (N, D) of the feature space: of the analysis, and of what it is compared with."""
+        if self.reference is None:
+            (own,) = feature_space(self.analysis.gap)
+            return own, own
+        return tuple(feature_space(self.analysis.gap, self.reference.gap))
 
     @cached_property
     def faults(self):

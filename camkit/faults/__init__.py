@@ -12,16 +12,15 @@ import pandas as pd
 from PIL import Image
 from scipy import ndimage
 from skimage import morphology, segmentation
-from sklearn.decomposition import TruncatedSVD
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
+from camkit._features import feature_space
 from camkit._files import any_bytes
 from camkit.images.image_set import THREADS, read_image
 from camkit.scenes import foreground
 
 KINDS = ["copy", "label", "background", "twin", "stranger"]
-COMPONENTS = 128  # of the features, the principal ones
 BLOCK = 1024  # pictures that are compared with all others at a time
 SAME = 1 - 1e-4  # from this cosine on the files are read
 SAMPLE, SIDE = (
@@ -101,15 +100,8 @@ def _gather(analysis, reference):
     if once.sum() < 3:
         raise ValueError(f"{once.sum()} pictures cannot be compared: give three or more")
     gap = np.concatenate([part.gap for part in parts])[once]
-    z = _directions((gap - gap.mean(axis=0)) / (gap.std(axis=0) + 0.01 * gap.std() + 1e-12))
-    if min(z.shape) > COMPONENTS:
-        z = _directions(TruncatedSVD(COMPONENTS, random_state=0).fit_transform(z))
+    (z,) = feature_space(gap)
     return pictures[once].reset_index(drop=True), z
-
-
-def _directions(z):
-    """Return vectors (N, K) of length one, zeros as they are."""
-    return z / np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12)
 
 
 def _neighbours(z, label, split):

@@ -1,6 +1,10 @@
 """Measures: does a map find the object, does it show what the model uses, does it depend on the model's weights?"""
 
+from camkit.localize._grid import impute, parts
 from camkit.localize.measures import (
+    BATCH,
+    GREY,
+    SCORES,
     THRESHOLDS,
     average_precision,
     baselines,
@@ -20,15 +24,20 @@ from camkit.localize.measures import (
 )
 
 __all__ = [
+    "BATCH",
+    "GREY",
+    "SCORES",
     "THRESHOLDS",
     "average_precision",
     "baselines",
     "best_ious",
     "boxes",
     "filled",
+    "impute",
     "insertion_deletion",
     "iou",
     "max_box_acc",
+    "parts",
     "pixel_counts",
     "pointing_game",
     "pxap",

@@ -1,0 +1,46 @@
+"""The feature space in which faults, neighbours and t-SNE compare images."""
+
+import numpy as np
+from sklearn.decomposition import TruncatedSVD
+from sklearn.preprocessing import normalize
+
+# The number of principal components that are compared, where there are more channels and images.
+COMPONENTS = 128
+
+# A channel's standard deviation is raised by this share of that of all values, so that a channel
+# which hardly varies is not blown up to the size of the others.
+FLOOR = 0.01
+
+
+def feature_space(*gaps: np.ndarray) -> list[np.ndarray]:
+    """Return unit vectors of the standardised GAP features of one or more sets of images.
+
+    All sets are standardised together, channel by channel, and reduced to their 128 principal
+    components if there are more channels and images than that. The vectors are then scaled to unit
+    length, so that the product of two of them is the cosine of the angle between them: the
+    similarity of two images. The network is not run again.
+
+    Args:
+        *gaps: GAP features (N_i, K) of each set, float32, all by the same model, such as
+            `analysis.gap` and `reference.gap`. There must be at least one image.
+
+    Returns:
+        One array (N_i, D) for each set, of the same dtype, with D = K or 128. Each row has length 1
+        (0 for an image whose features are all equal to the mean).
+
+    >>> test, train = np.eye(4, 3, dtype="float32"), np.ones((2, 3), "float32")
+    >>> test, train = feature_space(test, train)
+    >>> test.shape, train.shape
+    ((4, 3), (2, 3))
+    >>> cosine = test @ train.T
+    """
+    gap = np.concatenate(gaps)
+    deviation = gap.std(axis=0) + FLOOR * gap.std() + 1e-12
+    features = normalize((gap - gap.mean(axis=0)) / deviation)
+    if min(features.shape) > COMPONENTS:
+        reduction = TruncatedSVD(COMPONENTS, random_state=0)
+        features = normalize(reduction.fit_transform(features))
+
+    counts = [len(gap) for gap in gaps]
+    ends = np.cumsum(counts)[:-1]
+    return np.split(features, ends)
