@@ -1,5 +1,6 @@
-"""Images: files become pictures with labels."""
+"""Images: files become arrays with labels."""
 
-from camkit.images.image_set import ImageSet, load_images, read_image
+from camkit.images.decoding import read_image
+from camkit.images.image_set import ImageSet, load_images
 
 __all__ = ["ImageSet", "load_images", "read_image"]

@@ -1,245 +1,332 @@
-"""Images: reading a class-per-folder set, be it the embedded one, Fruits-360 or a user's own.
+"""Image sets: the paths and labels of a folder per class, whose pixels are read when asked for."""
 
-`load_images` finds the class folders, decodes every file once to see that it is whole, and returns an
-`ImageSet` that knows paths and labels; pixels are read when somebody asks for them.
-"""
-
-import logging
 import operator
 import os
 import warnings
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
+from tqdm.auto import tqdm
 
 from camkit._progress import progress
-from camkit._quiet import held_back
-from camkit.images.folders import FORMATS, SUFFIXES, candidates, find_set, folders, quote
+from camkit.images.decoding import FORMATS, SUFFIXES, THREADS, check_image, read_image
+from camkit.images.folders import Layout, candidates, find_set, folders, quote
 
-THREADS, AHEAD = 4, 2  # decoders; batches decoded before they are asked for
-UPRIGHT = {
-    2: "FLIP_LEFT_RIGHT",
-    3: "ROTATE_180",
-    4: "FLIP_TOP_BOTTOM",
-    5: "TRANSPOSE",
-    6: "ROTATE_270",
-    7: "TRANSVERSE",
-    8: "ROTATE_90",
-}  # what puts a picture upright, by its EXIF orientation
-warnings.filterwarnings(
-    "ignore", category=UserWarning, module=r"PIL\."
-)  # "Corrupt EXIF data" and such
-logging.getLogger("PIL").addHandler(logging.NullHandler())  # its errors are raised as well
+# How many batches are decoded before they are asked for.
+_AHEAD = 2
+
+# The label of an image without a class.
+_NO_LABEL = -1
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ImageSet:
-    """Paths and labels of images: `labels[i]` indexes `class_names`, -1 is no label; `skipped` holds (path, reason)."""
+    """The paths and labels of N images; indexing reads one image, iterating all of them.
+
+    Attributes:
+        root: The folder of the set.
+        paths: The N files.
+        labels: (N,) integers; `labels[i]` indexes `class_names`, -1 is no label.
+        class_names: The names of the classes, in the order of the labels.
+        skipped: (path, reason) of each file that could not be used.
+
+    Example:
+        >>> import camkit
+        >>> images = camkit.load_images("mini", "Test")
+        >>> len(images), images.class_names[:2], images.skipped
+        (240, ['Apple Green', 'Apple Red'], [])
+        >>> images[0].shape, images[0].dtype
+        ((100, 100, 3), dtype('uint8'))
+    """
 
     root: Path
-    paths: list
+    paths: list[Path]
     labels: np.ndarray
-    class_names: list
-    skipped: list
+    class_names: list[str]
+    skipped: list[tuple[Path, str]]
 
-    def __repr__(self):
-        classes = f"in {len(self.class_names)} classes" if self.class_names else "without labels"
-        return (
-            f"ImageSet({len(self)} images {classes}, "
-            f"{len(self.skipped)} skipped, root={str(self.root)!r})"
-        )
+    def __repr__(self) -> str:
+        """Return how many images the set has, in how many classes, and where."""
+        if self.class_names:
+            classes = f"in {len(self.class_names)} classes"
+        else:
+            classes = "without labels"
+        root = str(self.root)
+        return f"ImageSet({len(self)} images {classes}, {len(self.skipped)} skipped, root={root!r})"
 
-    def __len__(self):
+    def __len__(self) -> int:
+        """Return the number of images."""
         return len(self.paths)
 
-    def __getitem__(self, index):
-        """Image `index`, uint8 RGB (H, W, 3), at its own size."""
-        return read_image(self.paths[operator.index(index)])
+    def __getitem__(self, index: int) -> np.ndarray:
+        """Return image `index` as uint8 RGB (H, W, 3), at its own size.
 
-    def select(self, indices):
-        """The set of these images only, in this order; `indices` are whole numbers, a mask or a slice."""
+        Raises:
+            OSError: The file cannot be read any more.
+            IndexError: There is no such image.
+        """
+        path = self.paths[operator.index(index)]
+        return read_image(path)
+
+    def select(self, indices: Sequence[int] | np.ndarray | slice) -> "ImageSet":
+        """Return the set of some of the images, in the order asked for.
+
+        Args:
+            indices: Whole numbers, a mask of N booleans, or a slice.
+
+        Returns:
+            An ImageSet with the same classes.
+
+        Raises:
+            IndexError: There is no such image.
+
+        Example:
+            >>> import camkit
+            >>> images = camkit.load_images("mini", "Test")
+            >>> len(images.select(images.labels == 0)), len(images.select(slice(0, 5)))
+            (20, 5)
+        """
         chosen = np.arange(len(self))[indices]
-        return replace(self, paths=[self.paths[i] for i in chosen], labels=self.labels[chosen])
+        paths = [self.paths[i] for i in chosen]
+        return replace(self, paths=paths, labels=self.labels[chosen])
 
-    def unlabelled(self):
-        """The same images without their labels: all -1, and no class names."""
-        return replace(self, labels=np.full(len(self), -1), class_names=[])
+    def unlabelled(self) -> "ImageSet":
+        """Return the same images without labels: all are -1, and there are no class names.
 
-    def batches(self, batch_size, size):
-        """Yield the images in order as uint8 (B, h, w, 3), B <= batch_size, stretched to `size` (int or h,w).
+        Example:
+            >>> import camkit
+            >>> images = camkit.load_images("mini", "Test").unlabelled()
+            >>> int(images.labels.max()), images.class_names
+            (-1, [])
+        """
+        labels = np.full(len(self), _NO_LABEL)
+        return replace(self, labels=labels, class_names=[])
 
-        Resizing is bilinear with antialiasing. Two batches at the most are decoded ahead, in threads.
+    def batches(self, batch_size: int, size: int | tuple[int, int]) -> Iterator[np.ndarray]:
+        """Yield the images in order, in batches of one size.
+
+        Images are stretched, bilinear with antialiasing. At most two batches are decoded ahead, in
+        threads.
+
+        Args:
+            batch_size: How many images a batch has at most; the last one may have fewer.
+            size: The size of the images: one number, or (height, width).
+
+        Yields:
+            uint8 RGB (B, height, width, 3), B ≤ batch_size.
+
+        Raises:
+            ValueError: `batch_size` is less than 1.
+            OSError: A file cannot be read any more.
+
+        Example:
+            >>> import camkit
+            >>> images = camkit.load_images("mini", "Test")
+            >>> next(images.batches(32, size=64)).shape
+            (32, 64, 64, 3)
         """
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}: it must be at least 1")
-        size = (size, size) if np.ndim(size) == 0 else tuple(size)
-        ahead, pool = deque(), ThreadPoolExecutor(THREADS)
+        height, width = (size, size) if np.ndim(size) == 0 else size
+        decoded = deque()
+        pool = ThreadPoolExecutor(THREADS)
         try:
             for start in range(0, len(self), batch_size):
                 paths = self.paths[start : start + batch_size]
-                ahead.append([pool.submit(read_image, path, size) for path in paths])
-                if len(ahead) > AHEAD:
-                    yield np.stack([image.result() for image in ahead.popleft()])
-            while ahead:
-                yield np.stack([image.result() for image in ahead.popleft()])
+                batch = [pool.submit(read_image, path, (height, width)) for path in paths]
+                decoded.append(batch)
+                if len(decoded) > _AHEAD:
+                    yield _stack(decoded.popleft())
+            while decoded:
+                yield _stack(decoded.popleft())
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def load_images(source="mini", split="Test", *, classes=None, per_class=None, seed=0):
-    """An `ImageSet` of the readable images of `source`, sorted by class and path.
+def _stack(batch: list[Future]) -> np.ndarray:
+    """Return the images of a batch as one array, when all are decoded."""
+    return np.stack([image.result() for image in batch])
 
-    source: "mini" (embedded), "fruits-360" (downloaded on first use) or a folder that holds, at most three
-    levels down, Training/ and Test/ with a folder for each class, or else the class folders themselves; failing
-    these, the pictures that lie in the folder itself, without labels.
-    split: "Training", "Test", "Validation", or None for all. Folders may be called train, val and valid, in
-    any case; "Test" falls back on a validation folder. A set without split folders comes back whole whichever
-    split is asked: before training, see that the two share no path.
-    classes: the names wanted, None for all. per_class: at most so many readable images each, drawn by `seed`.
 
-    Classes are the sorted names of the folders in all splits, so a label means the same in Training and in
-    Test, and a class keeps its place where none of its images can be read. What cannot be read goes to
-    `skipped`; hidden files and notes (.txt, .csv, .json, ...) are passed over. Raises FileNotFoundError where
-    there is no set, no such split or no readable image; ValueError for an unknown split or class, and where a
-    folder holds several sets.
+def load_images(
+    source: str | os.PathLike = "mini",
+    split: str | None = "Test",
+    *,
+    classes: str | Iterable[str] | None = None,
+    per_class: int | None = None,
+    seed: int = 0,
+) -> ImageSet:
+    """Return the readable images of a source as an `ImageSet`, sorted by class and path.
+
+    Every file is decoded once to see that it is whole. What cannot be read goes to `skipped`;
+    hidden files and notes (.txt, .csv, .json, ...) are passed over.
+
+    Classes are the sorted names of the folders in all splits, so a label means the same in Training
+    and in Test, and a class keeps its label where none of its images can be read.
+
+    Args:
+        source: "mini" (embedded), "fruits-360" (downloaded on first use), or a folder. The folder
+            holds, at most three levels down, Training/ and Test/ with a folder for each class, or
+            else the class folders themselves, or else lies full of images, which then have no
+            labels.
+        split: "Training", "Test", "Validation", or None for all. Folders may be called train, val
+            and valid, in any case; "Test" falls back on a validation folder. A set without split
+            folders comes back whole whichever split is asked for: before training, see that the two
+            sets share no path.
+        classes: The names of the classes wanted; None for all.
+        per_class: At most so many readable images of each class; None for all.
+        seed: Draws the images if `per_class` is given. The draw of a class does not depend on the
+            other classes.
+
+    Returns:
+        The images, their labels and what was skipped.
+
+    Raises:
+        FileNotFoundError: There is no set, no such split or no readable image.
+        ValueError: `split`, `per_class` or a class is none that there is, or the folder holds
+            several sets.
+        ImportError: "fruits-360" has to be downloaded and camkit[lessons] is not installed.
+
+    Example:
+        >>> import camkit
+        >>> camkit.load_images("mini", "Training", classes=["Lemon", "Lime"], per_class=5).labels
+        array([0, 0, 0, 0, 0, 1, 1, 1, 1, 1])
     """
     if per_class is not None and per_class < 1:
         raise ValueError(f"per_class is {per_class}: it must be at least 1, or None for all images")
-    root, parts, everywhere = find_set(source, split)
-    files = {folder: candidates(folder) for part in everywhere for folder in folders(part)}
-    names = sorted({folder.name for folder, inside in files.items() if inside})
-    wanted = sorted(
-        {classes} if isinstance(classes, str) else set(names if classes is None else classes)
-    )
-    if unknown := set(wanted) - set(names):
-        raise ValueError(f"no class {quote(unknown)} in {root}; its classes are {quote(names)}")
-    skipped = [
-        (path, "a folder without images" if path in files else "outside the class folders")
-        for part in parts
-        if everywhere
-        for path in candidates(part)
-        if not files.get(path) and (path in files or path.suffix.lower() in SUFFIXES)
-    ]
+    layout = find_set(source, split)
+    files = _files_by_folder(layout)
+    names = _choose_classes(classes, files, layout.root)
+    skipped = _misplaced(layout, files)
+    queues = _queues(layout, files, names, per_class, seed)
+
     paths, labels = [], []
-    queues = (
-        [
-            _draw(
-                [path for part in parts for path in files.get(part / name, [])],
-                name,
-                per_class,
-                seed,
-            )
-            for name in wanted
-        ]
-        if everywhere
-        else [_draw(candidates(root), "", per_class, seed)]
-    )
+    for queue, checked in zip(queues, _check_all(queues), strict=True):
+        paths += checked.readable
+        labels += [queue.label] * len(checked.readable)
+        skipped += checked.unreadable
+    if not paths:
+        raise FileNotFoundError(_nothing_readable(layout, names, skipped))
+    return ImageSet(layout.root, paths, np.array(labels), names, skipped)
+
+
+def _files_by_folder(layout: Layout) -> dict[Path, list[Path]]:
+    """Return the files of each class folder, in all splits, that ought to be images."""
+    return {folder: candidates(folder) for split in layout.splits for folder in folders(split)}
+
+
+def _choose_classes(
+    classes: str | Iterable[str] | None, files: dict[Path, list[Path]], root: Path
+) -> list[str]:
+    """Return the sorted names of the classes wanted. Raises ValueError for an unknown one."""
+    names = {folder.name for folder, inside in files.items() if inside}
+    if classes is None:
+        return sorted(names)
+    wanted = {classes} if isinstance(classes, str) else set(classes)
+    unknown = wanted - names
+    if unknown:
+        raise ValueError(f"no class {quote(unknown)} in {root}; its classes are {quote(names)}")
+    return sorted(wanted)
+
+
+def _misplaced(layout: Layout, files: dict[Path, list[Path]]) -> list[tuple[Path, str]]:
+    """Return (path, reason) of images beside the class folders, and of empty class folders."""
+    if not layout.splits:
+        return []
+    skipped = []
+    for split in layout.chosen:
+        for path in candidates(split):
+            if path in files and not files[path]:
+                skipped.append((path, "a folder without images"))
+            elif path not in files and path.suffix.lower() in SUFFIXES:
+                skipped.append((path, "outside the class folders"))
+    return skipped
+
+
+class _Queue(NamedTuple):
+    """The files of one class in the order in which they are tried, and how many are wanted."""
+
+    label: int
+    paths: list[Path]
+    quota: int
+
+
+def _queues(
+    layout: Layout,
+    files: dict[Path, list[Path]],
+    names: list[str],
+    per_class: int | None,
+    seed: int,
+) -> list[_Queue]:
+    """Return a queue for each class, or the one of images without classes."""
+    if not layout.splits:
+        return [_draw(_NO_LABEL, "", candidates(layout.root), per_class, seed)]
+    queues = []
+    for label, name in enumerate(names):
+        paths = []
+        for split in layout.chosen:
+            paths += files.get(split / name, [])
+        queues.append(_draw(label, name, paths, per_class, seed))
+    return queues
+
+
+def _draw(label: int, name: str, paths: list[Path], per_class: int | None, seed: int) -> _Queue:
+    """Return the queue of a class, in an order that depends on its name and `seed` alone."""
+    if per_class is None or per_class >= len(paths):
+        return _Queue(label, paths, quota=len(paths))
+    generator = np.random.default_rng([seed, *os.fsencode(name)])
+    order = generator.permutation(len(paths))
+    return _Queue(label, [paths[i] for i in order], quota=per_class)
+
+
+class _Checked(NamedTuple):
+    """What came of a queue: its readable files, sorted, and (path, reason) of all others met."""
+
+    readable: list[Path]
+    unreadable: list[tuple[Path, str]]
+
+
+def _check_all(queues: list[_Queue]) -> list[_Checked]:
+    """Return what came of each queue."""
+    total = sum(queue.quota for queue in queues)
     with (
         ThreadPoolExecutor(THREADS) as pool,
         warnings.catch_warnings(),
-        progress(sum(quota for _, quota in queues), "Checking images", "image") as bar,
+        progress(total, "Checking images", "image") as bar,
     ):
         warnings.simplefilter("ignore", UserWarning)
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        for label, (queue, quota) in enumerate(queues):
-            good = []
-            while queue and (missing := quota - len(good)):
-                for path, reason in zip(queue[:missing], pool.map(_check, queue[:missing])):
-                    skipped.append((path, reason)) if reason else good.append(path)
-                    bar.update()
-                queue = queue[missing:]
-            paths += sorted(good)
-            labels += [label if everywhere else -1] * len(good)
-    if not paths:
-        reasons = "; ".join(f"{path.name}: {reason}" for path, reason in skipped[:3])
-        where = f"class folders {quote(wanted)}" if everywhere else "it"
-        raise FileNotFoundError(
-            f"no readable image in {quote(parts)}: looked for {', '.join(FORMATS)} in "
-            f"{where}, set aside {len(skipped)} files ({reasons})"
-        )
-    return ImageSet(root, paths, np.array(labels), wanted, skipped)
+        return [_check(queue, pool, bar) for queue in queues]
 
 
-def read_image(path, size=None):
-    """The image in a file as uint8 RGB (H, W, 3), turned upright; stretched to `size` (h, w) where given.
+def _check(queue: _Queue, pool: ThreadPoolExecutor, bar: tqdm) -> _Checked:
+    """Try the files of a queue until as many are readable as it wants."""
+    readable, unreadable = [], []
+    untried = queue.paths
+    while untried and len(readable) < queue.quota:
+        missing = queue.quota - len(readable)
+        trial = untried[:missing]
+        untried = untried[missing:]
+        for path, reason in zip(trial, pool.map(check_image, trial), strict=True):
+            if reason is None:
+                readable.append(path)
+            else:
+                unreadable.append((path, reason))
+            bar.update()
+    return _Checked(sorted(readable), unreadable)
 
-    Transparency is laid on white; an animation gives its first frame; 16-bit gray is divided by 257. 32-bit
-    samples have no fixed range: white is 65535 for integers, and for floats the first of 1, 255, 65535 that
-    is no less than the largest sample; a larger sample is itself white. Raises OSError with the reason.
-    """
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            image = _to_rgb(image)
-    except Exception as error:
-        raise OSError(f"{path} cannot be read: {_explain(Path(path), error)}") from error
-    return np.array(
-        image if size is None else image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+
+def _nothing_readable(layout: Layout, names: list[str], skipped: list[tuple[Path, str]]) -> str:
+    """Return the message for a set in which no image can be read."""
+    where = f"class folders {quote(names)}" if layout.splits else "it"
+    reasons = "; ".join(f"{path.name}: {reason}" for path, reason in skipped[:3])
+    return (
+        f"no readable image in {quote(layout.chosen)}: looked for {', '.join(FORMATS)} in "
+        f"{where}; files skipped: {len(skipped)} ({reasons})"
     )
-
-
-def _to_rgb(image):
-    """An opened image as an upright 8-bit RGB image."""
-    with (
-        held_back(drop=True) if image.format == "TIFF" else nullcontext()
-    ):  # libtiff writes to standard error
-        image.load()
-    try:
-        turn = UPRIGHT.get(image.getexif().get(0x0112))
-    except Exception:  # the EXIF block is damaged, but the picture is whole
-        turn = None
-    if image.mode.startswith(("I", "F")):
-        samples = np.nan_to_num(np.array(image, np.float32), copy=False, posinf=0, neginf=0)
-        samples.clip(0, None, out=samples)
-        ranges = (1, 255, 65535) if image.mode == "F" else (65535,)
-        white = next((top for top in ranges if samples.max() <= top), samples.max())
-        samples *= 255 / white  # in place: a picture may have 89 million pixels
-        image = Image.fromarray(np.rint(samples, out=samples).astype(np.uint8))
-    elif image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    image = image.convert("RGB")
-    return image.transpose(Image.Transpose[turn]) if turn else image
-
-
-def _check(path):
-    """Why a file is not a whole image, or None; JPEG is read to its end, at an eighth of its size."""
-    try:
-        if not (path.is_file() or path.is_dir()):
-            raise FileNotFoundError(path)  # or a pipe, on which opening would wait
-        with Image.open(path, formats=FORMATS) as image:
-            image.draft(None, (image.width // 8, image.height // 8))
-            _to_rgb(image)
-    except Exception as error:
-        return _explain(path, error)
-
-
-def _explain(path, error):
-    """The reason why a file cannot be read, in words."""
-    if isinstance(error, PermissionError):
-        return "no permission to read it"
-    if path.is_dir():
-        return "a folder, not an image"
-    if not path.is_file():
-        return "a broken link" if path.is_symlink() else "not a file"
-    if path.stat().st_size == 0:
-        return "empty"
-    if isinstance(error, UnidentifiedImageError):
-        return f"not an image of a known kind ({', '.join(FORMATS)})"
-    if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
-        return f"a decompression bomb: more than {Image.MAX_IMAGE_PIXELS:,} pixels"
-    if isinstance(error, MemoryError):
-        return "it asks for more memory than there is"
-    return f"truncated or damaged: {error}"
-
-
-def _draw(paths, name, per_class, seed):
-    """The paths in the order in which they are tried, and how many to take; a class's draw is its own."""
-    if per_class is None or per_class >= len(paths):
-        return paths, len(paths)
-    order = np.random.default_rng([seed, *os.fsencode(name)]).permutation(len(paths))
-    return [paths[i] for i in order], per_class

@@ -37,7 +37,7 @@ def told_by_child(what, folder, megabytes, seconds=300):
 
 REASONS = re.compile(
     r"empty|not an image of a known kind \(.+\)|a decompression bomb: more than 89,478,485 pixels|"
-    r"it asks for more memory than there is|truncated or damaged: \S.*",
+    r"it asks for more memory than is available|truncated or damaged: \S.*",
     re.S,
 )
 

@@ -1,4 +1,4 @@
-"""Reading image sets: layouts, order, what is set aside and why, pixels, batches, the download."""
+"""Reading image sets: layouts, order, what is skipped and why, pixels, batches, the download."""
 
 import http.server
 import io
@@ -21,8 +21,7 @@ import pytest
 from PIL import Image
 
 from camkit.images import ImageSet, load_images, read_image
-from camkit.images import folders as sources
-from camkit.images import image_set as images
+from camkit.images import decoding, folders, fruits360, image_set
 
 
 def write(path, color=(200, 30, 10), size=(12, 10), **options):
@@ -202,7 +201,7 @@ def test_errors_say_what_was_looked_for_and_what_was_found(tmp_path):
             "flat",
             "Test",
             FileNotFoundError,
-            ["no readable image", "in it, set aside 1 files (apple.png: empty)"],
+            ["no readable image", "in it; files skipped: 1 (apple.png: empty)"],
         ),
         ("empty", "Test", FileNotFoundError, ["no image set", "found nothing"]),
         ("broken", "Test", FileNotFoundError, ["no readable image", "'Apple'", "0.png: empty"]),
@@ -221,9 +220,9 @@ def test_errors_say_what_was_looked_for_and_what_was_found(tmp_path):
 
 
 def test_without_the_embedded_set_the_error_names_the_way_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "MINI", tmp_path / "mini-fruits")
+    monkeypatch.setattr(folders, "MINI", tmp_path / "mini-fruits")
     with pytest.raises(
-        FileNotFoundError, match="mini-fruits is missing: .* come with camkit: install it anew"
+        FileNotFoundError, match="mini-fruits is missing: .* come with camkit: install it again"
     ):
         load_images()
 
@@ -298,7 +297,7 @@ def write_faults(folder):
     }
 
 
-def test_what_cannot_be_read_is_set_aside_with_its_reason(tmp_path, capfd, recwarn):
+def test_what_cannot_be_read_is_skipped_with_its_reason(tmp_path, capfd, recwarn):
     expected = write_faults(tmp_path / "Apple")
     write(tmp_path / "stray.png")
     found = load_images(tmp_path)
@@ -350,11 +349,11 @@ def test_libraries_below_pillow_say_nothing_whatever_the_file_is_called(tmp_path
     assert (done.stdout, done.stderr) == ("['fax.png', 'fax.tif'] 1 1\n", "")
 
 
-def test_more_memory_than_there_is_is_a_reason(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "_to_rgb", lambda image: bytearray(1 << 62))
+def test_too_little_memory_is_a_reason(tmp_path, monkeypatch):
+    monkeypatch.setattr(decoding, "_to_rgb", lambda image: bytearray(1 << 62))
     write(tmp_path / "0.png")
     with pytest.raises(
-        OSError, match="0.png cannot be read: it asks for more memory than there is"
+        OSError, match="0.png cannot be read: it asks for more memory than is available"
     ):
         read_image(tmp_path / "0.png")
 
@@ -418,7 +417,7 @@ def test_what_passes_the_check_can_be_read_in_full(tmp_path, suffix, options):
         if trial % 2 == 0:
             damaged[rng.integers(len(whole))] ^= 1 << rng.integers(8)
         path.write_bytes(damaged)
-        verdicts.append(images._check(path))
+        verdicts.append(decoding.check_image(path))
         if verdicts[-1] is None:
             assert read_image(path).ndim == 3
         else:
@@ -564,8 +563,8 @@ def test_shrinking_is_antialiased(tmp_path):
 
 def test_no_more_than_two_batches_are_decoded_ahead(tmp_path, monkeypatch):
     found = write_photographs(tmp_path, 40)
-    read, decode = [], images.read_image
-    monkeypatch.setattr(images, "read_image", lambda *args: read.append(args) or decode(*args))
+    read, decode = [], image_set.read_image
+    monkeypatch.setattr(image_set, "read_image", lambda *args: read.append(args) or decode(*args))
     batches = found.batches(4, 16)
     assert not read
     for taken in range(1, 5):
@@ -681,10 +680,10 @@ def serve(tmp_path, monkeypatch):
     def start(*args, **options):
         servers.append(Server(*args, **options))
         url = f"http://127.0.0.1:{servers[-1].server_port}/archive.zip"
-        monkeypatch.setitem(sources.FRUITS_360, "url", url)
+        monkeypatch.setitem(fruits360.FRUITS_360, "url", url)
         return servers[-1]
 
-    monkeypatch.setitem(sources.FRUITS_360, "counts", {"classes": 2, "Training": 8, "Test": 4})
+    monkeypatch.setitem(fruits360.FRUITS_360, "counts", {"classes": 2, "Training": 8, "Test": 4})
     monkeypatch.setenv("CAMKIT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
     yield start
@@ -698,7 +697,7 @@ def in_cache(tmp_path):
 
 
 def test_the_download_is_pinned():
-    assert sources.FRUITS_360 == {
+    assert fruits360.FRUITS_360 == {
         "version": "2025.03.09.0",
         "counts": {"classes": 155, "Training": 76893, "Test": 25746},
         "url": "https://github.com/fruits-360/fruits-360-100x100/archive/"
@@ -838,11 +837,9 @@ def test_an_archive_that_unpacks_to_more_than_pictures_is_refused_before_it_is_u
         archive.writestr("top/Test/Pear/bomb.jpg", bytes(10_000_000))
     serve(packed.getvalue())
     monkeypatch.setattr(
-        sources.shutil, "copyfileobj", lambda packed, out: pytest.fail("it was unpacked")
+        fruits360.shutil, "copyfileobj", lambda packed, out: pytest.fail("it was unpacked")
     )
-    with pytest.raises(
-        OSError, match=r"it would unpack to 10,\d+,\d+ bytes, more than pictures do"
-    ):
+    with pytest.raises(OSError, match=r"it would unpack to 10,\d+,\d+ bytes, more than images do"):
         load_images("fruits-360")
     assert in_cache(tmp_path) == []
 
@@ -851,9 +848,9 @@ def test_a_kill_while_unpacking_leaves_no_half_set(serve, tmp_path, monkeypatch)
     server = serve(pack())
     with monkeypatch.context() as patch:
         patch.setattr(
-            sources.shutil, "rmtree", lambda *args, **options: None
+            fruits360.shutil, "rmtree", lambda *args, **options: None
         )  # killed: nothing tidies up
-        patch.setattr(sources.shutil, "copyfileobj", mock.Mock(side_effect=KeyboardInterrupt))
+        patch.setattr(fruits360.shutil, "copyfileobj", mock.Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             load_images("fruits-360")
     assert in_cache(tmp_path) == [
@@ -870,11 +867,36 @@ def test_without_a_network_the_error_says_what_to_do(serve, tmp_path):
     with pytest.raises(OSError) as raised:
         load_images("fruits-360")
     for words in (
-        sources.FRUITS_360["url"],
+        fruits360.FRUITS_360["url"],
         str(tmp_path / "cache"),
         "load_images('path/to/fruits-360')",
     ):
         assert words in str(raised.value)
+
+
+@pytest.mark.parametrize("package", ["pooch", "requests"])
+def test_without_the_packages_that_download_one_line_says_what_to_do(
+    tmp_path, monkeypatch, package
+):
+    if package == "pooch":
+        monkeypatch.delenv("CAMKIT_CACHE", raising=False)
+    else:
+        monkeypatch.setenv("CAMKIT_CACHE", str(tmp_path))
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(
+        ImportError,
+        match=r"needs the package \w+: pip install 'camkit\[lessons\]'; with a copy, pass",
+    ) as raised:
+        load_images("fruits-360")
+    assert package in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_a_download_that_is_there_needs_no_package(serve, monkeypatch):
+    serve(pack())
+    load_images("fruits-360")
+    for package in ("pooch", "requests"):
+        monkeypatch.setitem(sys.modules, package, None)
+    assert len(load_images("fruits-360")) == 4
 
 
 def test_paths_hold_from_anywhere(tmp_path, monkeypatch):

@@ -156,7 +156,7 @@ class Download(Writer):
     def __init__(self, inputs):
         from test_images import Server, pack
 
-        from camkit.images import folders as sources
+        from camkit.images import fruits360 as sources
 
         port, said = os.pipe()
         if not os.fork():

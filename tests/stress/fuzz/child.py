@@ -37,7 +37,7 @@ def archives(folder):
     """{name: "unpacked" or the error} of a folder's archives, each in the place of Fruits-360 in a cache of its own."""
     from fuzz.archives import COUNTS
 
-    from camkit.images import folders as sources
+    from camkit.images import fruits360 as sources
 
     sources.FRUITS_360["counts"], found = COUNTS, {}
     for packed in sorted(folder.glob("*.zip")):

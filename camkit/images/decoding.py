@@ -1,0 +1,177 @@
+"""Decoding: one file becomes one upright RGB image, or a reason why it cannot be read."""
+
+import logging
+import os
+import warnings
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from camkit._quiet import held_back
+
+# How many threads decode images at once.
+THREADS = 4
+
+# `Image.init` registers all formats that Pillow has. Those listed need no other program: EPS, which
+# is not among them, would be handed to Ghostscript.
+Image.init()
+FORMATS = ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000"]
+if "AVIF" in Image.OPEN:
+    FORMATS.append("AVIF")
+SUFFIXES = {suffix for suffix, name in Image.registered_extensions().items() if name in FORMATS}
+
+# The value that is white in an integer image of 16 or 32 bits, and the largest 8-bit value.
+_WHITE_16_BIT = 65535
+_WHITE_8_BIT = 255
+
+# Pillow warns of "Corrupt EXIF data" and the like, and logs errors that it raises as well.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+
+def read_image(path: str | os.PathLike, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Return the image in a file as uint8 RGB, turned upright by its EXIF orientation.
+
+    Transparency is laid on white; an animation gives its first frame; 16-bit gray is divided by
+    257. Samples of 32 bits have no fixed range: white is 65535 for integers, and for floats the
+    first of 1, 255 and 65535 that is no less than the largest sample. A sample that is larger
+    still is itself white.
+
+    Args:
+        path: The file.
+        size: (height, width) that the image is stretched to, bilinear with antialiasing; None
+            keeps its own size.
+
+    Returns:
+        The pixels (H, W, 3), uint8, 0 to 255.
+
+    Raises:
+        OSError: The file cannot be read; the message says why.
+
+    Example:
+        >>> import camkit
+        >>> path = camkit.load_images("mini", "Test").paths[0]
+        >>> camkit.read_image(path, size=(50, 80)).shape
+        (50, 80, 3)
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as opened:
+            image = _to_rgb(opened)
+    except Exception as error:
+        reason = _explain(Path(path), error)
+        raise OSError(f"{path} cannot be read: {reason}") from error
+    if size is not None:
+        height, width = size
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+    return np.array(image)
+
+
+def check_image(path: Path) -> str | None:
+    """Return why a file is not a whole image, or None if it is one.
+
+    A JPEG file is read to its end, but decoded at an eighth of its size only.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The reason in words, such as "empty" or "truncated or damaged: ...", or None.
+
+    Example:
+        >>> from pathlib import Path
+        >>> check_image(Path("no-such-file.png"))
+        'not a file'
+    """
+    try:
+        # Opening a pipe would wait for somebody to write to it.
+        if not (path.is_file() or path.is_dir()):
+            raise FileNotFoundError(path)
+        with Image.open(path, formats=FORMATS) as image:
+            eighth = (image.width // 8, image.height // 8)
+            image.draft(None, eighth)
+            _to_rgb(image)
+    except Exception as error:
+        return _explain(path, error)
+    return None
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Return an opened image as an upright 8-bit RGB image."""
+    _load(image)
+    try:
+        ImageOps.exif_transpose(image, in_place=True)
+    except Exception:
+        # The EXIF block is damaged, but the pixels are whole. Pillow turns the image before it
+        # writes the block anew, so an image that can be turned has been turned.
+        pass
+    if image.mode.startswith(("I", "F")):
+        image = _to_8_bit(image)
+    elif image.has_transparency_data:
+        image = _on_white(image)
+    return image.convert("RGB")
+
+
+def _load(image: Image.Image) -> None:
+    """Decode the pixels of an opened image."""
+    # libtiff writes its remarks to standard error.
+    silence = held_back(drop=True) if image.format == "TIFF" else nullcontext()
+    with silence:
+        image.load()
+
+
+def _to_8_bit(image: Image.Image) -> Image.Image:
+    """Return an image of 16- or 32-bit samples as 8-bit gray."""
+    samples = np.array(image, dtype=np.float32)
+    # All steps work in place: an image may have 89 million pixels.
+    np.nan_to_num(samples, copy=False, posinf=0, neginf=0)
+    samples.clip(0, None, out=samples)
+    samples *= _WHITE_8_BIT / _white_of(image.mode, samples.max())
+    np.rint(samples, out=samples)
+    return Image.fromarray(samples.astype(np.uint8))
+
+
+def _white_of(mode: str, largest: float) -> float:
+    """Return the sample that stands for white in an image whose largest sample is `largest`."""
+    ranges = (1, _WHITE_8_BIT, _WHITE_16_BIT) if mode == "F" else (_WHITE_16_BIT,)
+    for white in ranges:
+        if largest <= white:
+            return white
+    return largest
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """Return an image with its transparent parts laid on white."""
+    image = image.convert("RGBA")
+    background = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(background, image)
+
+
+def _explain(path: Path, error: Exception) -> str:
+    """Return the reason why a file cannot be read, in words."""
+    reason = _explain_file(path, error)
+    if reason is not None:
+        return reason
+    if isinstance(error, UnidentifiedImageError):
+        return f"not an image of a known kind ({', '.join(FORMATS)})"
+    if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
+        return f"a decompression bomb: more than {Image.MAX_IMAGE_PIXELS:,} pixels"
+    if isinstance(error, MemoryError):
+        return "it asks for more memory than is available"
+    return f"truncated or damaged: {error}"
+
+
+def _explain_file(path: Path, error: Exception) -> str | None:
+    """Return what is wrong with a file before its content matters, or None."""
+    if isinstance(error, PermissionError):
+        return "no permission to read it"
+    if path.is_dir():
+        return "a folder, not an image"
+    if path.is_symlink() and not path.is_file():
+        return "a broken link"
+    if not path.is_file():
+        return "not a file"
+    if path.stat().st_size == 0:
+        return "empty"
+    return None

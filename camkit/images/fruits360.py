@@ -1,0 +1,230 @@
+"""Fruits-360: the full data set, downloaded into the user's cache on first use."""
+
+import errno
+import os
+import shutil
+import stat
+import time
+import zipfile
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from camkit._files import in_turn
+from camkit._progress import progress
+from camkit.images.decoding import SUFFIXES
+
+if TYPE_CHECKING:
+    import requests
+
+_COMMIT = "019ab6f4eec0f6b9bdae4efe8ee55f377bef8812"
+FRUITS_360 = {
+    "version": "2025.03.09.0",
+    "url": f"https://github.com/fruits-360/fruits-360-100x100/archive/{_COMMIT}.zip",
+    "counts": {"classes": 155, "Training": 76_893, "Test": 25_746},
+}
+
+# Seconds between the attempts to download, and for connecting and for each answer.
+_PAUSES = (1, 2)
+_TIMEOUTS = (10, 60)
+_CHUNK = 1 << 14
+
+# JPEG files hardly shrink further, so an archive of images unpacks to about its own size.
+_MOST_EXPANSION = 2
+
+# Errors of the system that a name in a damaged archive causes. An OSError of bz2 has no number.
+_ERRORS_OF_NAMES = (None, errno.EEXIST, errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG)
+
+_WITH_A_COPY = "pass the folder that holds Training and Test: load_images('path/to/fruits-360')"
+
+
+def fetch_fruits_360() -> Path:
+    """Return the folder of Fruits-360, downloaded and unpacked on first use.
+
+    It lies in the user's cache, or in the folder that the environment variable CAMKIT_CACHE names.
+
+    Returns:
+        The folder that holds Training and Test.
+
+    Raises:
+        OSError: The archive does not arrive, or does not hold as many images as it should.
+        ImportError: The packages that download are not installed.
+
+    Example:
+        >>> fetch_fruits_360()  # doctest: +SKIP
+        PosixPath('.../camkit/fruits-360-2025.03.09.0')
+    """
+    cache = _cache()
+    folder = cache / f"fruits-360-{FRUITS_360['version']}"
+    archive = folder.with_name(folder.name + ".zip")
+    # A process that was killed may have left the archive beside the finished folder.
+    if folder.is_dir() and not archive.exists():
+        return folder
+    with in_turn(cache / ".lock"):
+        if not folder.is_dir():
+            if not archive.is_file():
+                _download(archive)
+            _unpack(archive, folder)
+        archive.unlink(missing_ok=True)
+    return folder
+
+
+def _cache() -> Path:
+    """Return the folder that downloads go to."""
+    named = os.environ.get("CAMKIT_CACHE")
+    if named:
+        return Path(named).expanduser()
+    try:
+        import pooch
+    except ImportError as error:
+        raise _lacking("pooch") from error
+    return Path(pooch.os_cache("camkit"))
+
+
+def _lacking(package: str) -> ImportError:
+    """Return the error that says how to do without a package, or how to get it."""
+    return ImportError(
+        f"downloading Fruits-360 needs the package {package}: pip install 'camkit[lessons]'; "
+        f"with a copy, {_WITH_A_COPY}"
+    )
+
+
+def _download(archive: Path) -> None:
+    """Fetch the archive.
+
+    What has arrived before an interruption stays in a .part file, and the next attempt asks for the
+    rest (HTTP Range), where pooch would begin anew. A server that packs archives on demand, as
+    GitHub may, answers with the whole, and the file is written anew.
+    """
+    try:
+        import requests
+    except ImportError as error:
+        raise _lacking("requests") from error
+    part = archive.with_suffix(".part")
+    for pause in (*_PAUSES, None):
+        try:
+            _resume(part)
+        except (ValueError, requests.RequestException) as error:
+            if pause is None:
+                raise OSError(
+                    f"Fruits-360 could not be downloaded from {FRUITS_360['url']}: {error}. "
+                    f"What has arrived stays in {archive.parent}; the next call goes on from it "
+                    f"where the server can. With a copy, {_WITH_A_COPY}"
+                ) from error
+            time.sleep(pause)
+        else:
+            part.replace(archive)
+            return
+
+
+def _resume(part: Path) -> None:
+    """Fetch what the .part file lacks.
+
+    Raises ValueError or a RequestException if it does not arrive.
+    """
+    import requests
+
+    size = part.stat().st_size if part.exists() else 0
+    headers = {"Accept-Encoding": "identity"}
+    if size:
+        headers["Range"] = f"bytes={size}-"
+    with requests.get(
+        FRUITS_360["url"], headers=headers, stream=True, timeout=_TIMEOUTS
+    ) as response:
+        if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            _expect_complete(part, size, response)
+        else:
+            response.raise_for_status()
+            _save(response, part, size)
+
+
+def _expect_complete(part: Path, size: int, response: "requests.Response") -> None:
+    """Raise ValueError unless the .part file is already as long as the archive."""
+    if response.headers.get("Content-Range", "") != f"bytes */{size}":
+        # The file is too long, so it belongs to another archive.
+        part.unlink()
+        raise ValueError(f"the server cannot go on from byte {size}")
+
+
+def _save(response: "requests.Response", part: Path, size: int) -> None:
+    """Write the answer behind the `size` bytes of the .part file, or in their place."""
+    span = response.headers.get("Content-Range", "")
+    goes_on = response.status_code == HTTPStatus.PARTIAL_CONTENT
+    goes_on = goes_on and span.startswith(f"bytes {size}-")
+    offset = size if goes_on else 0
+    length = int(response.headers.get("Content-Length", 0))
+    total = offset + length if length else None
+    mode = "ab" if goes_on else "wb"
+    with open(part, mode) as file, progress(total, "Downloading Fruits-360", "B") as bar:
+        bar.update(offset)
+        for chunk in response.iter_content(_CHUNK):
+            file.write(chunk)
+            bar.update(len(chunk))
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    """Unpack the images below Training and Test, count them, then give the folder its name."""
+    unpacking = folder.with_name(folder.name + ".unpacking")
+    shutil.rmtree(unpacking, ignore_errors=True)
+    try:
+        _extract(archive, unpacking)
+        _check_counts(unpacking)
+        unpacking.rename(folder)
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno not in _ERRORS_OF_NAMES:
+            # The fault is the disk's, not the archive's.
+            raise
+        archive.unlink()
+        raise OSError(
+            f"the archive from {FRUITS_360['url']} is damaged: {error}. It has been removed from "
+            f"{archive.parent}: call again to fetch it anew, or pass a copy's folder"
+        ) from error
+    finally:
+        shutil.rmtree(unpacking, ignore_errors=True)
+
+
+def _extract(archive: Path, folder: Path) -> None:
+    """Write the images of the archive to the folder, without the archive's top folder."""
+    with zipfile.ZipFile(archive) as source:
+        members = [member for member in source.infolist() if _is_image(member)]
+        size = sum(member.file_size for member in members)
+        if size > _MOST_EXPANSION * archive.stat().st_size:
+            raise zipfile.BadZipFile(f"it would unpack to {size:,} bytes, more than images do")
+        with progress(len(members), "Unpacking Fruits-360", "image") as bar:
+            for member in members:
+                _, *inner = member.filename.split("/")
+                target = folder.joinpath(*inner)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with source.open(member) as packed, open(target, "xb") as file:
+                    shutil.copyfileobj(packed, file)
+                bar.update()
+
+
+def _check_counts(folder: Path) -> None:
+    """Raise BadZipFile unless the folder holds as many classes and images as FRUITS_360 says."""
+    counts = {"classes": len(list(folder.glob("Training/*")))}
+    for split in ("Training", "Test"):
+        counts[split] = len(list(folder.glob(f"{split}/*/*")))
+    if counts != FRUITS_360["counts"]:
+        raise zipfile.BadZipFile(f"it holds {counts} where {FRUITS_360['counts']} are expected")
+
+
+def _is_image(member: zipfile.ZipInfo) -> bool:
+    """Return whether a member is an image at <top>/Training|Test/<class>/<name> and nothing else.
+
+    Names that could lead out of the folder, and links, are no images.
+    """
+    parts = member.filename.split("/")
+    if len(parts) != 4:
+        return False
+    _, split, _, name = parts
+    if split not in ("Training", "Test"):
+        return False
+    if any(part in ("", ".", "..") for part in parts):
+        return False
+    if "\\" in member.filename or ":" in member.filename:
+        return False
+    # The upper 16 bits are the file's mode on Unix.
+    if stat.S_ISLNK(member.external_attr >> 16):
+        return False
+    return Path(name).suffix.lower() in SUFFIXES
