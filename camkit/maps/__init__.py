@@ -1,4 +1,4 @@
-"""Maps: what a model says about places of a picture, by CAM and by the gradient family."""
+"""Maps: what a model finds at each position of an image, by CAM and by the Grad-CAM family."""
 
 import lazy_loader
 

@@ -37,8 +37,7 @@ def upsample(maps: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
     if np.ndim(size) == 0:
         size = (size, size)
     height, width = size
-    first = 0 if maps.ndim == 2 else 1
-    h, w = maps.shape[first : first + 2]
+    h, w = maps.shape if maps.ndim == 2 else maps.shape[1:3]
     dtype = np.result_type(maps.dtype, "float32")
     maps = maps.astype(dtype)
     rows = _interpolation(h, height, dtype)
@@ -57,7 +56,8 @@ def _interpolation(n: int, size: int, dtype: np.dtype) -> np.ndarray:
     centres = (np.arange(size) + 0.5) * n / size - 0.5
     centres = np.clip(centres, 0, n - 1)
     distance = np.abs(centres[:, None] - np.arange(n))
-    return np.maximum(0, 1 - distance).astype(dtype)
+    weights = np.maximum(0, 1 - distance)
+    return weights.astype(dtype)
 
 
 def rescale(maps: np.ndarray, low: float | np.ndarray, high: float | np.ndarray) -> np.ndarray:
@@ -97,8 +97,9 @@ def unit(maps: np.ndarray) -> np.ndarray:
         <BLANKLINE>
                [[0.  , 0.  , 0.  ]]])
     """
-    low = maps.min(axis=(-2, -1), keepdims=True)
-    high = maps.max(axis=(-2, -1), keepdims=True)
+    h_and_w = (-2, -1)
+    low = maps.min(axis=h_and_w, keepdims=True)
+    high = maps.max(axis=h_and_w, keepdims=True)
     return rescale(maps, low, high)
 
 
@@ -135,6 +136,10 @@ def overlay(
     heat = upsample(heat, image.shape[:2])
     low = heat.min() if vmin is None else vmin
     high = heat.max() if vmax is None else vmax
-    share = np.clip(rescale(heat, low, high), 0, 1)
-    colours = 255 * colormaps[cmap](share)[..., :3]
-    return np.rint((1 - alpha) * image + alpha * colours).astype("uint8")
+    share = rescale(heat, low, high)
+    share = np.clip(share, 0, 1)
+    colours = colormaps[cmap](share)
+    # Without the opacity of the colour map, in the range of pixels.
+    colours = 255 * colours[..., :3]
+    mixed = (1 - alpha) * image + alpha * colours
+    return np.rint(mixed).astype("uint8")
