@@ -1,22 +1,11 @@
-# make notebooks   runs every lesson and writes its page into build/ (open build/index.html)
-# make lab         opens the lessons in JupyterLab
-# make atlas MODEL=model.keras IMAGES=folder   writes the error atlas of a model on these pictures and opens it
-# make app ANALYSIS=folder                     serves the atlas of an analysis as an app, for several reviewers
-# make course [SEED=2027]                      makes the graded course of a year: the release, the gradebook, the guide
-# make grade SUBMITTED=folder [SEED=2027]      grades what students handed in: folder/STUDENT/…ipynb
-# make course-proof [SEED=2027]                grades every wrong answer with nbgrader: twenty minutes
-# make test        runs the tests; make sweep: those that build every model of keras.applications; make bench: benchmarks
-# make fuzz        reads 10,000 broken pictures, 1,000 hostile archives, 300 models and 100 notebooks; make test a tenth
-# make faults      kills all that writes, fills its disk and so on: make test does a part; the page is build/faults.html
-# make dist        makes the wheel and the sdist of the last commit in build/dist
-# make lock        writes requirements.lock anew from pyproject.toml
-# make versions    runs the tests with the lowest versions that pyproject.toml allows and with the newest: an hour
+# What this project can do: `make help` lists it.
 #
-# The first of them makes .venv; each target installs there, once, what it needs of the locked dependencies. Other images
-# and another backbone: make notebooks DATASET=fruits-360 BACKBONE=ResNet50, or a folder and a weights file of your own:
-# make notebooks DATASET=path/to/images BACKBONE=MobileNetV2 WEIGHTS=path/to/weights.h5
-# BOXES=path/to/photographs, with a boxes.csv, is for the lessons on photographs in which people have drawn boxes.
-# LESSONS="03 1" runs those whose names begin so.
+# The first target makes .venv; each target installs there, once, what it needs of the locked dependencies.
+# DATASET, BACKBONE, WEIGHTS and BOXES choose other images and another backbone for the lessons:
+#   make notebooks DATASET=fruits-360 BACKBONE=ResNet50
+#   make notebooks DATASET=path/to/images BACKBONE=MobileNetV2 WEIGHTS=path/to/weights.h5
+#   make notebooks BOXES=path/to/photographs (with a boxes.csv, for the lessons on photographs with drawn boxes)
+# LESSONS="03 1" runs the lessons whose names begin so.
 
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in python3.11 python3; do $$p -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$p && break; done)
@@ -25,76 +14,165 @@ BACKBONE ?= mini
 WEIGHTS ?= imagenet
 BOXES ?=
 LESSONS ?=
-# OPTIONS of `python -m camkit analyze`, such as OPTIONS="--method grad_cam"
+# OPTIONS of `camkit analyze`, such as OPTIONS="--method grad_cam"
 OPTIONS ?=
-COMPILE = pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
-UV = build/uv/bin/python -m uv
 SEED ?= 2026
 ATLAS = build/atlas/$(basename $(notdir $(MODEL)))-$(notdir $(patsubst %/,%,$(IMAGES)))
 
-.PHONY: notebooks lab atlas app course course-proof grade test sweep fuzz faults bench dist lock versions clean
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
 
-notebooks: .venv/lessons
-	.venv/bin/python notebooks/site --dataset "$(DATASET)" --backbone "$(BACKBONE)" --weights "$(WEIGHTS)" --boxes "$(BOXES)" $(LESSONS)
+##@ To learn
 
-lab: .venv/lessons
+.PHONY: help
+help: ## list the targets
+	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: notebooks
+notebooks: .venv/site ## run every lesson and write its page into build/ (open build/index.html)
+	.venv/bin/python notebooks/site --dataset "$(DATASET)" --backbone "$(BACKBONE)" \
+	  --weights "$(WEIGHTS)" --boxes "$(BOXES)" $(LESSONS)
+
+.PHONY: lab
+lab: .venv/lessons ## open the lessons in JupyterLab
 	.venv/bin/python -m jupyterlab notebooks
 
-atlas: .venv/lessons
-	@test -n "$(MODEL)" -a -n "$(IMAGES)" || { echo 'make atlas MODEL=model.keras IMAGES=folder [OPTIONS="--method grad_cam"]'; exit 2; }
+##@ To use
+
+.PHONY: atlas
+atlas: .venv/core ## MODEL=model.keras IMAGES=folder: write the error atlas of a model on these images and open it
+	@test -n "$(MODEL)" -a -n "$(IMAGES)" || { \
+	  echo 'make atlas MODEL=model.keras IMAGES=folder [OPTIONS="--method grad_cam"]'; exit 2; }
 	.venv/bin/python -m camkit analyze "$(MODEL)" "$(IMAGES)" --out "$(ATLAS)/analysis" $(OPTIONS)
 	.venv/bin/python -m camkit atlas "$(ATLAS)/analysis" --out "$(ATLAS)/page" --open
 
+.PHONY: app
 app: export ANALYSIS := $(abspath $(ANALYSIS))
 app: export REFERENCE := $(abspath $(REFERENCE))
 app: export VERDICTS := $(abspath $(VERDICTS))
-app: .venv/app
+app: .venv/app ## ANALYSIS=folder: serve the atlas of an analysis as an app, for several reviewers
 	cd notebooks/app && ../../.venv/bin/python -m voila atlas.ipynb
+
+##@ To teach
 
 COURSE = .venv/bin/python notebooks/assignments/course.py --seed "$(SEED)"
 
-course: .venv/course
+.PHONY: course
+course: .venv/course ## [SEED=2027]: make the graded course of a year: the release, the gradebook, the guide
 	$(COURSE) build
 
-# All wrong answers to all assignments of a year, graded by nbgrader itself. The tests do a part.
-course-proof: .venv/course
-	$(COURSE) prove
-
-grade: .venv/course
+.PHONY: grade
+grade: .venv/course ## SUBMITTED=folder [SEED=2027]: grade what students handed in: folder/STUDENT/*.ipynb
 	@test -n "$(SUBMITTED)" || { echo "make grade SUBMITTED=folder, with a folder for each student in it"; exit 2; }
 	$(COURSE) grade "$(SUBMITTED)"
 
-# Two processes on two cores: a thread each, or they wait for one another.
-test sweep versions: export OMP_NUM_THREADS = 1
-test sweep versions: export OPENBLAS_NUM_THREADS = 1
-test sweep versions: export TF_NUM_INTRAOP_THREADS = 1
+.PHONY: course-proof
+course-proof: .venv/course ## [SEED=2027]: grade every known wrong answer with nbgrader (20 minutes)
+	$(COURSE) prove
 
-test: .venv/test
-	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile --durations 20 -m "not sweep"
+##@ To develop
 
-sweep: .venv/test
-	.venv/bin/python -m pytest --numprocesses 2 -m sweep
+# Two processes at a time, with one thread each: more threads than cores wait for one another. TWO shares the tests of
+# a folder between them, file by file, so that a file's fixtures are made once.
+PYTEST = .venv/bin/python -m pytest
+TWO = --numprocesses 2 --dist loadfile
+test check-% sweep fuzz crashes pythons versions: export OMP_NUM_THREADS = 1
+test check-% sweep fuzz crashes pythons versions: export OPENBLAS_NUM_THREADS = 1
+test check-% sweep fuzz crashes pythons versions: export TF_NUM_INTRAOP_THREADS = 1
 
+.PHONY: test
+test: .venv/test ## run what a commit needs: unit tests, the project's rules, one lesson, one page in a browser (4 minutes)
+	$(PYTEST) -p randomly $(TWO) --durations 10 -m "$(QUICK)"
+
+# No sweep, no stress, and of the lessons, the browser and the course only what the marks `smoke` names.
+QUICK = smoke or not (sweep or stress or lesson or browser or course)
+
+.PHONY: check
+check: $(addprefix check-,lint types view doctest unit lessons browser course stress sweep pythons versions photographs) \
+       fuzz crashes course-proof ## run everything, in the parts below (hours)
+
+.PHONY: check-lint
+check-lint: .venv/dev ## format, lint, layers (seconds)
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/lint-imports --no-cache
+
+.PHONY: check-types
+check-types: .venv/dev ## mypy over the package (half a minute)
+	.venv/bin/mypy
+
+.PHONY: check-view
+check-view: ## types, lint and unit tests of the atlas' JavaScript; needs Node and npm (half a minute)
+	cd tests/view && npm ci --no-audit --no-fund && npm test
+
+.PHONY: check-doctest
+check-doctest: .venv/test ## the examples in the docstrings (1 minute)
+	$(PYTEST) $(TWO) --doctest-modules camkit
+
+.PHONY: check-unit
+check-unit: .venv/test ## what the package and the project's files promise, slow ones too (6 minutes)
+	$(PYTEST) -p randomly $(TWO) -m "not (sweep or stress)" tests/unit tests/project
+
+.PHONY: check-lessons
+check-lessons: .venv/test ## every lesson and its page; uses what `make notebooks` left in build/ (8 minutes without)
+	$(PYTEST) $(TWO) tests/lessons
+
+.PHONY: check-browser
+check-browser: .venv/test ## the pages, the lessons in JupyterLab, the app, in headless Chromium (8 minutes)
+	$(PYTEST) $(TWO) tests/browser
+
+.PHONY: check-course
+check-course: .venv/test ## the graded course (5 minutes)
+	$(PYTEST) $(TWO) -m "not sweep" tests/course
+
+.PHONY: check-stress
+check-stress: .venv/test ## a tenth of `make fuzz` and `make crashes`, and a Ray cluster (6 minutes)
+	$(PYTEST) $(TWO) tests/stress
+
+.PHONY: check-sweep
+check-sweep: .venv/test ## every member of the large families, such as all models of keras.applications (10 minutes)
+	$(PYTEST) $(TWO) -m sweep
+
+.PHONY: fuzz
 fuzz: export FUZZ_ALL = 1
-fuzz: .venv/test
-	.venv/bin/python -m pytest --numprocesses 2 tests/test_fuzz.py
+fuzz: .venv/test ## read 10,000 broken images, 1,000 hostile archives, 300 models and 100 notebooks
+	$(PYTEST) $(TWO) tests/stress/test_fuzz.py
 
-faults: export FAULTS_ALL = 1
-faults: .venv/test
-	.venv/bin/python -m pytest tests/test_writers.py
+.PHONY: crashes
+crashes: export CRASHES_ALL = 1
+crashes: .venv/test ## kill all that writes, fill its disk and so on; the page is build/crashes.html
+	$(PYTEST) tests/stress/test_writers.py
 
-bench: .venv/bench
-	.venv/bin/python tests/bench/bench.py
+# On real photographs, where they lie beside the project.
+SHARED ?= ../shared
+.PHONY: check-photographs
+check-photographs: .venv/site ## the lessons on real photographs, if ../shared holds them (30 minutes)
+	@if [ -d "$(SHARED)/fruits-360" ]; then \
+	  $(MAKE) notebooks DATASET="$(SHARED)/fruits-360" BACKBONE=MobileNetV2 BOXES="$(SHARED)/fruit-boxes" \
+	    WEIGHTS="$(SHARED)/keras/mobilenet_v2_imagenet_notop.weights.h5" LESSONS="$(LESSONS)"; \
+	else echo "NOT CHECKED: $(SHARED)/fruits-360 is missing"; fi
+
+.PHONY: bench
+bench: .venv/bench ## [PARTS="lessons forward" WITH=path/to/another/checkout]: benchmarks, as ratios (15 minutes)
+	.venv/bin/python tests/bench $(PARTS) $(if $(WITH),--with "$(WITH)")
 
 # From a copy, since setuptools works in build/ too, and would take along what lies there.
-dist: .venv/lessons
+.PHONY: dist
+dist: .venv/core ## make the wheel and the sdist of the last commit in build/dist
 	rm -rf build/dist && mkdir -p build/dist/source
 	git archive HEAD | tar -x -C build/dist/source
 	cd build/dist/source && ../../../.venv/bin/python -c "from setuptools.build_meta import *; build_sdist('..'); build_wheel('..')"
 	rm -rf build/dist/source
 
+.PHONY: clean
+clean: ## remove build/
+	rm -rf build
+
+##@ Versions
+
 # What a target needs is what stands in the lock under headings that name it.
-ENVIRONMENTS = lessons app course cluster bench test
+ENVIRONMENTS = core notebook lessons site app course cluster bench test dev
 $(ENVIRONMENTS:%=.venv/%): requirements.lock pyproject.toml
 	@"$(PYTHON)" -c '$(NEW_ENOUGH)' 2>/dev/null || { \
 	  echo "camkit needs Python 3.11 or newer, found: $$("$(PYTHON)" --version 2>/dev/null || echo none)."; \
@@ -105,26 +183,33 @@ $(ENVIRONMENTS:%=.venv/%): requirements.lock pyproject.toml
 	.venv/bin/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
+COMPILE = pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-emit-find-links --no-header --no-annotate
+UV = build/uv/bin/python -m uv
+
 # Everything together, so that one version serves all; then what each target needs of it. What the same targets need
 # stands under one heading, with their names.
-lock: build/uv
+.PHONY: lock
+lock: build/uv ## write requirements.lock anew from pyproject.toml
 	mkdir -p build/lock
 	$(UV) $(COMPILE) --upgrade --all-extras --output-file build/lock/all
 	for each in $(ENVIRONMENTS); do $(UV) $(COMPILE) --constraints build/lock/all \
-	  $$(test $$each = lessons || echo --extra $$each) --output-file build/lock/$$each || exit 1; done
+	  $$(test $$each = core || echo --extra $$each) --output-file build/lock/$$each || exit 1; done
 	cd build/lock && awk '/^[a-z0-9]/ { package = $$0; fresh = !(package in needed); if (fresh) packages[++n] = package } \
 	  /^[a-z0-9]/ { needed[package] = needed[package] " " FILENAME } fresh { text[package] = text[package] $$0 "\n" } \
 	  END { for (i = 1; i <= n; i++) { set = needed[packages[i]]; if (!(set in part)) sets[++m] = set; \
 	          part[set] = part[set] text[packages[i]] } \
 	        for (i = 1; i <= m; i++) printf "# ---%s\n%s", sets[i], part[sets[i]] }' $(ENVIRONMENTS) > ../../requirements.lock
 
-# In an environment each. TESTS="tests/test_cam.py" runs those; VERSIONS=lowest-direct one of the two.
+# In an environment each. TESTS="tests/unit/test_cam.py" runs those; VERSIONS=lowest-direct one of the two.
 VERSIONS = lowest-direct highest
 TESTS = tests
 
-versions: $(VERSIONS:%=build/versions/%)
+.PHONY: versions check-versions
+check-versions: versions ## the same as `make versions`
+versions: $(VERSIONS:%=build/versions/%) ## run the tests with the lowest versions allowed and with the newest (1 hour)
 	for each in $(VERSIONS); do PATH="$$PWD/build/versions/$$each/bin:$$PATH" \
-	  python -m pytest --numprocesses 2 --dist loadfile -m "not sweep and not locked" $(TESTS) || exit 1; done
+	  python -m pytest $(TWO) -m "not (sweep or locked)" $(TESTS) || exit 1; done
 
 build/versions/%: pyproject.toml | build/uv
 	mkdir -p build/versions
@@ -134,9 +219,16 @@ build/versions/%: pyproject.toml | build/uv
 	$(UV) pip install --quiet --python $@ --no-deps --no-build-isolation -e .
 	touch $@
 
+# The core alone, without any extra, on other Pythons: those of PYTHONS that this machine has.
+PYTHONS = 3.12 3.13
+CORE_TESTS = tests/unit/test_cam.py tests/unit/test_attribution.py tests/unit/test_analysis.py
+
+.PHONY: pythons check-pythons
+check-pythons: pythons ## the same as `make pythons`
+pythons: $(PYTHONS:%=build/pythons/%) ## install the core alone on other Pythons; use it and run the tests of maps and analysis
+	for each in $(PYTHONS); do build/pythons/$$each/bin/python tests/project/core.py || exit 1; \
+	  build/pythons/$$each/bin/python -m pytest -m "not (sweep or locked)" $(CORE_TESTS) || exit 1; done
+
 build/uv:
 	"$(PYTHON)" -m venv $@
 	$@/bin/python -m pip install --disable-pip-version-check --quiet uv
-
-clean:
-	rm -rf build

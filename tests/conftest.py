@@ -1,14 +1,157 @@
-"""What the tests share."""
+"""What the tests share: marks by folder, and the fixtures of more than one file."""
 
+import fcntl
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).resolve().parents[1]
+BUILD = ROOT / "build"
+FOLDER_MARKS = {"browser": "browser", "course": "course", "stress": "stress"}
+FIXTURE_MARKS = {"executed": "lesson", "browser": "browser"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark tests by their folder and by what they use: a lesson that has run, a browser."""
+    for item in items:
+        for folder, mark in FOLDER_MARKS.items():
+            if ROOT / "tests" / folder in item.path.parents:
+                item.add_marker(mark)
+        for fixture, mark in FIXTURE_MARKS.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(mark)
+
 
 @pytest.fixture(scope="session")
 def shared():
-    """The optional folder ../shared with real photographs and weights; tests that need it are skipped without it."""
-    folder = Path(__file__).resolve().parents[1].parent / "shared"
+    """Return the optional folder ../shared with real photographs and weights; without it, skip."""
+    folder = ROOT.parent / "shared"
     if not folder.is_dir():
         pytest.skip("needs ../shared with the real photographs and weights")
     return folder
+
+
+@pytest.fixture(scope="session")
+def executed():
+    """Return a function: lesson -> (executed notebook, page). Each lesson runs once, in order, whoever asks.
+
+    What `make notebooks` or another test has left in build/ serves as well, where nothing has changed since. Tests in
+    several processes wait for each other.
+    """
+    import nbformat
+    import run
+    from lesson_files import LESSONS, execute
+
+    BUILD.mkdir(exist_ok=True)
+    results = {}
+
+    def load_or_execute(path):
+        with open(BUILD / "executed.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            saved = BUILD / path.name
+            if saved.exists():
+                notebook = nbformat.read(saved, as_version=4)
+                if notebook.metadata.get("made_from") == run.made_from(path):
+                    return notebook
+            notebook = execute(path)
+            if not run.problems(notebook):
+                run.save(notebook, path.name, BUILD)
+            return notebook
+
+    def get(lesson):
+        for path in LESSONS[: LESSONS.index(lesson) + 1]:
+            if path not in results:
+                notebook = load_or_execute(path)
+                results[path] = notebook, run.page(notebook, path.name)
+        return results[lesson]
+
+    return get
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Return a headless Chromium."""
+    from chromium import CHROMIUM, FLAGS
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+# The browser is not to be asked whether JupyterLab may fetch news, and cells out of sight are to be there.
+LAB_SETTINGS = {
+    "apputils-extension/notification": '{"fetchNews": "false"}',
+    "notebook-extension/tracker": '{"windowingMode": "none"}',
+}
+LAB_FLAGS = [
+    "--no-browser",
+    "--allow-root",
+    "--ServerApp.ip=127.0.0.1",
+    "--ServerApp.port_retries=0",
+    "--IdentityProvider.token=",
+    "--LabApp.expose_app_in_browser=True",
+    "--LabApp.news_url=",
+    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    "--LabApp.extension_manager=readonly",
+]
+
+
+@pytest.fixture(scope="module")
+def lab(folder):
+    """Return the address of a JupyterLab that serves the module's `folder` to this machine alone."""
+    home = folder.parent
+    for name, value in LAB_SETTINGS.items():
+        file = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True)
+        file.write_text(value)
+    environment = {
+        **os.environ,
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_DATA_DIR": str(home / "share"),
+        "IPYTHONDIR": str(home / "ipython"),
+        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
+    }
+    port = free_port()
+    command = [sys.executable, "-m", "jupyterlab", *LAB_FLAGS]
+    command += [f"--ServerApp.root_dir={folder}", f"--ServerApp.port={port}"]
+    log = home / "server.log"
+    with open(log, "w") as stderr:
+        server = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=stderr
+        )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_for_server(f"{address}/api/status", server, log)
+        yield address
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def free_port():
+    """Return the number of a port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def wait_for_server(address, server, log):
+    """Return when the server answers; fail with its log if it has ended."""
+    for _ in range(240):
+        try:
+            urllib.request.urlopen(address, timeout=5).close()
+            return
+        except OSError:
+            assert server.poll() is None, log.read_text()
+            time.sleep(0.5)
+    raise AssertionError(f"no answer from {address}: {log.read_text()}")

@@ -7,16 +7,16 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from chromium import FAINT, OVERFLOW, needs_chromium
+from made_analyses import ROOT, analysis_of
 from matplotlib.path import Path as Polygon
 from PIL import Image
-from test_atlas import analysis_of
-from test_browser import CHROMIUM, FAINT, OVERFLOW, ROOT, browser  # noqa: F401  a fixture
 
 import camkit
 from camkit.atlas import record
 from camkit.atlas.verdicts import Verdicts
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium or Chrome on the PATH")
+pytestmark = needs_chromium
 
 NAMES = sorted(
     [
@@ -67,7 +67,7 @@ def atlas(tmp_path_factory):
 
 
 @pytest.fixture
-def leaf(atlas, browser):  # noqa: F811
+def leaf(atlas, browser):
     """leaf(width) opens the page; at the end nothing was told on the console and nothing came from elsewhere."""
     opened, told, fetched = [], [], []
 

@@ -7,31 +7,16 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
 import pytest
+from chromium import FAINT, OVERFLOW, TIMEOUT, needs_chromium, notebook_page
+from lesson_files import LESSONS, ROOT, lessons
 from nbformat.v4 import new_code_cell, new_notebook
-from test_notebooks import LESSONS, executed, lessons  # noqa: F401  a fixture
 
-ROOT = Path(__file__).resolve().parents[2]
-CHROMIUM = next(
-    filter(None, map(shutil.which, ["chromium", "google-chrome", "chromium-browser"])), None
-)
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-TIMEOUT = 120_000  # in milliseconds
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium or Chrome on the PATH")
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
@@ -40,97 +25,6 @@ def folder(tmp_path_factory):
     own = tmp_path_factory.mktemp("lab")
     (own / "data").symlink_to(ROOT / "data")
     return Path(shutil.copytree(ROOT / "notebooks", own / "notebooks"))
-
-
-@pytest.fixture(scope="module")
-def lab(folder):
-    """The address of a JupyterLab that serves `folder` to this machine alone."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    own = folder.parent
-    settings = {
-        "apputils-extension/notification": '{"fetchNews": "false"}',  # or it asks whether it may
-        "notebook-extension/tracker": '{"windowingMode": "none"}',
-    }  # or cells out of sight are absent
-    for name, value in settings.items():
-        file = own / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
-        file.parent.mkdir(parents=True)
-        file.write_text(value)
-    environment = {
-        **os.environ,
-        "JUPYTER_CONFIG_DIR": str(own / "config"),
-        "JUPYTER_DATA_DIR": str(own / "share"),
-        "IPYTHONDIR": str(own / "ipython"),
-        "JUPYTERLAB_SETTINGS_DIR": str(own / "settings"),
-        "JUPYTERLAB_WORKSPACES_DIR": str(own / "workspaces"),
-    }
-    server = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "jupyterlab",
-            "--no-browser",
-            "--allow-root",
-            f"--ServerApp.root_dir={folder}",
-            "--ServerApp.ip=127.0.0.1",
-            f"--ServerApp.port={port}",
-            "--ServerApp.port_retries=0",
-            "--IdentityProvider.token=",
-            "--LabApp.expose_app_in_browser=True",
-            "--LabApp.news_url=",
-            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-            "--LabApp.extension_manager=readonly",
-        ],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=open(own / "server.log", "w"),
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(240):
-            try:
-                urllib.request.urlopen(f"{address}/api/status", timeout=5).close()
-                break
-            except OSError:
-                assert server.poll() is None, (own / "server.log").read_text()
-                time.sleep(0.5)
-        yield address
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@contextmanager
-def notebook_page(lab, browser, name):
-    """A page with this notebook open in JupyterLab and its kernel ready, and the list of errors told on the console."""
-    context = browser.new_context(viewport={"width": 1400, "height": 1000})
-    page = context.new_page()
-    page.set_default_timeout(TIMEOUT)
-    errors = []
-    page.on(
-        "console", lambda message: errors.append(message.text) if message.type == "error" else None
-    )
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(f"{lab}/lab/tree/{name}?reset")
-    page.wait_for_function(
-        "window.jupyterapp && jupyterapp.shell.currentWidget?.sessionContext?.isReady"
-    )
-    page.evaluate("jupyterapp.shell.collapseLeft()")
-    yield page, errors
-    page.evaluate("jupyterapp.shell.currentWidget.sessionContext.shutdown()")
-    context.close()
 
 
 @pytest.fixture
@@ -203,7 +97,6 @@ def changed(status, before, *texts):
 # --- the pages
 
 FOLD = "open => document.querySelectorAll('details').forEach(details => details.open = open)"
-OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 CUT_CODE = """Array.from(document.querySelectorAll(".highlight pre"))
     .filter(pre => Math.max(...pre.textContent.split("\\n").map(line => line.length)) <= 100)
     .filter(pre => pre.scrollWidth > pre.clientWidth).map(pre => pre.textContent)"""
@@ -213,28 +106,10 @@ CUT_TABLES = """Array.from(document.querySelectorAll("table"))
 CUT_FORMULAS = """Array.from(document.querySelectorAll(".formula"))
     .filter(box => box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight)
     .map(box => box.textContent)"""
-FAINT = """() => {                         // the texts whose contrast with their ground, as WCAG 2 has it, is below 4.5
-    const channels = colour => colour.match(/[\\d.]+/g).map(Number);
-    const linear = value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
-    const luminance = colour => channels(colour).slice(0, 3)
-        .reduce((sum, value, n) => sum + [0.2126, 0.7152, 0.0722][n] * linear(value / 255), 0.05);
-    const ground = element => {
-        const colour = getComputedStyle(element).backgroundColor;
-        return channels(colour)[3] === 0 ? ground(element.parentElement) : colour;
-    };
-    const contrast = element => {
-        const ratio = luminance(getComputedStyle(element).color) / luminance(ground(element));
-        return Math.max(ratio, 1 / ratio);
-    };
-    const written = element => Array.from(element.childNodes).some(node => node.nodeType === 3 && node.data.trim());
-    return Array.from(document.body.querySelectorAll("*"))
-        .filter(element => element.checkVisibility() && written(element) && contrast(element) < 4.5)
-        .map(element => `${contrast(element).toFixed(1)} ${element.textContent}`);
-}"""
 
 
 @pytest.fixture
-def leaf(executed, browser, tmp_path):  # noqa: F811
+def leaf(executed, browser, tmp_path):
     """with leaf(lesson, width, height) as page: nothing came from elsewhere, nothing was told on the console."""
 
     @contextmanager

@@ -13,9 +13,10 @@ import nbclient
 import nbformat
 import prove  # noqa: E402
 import pytest
+from chromium import FAINT, OVERFLOW, needs_chromium, notebook_page
+from lesson_files import ROOT
 from nbformat.v4 import new_code_cell
 from nbgrader import utils  # noqa: E402
-from test_browser import CHROMIUM, FAINT, OVERFLOW, ROOT, browser, lab, notebook_page  # noqa: F401  fixtures
 
 NAME = "1-gap-equation"
 RIGHT = {"pool": "def pool(F):\n    return F.mean(axis=(1, 2))"}
@@ -32,7 +33,7 @@ NOISY = {
 }
 SCREENSHOTS = ROOT / "build" / "screenshots"
 
-in_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium or Chrome on the PATH")
+in_browser = needs_chromium
 assigned = pytest.mark.parametrize("name", [path.stem for path in course.assignments()])
 
 

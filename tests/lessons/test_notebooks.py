@@ -1,48 +1,25 @@
 """Every lesson runs, follows the house rules, and becomes a page that needs no network."""
 
 import ast
-import fcntl
 import re
 import shutil
 import sys
-from pathlib import Path
 
 import nbformat
+import pages  # noqa: E402
 import pytest
+import run  # noqa: E402
 from bs4 import BeautifulSoup
+from lesson_files import LESSONS, ROOT, execute, lessons, read_page
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[2]
-import pages  # noqa: E402
-import run  # noqa: E402
-
 BUILD = ROOT / "build"
-LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SECONDS = {"": 60, "06": 90}  # a lesson's limit, by where its number begins
-lessons = pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
-
-
-def execute(path, parameters=None, **options):
-    """run.run, with C++ libraries' standard error watched: a kernel that is told of pytest leaves that out."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("PYTEST_CURRENT_TEST")
-        return run.run(path, parameters, **options)
 
 
 def cells(path, kind):
     return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == kind]
-
-
-def read_page(text):
-    """The parsed page, with everything in it that a browser would fetch from elsewhere."""
-    soup = BeautifulSoup(text, "html.parser")
-    fetched = [
-        tag
-        for tag in soup.find_all(["script", "link", "img", "iframe", "source"])
-        if not (tag.get("src") or tag.get("href") or "data:").startswith("data:")
-    ]
-    return soup, fetched
 
 
 # --- the lessons as they are written
@@ -103,33 +80,6 @@ def test_a_run_is_known_by_all_that_made_it(monkeypatch):
     assert len(known) == len(LESSONS) and run.made_from(LESSONS[0]) in known
     monkeypatch.setattr(run.metadata, "version", lambda name: "0")
     assert run.made_from(LESSONS[0]) not in known
-
-
-@pytest.fixture(scope="module")
-def executed():
-    """lesson -> (executed notebook, page); each lesson runs once, in order, however many tests ask for it.
-
-    What `make notebooks` or another test has left in build/ serves as well, where nothing has changed since. Tests in
-    several processes wait for each other.
-    """
-    BUILD.mkdir(exist_ok=True)
-    done = {}
-
-    def get(lesson):
-        for path in LESSONS[: LESSONS.index(lesson) + 1]:
-            if path not in done:
-                with open(BUILD / "executed.lock", "w") as lock:
-                    fcntl.flock(lock, fcntl.LOCK_EX)
-                    left = BUILD / path.name
-                    notebook = nbformat.read(left, as_version=4) if left.exists() else None
-                    if not notebook or notebook.metadata.get("made_from") != run.made_from(path):
-                        notebook = execute(path)
-                        if not run.problems(notebook):
-                            run.save(notebook, path.name, BUILD)
-                done[path] = notebook, run.page(notebook, path.name)
-        return done[lesson]
-
-    return get
 
 
 @lessons

@@ -8,12 +8,12 @@ import pages  # noqa: E402
 import pytest
 import reference  # noqa: E402
 from bs4 import BeautifulSoup
-from test_browser import CHROMIUM, FAINT, OVERFLOW, ROOT, browser  # noqa: F401  a fixture
-from test_notebooks import LESSONS, read_page
+from chromium import FAINT, OVERFLOW, needs_chromium
+from lesson_files import LESSONS, ROOT, read_page
 
 import camkit
 
-in_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium or Chrome on the PATH")
+in_browser = needs_chromium
 
 
 @pytest.fixture(scope="module")

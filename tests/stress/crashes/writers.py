@@ -58,7 +58,7 @@ class Analyze(Writer):
     name, unfinished = "analyze", ("about.json", "shard-*.npz")
 
     def __init__(self, inputs):
-        from test_atlas import image_set
+        from made_analyses import image_set
 
         import camkit
         from camkit.analysis import _reader as reading
@@ -182,7 +182,7 @@ class Atlas(Writer):
     name = "write_atlas"
 
     def __init__(self, inputs):
-        from test_atlas import analysis_of, image_set
+        from made_analyses import analysis_of, image_set
 
         from camkit.atlas import page
 
