@@ -502,7 +502,7 @@ def flips(name, backbone, source, draws):
     """Yield the average precision at each share of flipped labels, and what of it cleanlab would add."""
     from sklearn.metrics import average_precision_score
 
-    from camkit import faults as room
+    from camkit.faults import _labels as room
 
     try:
         from cleanlab.filter import find_label_issues

@@ -87,7 +87,7 @@ def test_faults_as_a_table_and_as_a_file(analysed, tmp_path, capsys):
         and out[0] == f"in {EMBEDDED / 'Test'}:"
         and len(out) == len(expected) + 3
     )
-    assert "Lemon/r2_312_100.jpg" in out[2] and "same picture labelled Lime" in out[2]
+    assert "Lemon/r2_312_100.jpg" in out[2] and "same image labelled Lime" in out[2]
     code, out, err = told(capsys, "faults", analysed, "--csv", tmp_path / "faults.csv")
     assert (code, err, len(out)) == (0, [], 1) and out[0].startswith(
         f"{len(expected)} suspected (2 copy, "

@@ -1,0 +1,203 @@
+"""Backgrounds that give a class away: a sticker, a stamp or a tint on most images of the class."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from scipy import ndimage
+from skimage import morphology, segmentation
+
+from camkit.faults._images import Fault, Images, percent
+from camkit.images.image_set import THREADS, read_image
+from camkit.scenes import foreground
+
+# About so many images are looked at, spread evenly over the classes: 8 to 40 of each.
+SAMPLE = 1000
+FEWEST_OF_CLASS, MOST_OF_CLASS = 8, 40
+
+# The side in pixels to which they are reduced.
+SIDE = 64
+
+# The width of the rim that is background wherever the object may be.
+RIM = 2
+
+# The width of the margin around an object, which belongs neither to it nor to the background.
+MARGIN = SIDE // 16
+
+# A background is plain if half of the rim is within so many grey levels of the rim's median colour.
+PLAIN = 20
+
+# The smallest difference between two backgrounds that counts, as a share of black to white.
+UNLIKE = 0.02
+
+
+class Background(NamedTuple):
+    """An image of SIDE pixels and what of it is background."""
+
+    # (SIDE, SIDE, 3) int16
+    image: np.ndarray
+    # (SIDE, SIDE) bool: all but the object and a margin around it; the rim alone where the
+    # background is not plain or is hidden
+    mask: np.ndarray
+    # (3,) the median colour of the rim
+    colour: np.ndarray
+    is_plain: bool
+
+
+def find_telling_backgrounds(images: Images) -> Iterator[Fault]:
+    """Yield the classes that their background gives away.
+
+    Each is yielded as the two images whose background is the strongest evidence for the class.
+    Pixels decide whether a class is listed; the maps only say how much the model relies on it. For
+    a background like all others cannot name a class: what the cells beside an object say there
+    comes from the object.
+    """
+    labelled = images.labels[images.labels > -1]
+    classes = np.unique(labelled)
+    if len(classes) < 3 or not images.has_maps_of_all_classes():
+        return
+    sample = _sample(images.labels, classes)
+    with ThreadPoolExecutor(THREADS) as pool:
+        backgrounds = list(pool.map(read_background, images.paths[sample]))
+    # Photographs have no background that could be compared.
+    if np.mean([background.is_plain for background in backgrounds]) < 0.5:
+        return
+
+    labels = images.labels[sample]
+    masks = [background.mask for background in backgrounds]
+    on_background, in_total = _evidence(images, sample, masks)
+    columns = {
+        "unlike": _difference_from_typical(backgrounds),
+        "on_background": on_background,
+        "in_total": in_total,
+    }
+    by_class = pd.DataFrame(columns).groupby(labels)
+    total = by_class["in_total"].sum().clip(lower=1e-6)
+    shares = (by_class["on_background"].sum() / total).clip(0, 1)
+    unlike = by_class["unlike"].median()
+    median = unlike.median()
+    for c in classes[unlike > _fence(unlike)]:
+        difference = percent(unlike[c])
+        share = percent(shares[c])
+        reason = (
+            f"background of {images.class_names[c]} differs {difference} from the typical one "
+            f"(other classes {percent(median)}) and carries {share} of the class evidence "
+            f"(other classes {percent(shares.median())})"
+        )
+        of_class = np.flatnonzero(labels == c)
+        order = np.argsort(-on_background[of_class])
+        strongest = of_class[order[:2]]
+        # A class of one image has only this one to show.
+        first, second = np.resize(sample[strongest], 2)
+        yield Fault(first, "background", reason, shares[c], second)
+
+
+def read_background(path: str) -> Background:
+    """Read an image of SIDE pixels and separate its background from the object."""
+    image = read_image(path, (SIDE, SIDE)).astype("int16")
+    rim = np.ones((SIDE, SIDE), bool)
+    rim[RIM:-RIM, RIM:-RIM] = False
+    colour = np.median(image[rim], axis=0)
+    difference = np.abs(image - colour)
+    is_near = difference[rim].max(axis=1) <= PLAIN
+    is_plain = is_near.mean() >= 0.5
+    if not is_plain:
+        return Background(image, rim, colour, is_plain)
+
+    # `foreground` expects a white background: white is what looks like it.
+    on_white = (255 - difference).astype("uint8")
+    thing = largest_part(foreground(on_white))
+    mask = ~ndimage.binary_dilation(thing, iterations=MARGIN)
+    if not mask.any():
+        mask = rim
+    return Background(image, mask, colour, is_plain)
+
+
+def largest_part(mask: np.ndarray) -> np.ndarray:
+    """Return the largest part of a mask (H, W) that is cut where it is narrow.
+
+    So an object is separated from a sticker that touches it.
+    """
+    # Beyond the edge of the image nothing belongs to the mask.
+    padded = np.pad(mask, 1)
+    depth = ndimage.distance_transform_edt(padded)[1:-1, 1:-1]
+    # Peaks are one part unless the saddle between them is deeper by a tenth of the largest depth.
+    merged = morphology.reconstruction(depth - 0.1 * depth.max(), depth)
+    is_peak = morphology.local_maxima(merged) & mask
+    peaks, _ = ndimage.label(is_peak)
+    parts = segmentation.watershed(-depth, peaks, mask=mask)
+    # Part 0 is what is not in the mask.
+    sizes = np.bincount(parts[mask], minlength=2)[1:]
+    return parts == 1 + sizes.argmax()
+
+
+def _sample(labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Return the indices of the images that are looked at, evenly spread over each class."""
+    count = int(np.clip(SAMPLE // len(classes), FEWEST_OF_CLASS, MOST_OF_CLASS))
+    sample = []
+    for c in classes:
+        members = np.flatnonzero(labels == c)
+        positions = np.linspace(0, len(members) - 1, count).astype(int)
+        sample.append(members[np.unique(positions)])
+    return np.concatenate(sample)
+
+
+def _difference_from_typical(backgrounds: list[Background]) -> list[float]:
+    """Return how far each background is from the typical colour, 0..1 of black to white."""
+    typical = np.median([background.colour for background in backgrounds], axis=0)
+    differences = []
+    for background in backgrounds:
+        pixels = background.image[background.mask]
+        difference = np.abs(pixels - typical)
+        differences.append(difference.mean() / 255)
+    return differences
+
+
+def _evidence(
+    images: Images, sample: np.ndarray, masks: list[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean evidence of each image for its label, on the background and in total.
+
+    A class map has no natural zero, so evidence is measured relative to the map's mean on the
+    backgrounds of other classes.
+    """
+    labels = images.labels[sample]
+    coverages = []
+    own_maps = []
+    background_means = []
+    for i, mask in zip(sample, masks, strict=True):
+        maps = images.maps(i)
+        coverage = _resize(mask, maps.shape[:2])
+        coverages.append(coverage)
+        own_maps.append(maps[..., images.labels[i]])
+        background_means.append(np.average(maps, axis=(0, 1), weights=coverage))
+
+    background_means = np.array(background_means)
+    on_background = []
+    in_total = []
+    for label, own_map, coverage in zip(labels, own_maps, coverages, strict=True):
+        of_others = background_means[labels != label]
+        zero = of_others[:, label].mean()
+        evidence = own_map - zero
+        on_background.append((evidence * coverage).mean())
+        in_total.append(evidence.mean())
+    return np.array(on_background), np.array(in_total)
+
+
+def _resize(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return the share of each of (h, w) cells that the mask covers."""
+    height, width = size
+    image = Image.fromarray(np.float32(mask))
+    return np.asarray(image.resize((width, height), Image.Resampling.BOX))
+
+
+def _fence(unlike: pd.Series) -> float:
+    """Return the difference from which a class is listed.
+
+    It is Tukey's fence of the lower half, mirrored, since the upper half may be marked classes.
+    """
+    low, median = unlike.quantile([0.25, 0.5])
+    return median + max(4 * (median - low), UNLIKE)

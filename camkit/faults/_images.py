@@ -1,0 +1,106 @@
+"""The images that are searched for faults, and the form of a fault."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from camkit._features import feature_space
+
+if TYPE_CHECKING:
+    from camkit import Analysis
+
+
+class Fault(NamedTuple):
+    """One suspected fault: a row of the table, with images as indices."""
+
+    image: int
+    kind: str
+    reason: str
+    score: float
+    other: int
+
+
+class Images:
+    """The images of an analysis and of its reference, each path once.
+
+    Attributes:
+        paths: (N,) object array of file names.
+        labels: (N,) int; -1 where an image has no label.
+        splits: (N,) int: 0 for the analysis, 1 for the reference.
+        class_names: The names of the classes.
+        features: (N, D) float32, unit vectors of the standardised features; the product of two is
+            the cosine of two images.
+    """
+
+    def __init__(self, analysis: "Analysis", reference: "Analysis | None") -> None:
+        self._analyses = [analysis] if reference is None else [analysis, reference]
+        _check_same_model(self._analyses)
+        tables = [_table_of(analysis, split) for split, analysis in enumerate(self._analyses)]
+        table = pd.concat(tables)
+        gap = np.concatenate([analysis.gap for analysis in self._analyses])
+        is_first = ~table["path"].duplicated().to_numpy()
+        table = table[is_first]
+        if len(table) < 3:
+            raise ValueError(f"{len(table)} images cannot be compared: give three or more")
+        self.paths = table["path"].to_numpy()
+        self.labels = table["label"].to_numpy()
+        self.splits = table["split"].to_numpy()
+        self.class_names = list(analysis.class_names)
+        (self.features,) = feature_space(gap[is_first])
+        self._rows = table["row"].to_numpy()
+
+    def has_maps_of_all_classes(self) -> bool:
+        """Return whether both analyses hold the class activation maps of all classes."""
+        for analysis in self._analyses:
+            # Without a bias the maps are those of chosen classes, or of another method.
+            if analysis.maps is None or analysis.bias is None:
+                return False
+        return True
+
+    def maps(self, i: int) -> np.ndarray:
+        """Return the class activation maps (h, w, C) float32 of image i."""
+        analysis = self._analyses[self.splits[i]]
+        row = self._rows[i]
+        return np.asarray(analysis.maps[row], "float32")
+
+    def label_name(self, i: int) -> str:
+        """Return the name of the label of image i."""
+        return self.class_names[self.labels[i]]
+
+    def most_similar(self, i: int, candidates: np.ndarray) -> int:
+        """Return the one of the candidates (indices) that is most similar to image i."""
+        cosines = self.features[candidates] @ self.features[i]
+        return candidates[cosines.argmax()]
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """Return a share 0..1 as it is written in a reason: "12 %"."""
+    return f"{100 * share:.{digits}f} %"
+
+
+def _table_of(analysis: "Analysis", split: int) -> pd.DataFrame:
+    columns = {
+        "path": analysis.paths,
+        "label": analysis.labels,
+        "split": split,
+        "row": np.arange(len(analysis.labels)),
+    }
+    return pd.DataFrame(columns)
+
+
+def _check_same_model(analyses: list["Analysis"]) -> None:
+    """Raise ValueError where two analyses differ in their classes or features."""
+    if len(analyses) < 2:
+        return
+    analysis, reference = analyses
+    classes = list(analysis.class_names)
+    features = analysis.gap.shape[1]
+    reference_classes = list(reference.class_names)
+    reference_features = reference.gap.shape[1]
+    if classes != reference_classes or features != reference_features:
+        raise ValueError(
+            f"the analysis has {len(classes)} classes and {features} features, the reference "
+            f"{len(reference_classes)} and {reference_features}, or other names: "
+            "analyse both with one model"
+        )

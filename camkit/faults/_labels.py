@@ -1,0 +1,79 @@
+"""Wrong labels: images for which another class is as probable as it is for images of that class.
+
+The package cleanlab lists the same images for the same probabilities, or more, without ranking
+flipped labels better (`tests/bench`), so that it is not required.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+from camkit.faults._images import Fault, Images, percent
+
+
+def find_wrong_labels(images: Images) -> Iterator[Fault]:
+    """Yield the images whose label is contradicted by the others, the least probable label first.
+
+    A class is confidently predicted where its probability is at least the mean that the images of
+    this class have themselves (Northcutt, Jiang and Chuang, "Confident Learning", JAIR 2021). An
+    image is listed where such a class is more probable than its label.
+    """
+    rows = _rows_of_common_labels(images.labels)
+    features = images.features[rows]
+    labels = images.labels[rows]
+    classes, given = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        return
+
+    log_probabilities = _held_out_log_probabilities(features, labels)
+    probabilities = np.exp(log_probabilities)
+    is_confident = probabilities >= _mean_self_confidence(probabilities, given)
+    is_given = np.arange(len(classes)) == given[:, None]
+    alternatives = np.where(is_confident & ~is_given, log_probabilities, -np.inf)
+    of_label = log_probabilities[is_given]
+    # Sorted by logarithms, since the score may be 1 for many.
+    for n in np.argsort(of_label):
+        k = alternatives[n].argmax()
+        if alternatives[n, k] <= of_label[n]:
+            continue
+        i = rows[n]
+        other = images.most_similar(i, candidates=rows[given == k])
+        probability = percent(probabilities[n, k])
+        label_probability = np.exp(of_label[n])
+        reason = (
+            f"{images.label_name(other)} is {probability} probable, "
+            f"the label {images.label_name(i)} {percent(label_probability, 1)}"
+        )
+        yield Fault(i, "label", reason, 1 - label_probability, other)
+
+
+def _rows_of_common_labels(labels: np.ndarray) -> np.ndarray:
+    """Return the indices of the images whose label is that of at least three."""
+    classes, counts = np.unique(labels[labels > -1], return_counts=True)
+    # Of fewer than three images none can be held out.
+    common = classes[counts > 2]
+    return np.flatnonzero(np.isin(labels, common))
+
+
+def _held_out_log_probabilities(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return log-probabilities (n, classes) by linear discriminant analysis.
+
+    The probabilities of an image come from a classifier that has not seen it.
+    """
+    _, counts = np.unique(labels, return_counts=True)
+    fold_count = int(np.clip(counts.min(), 2, 10))
+    folds = StratifiedKFold(fold_count, shuffle=True, random_state=0)
+    classifier = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
+    features = features.astype("float64")
+    return cross_val_predict(classifier, features, labels, cv=folds, method="predict_log_proba")
+
+
+def _mean_self_confidence(probabilities: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """Return the mean probability (classes,) of each class for the images that are given it."""
+    means = []
+    for k, of_class in enumerate(probabilities.T):
+        means.append(of_class[given == k].mean())
+    # Some classes are all but certain: rounding must not lift the mean above their images.
+    return np.array(means) - 1e-6

@@ -1,0 +1,21 @@
+"""Strangers: images that are far from all others."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from camkit.faults._images import Fault
+from camkit.faults._neighbours import Nearest
+
+
+def find_strangers(nearest: Nearest) -> Iterator[Fault]:
+    """Yield the images that are farther from the nearest one than Tukey's fence, on logarithms."""
+    distance = np.maximum(1 - nearest.cosine, 1e-6)
+    distance = np.log(distance)
+    low, high = np.quantile(distance, (0.25, 0.75))
+    fence = high + 1.5 * (high - low)
+    for i in np.flatnonzero(distance > fence):
+        cosine = nearest.cosine[i]
+        reason = f"cosine {cosine:.3f} with the nearest image"
+        score = min(1 - cosine, 1.0)
+        yield Fault(i, "stranger", reason, score, nearest.index(i))
