@@ -1,38 +1,95 @@
 """Static figures: arrays and a matplotlib Figure or Axes in, the same out.
 
-Class maps keep their sign and resolution until they come here; every function that draws several says which limits
-they share.
+Class maps keep their sign and resolution until they come here. Every function that draws several
+maps documents which limits they share. Matplotlib is loaded when the first figure is drawn.
 """
+
+from __future__ import annotations
 
 import base64
 import html
 import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from camkit.maps.arrays import overlay
 
-MAP, SIGNED = (
-    "inferno",
-    "coolwarm",
-)  # perceptually uniform for evidence; diverging around zero for differences
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, FigureBase
+
+# Perceptually uniform colours for evidence, and diverging ones for differences around zero.
+MAP = "inferno"
+SIGNED = "coolwarm"
+
+# Up to this number of classes names and counts are legible at the usual size.
+_LEGIBLE_CLASSES = 20
+
+# An embedding has a colour for each of 20 classes, then the same colours with the next marker.
+_COLOURS = "tab20"
+_MARKERS = "os^Dv"
+_GREY = "#dddddd"
 
 
-def png(figure, dpi=110):
-    """Return a figure as the bytes of a PNG."""
+def png(figure: Figure, dpi: int = 110) -> bytes:
+    """Return a figure as the bytes of a PNG file.
+
+    Args:
+        figure: The figure.
+        dpi: The resolution in pixels per inch.
+
+    Returns:
+        The PNG, on white and without empty margins.
+
+    Example:
+        >>> from camkit import plots
+        >>> from matplotlib.figure import Figure
+        >>> plots.png(Figure(figsize=(1, 1)))[1:4]
+        b'PNG'
+    """
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", facecolor="white")
     return buffer.getvalue()
 
 
-def img_tag(picture, alt):
-    """Return a PNG (bytes) as an HTML image with alternative text."""
+def img_tag(picture: bytes, alt: str) -> str:
+    """Return a PNG as an HTML image with alternative text.
+
+    Args:
+        picture: The bytes of a PNG file.
+        alt: The text for readers who cannot see the image.
+
+    Returns:
+        An `<img>` element that holds the image itself.
+
+    Example:
+        >>> from camkit import plots
+        >>> plots.img_tag(b"...", alt="a map")[:43]
+        '<img alt="a map" src="data:image/png;base64'
+    """
     data = base64.b64encode(picture).decode()
-    return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{data}" style="max-width: 100%; height: auto">'
+    alt = html.escape(alt)
+    style = "max-width: 100%; height: auto"
+    return f'<img alt="{alt}" src="data:image/png;base64,{data}" style="{style}">'
 
 
-def show(figure, alt):
-    """Display a figure in a notebook with alternative text for those who cannot see it, and close it."""
+def show(figure: Figure, alt: str) -> None:
+    """Display a figure in a notebook with alternative text, and close it.
+
+    Outside a notebook the HTML and the PNG are printed as they are.
+
+    Args:
+        figure: The figure.
+        alt: The text for readers who cannot see the figure.
+
+    Example:
+        >>> from camkit import plots
+        >>> from matplotlib import pyplot as plt
+        >>> plots.show(plt.figure(), "An empty figure.")  # doctest: +ELLIPSIS
+        {'text/html': '<img alt="An empty figure." ...
+    """
     from IPython.display import display
     from matplotlib import pyplot
 
@@ -42,136 +99,290 @@ def show(figure, alt):
     pyplot.close(figure)
 
 
-def image_grid(figure, images, titles=None, *, columns=6):
-    """Draw images (H, W, 3) in rows of `columns`, each under its title; return the figure."""
-    figure.get_figure(root=True).set_layout_engine("constrained")
+def image_grid(
+    figure: FigureBase,
+    images: Sequence[np.ndarray],
+    titles: Sequence[str] | None = None,
+    *,
+    columns: int = 6,
+) -> FigureBase:
+    """Draw images in a grid, each under its title.
+
+    Args:
+        figure: The figure or subfigure to draw in.
+        images: Images (H, W, 3), uint8, or float 0..1.
+        titles: A title for each image.
+        columns: The number of images in a row.
+
+    Returns:
+        The figure.
+
+    Example:
+        >>> from camkit import plots
+        >>> from matplotlib.figure import Figure
+        >>> images = np.zeros((5, 8, 8, 3), dtype="uint8")
+        >>> figure = plots.image_grid(Figure(), images, list("abcde"), columns=3)
+        >>> [ax.get_title() for ax in figure.axes]
+        ['a', 'b', 'c', 'd', 'e', '']
+    """
+    _use_constrained_layout(figure)
     rows = -(-len(images) // columns)
     axes = figure.subplots(rows, min(columns, len(images)), squeeze=False)
-    for ax in axes.flat:
+    axes = axes.ravel()
+    for ax in axes:
         ax.set_axis_off()
-    for i, (ax, image) in enumerate(zip(axes.flat, images)):
-        ax.imshow(image)
+    for i, image in enumerate(images):
+        axes[i].imshow(image)
         if titles is not None:
-            ax.set_title(titles[i], fontsize=9)
+            axes[i].set_title(titles[i], fontsize=9)
     return figure
 
 
-def map_row(figure, image, maps, titles, *, vmin=0.0, vmax=None, alpha=0.55, cmap=MAP):
-    """Draw an image and then each of `maps` (h, w), of any sizes, laid over it with the same limits; return the figure.
+def map_row(
+    figure: FigureBase,
+    image: np.ndarray,
+    maps: Sequence[np.ndarray],
+    titles: Sequence[str],
+    *,
+    vmin: float = 0.0,
+    vmax: float | None = None,
+    alpha: float = 0.55,
+    cmap: str = MAP,
+) -> FigureBase:
+    """Draw an image and, beside it, each of several maps laid over it, with the same limits.
 
-    `titles` names the image and the maps. Values outside `vmin`..`vmax` (default: 0 to the highest value of all maps)
-    take the end colours, so the default hides negative evidence, as ReLU does.
+    Values outside `vmin`..`vmax` take the colours of the ends, so the default hides negative
+    evidence, as ReLU does.
+
+    Args:
+        figure: The figure or subfigure to draw in.
+        image: The image (H, W, 3), uint8.
+        maps: Maps (h, w), each of any size.
+        titles: The title of the image and of each map.
+        vmin: The value that takes the lowest colour.
+        vmax: The value that takes the highest colour (default: the highest value of all maps).
+        alpha: The weight of the colours against the image, 0..1.
+        cmap: The name of a matplotlib colour map.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: The titles are not one more than the maps.
+
+    Example:
+        >>> from camkit import plots
+        >>> from matplotlib.figure import Figure
+        >>> image = np.zeros((8, 8, 3), dtype="uint8")
+        >>> maps = [np.eye(2), 2 * np.eye(4)]
+        >>> figure = plots.map_row(Figure(), image, maps, ["image", "coarse", "fine"])
+        >>> colour_bar = figure.axes[-1]
+        >>> colour_bar.get_ylim() == (0, 2)
+        True
     """
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    figure.get_figure(root=True).set_layout_engine("constrained")
-    vmax = max(vmin + 1e-6, *(float(np.max(heat)) for heat in maps)) if vmax is None else vmax
+    _use_constrained_layout(figure)
+    if vmax is None:
+        highest = max(float(np.max(heat)) for heat in maps)
+        vmax = max(highest, vmin + 1e-6)
     axes = figure.subplots(1, 1 + len(maps), squeeze=False)[0]
-    pictures = [
-        image,
-        *(overlay(image, heat, vmin=vmin, vmax=vmax, alpha=alpha, cmap=cmap) for heat in maps),
-    ]
-    for ax, picture, title in zip(axes, pictures, titles, strict=True):
+    images = [image]
+    for heat in maps:
+        images.append(overlay(image, heat, vmin=vmin, vmax=vmax, alpha=alpha, cmap=cmap))
+    for ax, picture, title in zip(axes, images, titles, strict=True):
         ax.imshow(picture)
         ax.set_title(title, fontsize=9)
         ax.set_axis_off()
-    colours = ScalarMappable(Normalize(vmin, vmax), cmap)
     figure.colorbar(
-        colours, ax=list(axes[1:]), label="contribution to the class score", fraction=0.05, pad=0.02
+        ScalarMappable(Normalize(vmin, vmax), cmap),
+        ax=list(axes[1:]),
+        label="contribution to the class score",
+        fraction=0.05,
+        pad=0.02,
     )
     return figure
 
 
-def confusion(ax, matrix, class_names):
-    """Draw a confusion matrix of counts, true classes in rows, predicted in columns; return the axes.
+def _use_constrained_layout(figure: FigureBase) -> None:
+    """Keep titles and labels from overlapping, in the figure that holds `figure`."""
+    figure.get_figure(root=True).set_layout_engine("constrained")
 
-    Colour shows the errors only, since the diagonal would outshine them; counts are written where there is room.
+
+def confusion(ax: Axes, matrix: np.ndarray, class_names: Sequence[str]) -> Axes:
+    """Draw a confusion matrix.
+
+    The colours show the errors only, since the diagonal would outshine them. Counts are written
+    where there are at most 20 classes.
+
+    Args:
+        ax: The axes to draw in.
+        matrix: Counts (C, C), true classes in rows, predicted classes in columns.
+        class_names: The name of each class.
+
+    Returns:
+        The axes.
+
+    Example:
+        >>> from camkit import plots
+        >>> from matplotlib.figure import Figure
+        >>> ax = plots.confusion(Figure().subplots(), [[9, 1], [0, 8]], ["apple", "lemon"])
+        >>> [text.get_text() for text in ax.texts]
+        ['9', '1', '8']
     """
     from matplotlib.ticker import MaxNLocator
 
     matrix = np.asarray(matrix)
-    n = len(matrix)
-    errors = matrix * (1 - np.eye(n))
-    picture = ax.imshow(errors, cmap="Reds", vmin=0, vmax=max(1, errors.max()))
-    if n <= 20:
-        for row, column in zip(*np.nonzero(matrix)):
-            dark = errors[row, column] > 0.6 * errors.max() and row != column
-            ax.text(
-                column,
-                row,
-                int(matrix[row, column]),
-                ha="center",
-                va="center",
-                fontsize=8,
-                color="white" if dark else "grey" if row == column else "black",
-            )
-    ax.set_xticks(range(n), class_names, rotation=90, fontsize=8 if n <= 20 else 5)
-    ax.set_yticks(range(n), class_names, fontsize=8 if n <= 20 else 5)
+    classes = len(matrix)
+    legible = classes <= _LEGIBLE_CLASSES
+    errors = matrix.astype(float)
+    np.fill_diagonal(errors, 0)
+    coloured = ax.imshow(errors, cmap="Reds", vmin=0, vmax=max(1, errors.max()))
+    if legible:
+        _write_counts(ax, matrix, errors)
+    fontsize = 8 if legible else 5
+    ax.set_xticks(range(classes), class_names, rotation=90, fontsize=fontsize)
+    ax.set_yticks(range(classes), class_names, fontsize=fontsize)
     ax.set(xlabel="predicted class", ylabel="true class")
-    whole = MaxNLocator(integer=True)
     ax.figure.colorbar(
-        picture, ax=ax, label="images misclassified", fraction=0.046, pad=0.02, ticks=whole
+        coloured,
+        ax=ax,
+        label="images misclassified",
+        fraction=0.046,
+        pad=0.02,
+        ticks=MaxNLocator(integer=True),
     )
     return ax
 
 
-def learning_curves(figure, history):
-    """Draw loss and accuracy by epoch, training and validation, from a Keras history dict; return the figure."""
-    figure.get_figure(root=True).set_layout_engine("constrained")
-    for ax, name in zip(figure.subplots(1, 2), ("loss", "accuracy")):
-        epochs = np.arange(1, len(history[name]) + 1)
-        ax.plot(epochs, history[name], "o-", label="training")
+def _write_counts(ax: Axes, matrix: np.ndarray, errors: np.ndarray) -> None:
+    """Write counts into the cells of a confusion matrix, legible on the colours of the errors."""
+    rows, columns = np.nonzero(matrix)
+    for row, column in zip(rows, columns, strict=True):
+        if row == column:
+            colour = "grey"
+        elif errors[row, column] > 0.6 * errors.max():
+            colour = "white"
+        else:
+            colour = "black"
+        count = int(matrix[row, column])
+        ax.text(column, row, count, ha="center", va="center", fontsize=8, color=colour)
+
+
+def learning_curves(figure: FigureBase, history: dict[str, Sequence[float]]) -> FigureBase:
+    """Draw loss and accuracy by epoch, in training and validation.
+
+    Args:
+        figure: The figure or subfigure to draw in.
+        history: The dict of a Keras History, with "loss" and "accuracy", and "val_loss" and
+            "val_accuracy" where there is validation.
+
+    Returns:
+        The figure.
+
+    Example:
+        >>> from camkit import plots
+        >>> from matplotlib.figure import Figure
+        >>> figure = plots.learning_curves(Figure(), {"loss": [2, 1], "accuracy": [0.5, 0.9]})
+        >>> [ax.get_ylabel() for ax in figure.axes]
+        ['loss', 'accuracy']
+    """
+    _use_constrained_layout(figure)
+    axes = figure.subplots(1, 2)
+    for ax, name in zip(axes, ("loss", "accuracy"), strict=True):
+        training = history[name]
+        epochs = np.arange(1, len(training) + 1)
+        ax.plot(epochs, training, "o-", label="training")
         if f"val_{name}" in history:
             ax.plot(epochs, history[f"val_{name}"], "s--", label="validation")
         ax.set(xlabel="epoch", ylabel=name, xticks=epochs)
         ax.spines[["top", "right"]].set_visible(False)
         ax.legend(frameon=False)
+    # A curve at accuracy 1 stays in sight.
     figure.axes[1].set_ylim(top=1.02)
     return figure
 
 
-def embedding(ax, points, labels, class_names, *, highlight=None, ring=None):
-    """Draw points (N, 2), one colour and marker a class, each class named at the middle of its points; return the axes.
+def embedding(
+    ax: Axes,
+    points: np.ndarray,
+    labels: np.ndarray,
+    class_names: Sequence[str],
+    *,
+    highlight: int | None = None,
+    ring: int | None = None,
+) -> Axes:
+    """Draw points in the plane, with a colour and a marker for each class.
 
-    With `highlight` (a class index) the other classes turn grey; `ring` (a point's index) draws a ring around it.
+    Each class that has points is named at the middle of them.
+
+    Args:
+        ax: The axes to draw in.
+        points: Points (N, 2).
+        labels: The class index of each point, (N,).
+        class_names: The name of each class.
+        highlight: The index of a class beside which all others turn grey.
+        ring: The index of a point to draw a ring around.
+
+    Returns:
+        The axes.
+
+    Example:
+        >>> from camkit import plots
+        >>> from matplotlib.figure import Figure
+        >>> points = [[0, 0], [1, 0], [5, 5]]
+        >>> ax = plots.embedding(Figure().subplots(), points, [0, 0, 1], ["apple", "lemon"])
+        >>> [text.get_text() for text in ax.texts]
+        ['apple', 'lemon']
     """
     from matplotlib import colormaps
 
-    points, labels = np.asarray(points), np.asarray(labels)
-    colours = colormaps["tab20"](np.arange(len(class_names)) % 20)
+    points = np.asarray(points)
+    labels = np.asarray(labels)
+    colours = colormaps[_COLOURS]
     for c, name in enumerate(class_names):
         members = points[labels == c]
-        if not len(members):
+        if len(members) == 0:
             continue
-        seen = highlight is None or highlight == c
+        visible = highlight is None or highlight == c
         ax.scatter(
-            *members.T,
+            members[:, 0],
+            members[:, 1],
             s=24,
-            color=colours[c] if seen else "#dddddd",
-            marker="os^Dv"[c // 20 % 5],
+            color=colours(c % colours.N) if visible else _GREY,
+            marker=_MARKERS[c // colours.N % len(_MARKERS)],
             linewidth=0,
-            zorder=2 if seen else 1,
+            zorder=2 if visible else 1,
         )
-        if seen:
-            middle = members[np.argmin(((members - np.median(members, axis=0)) ** 2).sum(axis=1))]
-            ax.annotate(
-                name,
-                middle,
-                (0, 7),
-                textcoords="offset points",
-                ha="center",
-                zorder=3,
-                fontsize=8 if len(class_names) <= 20 else 6,
-                bbox={
-                    "boxstyle": "round,pad=0.1",
-                    "facecolor": "white",
-                    "alpha": 0.75,
-                    "linewidth": 0,
-                },
-            )
+        if visible:
+            fontsize = 8 if len(class_names) <= _LEGIBLE_CLASSES else 6
+            _write_name(ax, name, _middle(members), fontsize)
     if ring is not None:
-        ax.scatter(*points[ring], s=160, facecolor="none", edgecolor="black", linewidth=2, zorder=4)
+        x, y = points[ring]
+        ax.scatter(x, y, s=160, facecolor="none", edgecolor="black", linewidth=2, zorder=4)
     ax.set(xticks=[], yticks=[])
     ax.set_aspect("equal", "datalim")
     return ax
+
+
+def _middle(points: np.ndarray) -> np.ndarray:
+    """Return the one of points (n, 2) nearest to their median; their mean may lie among others."""
+    median = np.median(points, axis=0)
+    squared_distances = ((points - median) ** 2).sum(axis=1)
+    return points[squared_distances.argmin()]
+
+
+def _write_name(ax: Axes, name: str, point: np.ndarray, fontsize: float) -> None:
+    """Write the name of a class just above a point."""
+    box = {"boxstyle": "round,pad=0.1", "facecolor": "white", "alpha": 0.75, "linewidth": 0}
+    ax.annotate(
+        name,
+        point,
+        (0, 7),
+        textcoords="offset points",
+        ha="center",
+        zorder=3,
+        fontsize=fontsize,
+        bbox=box,
+    )
