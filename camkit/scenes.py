@@ -1,24 +1,22 @@
-"""Scenes: pictures whose truth is known, made of any images on white: fruits cut out, turned, scaled and laid anew.
+"""Scenes: images whose truth is known, composed of objects cut out of images on white.
 
-`foreground` finds the object; `compose` lays objects on white, on clutter or on photographs, and keeps the label, the
-mask and the box of each.
+`foreground` finds the object of an image on white. `compose` cuts such objects out, turns and
+scales them, lays them on white, on clutter or on photographs, and records label, mask and box of
+each.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from typing import Protocol
 
 import numpy as np
 from PIL import Image, ImageDraw
+from PIL.Image import Resampling
 from scipy import ndimage
 from skimage import data, filters, segmentation
 
-LIGHT, COLOUR, DARK = (
-    235,
-    60,
-    110,
-)  # ground is lighter than the first; no shadow is as colourful or dark as the rest
-SCALE = 0.35, 0.8  # longest side of a lone object's box, in sides of the picture
-VISIBLE = 1 / 3  # the share of an object that others leave in sight
+# Photographs that scikit-image ships, for backgrounds.
 PHOTOS = (
     "astronaut",
     "chelsea",
@@ -29,250 +27,532 @@ PHOTOS = (
     "stereo_motorcycle",
 )
 
+LAYOUTS = ("apart", "overlap", "mosaic")
 
-def foreground(image):
-    """The mask (H, W) bool of the object in an image on white, uint8 (H, W, 3): with its stem, without its shadow.
+# White background is above this value, of 255, in every channel.
+_WHITE = 235
 
-    Two floods, from the white ground at the border and from the strongest colours, rise over the picture's gradient and
-    meet at the steepest edge between them: the outline, as a shadow's edge is gentle and JPEG's noise low (Beucher &
-    Meyer, The morphological approach to segmentation: the watershed transformation, 1993). What the object encloses, a
-    highlight or a hole, counts as object. Raises ValueError where no white reaches the border.
+# No shadow on white is as colourful (highest minus lowest channel) or as dark (highest channel).
+_COLOURFUL = 60
+_DARK = 110
+
+# The pixels around the object of a cutout, where its soft edge ends.
+_RIM = 4
+
+# An object covers a pixel whose opacity is above this value, of 255.
+_OPAQUE = 127
+
+# The longest side of a lone object's box, as a share of the image's side.
+_SCALE = (0.35, 0.8)
+
+# An object becomes smaller by _SHRINKAGE after each _TRIALS random positions that do not fit.
+_TRIALS = 50
+_SHRINKAGE = 0.9
+
+# The share of an object's pixels that the others leave visible.
+_VISIBLE = 1 / 3
+
+# The longest side of an object's box in a mosaic, as a share of its cell.
+_FILLED = 0.9
+
+_Box = tuple[int, int, int, int]
+
+
+class _ImagesOnWhite(Protocol):
+    """What `compose` reads: uint8 images (H, W, 3) by index, their labels and the class names."""
+
+    labels: np.ndarray
+    class_names: list[str]
+
+    def __getitem__(self, index: int) -> np.ndarray: ...
+
+
+# The object in an image on white ------------------------------------------------------------------
+
+
+def foreground(image: np.ndarray) -> np.ndarray:
+    """Return the mask of the object in an image on white: with its stem, without its shadow.
+
+    Two floods, from the white background at the border and from the strongest colours, rise over
+    the gradient of the image and meet at the steepest edge between them. That is the outline, as
+    the edge of a shadow is gentle and the noise of JPEG low (Beucher & Meyer, The morphological
+    approach to segmentation: the watershed transformation, 1993). What the object encloses, such as
+    a highlight or a hole, counts as object.
+
+    Args:
+        image: The image, uint8 of shape (H, W, 3).
+
+    Returns:
+        The mask, bool of shape (H, W).
+
+    Raises:
+        ValueError: No white pixel is at the border.
+
+    Example:
+        >>> from camkit import scenes
+        >>> image = np.full((20, 20, 3), 255, dtype="uint8")
+        >>> image[5:15, 5:15] = [200, 40, 30]
+        >>> int(scenes.foreground(image).sum())
+        100
     """
-    light, dark = image.max(axis=-1).astype(float), image.min(axis=-1).astype(float)
-    white = (
-        ndimage.label(np.pad(dark > LIGHT, 1, constant_values=True))[0][1:-1, 1:-1] == 1
-    )  # joined round the frame
+    lightest = image.max(axis=-1).astype(float)
+    darkest = image.min(axis=-1).astype(float)
+    white = _connected_to_border(darkest > _WHITE)
     if not white.any():
         raise ValueError(
-            f"no pixel at the border of this image {image.shape} is white (every channel above {LIGHT} of "
-            "255): foreground takes pictures of one object on white"
+            f"no pixel at the border of this image {image.shape} is white (every channel above "
+            f"{_WHITE} of 255): foreground takes images of one object on white"
         )
-    strange = np.maximum((light - dark) / COLOUR, (255 - light) / (255 - DARK))
-    seeds = np.where(white, 1, 2 * (strange >= min(1, 0.9 * strange.max())))
-    gradient = np.max(
-        [filters.sobel(channel) for channel in np.moveaxis(image.astype(float), -1, 0)], axis=0
-    )
-    return segmentation.watershed(gradient, seeds) == 2
+    colourfulness = (lightest - darkest) / _COLOURFUL
+    darkness = (255 - lightest) / (255 - _DARK)
+    strength = np.maximum(colourfulness, darkness)
+    strong = strength >= min(1, 0.9 * strength.max())
+
+    background_flood = 1
+    object_flood = 2
+    seeds = np.zeros(white.shape, dtype=int)
+    seeds[strong] = object_flood
+    seeds[white] = background_flood
+    channels = np.moveaxis(image.astype(float), -1, 0)
+    gradients = [filters.sobel(channel) for channel in channels]
+    steepest = np.max(gradients, axis=0)
+    floods = segmentation.watershed(steepest, seeds)
+    return floods == object_flood
+
+
+def _connected_to_border(mask: np.ndarray) -> np.ndarray:
+    """Return the part of a mask (H, W) that is connected to the frame around it."""
+    framed = np.pad(mask, 1, constant_values=True)
+    parts, _ = ndimage.label(framed)
+    frame = parts[0, 0]
+    return parts[1:-1, 1:-1] == frame
+
+
+def _cutout(image: np.ndarray) -> Image.Image:
+    """Return the object of an image on white as RGBA, with a rim of 4 transparent pixels.
+
+    Its edge is soft and has colours of the object, without white.
+    """
+    mask = foreground(image)
+    if not mask.any():
+        raise ValueError(f"an image {image.shape} is all white: compose needs an object in each")
+    rim = (_RIM, _RIM)
+    mask = np.pad(mask, rim)
+    image = np.pad(image, (rim, rim, (0, 0)), constant_values=255)
+
+    # White is mixed into the colours at the edge: the darkest in the neighbourhood replace them.
+    on_white = np.where(mask[..., None], image, 255)
+    darkest = ndimage.minimum_filter(on_white, (5, 5, 1))
+    interior = ndimage.binary_erosion(mask, iterations=2)
+    colours = np.where(interior[..., None], image, darkest)
+
+    opacity = 255 * ndimage.gaussian_filter(mask.astype(float), 0.7)
+    opacity = np.rint(opacity).astype(np.uint8)
+    cutout = Image.fromarray(np.dstack([colours, opacity]))
+    x0, y0, x1, y1 = _box(mask)
+    box = (x0 - _RIM, y0 - _RIM, x1 + _RIM, y1 + _RIM)
+    return cutout.crop(box)
+
+
+def _box(mask: np.ndarray) -> _Box:
+    """Return the box x0, y0, x1, y1 of a mask (H, W), end exclusive."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    columns = np.flatnonzero(mask.any(axis=0))
+    x0 = columns[0]
+    y0 = rows[0]
+    x1 = columns[-1] + 1
+    y1 = rows[-1] + 1
+    return x0, y0, x1, y1
+
+
+# Composed images ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Scenes:
-    """N pictures with n objects each, and the truth about them; a set that `train_head` takes where n is 1.
+    """N images of S×S pixels with n objects each, and the truth about them.
 
-    images (N, S, S, 3) uint8; labels (N, n) index class_names; masks (N, n, S, S) bool: what is in sight of an object;
-    boxes (N, n, 4) int: x0, y0, x1, y1 of the mask, end exclusive. Objects are in the order in which they were laid: a
-    later one hides an earlier one.
+    Objects are in the order in which they were laid: a later one hides an earlier one. With n = 1
+    it is an image set that `camkit.train_head` takes.
+
+    Attributes:
+        images: The images, uint8 of shape (N, S, S, 3).
+        labels: The class of each object as an index of `class_names`, int of shape (N, n).
+        masks: The visible pixels of each object, bool of shape (N, n, S, S).
+        boxes: x0, y0, x1, y1 of each mask in pixels, end exclusive, int of shape (N, n, 4).
+        class_names: The name of each class.
     """
 
     images: np.ndarray
     labels: np.ndarray
     masks: np.ndarray
     boxes: np.ndarray
-    class_names: list
+    class_names: list[str]
 
-    def __len__(self):
+    def __len__(self) -> int:
+        """Return the number of images."""
         return len(self.images)
 
-    def batches(self, batch_size, size):
-        """Yield the pictures in order as uint8 (B, h, w, 3), B <= batch_size, stretched to `size` (int or h,w)."""
-        size = (size, size) if np.ndim(size) == 0 else tuple(size)
+    def batches(self, batch_size: int, size: int | tuple[int, int]) -> Iterator[np.ndarray]:
+        """Yield the images in order, in batches.
+
+        Args:
+            batch_size: The number of images in a batch; the last may have fewer.
+            size: The size that images are stretched to, an int or (h, w).
+
+        Yields:
+            Batches of shape (B, h, w, 3), uint8.
+
+        Example:
+            >>> import camkit
+            >>> images = camkit.load_images("mini", "Test", per_class=1)
+            >>> scenes = camkit.scenes.compose(images, 3, size=96)
+            >>> [batch.shape for batch in scenes.batches(2, 48)]
+            [(2, 48, 48, 3), (1, 48, 48, 3)]
+        """
+        shape = (size, size) if np.ndim(size) == 0 else tuple(size)
         for start in range(0, len(self), batch_size):
             batch = self.images[start : start + batch_size]
-            yield (
-                np.stack([_stretched(image, size) for image in batch])
-                if size != batch.shape[1:3]
-                else batch
-            )
+            if batch.shape[1:3] != shape:
+                batch = np.stack([_stretched(image, shape) for image in batch])
+            yield batch
 
 
-def compose(images, count, *, size=224, objects=1, background="white", layout="apart", seed=0):
-    """The Scenes of `count` pictures, `size` pixels wide and high, of `objects` (1 to 9) objects of different classes.
+def _stretched(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return a uint8 image stretched to `size` (h, w), as `read_image` does it."""
+    height, width = size
+    stretched = Image.fromarray(image)
+    stretched = stretched.resize((width, height), Resampling.BILINEAR)
+    return np.asarray(stretched)
 
-    images: a set on white with `labels` and `class_names`, such as load_images yields; an image i is images[i].
-    background: "white"; "clutter", a gradient with stripes, shapes and noise; "photos", pieces of photographs that
-    scikit-image ships. layout: "apart", boxes do not touch; "overlap", a third of each object at least stays in sight;
-    both at random places, turned at random, the longest side of a box 0.35/√objects to 0.8/√objects of the picture's;
-    "mosaic", n×n objects upright in the centres of n×n cells that they fill to nine tenths.
 
-    Picture i depends on images, size, objects, layout, background, seed and i, not on count; with another background it
-    shows the same objects at the same places. Edges are antialiased and carry no white of their old ground. Raises
-    ValueError for what is unknown or impossible here.
+def compose(
+    images: _ImagesOnWhite,
+    count: int,
+    *,
+    size: int = 224,
+    objects: int = 1,
+    background: str = "white",
+    layout: str = "apart",
+    seed: int = 0,
+) -> Scenes:
+    """Return images composed of objects of different classes, with their labels, masks and boxes.
+
+    Image i depends on `images`, `size`, `objects`, `layout`, `background`, `seed` and i, not on
+    `count`. With another background it shows the same objects at the same positions. Edges are
+    antialiased and carry no white of the background that they were cut from.
+
+    Args:
+        images: Images of one object on white with `labels` and `class_names`, such as `load_images`
+            returns; image i is `images[i]`.
+        count: The number of images to compose.
+        size: The side of the composed images in pixels.
+        objects: The number of objects in each, 1 to 9.
+        background: "white"; "clutter", a gradient with stripes, shapes and noise; or "photos",
+            pieces of photographs that scikit-image ships.
+        layout: "apart", where boxes do not touch; "overlap", where at least a third of each object
+            stays visible; or "mosaic", where n×n objects stand upright in the centres of n×n cells,
+            which they fill to nine tenths. In the first two, positions and angles are random, and
+            the longest side of a box is 0.35/√objects to 0.8/√objects of the side of the image;
+            shorter where no position fits.
+        seed: The seed of all random choices.
+
+    Returns:
+        The composed images and the truth about them.
+
+    Raises:
+        ValueError: The background or the layout is unknown, the number of objects is impossible
+            here, or an image has no object or no white at its border.
+
+    Example:
+        >>> import camkit
+        >>> images = camkit.load_images("mini", "Test", per_class=1)
+        >>> scenes = camkit.scenes.compose(images, 2, size=96, objects=4, background="clutter")
+        >>> scenes.images.shape, scenes.masks.shape, scenes.boxes.shape
+        ((2, 96, 96, 3), (2, 4, 96, 96), (2, 4, 4))
     """
-    side = round(objects**0.5)
     classes = np.unique(images.labels)
-    if background not in GROUNDS:
-        raise ValueError(
-            f"background is {background!r}: it must be one of {', '.join(map(repr, GROUNDS))}"
-        )
-    if layout not in ("apart", "overlap", "mosaic"):
-        raise ValueError(f"layout is {layout!r}: it must be 'apart', 'overlap' or 'mosaic'")
-    if not 1 <= objects <= 9 or (layout == "mosaic" and side**2 != objects):
-        raise ValueError(f"objects is {objects}: it must be 1 to 9, and 1, 4 or 9 in a mosaic")
-    if objects > len(classes):
-        raise ValueError(
-            f"{objects} objects of different classes are asked, the images have {len(classes)} classes: "
-            "ask for fewer or load more classes"
-        )
-    cut = lru_cache(maxsize=1024)(lambda index: _cutout(images[index]))
+    _check(objects, background, layout, len(classes))
+
+    @lru_cache(maxsize=1024)
+    def cutout_of(index: int) -> Image.Image:
+        return _cutout(images[index])
+
     scenes = Scenes(
-        np.empty((count, size, size, 3), np.uint8),
-        np.empty((count, objects), int),
-        np.zeros((count, objects, size, size), bool),
-        np.empty((count, objects, 4), int),
-        list(images.class_names),
+        images=np.empty((count, size, size, 3), np.uint8),
+        labels=np.empty((count, objects), int),
+        masks=np.zeros((count, objects, size, size), bool),
+        boxes=np.empty((count, objects, 4), int),
+        class_names=list(images.class_names),
     )
     for i in range(count):
-        rng, areas = np.random.default_rng([seed, i]), np.empty(objects)
-        canvas = Image.fromarray(GROUNDS[background](np.random.default_rng([seed, i, 1]), size))
+        rng = np.random.default_rng([seed, i])
+        # The background draws its own numbers, so that the objects do not depend on it.
+        background_rng = np.random.default_rng([seed, i, 1])
+        canvas = Image.fromarray(BACKGROUNDS[background](background_rng, size))
+        masks = scenes.masks[i]
+        areas = np.empty(objects)
         scenes.labels[i] = rng.permutation(classes)[:objects]
         for k, label in enumerate(scenes.labels[i]):
-            cutout = cut(rng.choice(np.flatnonzero(images.labels == label)))
+            of_class = np.flatnonzero(images.labels == label)
+            cutout = cutout_of(rng.choice(of_class))
             if layout == "mosaic":
-                sprite = _sprite(cutout, 0, 0.9 * size / side)
-                middle = (np.array([k % side, k // side]) + 0.5) * size / side
-                x, y = np.rint(middle - np.array(sprite.size) / 2).astype(int).tolist()
+                sprite, x, y = _place_in_cell(cutout, k, objects, size)
             else:
-                sprite, x, y = _place(rng, cutout, objects, scenes.masks[i, :k], areas[:k], layout)
+                earlier = masks[:k]
+                sprite, x, y = _place_at_random(rng, cutout, objects, earlier, areas[:k], layout)
             canvas.paste(sprite, (x, y), sprite)
-            window = scenes.masks[i, :, y : y + sprite.height, x : x + sprite.width]
-            window[k] = shape = _shape(sprite)
-            window[:k] &= ~shape
-            areas[k] = shape.sum()
+            silhouette = _silhouette(sprite)
+            window = _window(masks, silhouette, x, y)
+            window[k] = silhouette
+            window[:k] &= ~silhouette
+            areas[k] = silhouette.sum()
         scenes.images[i] = canvas
-        scenes.boxes[i] = [_box(mask) for mask in scenes.masks[i]]
+        scenes.boxes[i] = [_box(mask) for mask in masks]
     return scenes
 
 
-def _cutout(image):
-    """The object of an image on white as RGBA, with a rim of 4 pixels; its edge is soft and of the object's colours."""
-    mask = np.pad(foreground(image), 4)
-    if not mask.any():
-        raise ValueError(f"an image {image.shape} is all white: compose needs an object in each")
-    image = np.pad(image, ((4, 4), (4, 4), (0, 0)), constant_values=255)
-    inward = ndimage.minimum_filter(
-        np.where(mask[..., None], image, 255), (5, 5, 1)
-    )  # white mixes in at the edge
-    colours = np.where(ndimage.binary_erosion(mask, iterations=2)[..., None], image, inward)
-    alpha = np.rint(255 * ndimage.gaussian_filter(mask.astype(float), 0.7)).astype(np.uint8)
-    x0, y0, x1, y1 = _box(mask)
-    return Image.fromarray(np.dstack([colours, alpha])).crop((x0 - 4, y0 - 4, x1 + 4, y1 + 4))
+def _check(objects: int, background: str, layout: str, classes: int) -> None:
+    """Raise ValueError where settings of `compose` are unknown or impossible with the classes."""
+    if background not in BACKGROUNDS:
+        names = ", ".join(map(repr, BACKGROUNDS))
+        raise ValueError(f"background is {background!r}: it must be one of {names}")
+    if layout not in LAYOUTS:
+        names = ", ".join(map(repr, LAYOUTS))
+        raise ValueError(f"layout is {layout!r}: it must be one of {names}")
+    is_square = objects in (1, 4, 9)
+    if not 1 <= objects <= 9 or (layout == "mosaic" and not is_square):
+        raise ValueError(f"objects is {objects}: it must be 1 to 9, and 1, 4 or 9 in a mosaic")
+    if objects > classes:
+        raise ValueError(
+            f"{objects} objects of different classes are requested, but the images have {classes} "
+            "classes: request fewer objects or load more classes"
+        )
 
 
-def _sprite(cutout, angle, length):
-    """A cutout turned by `angle` degrees, then scaled: `length` pixels are the longest side of the object's box."""
-    turned = cutout.rotate(angle, Image.Resampling.BICUBIC, expand=True)
-    x0, y0, x1, y1 = turned.getchannel("A").point(lambda a: 255 * (a > 127)).getbbox()
+def _sprite(cutout: Image.Image, angle: float, length: float) -> Image.Image:
+    """Return a cutout turned by `angle` degrees and scaled.
+
+    `length` is the longest side of the object's box in pixels.
+    """
+    turned = cutout.rotate(angle, Resampling.BICUBIC, expand=True)
+    x0, y0, x1, y1 = _box(_silhouette(turned))
     factor = length / max(x1 - x0, y1 - y0)
-    rim = np.array([x0 - 2, y0 - 2, x1 + 2, y1 + 2])
-    width, height = np.rint((rim[2:] - rim[:2]) * factor).astype(int)
-    sprite = turned.resize((width, height), Image.Resampling.BICUBIC, tuple(rim))
-    steep = max(1, 1.2 * factor)  # enlarged edges are soft: a pixel and a half is enough
-    sprite.putalpha(
-        sprite.getchannel("A").point(lambda a: min(max(round(steep * (a - 127.5) + 127.5), 0), 255))
-    )
+
+    # A margin of two pixels on each side holds the soft edge.
+    box = (x0 - 2, y0 - 2, x1 + 2, y1 + 2)
+    width = round((x1 - x0 + 4) * factor)
+    height = round((y1 - y0 + 4) * factor)
+    sprite = turned.resize((width, height), Resampling.BICUBIC, box)
+
+    # An enlarged edge is soft. A steeper opacity leaves a pixel and a half of it.
+    steepness = max(1, 1.2 * factor)
+
+    def steeper(opacity: int) -> int:
+        centred = steepness * (opacity - 127.5)
+        return min(max(round(centred + 127.5), 0), 255)
+
+    opacity = sprite.getchannel("A")
+    sprite.putalpha(opacity.point(steeper))
     return sprite
 
 
-def _place(rng, cutout, objects, masks, areas, layout):
-    """A sprite turned and scaled at random, and the x, y of a place for it; smaller where 50 places would not do.
+def _silhouette(sprite: Image.Image) -> np.ndarray:
+    """Return the pixels (h, w) bool of which a sprite covers at least half."""
+    return np.asarray(sprite.getchannel("A")) > _OPAQUE
 
-    masks (k, S, S): what is in sight of the objects before it; areas (k,): their pixels when nothing hid them.
+
+def _place_in_cell(
+    cutout: Image.Image, k: int, objects: int, size: int
+) -> tuple[Image.Image, int, int]:
+    """Return a sprite upright in the centre of cell k of a mosaic, and its position x, y."""
+    side = round(objects**0.5)
+    sprite = _sprite(cutout, 0, _FILLED * size / side)
+    row, column = divmod(k, side)
+    centre_x = (column + 0.5) * size / side
+    centre_y = (row + 0.5) * size / side
+    x = round(centre_x - sprite.width / 2)
+    y = round(centre_y - sprite.height / 2)
+    return sprite, x, y
+
+
+def _place_at_random(
+    rng: np.random.Generator,
+    cutout: Image.Image,
+    objects: int,
+    masks: np.ndarray,
+    areas: np.ndarray,
+    layout: str,
+) -> tuple[Image.Image, int, int]:
+    """Return a sprite turned and scaled at random, and a position x, y where it fits.
+
+    It becomes smaller where 50 positions do not fit. `masks` (k, S, S) are the visible pixels of
+    the objects before it, `areas` (k,) the number of their pixels when nothing hid them.
     """
     size = masks.shape[-1]
-    angle, length = rng.uniform(0, 360), size * rng.uniform(*SCALE) / objects**0.5
-    boxes = np.array([_box(mask) for mask in masks]).reshape(-1, 4)
+    angle = rng.uniform(0, 360)
+    scale = rng.uniform(*_SCALE)
+    length = size * scale / objects**0.5
+    boxes = np.empty((len(masks), 4), int)
+    for k, mask in enumerate(masks):
+        boxes[k] = _box(mask)
     while True:
         sprite = _sprite(cutout, angle, length)
-        shape = _shape(sprite)
-        for x, y in rng.integers(0, size + 1 - np.array(sprite.size), (50, 2)):
-            right, bottom = x + sprite.width, y + sprite.height
+        silhouette = _silhouette(sprite)
+        positions = size + 1 - np.array(sprite.size)
+        for x, y in rng.integers(0, positions, (_TRIALS, 2)).tolist():
             if layout == "apart":
-                beside = (boxes[:, :2] >= (right, bottom)) | (boxes[:, 2:] <= (x, y))
-                good = beside.any(axis=1)
+                box = (x, y, x + sprite.width, y + sprite.height)
+                fits = _is_apart(boxes, box)
             else:
-                hidden = np.sum(masks[:, y:bottom, x:right] & shape, axis=(1, 2))
-                good = masks.sum(axis=(1, 2)) - hidden >= VISIBLE * areas
-            if good.all():
+                fits = _leaves_visible(masks, areas, silhouette, x, y)
+            if fits:
                 return sprite, x, y
-        length *= 0.9
+        length *= _SHRINKAGE
 
 
-def _shape(sprite):
-    """The pixels (h, w) bool of which a sprite covers half at least."""
-    return np.asarray(sprite.getchannel("A")) > 127
+def _is_apart(boxes: np.ndarray, box: _Box) -> bool:
+    """Return whether a box touches none of boxes (k, 4)."""
+    x0, y0, x1, y1 = box
+    after = boxes[:, :2] >= (x1, y1)
+    before = boxes[:, 2:] <= (x0, y0)
+    return bool((after | before).any(axis=1).all())
 
 
-def _box(mask):
-    """The box x0, y0, x1, y1 of a mask, end exclusive."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+def _leaves_visible(
+    masks: np.ndarray, areas: np.ndarray, silhouette: np.ndarray, x: int, y: int
+) -> bool:
+    """Return whether a silhouette at x, y leaves a third of each earlier object visible.
+
+    `masks` and `areas` are those of `_place_at_random`.
+    """
+    covered = _window(masks, silhouette, x, y) & silhouette
+    hidden = covered.sum(axis=(1, 2))
+    visible = masks.sum(axis=(1, 2)) - hidden
+    return bool((visible >= _VISIBLE * areas).all())
 
 
-def _white(rng, size):
+def _window(masks: np.ndarray, silhouette: np.ndarray, x: int, y: int) -> np.ndarray:
+    """Return the view (k, h, w) of masks (k, S, S) under a silhouette (h, w) at x, y."""
+    height, width = silhouette.shape
+    rows = slice(y, y + height)
+    columns = slice(x, x + width)
+    return masks[:, rows, columns]
+
+
+# Backgrounds --------------------------------------------------------------------------------------
+
+
+def _white(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Return a white image (S, S, 3) uint8."""
     return np.full((size, size, 3), 255, np.uint8)
 
 
-def _clutter(rng, size):
-    """A picture (S, S, 3) uint8: a gradient, up to 40 shapes, noise and stripes, all of random sizes and colours."""
-    ground = _enlarged(
-        rng.integers(0, 256, (2, 2, 3)), 2 * size
-    )  # halved in the end, for smooth outlines
-    pen = ImageDraw.Draw(ground)
-    for kind in rng.integers(0, 4, rng.integers(10, 41)):
-        colour = tuple(rng.integers(0, 256, 3).tolist())
-        (x, y, *end), radius = rng.uniform(0, 2 * size, 4), size * rng.uniform(0.02, 0.5)
-        turn, flat = rng.uniform(0, 360), rng.uniform(0.4, 1)
-        around = x - radius, y - flat * radius, x + radius, y + flat * radius
-        if kind == 0:
-            pen.ellipse(around, colour)
-        elif kind == 1:
-            pen.regular_polygon((x, y, radius), int(rng.integers(3, 8)), turn, colour)
-        elif kind == 2:
-            pen.arc(around, turn, turn + rng.uniform(30, 360), colour, int(radius / 4) + 1)
-        else:
-            pen.line((x, y, *end), colour, int(radius / 4) + 1)
-    picture = np.asarray(ground.reduce(2), np.float32)
+def _clutter(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Return a gradient, up to 40 shapes, noise and stripes of random sizes and colours.
+
+    The image is (S, S, 3) uint8.
+    """
+    image = _shapes_on_gradient(rng, size)
     for cells in (8, 64):
-        noise = np.asarray(_enlarged(rng.integers(0, 256, (cells, cells, 3)), size), np.float32)
-        picture += np.float32(rng.uniform(0, 0.3)) * (noise - 128)
-    way, length = rng.uniform(0, 2 * np.pi), rng.uniform(4, 40)
-    steps = np.arange(size, dtype=np.float32) * np.float32(2 * np.pi / length)
-    stripes = np.sin(np.cos(way) * steps + np.sin(way) * steps[:, None])
-    picture += stripes[..., None] * rng.uniform(-30, 30, 3).astype(np.float32)
-    grey = picture.mean(axis=-1, keepdims=True)
-    picture = grey + np.float32(rng.uniform(0.2, 1)) * (picture - grey)
-    return np.clip(picture, 0, 255).astype(np.uint8)
+        image += _noise(rng, size, cells)
+    image += _stripes(rng, size)
+    grey = image.mean(axis=-1, keepdims=True)
+    saturation = np.float32(rng.uniform(0.2, 1))
+    image = grey + saturation * (image - grey)
+    return np.clip(image, 0, 255).astype(np.uint8)
 
 
-def _enlarged(pixels, size):
-    """A picture `size` pixels wide and high that interpolates `pixels` (h, w, 3)."""
-    return Image.fromarray(pixels.astype(np.uint8)).resize((size, size), Image.Resampling.BILINEAR)
+def _shapes_on_gradient(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Return 10 to 40 shapes on a gradient between four colours, as (S, S, 3) float32."""
+    corners = rng.integers(0, 256, (2, 2, 3))
+    # Drawn at twice the size, so that outlines are smooth.
+    canvas = _enlarged(corners, 2 * size)
+    pen = ImageDraw.Draw(canvas)
+    shapes = rng.integers(10, 41)
+    for kind in rng.integers(0, 4, shapes):
+        _draw_shape(rng, pen, kind, size)
+    return np.asarray(canvas.reduce(2), np.float32)
+
+
+def _draw_shape(rng: np.random.Generator, pen: ImageDraw.ImageDraw, kind: int, size: int) -> None:
+    """Draw an ellipse (kind 0), a polygon (1), an arc (2) or a line (3) on 2S×2S pixels."""
+    colour = tuple(rng.integers(0, 256, 3).tolist())
+    x, y, end_x, end_y = rng.uniform(0, 2 * size, 4)
+    radius = size * rng.uniform(0.02, 0.5)
+    angle = rng.uniform(0, 360)
+    flatness = rng.uniform(0.4, 1)
+    half_height = flatness * radius
+    box = (x - radius, y - half_height, x + radius, y + half_height)
+    line_width = int(radius / 4) + 1
+    if kind == 0:
+        pen.ellipse(box, colour)
+    elif kind == 1:
+        sides = int(rng.integers(3, 8))
+        pen.regular_polygon((x, y, radius), sides, angle, colour)
+    elif kind == 2:
+        end = angle + rng.uniform(30, 360)
+        pen.arc(box, angle, end, colour, line_width)
+    else:
+        pen.line((x, y, end_x, end_y), colour, line_width)
+
+
+def _noise(rng: np.random.Generator, size: int, cells: int) -> np.ndarray:
+    """Return noise of cells×cells colours, of random strength around 0, as (S, S, 3) float32."""
+    pixels = rng.integers(0, 256, (cells, cells, 3))
+    noise = np.asarray(_enlarged(pixels, size), np.float32)
+    strength = np.float32(rng.uniform(0, 0.3))
+    return strength * (noise - 128)
+
+
+def _stripes(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Return a wave of random direction, length and colour around 0, as (S, S, 3)."""
+    direction = rng.uniform(0, 2 * np.pi)
+    wavelength = rng.uniform(4, 40)
+    wavenumber = np.float32(2 * np.pi / wavelength)
+    phase = wavenumber * np.arange(size, dtype=np.float32)
+    across = np.cos(direction) * phase
+    down = np.sin(direction) * phase
+    wave = np.sin(across + down[:, None])
+    colour = rng.uniform(-30, 30, 3).astype(np.float32)
+    return wave[..., None] * colour
+
+
+def _enlarged(pixels: np.ndarray, size: int) -> Image.Image:
+    """Return an image of size×size pixels that interpolates `pixels` (h, w, 3)."""
+    image = Image.fromarray(pixels.astype(np.uint8))
+    return image.resize((size, size), Resampling.BILINEAR)
+
+
+def _photo(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Return a square piece of a photograph, mirrored or not, as (S, S, 3) uint8."""
+    photo = _photographs()[rng.integers(len(PHOTOS))]
+    share = rng.uniform(0.4, 1)
+    side = share * min(photo.size)
+    room = np.array(photo.size) - side
+    x, y = room * rng.uniform(0, 1, 2)
+    box = (x, y, x + side, y + side)
+    piece = photo.resize((size, size), Resampling.BICUBIC, box)
+    direction = rng.choice((-1, 1))
+    return np.asarray(piece)[:, ::direction]
 
 
 @cache
-def _photographs():
-    """The photographs, RGB."""
-    pictures = (getattr(data, name)() for name in PHOTOS)
-    return [
-        Image.fromarray(picture[0] if isinstance(picture, tuple) else picture)
-        for picture in pictures
-    ]
+def _photographs() -> list[Image.Image]:
+    """Return the photographs named in PHOTOS, RGB."""
+    photographs = []
+    for name in PHOTOS:
+        pixels = getattr(data, name)()
+        if isinstance(pixels, tuple):
+            # A stereo pair and its disparities: the left image.
+            pixels = pixels[0]
+        photographs.append(Image.fromarray(pixels))
+    return photographs
 
 
-def _photo(rng, size):
-    """A square piece (S, S, 3) uint8 of a photograph, mirrored or not."""
-    photo = _photographs()[rng.integers(len(PHOTOS))]
-    side = rng.uniform(0.4, 1) * min(photo.size)
-    x, y = rng.uniform(0, 1, 2) * (np.array(photo.size) - side)
-    piece = np.asarray(
-        photo.resize((size, size), Image.Resampling.BICUBIC, (x, y, x + side, y + side))
-    )
-    return piece[:, :: rng.choice((-1, 1))]
-
-
-def _stretched(image, size):
-    """An image uint8 stretched to `size` (h, w) as read_image does it."""
-    return np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR))
-
-
-GROUNDS = {"white": _white, "clutter": _clutter, "photos": _photo}
+# What `compose` calls with a random generator and the side of the image in pixels.
+BACKGROUNDS: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
+    "white": _white,
+    "clutter": _clutter,
+    "photos": _photo,
+}

@@ -57,7 +57,7 @@ def fruits():
 @pytest.fixture
 def on_black(monkeypatch):
     monkeypatch.setitem(
-        scenes.GROUNDS, "white", lambda rng, size: np.zeros((size, size, 3), np.uint8)
+        scenes.BACKGROUNDS, "white", lambda rng, size: np.zeros((size, size, 3), np.uint8)
     )
 
 
@@ -193,9 +193,9 @@ def test_what_lies_before_stays_in_sight():
     before[0, 20:30, 20:40] = False  # half of it is hidden already
     areas, left, lengths = np.array([400, 64]), [], []
     for _ in range(60):
-        sprite, x, y = scenes._place(rng, cutout, 1, before, areas, "overlap")
+        sprite, x, y = scenes._place_at_random(rng, cutout, 1, before, areas, "overlap")
         shape = np.zeros((60, 60), bool)
-        shape[y : y + sprite.height, x : x + sprite.width] = scenes._shape(sprite)
+        shape[y : y + sprite.height, x : x + sprite.width] = scenes._silhouette(sprite)
         left.append((before & ~shape).sum(axis=(1, 2)))
         lengths.append(np.ptp(np.nonzero(shape)[1]) + 1)
     assert (np.array(left) >= areas / 3).all() and np.min(left, axis=0)[0] < 200
@@ -314,7 +314,7 @@ def test_what_cannot_be_is_refused():
         with pytest.raises(ValueError, match="1 to 9, and 1, 4 or 9 in a mosaic"):
             scenes.compose(DISCS, 1, **wrong)
     with pytest.raises(
-        ValueError, match="5 objects of different classes are asked, the images have 4 classes"
+        ValueError, match="5 objects of different classes are requested, but the images have 4 classes"
     ):
         scenes.compose(DISCS, 1, objects=5)
     with pytest.raises(ValueError, match="all white"):
