@@ -31,21 +31,21 @@ from . import (
 from . import (
     widgets as widgets,
 )
-from .analysis.run import Analysis as Analysis
+from .analysis.result import Analysis as Analysis
+from .analysis.result import load_analysis as load_analysis
 from .analysis.run import analyze as analyze
-from .analysis.run import load_analysis as load_analysis
 from .atlas.notebook import error_atlas as error_atlas
 from .atlas.page import write_atlas as write_atlas
 from .faults import data_faults as data_faults
+from .images.decoding import read_image as read_image
 from .images.image_set import (
     ImageSet as ImageSet,
 )
 from .images.image_set import (
     load_images as load_images,
 )
-from .images.image_set import (
-    read_image as read_image,
-)
+from .maps.arrays import overlay as overlay
+from .maps.arrays import upsample as upsample
 from .maps.attribution import (
     ablation_cam as ablation_cam,
 )
@@ -78,8 +78,6 @@ from .maps.attribution import (
 )
 from .maps.cam import CAM as CAM
 from .maps.cam import CamOutput as CamOutput
-from .maps.arrays import overlay as overlay
-from .maps.arrays import upsample as upsample
 from .models._graph import HeadError as HeadError
 from .models.classifier import (
     backbone as backbone,

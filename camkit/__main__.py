@@ -1,4 +1,4 @@
-"""`python -m camkit`: the shell command."""
+"""The shell command as a module: `python -m camkit` is `camkit`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The shell's way in: python -m camkit analyze MODEL IMAGES --out DIR, then atlas DIR and faults DIR; lessons DIR."""
+"""The shell command `camkit`: analyze a folder of images, write the atlas, list faults."""
 
 import argparse
 import functools
@@ -7,14 +7,20 @@ import os
 import re
 import sys
 import webbrowser
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import camkit
 from camkit._quiet import held_back
 from camkit._resources import carried
 
-METHODS = [
+if TYPE_CHECKING:
+    import keras
+    import pandas as pd
+
+_METHODS = (
     "grad_cam",
     "grad_cam_plus_plus",
     "hires_cam",
@@ -22,206 +28,327 @@ METHODS = [
     "eigen_cam",
     "score_cam",
     "ablation_cam",
-]
+)
+
+# What is shown of an error of Keras or TensorFlow, in characters.
+_LONGEST_REASON = 300
+
+_COLOUR_CODE = re.compile("\x1b.*?m")
 
 
-def load_model(file, modules, trust):
-    """The Keras model in a file; ValueError says what to pass where Keras does not load it as it is."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command of the shell.
+
+    Args:
+        arguments: The words after `camkit`; None for those of this process.
+
+    Returns:
+        0 if it worked, 1 after one line of error that says what to do. A wrong usage ends the
+        process with 2.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (ValueError, OSError, ImportError) as error:
+        message = " ".join(str(error).split())
+        print(f"error: {message}", file=sys.stderr)
+        return 1
+    return 0
+
+
+# analyze ------------------------------------------------------------------------------------------
+
+
+def _analyze(options: argparse.Namespace) -> None:
+    """Analyze a folder of images and print how many the model classifies correctly."""
+    class_names = None
+    if options.class_names:
+        text = Path(options.class_names).read_text(encoding="utf-8-sig")
+        class_names = text.splitlines()
+    connection = _connection(options)
+    model = _load_model(options.model, options.modules, options.trust)
+    images = _load_images(options)
+    try:
+        with connection:
+            analysis = camkit.analyze(
+                model,
+                images,
+                options.out,
+                method=_method(options),
+                class_names=class_names,
+                input_size=options.size,
+                engine=options.engine,
+            )
+    except Exception as error:
+        if _has_a_remedy(error):
+            raise
+        reason = _brief(error)
+        raise ValueError(f"{options.model} was loaded and does not run: {reason}") from error
+    if images.class_names:
+        share = (analysis.predicted == analysis.labels).mean()
+        summary = f"of {len(images.class_names)} classes, {100 * share:.1f} % correct"
+    else:
+        summary = "without labels"
+    print(f"{len(analysis)} images {summary}: {options.out}")
+
+
+def _method(options: argparse.Namespace) -> functools.partial | None:
+    """Return the method that the options name, with its layer; None for CAM."""
+    if options.method is None and options.layer is None:
+        return None
+    method = getattr(camkit, options.method or "grad_cam")
+    if options.layer is None:
+        return method
+    return functools.partial(method, layer=options.layer)
+
+
+def _connection(options: argparse.Namespace) -> nullcontext:
+    """Return the connection to the cluster that the options ask for, or one that does nothing."""
+    if options.engine == "ray":
+        from camkit.analysis import ray
+
+        return ray.connected(options.address)
+    if options.address:
+        raise ValueError(
+            f"--address {options.address} is that of a Ray cluster: pass --engine ray too"
+        )
+    return nullcontext()
+
+
+def _load_images(options: argparse.Namespace) -> "camkit.ImageSet":
+    """Return the images that the options name, and report those skipped on standard error."""
+    split = None if options.split == "all" else options.split
+    images = camkit.load_images(options.images, split)
+    for path, reason in images.skipped:
+        print(f"skipped: {path}: {reason}", file=sys.stderr)
+    return images.unlabelled() if options.unlabelled else images
+
+
+def _load_model(file: str, modules: Sequence[str], trust: bool) -> "keras.Model":
+    """Return the Keras model in a file.
+
+    Args:
+        file: The file.
+        modules: The modules to import first, which register the model's own layers.
+        trust: Whether code inside the file may run.
+
+    Raises:
+        ValueError: Keras does not load the file as it is; the message says what to pass.
+    """
     import keras
 
     for name in modules:
         importlib.import_module(name)
     if not Path(file).is_file():
         raise ValueError(
-            f"there is no model file {file}: name one that model.save() has written, such as model.keras"
+            f"there is no model file {file}: name one that model.save() has written, such as "
+            "model.keras"
         )
     try:
-        with held_back(drop=True):  # TensorFlow's own words: what is raised says it
+        # What TensorFlow writes itself repeats what is raised.
+        with held_back(drop=True):
             return keras.models.load_model(file, compile=False, safe_mode=not trust)
     except Exception as error:
-        said = str(error)
-        if "Lambda" in said and not trust:
-            said = "it holds a Lambda layer, which runs code from the file: pass --trust if you know who made it"
-        elif re.match("File (not found|format not supported)", said):  # of one that is there
-            said = "it is no .keras file"
-        elif "No model config" in said:
-            said = "it holds weights alone: load them into their model, and keep that with model.save('model.keras')"
-        elif found := re.search(r"Could not locate class '([^']+)'", said):
-            said = (
-                f"it needs the class {found[1]}: pass --import MODULE, the module that registers it"
-            )
-        else:
-            said = f"{brief(error)}; if it is whole, keep it anew with this Keras and model.save('model.keras')"
-        raise ValueError(f"{file} cannot be loaded: {said}") from error
+        raise ValueError(f"{file} cannot be loaded: {_why_not_loaded(error, trust)}") from error
 
 
-def brief(error):
-    """An error of Keras or TensorFlow in one line: the last cause that it names, without traceback and arguments."""
-    said = (
-        str(error)
-        .rpartition("Exception encountered")[2]
-        .partition("Arguments received")[0]
-        .lstrip(": ")
-    )
-    said = " ".join(re.sub("\x1b.*?m", "", said).split())  # without colours
-    return f"{type(error).__name__}: {said[:300]}"
-
-
-def analyze(options):
-    names = options.names and Path(options.names).read_text(encoding="utf-8-sig").splitlines()
-    method = options.method and getattr(camkit, options.method)
-    if options.layer:
-        method = functools.partial(method or camkit.grad_cam, layer=options.layer)
-    if options.engine:
-        from camkit.analysis import ray as cluster
-    elif options.address:
-        raise ValueError(
-            f"--address {options.address} is that of a Ray cluster: pass --engine ray too"
+def _why_not_loaded(error: Exception, trust: bool) -> str:
+    """Return why Keras has not loaded a model file, and what to do."""
+    message = str(error)
+    if "Lambda" in message and not trust:
+        return (
+            "it holds a Lambda layer, which runs code from the file: pass --trust if you know who "
+            "made it"
         )
-    model = load_model(options.model, options.modules, options.trust)
-    images = camkit.load_images(options.images, None if options.split == "all" else options.split)
-    for path, reason in images.skipped:
-        print(f"set aside: {path}: {reason}", file=sys.stderr)
-    images = images.unlabelled() if options.unlabelled else images
-    try:
-        with cluster.connected(options.address) if options.engine else nullcontext():
-            analysis = camkit.analyze(
-                model,
-                images,
-                options.out,
-                method=method,
-                class_names=names,
-                input_size=options.size,
-                engine=options.engine,
-            )
-    except Exception as error:
-        if isinstance(
-            error, (ValueError, OSError, ImportError)
-        ) and "Exception encountered" not in str(error):
-            raise  # ours, with the remedy
-        raise ValueError(f"{options.model} was loaded and does not run: {brief(error)}") from error
-    right = (analysis.predicted == analysis.labels).mean()
-    classes = len(images.class_names)
-    told = f"of {classes} classes, {right:.1%} named rightly" if classes else "without labels"
-    print(f"{len(analysis)} images {told}: {options.out}")
+    # The file is there, so these messages of Keras mean its format.
+    if re.match("File (not found|format not supported)", message):
+        return "it is no .keras file"
+    if "No model config" in message:
+        return (
+            "it holds weights alone: load them into their model, and save that with "
+            "model.save('model.keras')"
+        )
+    missing_class = re.search(r"Could not locate class '([^']+)'", message)
+    if missing_class:
+        return (
+            f"it needs the class {missing_class[1]}: pass --import MODULE, the module that "
+            "registers it"
+        )
+    return (
+        f"{_brief(error)}; if the file is complete, save it again with this version of Keras and "
+        "model.save('model.keras')"
+    )
 
 
-def analyses(options):
-    """The analysis that is asked about, and its reference or None."""
-    return camkit.load_analysis(options.folder), camkit.load_analysis(
-        options.reference
-    ) if options.reference else None
+def _has_a_remedy(error: Exception) -> bool:
+    """Return whether an error is camkit's, which says what to do, and not from inside Keras."""
+    is_refusal = isinstance(error, ValueError | OSError | ImportError)
+    return is_refusal and "Exception encountered" not in str(error)
 
 
-def atlas(options):
-    analysis, reference = analyses(options)
+def _brief(error: Exception) -> str:
+    """Return an error of Keras or TensorFlow in one line.
+
+    It is the last cause that the error names, without traceback, arguments and colours.
+    """
+    _, _, cause = str(error).rpartition("Exception encountered")
+    cause, _, _ = cause.partition("Arguments received")
+    cause = _COLOUR_CODE.sub("", cause.lstrip(": "))
+    cause = " ".join(cause.split())
+    return f"{type(error).__name__}: {cause[:_LONGEST_REASON]}"
+
+
+# atlas and faults ---------------------------------------------------------------------------------
+
+
+def _analyses(options: argparse.Namespace) -> "tuple[camkit.Analysis, camkit.Analysis | None]":
+    """Return the analysis that the options name, and its reference or None."""
+    analysis = camkit.load_analysis(options.folder)
+    reference = None
+    if options.reference:
+        reference = camkit.load_analysis(options.reference)
+    return analysis, reference
+
+
+def _atlas(options: argparse.Namespace) -> None:
+    """Write the error atlas of an analysis, print its address, and open it if asked to."""
+    analysis, reference = _analyses(options)
     if not options.out and "://" in options.folder:
         raise ValueError(f"{options.folder} is no folder of this machine: pass --out PAGE")
-    out = options.out or Path(options.folder) / "atlas"
-    page = camkit.write_atlas(analysis, analysis.images, out, reference=reference)
+    folder = options.out or Path(options.folder) / "atlas"
+    page = camkit.write_atlas(analysis, analysis.images, folder, reference=reference)
     print(page)
     if options.open:
         webbrowser.open(page.resolve().as_uri())
 
 
-def faults(options):
-    found = camkit.data_faults(*analyses(options))
+def _faults(options: argparse.Namespace) -> None:
+    """Print the suspected faults of an analysis, or write them to a file, and their number."""
+    analysis, reference = _analyses(options)
+    faults = camkit.data_faults(analysis, reference)
     if options.csv:
-        found.to_csv(options.csv, index=False)
-    elif len(found):
-        root = os.path.commonpath(
-            [os.path.dirname(path) for path in [*found["path"], *found["other"]]]
+        faults.to_csv(options.csv, index=False)
+    elif len(faults):
+        _print_table(faults)
+    numbers = faults["kind"].value_counts(sort=False)
+    counts = ", ".join(f"{number} {kind}" for kind, number in numbers.items())
+    summary = f"{len(faults)} suspected ({counts})"
+    print(f"{summary}: {options.csv}" if options.csv else summary)
+
+
+def _print_table(faults: "pd.DataFrame") -> None:
+    """Print faults as a table, with paths below the folder that all of them share."""
+    paths = faults[["path", "other"]]
+    folders = [os.path.dirname(path) for path in paths.to_numpy().ravel()]
+    root = os.path.commonpath(folders)
+    short_paths = paths.map(lambda path: os.path.relpath(path, root))
+    table = short_paths.join(faults[["kind", "reason"]])
+    print(f"in {root}:")
+    print(table.to_string(index=False))
+
+
+# lessons ------------------------------------------------------------------------------------------
+
+
+def _lessons(options: argparse.Namespace) -> None:
+    """Copy the lessons to a folder, laid out as a clone is.
+
+    The lessons look for ../data and ../build beside them.
+    """
+    root = Path(options.folder)
+    source = carried("notebooks")
+    target = root / "notebooks"
+    lessons = sorted(source.glob("*.ipynb"))
+    files = [*lessons, source / "LICENSE"]
+    for ending in ("py", "css", "j2", "js"):
+        files += sorted(source.glob(f"site/*.{ending}"))
+    for file in files:
+        _copy(file, target / file.relative_to(source))
+    _copy(carried("data") / "planted.json", root / "data" / "planted.json")
+    print(f"{len(lessons)} lessons: jupyter lab {target}, or as pages: python {target / 'site'}")
+
+
+def _copy(file: Path, target: Path) -> None:
+    """Copy a file, or report on standard error that another one is there and stays."""
+    content = file.read_bytes()
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = target.with_name(target.name + ".part")
+        unfinished.write_bytes(content)
+        os.replace(unfinished, target)
+    elif target.read_bytes() != content:
+        print(
+            f"left unchanged: {target} differs from camkit's; move it away to get a new one",
+            file=sys.stderr,
         )
-        short = found[["path", "other"]].map(lambda path: os.path.relpath(path, root))
-        print(f"in {root}:\n{short.join(found[['kind', 'reason']]).to_string(index=False)}")
-    counts = ", ".join(
-        f"{number} {kind}" for kind, number in found["kind"].value_counts(sort=False).items()
+
+
+# The options --------------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Return the parser of the shell command."""
+    parser = argparse.ArgumentParser(
+        prog="camkit", description="Class activation maps from the shell."
     )
-    print(f"{len(found)} suspected ({counts})" + (f": {options.csv}" if options.csv else ""))
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_analyze(commands)
+    analysed = _analysed_folder()
+    _add_atlas(commands, analysed)
+    _add_faults(commands, analysed)
+    _add_lessons(commands)
+    return parser
 
 
-def lessons(options):
-    """Laid out as a clone is, so that ../data and ../build are where the lessons look for them."""
-    to, source = Path(options.folder) / "notebooks", carried("notebooks")
-    site = [
-        path
-        for ending in ("py", "css", "j2", "js")
-        for path in sorted(source.glob(f"site/*.{ending}"))
-    ]
-    files = [*sorted(source.glob("*.ipynb")), *site, source / "LICENSE"]
-    targets = {path: to / path.relative_to(source) for path in files}
-    targets[carried("data") / "planted.json"] = to.parent / "data" / "planted.json"
-    for path, target in targets.items():
-        if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            part = target.with_name(target.name + ".part")
-            part.write_bytes(path.read_bytes())
-            os.replace(part, target)
-        elif target.read_bytes() != path.read_bytes():
-            print(
-                f"left as it is: {target}: it differs from camkit's, move it away for a new one",
-                file=sys.stderr,
-            )
-    print(
-        f"{len(list(source.glob('*.ipynb')))} lessons: jupyter lab {to}, or as pages: python {to / 'site'}"
-    )
-
-
-def parser():
-    main = argparse.ArgumentParser(
-        prog="python -m camkit", description="Class activation maps from the shell."
-    )
-    commands = main.add_subparsers(required=True, metavar="COMMAND")
-
-    one = commands.add_parser(
+def _add_analyze(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
         "analyze",
         help="run a model once over a folder of images and keep what it sees",
-        usage="python -m camkit analyze MODEL IMAGES --out DIR [options]",
-        description="Run a model once over a folder of images and keep features, class maps and "
-        "scores. Stopped, it goes on where it was.",
+        usage="camkit analyze MODEL IMAGES --out DIR [options]",
+        description=(
+            "Run a model once over a folder of images and keep features, class maps and scores. "
+            "If interrupted, it goes on where it stopped."
+        ),
     )
-    one.add_argument("model", metavar="MODEL", help="a .keras file")
-    one.add_argument(
+    parser.add_argument("model", metavar="MODEL", help="a .keras file")
+    parser.add_argument(
         "images", metavar="IMAGES", help="a folder of class folders, Training and Test, or images"
     )
-    one.add_argument(
+    parser.add_argument(
         "--out", required=True, metavar="DIR", help="the folder that the analysis goes to"
     )
-    one.add_argument(
+    parser.add_argument(
         "--method",
         metavar="NAME",
-        choices=METHODS,
+        choices=_METHODS,
         help="for models without a GAP head: grad_cam or another of camkit's",
     )
-    one.add_argument("--layer", metavar="NAME", help="the layer that the method reads")
-    one.add_argument(
-        "--class-names",
-        dest="names",
-        metavar="FILE",
-        help="the names of the model's outputs, one a line",
+    parser.add_argument("--layer", metavar="NAME", help="the layer that the method reads")
+    parser.add_argument(
+        "--class-names", metavar="FILE", help="the names of the model's outputs, one per line"
     )
-    one.add_argument(
+    parser.add_argument(
         "--unlabelled",
         action="store_true",
         help="the folders of IMAGES are no classes of the model",
     )
-    one.add_argument(
+    parser.add_argument(
         "--split",
         default="Test",
         choices=["Test", "Training", "Validation", "all"],
         metavar="SPLIT",
         help="Test (default), Training, Validation or all",
     )
-    one.add_argument(
+    parser.add_argument(
         "--size", type=int, metavar="PIXELS", help="input size, for models that take any"
     )
-    one.add_argument(
+    parser.add_argument(
         "--engine", choices=["ray"], help="on a Ray cluster or all cores; needs camkit[cluster]"
     )
-    one.add_argument(
+    parser.add_argument(
         "--address", metavar="HOST:PORT", help="of the cluster; its machines all see IMAGES and DIR"
     )
-    one.add_argument(
+    parser.add_argument(
         "--import",
         dest="modules",
         action="append",
@@ -229,57 +356,61 @@ def parser():
         metavar="MODULE",
         help="a module that registers the model's own layers",
     )
-    one.add_argument(
+    parser.add_argument(
         "--trust", action="store_true", help="allow code inside the model file (Lambda layers)"
     )
-    one.set_defaults(run=analyze)
+    parser.set_defaults(run=_analyze)
 
-    analysed = argparse.ArgumentParser(add_help=False)
-    analysed.add_argument("folder", metavar="DIR", help="a folder that `analyze` has filled")
-    analysed.add_argument(
+
+def _analysed_folder() -> argparse.ArgumentParser:
+    """Return the options of the commands that read an analysis."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("folder", metavar="DIR", help="a folder that `analyze` has filled")
+    parser.add_argument(
         "--reference", metavar="DIR", help="the analysis of another split, such as the training set"
     )
+    return parser
 
-    two = commands.add_parser(
+
+def _add_atlas(commands: argparse._SubParsersAction, analysed: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
         "atlas",
-        help="write the error atlas of an analysis: a page that opens from disk",
         parents=[analysed],
-        description="Write the error atlas of an analysis: a folder with index.html, which "
-        "opens by a double click and needs no network.",
+        help="write the error atlas of an analysis: a page that opens from disk",
+        description=(
+            "Write the error atlas of an analysis: a folder with index.html, which opens with a "
+            "double click and needs no network."
+        ),
     )
-    two.add_argument(
+    parser.add_argument(
         "--out", metavar="PAGE", help="the folder that the page goes to (default: DIR/atlas)"
     )
-    two.add_argument("--open", action="store_true", help="open the page in the browser")
-    two.set_defaults(run=atlas)
+    parser.add_argument("--open", action="store_true", help="open the page in the browser")
+    parser.set_defaults(run=_atlas)
 
-    three = commands.add_parser(
+
+def _add_faults(commands: argparse._SubParsersAction, analysed: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
         "faults",
-        help="list what is wrong with the data of an analysis",
         parents=[analysed],
-        description="List copies, wrong labels, grounds that give a class away, twins and "
-        "strangers, worst first.",
+        help="list what is wrong with the data of an analysis",
+        description=(
+            "List copies, wrong labels, backgrounds that give a class away, twins and strangers, "
+            "worst first."
+        ),
     )
-    three.add_argument("--csv", metavar="FILE", help="write the table to a file")
-    three.set_defaults(run=faults)
+    parser.add_argument("--csv", metavar="FILE", help="write the table to a file")
+    parser.set_defaults(run=_faults)
 
-    four = commands.add_parser(
+
+def _add_lessons(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
         "lessons",
         help="copy the lessons to a folder of your own",
-        description="Copy the lessons to DIR/notebooks. Files that are there and differ are "
-        "left as they are. What the lessons keep goes to DIR/build.",
+        description=(
+            "Copy the lessons to DIR/notebooks. Files that exist and differ are left as they are. "
+            "What the lessons keep goes to DIR/build."
+        ),
     )
-    four.add_argument("folder", metavar="DIR", help="the folder that the lessons go to")
-    four.set_defaults(run=lessons)
-    return main
-
-
-def main(arguments=None):
-    """Run a command: 0 if it worked, 1 with one line of error for what the user must mend; argparse leaves with 2."""
-    options = parser().parse_args(arguments)
-    try:
-        options.run(options)
-    except (ValueError, OSError, ImportError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
-    return 0
+    parser.add_argument("folder", metavar="DIR", help="the folder that the lessons go to")
+    parser.set_defaults(run=_lessons)

@@ -1,116 +1,161 @@
-"""Writing into a folder: one process after the other, files whole or not at all, the disk's faults with their remedies,
-file names of any bytes.
+"""Writing into folders: one process at a time, each file whole or not at all, errors with remedies.
 
-A folder is a Path, or for an address such as s3://bucket/folder a UPath, which has the same interface.
+A folder is a Path or, for an address such as s3://bucket/folder, a UPath, which has the same
+interface.
 """
 
 import errno
 import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import pandas as pd
 from filelock import FileLock, Timeout
 
 from camkit._progress import progress
 
-FULL, CLOSED = (
-    "make room there or name another folder",
-    "allow writing there or name another folder",
-)
-REMEDIES = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), FULL),
-    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), CLOSED),
+_MAKE_ROOM = "make room there or choose another folder"
+_ALLOW = "allow writing there or choose another folder"
+_REMEDIES = {
+    errno.ENOSPC: _MAKE_ROOM,
+    errno.EDQUOT: _MAKE_ROOM,
+    errno.EFBIG: _MAKE_ROOM,
+    errno.EACCES: _ALLOW,
+    errno.EPERM: _ALLOW,
+    errno.EROFS: _ALLOW,
     errno.ENAMETOOLONG: "choose a shorter name",
-    **dict.fromkeys(
-        (errno.ENOENT, errno.ENOTDIR), "it was moved or deleted meanwhile: leave it where it is"
-    ),
+    errno.ENOENT: "it was moved or deleted meanwhile: leave it where it is",
+    errno.ENOTDIR: "it was moved or deleted meanwhile: leave it where it is",
 }
 
+# Seconds between two looks at a lock that another process holds.
+_POLL = 1
 
-def place(folder):
-    """Return the path of a folder: a Path, or a UPath for an address. Raises ImportError where that needs the extra."""
+
+def to_path(folder: str | os.PathLike) -> Path:
+    """Return the path of a folder: a Path, or a UPath for an address.
+
+    Raises:
+        ImportError: An address needs universal-pathlib, which camkit[cluster] brings.
+    """
     if "://" not in str(folder):
         return Path(folder)
     try:
         from upath import UPath
     except ImportError as error:
         raise ImportError(
-            f"{folder} is the address of a store: pip install camkit[cluster] to use such"
+            f"{folder} is the address of a store: pip install 'camkit[cluster]' to use it"
         ) from error
-    found = UPath(folder)
-    return Path(found.path) if found.protocol in ("file", "local") else found
+    path = UPath(folder)
+    is_here = path.protocol in ("file", "local")
+    return Path(path.path) if is_here else path
 
 
 @contextmanager
-def any_bytes():
-    """Within, tables hold names in another encoding than the system's, too, which the texts of pyarrow cannot."""
+def any_bytes() -> Iterator[None]:
+    """Context manager: store the strings of pandas as Python objects.
+
+    File names that are not valid UTF-8 survive so; pyarrow's strings reject them.
+    """
     with pd.option_context("mode.string_storage", "python"):
         yield
 
 
-def present(folder):
+def present(folder: Path) -> set[str]:
     """Return the names of what the folder holds now, whoever wrote it."""
     if not isinstance(folder, Path):
-        folder.fs.invalidate_cache()  # of what this process has seen there
-    return {entry.name for entry in folder.iterdir()} if folder.exists() else set()
+        # A store remembers what this process has seen there before.
+        folder.fs.invalidate_cache()
+    if not folder.exists():
+        return set()
+    return {entry.name for entry in folder.iterdir()}
 
 
-def write_whole(file, data, partial=".partial"):
-    """Write a file that appears whole or not at all; `data` is bytes or a function that writes to the open file."""
+def write_whole(
+    file: Path, data: bytes | Callable[[IO[bytes]], object], partial: str = ".partial"
+) -> None:
+    """Write a file that appears whole or not at all.
+
+    Args:
+        file: The file, which is replaced if it exists.
+        data: Its bytes, or a function that writes them to an open file.
+        partial: What the name ends with until the file is whole. Processes that may write the same
+            file at once need different endings.
+    """
     fill = data if callable(data) else lambda stream: stream.write(data)
-    if not isinstance(file, Path):  # an object store shows nothing of an upload before its end
+    if not isinstance(file, Path):
+        # An object store shows nothing of an upload before its end.
         with file.fs.transaction, file.open("wb") as stream:
-            return fill(stream)
-    part = file.with_name(file.name + partial)
+            fill(stream)
+        return
+    unfinished = file.with_name(file.name + partial)
     try:
-        with open(part, "wb") as stream:
+        with open(unfinished, "wb") as stream:
             fill(stream)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(part, file)
+        os.replace(unfinished, file)
     except BaseException:
-        part.unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
         raise
 
 
 @contextmanager
-def in_turn(lock):
-    """Hold the lock file `lock` while the block runs, in a folder that is made if need be: another process that asks
-    for it waits and tells so in a progress bar. The system frees it however a process ends, and it is not left behind.
+def in_turn(lock: Path) -> Iterator[None]:
+    """Hold an exclusive file lock for the block, creating its folder if needed.
 
-    Raises OSError, of the kind that the disk raised, naming the folder and the remedy where it cannot be written to.
+    Other processes wait and show a progress bar. The operating system releases the lock even if the
+    process is killed; the file is removed afterwards. A store has no locks: nobody waits there.
+
+    Raises:
+        OSError: The folder cannot be written to. The error is of the kind that the system raised
+            and names the folder and the remedy; also for what the block raises.
     """
-    if not isinstance(lock, Path):  # a store has no locks
-        lock.parent.mkdir(parents=True, exist_ok=True)
+    folder = lock.parent
+    if not isinstance(lock, Path):
+        folder.mkdir(parents=True, exist_ok=True)
         yield
         return
-    with _explained(lock.parent):
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        held = FileLock(lock)
-        with progress(None, f"Waiting for another process in {lock.parent}", "s") as bar:
-            while not held.is_locked:
-                with suppress(Timeout):
-                    held.acquire(timeout=1)
-                bar.update()
+    with _remedies(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        file_lock = FileLock(lock)
+        _acquire(file_lock, f"Waiting for another process in {folder}")
         try:
             yield
         finally:
-            with suppress(OSError):  # who waits sees that it is gone, and makes it anew
+            # Whoever waits notices that the file is gone, and makes it again.
+            with suppress(OSError):
                 lock.unlink()
-            held.release()
+            file_lock.release()
+
+
+def _acquire(lock: FileLock, description: str) -> None:
+    """Wait until the lock is ours, behind a progress bar."""
+    with progress(None, description, "s") as bar:
+        while not lock.is_locked:
+            with suppress(Timeout):
+                lock.acquire(timeout=_POLL)
+            bar.update()
 
 
 @contextmanager
-def _explained(folder):
-    """Name the folder and the remedy in what the disk raises; a full one is not named by the system."""
+def _remedies(folder: Path) -> Iterator[None]:
+    """Context manager: name the folder and the remedy in an OSError that concerns the folder."""
     try:
         yield
     except OSError as error:
-        named = error.filename and Path(os.fsdecode(error.filename)).absolute()
-        if error.errno not in REMEDIES or named and not named.is_relative_to(folder.absolute()):
+        # The system does not name the file where the disk is full.
+        file = None
+        if error.filename:
+            file = Path(os.fsdecode(error.filename)).absolute()
+        is_elsewhere = file is not None and not file.is_relative_to(folder.absolute())
+        if error.errno not in _REMEDIES or is_elsewhere:
             raise
+        reason = error.strerror if file is None else f"{error.strerror} ({file.name})"
+        remedy = _REMEDIES[error.errno]
         raise type(error)(
-            f"{folder} cannot be written to: {error.strerror}{f' ({named.name})' if named else ''}; "
-            f"{REMEDIES[error.errno]} and call again: what is whole stays"
+            f"{folder} cannot be written to: {reason}; {remedy} and call again: "
+            "files that are complete are kept"
         ) from error

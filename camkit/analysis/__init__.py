@@ -1,4 +1,7 @@
-"""Analysis: a whole image set through a model once, kept on disk; everything after that reads the result."""
+"""Analysis: a whole set of images through a model once, kept on disk.
+
+Everything that comes after reads the result and runs the network no more.
+"""
 
 import lazy_loader
 

@@ -1,3 +1,3 @@
-from .run import Analysis as Analysis
+from .result import Analysis as Analysis
+from .result import load_analysis as load_analysis
 from .run import analyze as analyze
-from .run import load_analysis as load_analysis

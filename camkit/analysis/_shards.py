@@ -1,100 +1,159 @@
-"""The shards of an analysis: what some 256 images give, in files that appear whole or not at all, and their joining.
+"""The shards of an analysis: arrays of some 256 images each, whole or not at all, and joining them.
 
-Zarr 3 was tried in their place: its chunks are whole or not at all each by itself, so that four arrays need an order of
-writing as well to be resumed, and then no joining. But what it gives is no memory map: with 22,688 pictures of 155
-classes one map at random takes 2.9 ms from chunks of 256 pictures, and 6.5 ms from shards with a chunk for each, where
-joined files take 0.07 ms. And masks, negative steps, rows with columns, and arithmetic, all of which NumPy's arrays
-have and the lessons use, are refused, for four more packages that every reader would install.
+Zarr 3 was tried instead. Each of its chunks is whole or not at all by itself, so that four arrays
+need an order of writing as well to be resumed, and then no joining. But it gives no memory map:
+with 22,688 images of 155 classes, one map at random takes 2.9 ms from chunks of 256 images and
+6.5 ms from shards with a chunk for each, where joined files take 0.07 ms. And it refuses masks,
+negative steps, rows with columns, and arithmetic, all of which NumPy's arrays have and the lessons
+use, at the price of four more packages that every reader would install.
 """
 
 import functools
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import IO, NamedTuple
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from camkit._files import present, write_whole
 from camkit._progress import progress
+from camkit.analysis._reader import Reader
+from camkit.images import ImageSet
 
-BATCHES = 8  # in a shard
-
-
-def planned(n, batch_size):
-    """Return [(name, start, stop)] of the shards that n images make."""
-    step = batch_size * BATCHES
-    return [
-        (f"shard-{start // step:05d}.npz", start, min(start + step, n))
-        for start in range(0, n, step)
-    ]
+# The batches in a shard, and how its name begins.
+_BATCHES = 8
+_PREFIX = "shard-"
 
 
-def missing(folder, n, batch_size):
+class Shard(NamedTuple):
+    """A file name, and the images [start, stop) whose arrays it holds."""
+
+    name: str
+    start: int
+    stop: int
+
+
+def planned(count: int, batch_size: int) -> list[Shard]:
+    """Return the shards that `count` images make."""
+    step = batch_size * _BATCHES
+    shards = []
+    for number, start in enumerate(range(0, count, step)):
+        stop = min(start + step, count)
+        shards.append(Shard(f"{_PREFIX}{number:05d}.npz", start, stop))
+    return shards
+
+
+def missing(folder: Path, count: int, batch_size: int) -> list[Shard]:
     """Return those of the planned shards that the folder does not hold."""
-    found = present(folder)
-    return [shard for shard in planned(n, batch_size) if shard[0] not in found]
+    names = present(folder)
+    return [shard for shard in planned(count, batch_size) if shard.name not in names]
 
 
-def contents(reader, batches, labels, batch_size, names):
-    """Return the arrays {name: array} of a shard, of the images with these labels; `batches` is an iterator of theirs.
+def contents(
+    reader: Reader,
+    batches: Iterator[np.ndarray],
+    labels: np.ndarray,
+    batch_size: int,
+    names: Iterable[str],
+) -> dict[str, np.ndarray]:
+    """Return the arrays {name: array} of a shard.
 
-    Raises ValueError where the maps do not fit their precision.
+    Args:
+        reader: How the model is read.
+        batches: Yields the batches of images, of which the shard takes its share.
+        labels: The labels of the shard's images.
+        batch_size: The number of images in a full batch.
+        names: The arrays that are kept.
+
+    Raises:
+        ValueError: The maps do not fit their precision.
     """
     parts = {name: [] for name in names}
-    for first in range(0, len(labels), batch_size):
-        batch, own = next(batches), np.resize(labels[first : first + batch_size], batch_size)
-        out = reader.read(
-            np.resize(batch, (batch_size, *batch.shape[1:])), own
-        )  # full: same graph, same bits
+    for start in range(0, len(labels), batch_size):
+        batch = next(batches)
+        batch_labels = labels[start : start + batch_size]
+        # The last batch is filled up, so that the same graph makes the same bits.
+        full_batch = np.resize(batch, (batch_size, *batch.shape[1:]))
+        full_labels = np.resize(batch_labels, batch_size)
+        output = reader.read(full_batch, full_labels)
         for name in names:
-            parts[name].append(out[name][: len(batch)])
+            parts[name].append(output[name][: len(batch)])
     arrays = {name: np.concatenate(part) for name, part in parts.items()}
-    peak = np.abs(arrays["maps"]).max()
-    if not peak < np.finfo(reader.precision).max:
-        raise ValueError(
-            f"class maps reach {peak:.3g}, beyond {reader.precision}: is the model trained?"
-        )
-    arrays["maps"] = arrays["maps"].astype(reader.precision)
+    arrays["maps"] = _in_precision(arrays["maps"], reader.precision)
     return arrays
 
 
-def compute(reader, images, labels, folder, batch_size, names):
+def _in_precision(maps: np.ndarray, precision: str) -> np.ndarray:
+    """Return maps as the dtype `precision`. Raises ValueError for NaN and what does not fit."""
+    peak = np.abs(maps).max()
+    # Written so that NaN is refused as well.
+    if not peak < np.finfo(precision).max:
+        raise ValueError(f"class maps reach {peak:.3g}, beyond {precision}: is the model trained?")
+    return maps.astype(precision)
+
+
+def compute(
+    reader: Reader,
+    images: ImageSet,
+    labels: np.ndarray,
+    folder: Path,
+    batch_size: int,
+    names: Iterable[str],
+) -> None:
     """Write the shards that are missing, with the arrays of these names."""
     todo = missing(folder, len(images), batch_size)
-    rest = images.select(
-        np.concatenate([np.arange(start, stop) for _, start, stop in todo] or [[]]).astype(int)
-    )
-    with progress(len(images), "Analyzing", "image", done=len(images) - len(rest)) as bar:
-
-        def seen():
-            for batch in rest.batches(batch_size, reader.size):
-                yield batch
-                bar.update(len(batch))
-
-        batches = seen()
-        for name, start, stop in todo:
-            arrays = contents(reader, batches, labels[start:stop], batch_size, names)
-            write_whole(folder / name, functools.partial(np.savez, **arrays))
+    ranges = [np.arange(shard.start, shard.stop) for shard in todo]
+    rows = np.concatenate([np.array([], dtype=int), *ranges])
+    remaining = images.select(rows)
+    done = len(images) - len(remaining)
+    with progress(len(images), "Analyzing", "image", done) as bar:
+        batches = _counted(remaining.batches(batch_size, reader.size), bar)
+        for shard in todo:
+            shard_labels = labels[shard.start : shard.stop]
+            arrays = contents(reader, batches, shard_labels, batch_size, names)
+            write_whole(folder / shard.name, functools.partial(np.savez, **arrays))
 
 
-def join(folder, n, batch_size, names):
-    """Join the shards into one .npy for each array, holding one shard at a time."""
-    files, found = [folder / name for name, *_ in planned(n, batch_size)], present(folder)
+def _counted(batches: Iterator[np.ndarray], bar: tqdm) -> Iterator[np.ndarray]:
+    """Yield the batches, and count the images of each on the bar when it has been dealt with."""
+    for batch in batches:
+        yield batch
+        bar.update(len(batch))
 
-    def load(file):
-        return np.load(file if isinstance(file, Path) else file.open("rb"))
 
+def join(folder: Path, count: int, batch_size: int, names: Iterable[str]) -> None:
+    """Join the shards into one .npy file for each array, holding one shard at a time."""
+    files = [folder / shard.name for shard in planned(count, batch_size)]
+    finished = present(folder)
     for name in names:
-        with load(files[0]) as first:
-            header = {
-                "descr": first[name].dtype.str,
-                "fortran_order": False,
-                "shape": (n, *first[name].shape[1:]),
-            }
-
-        def fill(stream):
-            np.lib.format.write_array_header_1_0(stream, header)
-            for file in files:
-                with load(file) as part:
-                    stream.write(part[name].tobytes())
-
-        if f"{name}.npy" not in found:
+        if f"{name}.npy" not in finished:
+            fill = functools.partial(_write_joined, files=files, name=name, count=count)
             write_whole(folder / f"{name}.npy", fill)
+
+
+def remove(folder: Path) -> None:
+    """Delete the shards of a folder, whose arrays have been joined."""
+    for name in present(folder):
+        if name.startswith(_PREFIX):
+            (folder / name).unlink()
+
+
+def _write_joined(stream: IO[bytes], files: list[Path], name: str, count: int) -> None:
+    """Write the array `name` of all shards to an open .npy file."""
+    with _load(files[0]) as shard:
+        first = shard[name]
+    header = {
+        "descr": first.dtype.str,
+        "fortran_order": False,
+        "shape": (count, *first.shape[1:]),
+    }
+    np.lib.format.write_array_header_1_0(stream, header)
+    for file in files:
+        with _load(file) as shard:
+            stream.write(shard[name].tobytes())
+
+
+def _load(file: Path) -> np.lib.npyio.NpzFile:
+    """Return an open shard, from this machine or from a store."""
+    return np.load(file if isinstance(file, Path) else file.open("rb"))

@@ -1,11 +1,12 @@
 """The shards of an analysis on the machines of a Ray cluster, into the same folder as on one.
 
-Ray Data hands the paths of a shard's images to a worker: an actor with a private copy of the model, which decodes them
-batch by batch, computes the shard, and writes it to the folder itself. (Pixels decoded by another process would go
-through the cluster's memory: two workers then were 1.66 times one, and so they are 1.87 times.) Only the shard's name
-comes back. So the folder is all that a run leaves and all that the next one asks: what a lost worker or machine had in
-its hands is not there, and is done in the next round. A round is a task of its own, beside the driver, so that one that
-waits for ever for a lost machine can be ended.
+Ray Data hands the paths of a shard's images to a worker: an actor with a private copy of the model,
+which decodes them batch by batch, computes the shard, and writes it to the folder itself. Only the
+shard's name comes back. (Decoding in a separate process would send pixels through the object store:
+two workers then reach 1.66 times the speed of one instead of 1.87 times.) So the folder is all that
+a run leaves and all that the next one asks: what a lost worker or machine was computing is not
+there, and is done in the next round. A round is a task of its own, beside the driver, so that one
+that waits forever for a lost machine can be ended.
 """
 
 import copy
@@ -16,8 +17,11 @@ import socket
 import time
 import uuid
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,30 +29,50 @@ try:
     import ray
     from ray.data import ActorPoolStrategy, DataContext
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-except ImportError as lacking:
-    raise ImportError("engine='ray' needs Ray: pip install camkit[cluster]") from lacking
+except ImportError as error:
+    raise ImportError("engine='ray' needs Ray: pip install 'camkit[cluster]'") from error
 
 from camkit._files import write_whole
 from camkit._progress import progress
 from camkit._quiet import held_back
-from camkit.analysis import (
-    _reader as reading,
-)  # and TensorFlow where it is needed: actors that decode do without
-from camkit.analysis import (
-    _shards as shards,
-)
+from camkit.analysis._reader import Method, Reader, Size, layer_of, reader_of
+from camkit.analysis._shards import Shard, contents, missing
 from camkit.images import ImageSet
 
-IN_HAND = 2  # shards that a worker has been given: one it computes, and the next
-VAIN = 3  # rounds without a new shard before the run is given up
-STILL = 60  # s without a shard, after which a round that has lost a machine is ended
+if TYPE_CHECKING:
+    import keras
+
+# Shards that a worker has been given: one that it computes, and the next.
+_IN_HAND = 2
+
+# Rounds without a new shard before the run is given up.
+_FRUITLESS_ROUNDS = 3
+
+# Seconds without a shard after which a round that has lost a machine is ended.
+STILL = 60
+
+# Ray itself would wait for minutes for a cluster that does not answer.
+_SECONDS_TO_ANSWER = 5
 
 
 @contextmanager
-def connected(address=None):
-    """Be connected to a Ray cluster: to the one that this process uses already, which is left as it is, or else to
-    that at `address` (default: what RAY_ADDRESS says), or else to one of this machine alone, which ends with the block.
-    Raises ConnectionError where nobody answers, and for Ray's client."""
+def connected(address: str | None = None) -> Iterator[None]:
+    """Context manager for a connection to a Ray cluster.
+
+    A connection that this process has already is used and left as it is. A cluster that is started
+    on this machine alone ends with the block.
+
+    Args:
+        address: The address of the cluster; None for what RAY_ADDRESS says, or else for a new
+            cluster on this machine.
+
+    Raises:
+        ConnectionError: Nobody answers, or the address is that of Ray's client.
+
+    Example:
+        >>> with connected():  # doctest: +SKIP
+        ...     analysis = camkit.analyze(model, images, "my-analysis", engine="ray")
+    """
     if ray.is_initialized():
         yield
         return
@@ -56,42 +80,61 @@ def connected(address=None):
     if address.startswith("ray://"):
         raise ConnectionError(
             f"{address} is that of Ray's client, which has no Ray Data: call on a machine of the "
-            "cluster, and name its own address, such as head:6379"
+            "cluster and give the cluster's own address, such as head:6379"
         )
-    options = {"log_to_driver": False, "logging_level": logging.CRITICAL}
-    if address == "local":
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        options["include_dashboard"] = False
-    host, _, port = address.rpartition("://")[2].rpartition(":")
     try:
-        if host:  # Ray itself would wait for minutes
-            socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
-        with held_back():
-            ray.init(address, **options)
-    except Exception as error:  # some of Ray's are of no other class
-        told = (
-            "Ray does not start on this machine: call again when it is less busy, or without engine='ray'"
-            if address == "local"
-            else f"no Ray cluster answers at {address}: ray start --head makes one, and says its address"
-        )
-        raise ConnectionError(f"{told} ({str(error).splitlines()[0]})") from error
+        _connect(address)
+    except Exception as error:
+        # Ray raises errors of many classes here, some of them plain Exceptions.
+        if address == "local":
+            advice = (
+                "Ray does not start on this machine: call again when it is less busy, or without "
+                "engine='ray'"
+            )
+        else:
+            advice = (
+                f"no Ray cluster answers at {address}: ray start --head starts one and prints its "
+                "address"
+            )
+        raise ConnectionError(f"{advice} ({_first_line(error)})") from error
     try:
         yield
     finally:
         ray.shutdown()
 
 
+def _connect(address: str) -> None:
+    """Connect to a cluster, or start one on this machine for the address "local"."""
+    options = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    if address == "local":
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        options["include_dashboard"] = False
+    _, _, location = address.rpartition("://")
+    host, _, port = location.rpartition(":")
+    if host:
+        answer = (host.strip("[]"), int(port))
+        socket.create_connection(answer, timeout=_SECONDS_TO_ANSWER).close()
+    with held_back():
+        ray.init(address, **options)
+
+
+def _first_line(error: Exception) -> str:
+    """Return the first line of an error's message."""
+    return str(error).splitlines()[0]
+
+
 @contextmanager
-def _quiet():
-    """Ray Data without its bars and remarks, and with a lost shard left to the next round."""
+def _quiet() -> Iterator[None]:
+    """Context manager: run Ray Data without bars and remarks, and let it go on without a shard.
+
+    A shard that is lost is left to the next round.
+    """
     context = copy.deepcopy(DataContext.get_current())
-    context.enable_progress_bars = context.print_on_execution_start = False
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
     context.max_errored_blocks = -1
-    consoles = [
-        handler
-        for handler in logging.getLogger("ray.data").handlers
-        if isinstance(handler, logging.StreamHandler)
-    ]
+    handlers = logging.getLogger("ray.data").handlers
+    consoles = [handler for handler in handlers if isinstance(handler, logging.StreamHandler)]
     levels = [handler.level for handler in consoles]
     for handler in consoles:
         handler.setLevel(logging.CRITICAL + 1)
@@ -99,142 +142,228 @@ def _quiet():
         with DataContext.current(context):
             yield
     finally:
-        for handler, level in zip(consoles, levels):
+        for handler, level in zip(consoles, levels, strict=True):
             handler.setLevel(level)
 
 
-def compute(model, method, input_size, images, labels, folder, batch_size, names):
-    """Write the shards that are missing, as `shards.compute` does.
+def compute(
+    model: "keras.Model",
+    method: Method | None,
+    input_size: Size,
+    images: ImageSet,
+    labels: np.ndarray,
+    folder: Path,
+    batch_size: int,
+    names: tuple[str, ...],
+) -> None:
+    """Write the shards that are missing, as `_shards.compute` does.
 
-    Raises what a worker met: OSError where an image cannot be read or the folder cannot be written there, ValueError
-    where the model cannot be loaded; OSError where the cluster is lost, or its machines do not share the folder.
+    Raises:
+        OSError: A worker cannot read an image or write to the folder, the cluster is lost, or its
+            machines do not share the folder.
+        ValueError: A worker cannot load the model.
+
+    Example:
+        >>> camkit.analyze(model, images, "my-analysis", engine="ray")  # doctest: +SKIP
     """
-    from camkit.models import _copy as inference
-
-    todo, n, vain = shards.missing(folder, len(images), batch_size), len(images), 0
-    if not todo:  # no cluster for the joining alone
+    count = len(images)
+    todo = missing(folder, count, batch_size)
+    if not todo:
+        # Joining alone needs no cluster.
         return
-    if layer := getattr(method, "keywords", {}).get(
-        "layer"
-    ):  # by its name: a layer is one of its own model
-        method = partial(method, layer=getattr(layer, "name", layer))
-    given = {
-        "sent": ray.cloudpickle.dumps((inference.packed(model), method)),
+    settings = {
+        "sent": _packed(model, method),
         "input_size": input_size,
-        "folder": folder if "://" in str(folder) else folder.absolute(),
+        "folder": folder.absolute() if isinstance(folder, Path) else folder,
         "batch_size": batch_size,
         "names": names,
     }
-    with connected(), progress(n, "Analyzing", "image", done=n - _count(todo)) as bar:
+    done = count - _images_in(todo)
+    fruitless_rounds = 0
+    with connected(), progress(count, "Analyzing", "image", done) as bar:
         while todo:
-            written, told = set(), ""
+            written, reason = set(), ""
             try:
-                for row in _rows(todo, images, labels, given):
+                for row in _rows(todo, images, labels, settings):
                     if row["error"]:
                         raise pickle.loads(row["error"])
                     written.add(row["shard"])
                     bar.update(row["images"])
-            except (
-                ray.exceptions.RayError
-            ) as error:  # Ray gave the round up: workers died while they began, say
-                told = f" ({str(error).splitlines()[0]})"
-            before, todo = todo, shards.missing(folder, n, batch_size)
-            bar.update(n - _count(todo) - bar.n)  # what was written and not heard of
-            if elsewhere := written & {name for name, *_ in todo}:
+            except ray.exceptions.RayError as error:
+                # Ray has given the round up, for instance because workers died while they began.
+                reason = f" ({_first_line(error)})"
+            remaining = missing(folder, count, batch_size)
+            # A shard may have been written by a worker that was lost before it could report it.
+            bar.update(count - _images_in(remaining) - bar.n)
+            _expect_in(folder, written, remaining)
+            has_progressed = len(remaining) < len(todo)
+            fruitless_rounds = 0 if has_progressed else fruitless_rounds + 1
+            if fruitless_rounds == _FRUITLESS_ROUNDS:
                 raise OSError(
-                    f"a worker has written {min(elsewhere)}, and it is not in {folder}: name a folder that "
-                    "all machines of the cluster share, such as s3://bucket/name"
+                    f"workers were lost {fruitless_rounds} times before they had written a shard, "
+                    f"such as {remaining[0].name}: their machines' memory may be too small for the "
+                    f"model; a smaller batch_size needs less{reason}"
                 )
-            vain = 0 if len(todo) < len(before) else vain + 1
-            if vain == VAIN:
-                raise OSError(
-                    f"workers were lost {VAIN} times before they had written a shard, such as {todo[0][0]}: "
-                    "their machines' memory may be too small for the model; a smaller batch_size needs less"
-                    f"{told}"
-                )
+            todo = remaining
 
 
-def _count(todo):
-    return sum(stop - start for _, start, stop in todo)
+def _packed(model: "keras.Model", method: Method | None) -> bytes:
+    """Return a model and a method as bytes that a worker can unpack."""
+    from camkit.models._copy import packed
+
+    layer = layer_of(method)
+    if layer is not None:
+        # A layer belongs to one model, and the worker has a copy of the model: it goes by name.
+        method = partial(method, layer=getattr(layer, "name", layer))
+    return ray.cloudpickle.dumps((packed(model), method))
 
 
-def _rows(todo, images, labels, given):
-    """Yield {"shard": name, "images": how many, "error": pickled exception or b""} of each shard as it is written."""
-    paths = [os.path.abspath(path) for path in images.paths]  # workers begin elsewhere
-    tasks = [
-        {"task": pickle.dumps((name, paths[start:stop], labels[start:stop]))}
-        for name, start, stop in todo
-    ]
-    machines, pause, heard = _machines(), 0, time.monotonic()
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    begin = ray.remote(
-        num_cpus=0, num_returns="streaming", max_retries=0, scheduling_strategy=here, max_calls=1
-    )(_round)  # a process of its own, which ends with all that the round left
-    rows = begin.remote(tasks, given)
+def _images_in(shards: list[Shard]) -> int:
+    """Return how many images the shards have together."""
+    return sum(shard.stop - shard.start for shard in shards)
+
+
+def _expect_in(folder: Path, written: set[str], remaining: list[Shard]) -> None:
+    """Raise OSError if a shard that a worker has written is not in the folder."""
+    elsewhere = written & {shard.name for shard in remaining}
+    if elsewhere:
+        raise OSError(
+            f"a worker has written {min(elsewhere)}, and it is not in {folder}: choose a folder "
+            "that all machines of the cluster share, such as s3://bucket/name"
+        )
+
+
+def _rows(
+    todo: list[Shard], images: ImageSet, labels: np.ndarray, settings: dict
+) -> Iterator[dict]:
+    """Yield a row for each shard as it is written, until the round is over or has to be ended.
+
+    A row is {"shard": name, "images": how many, "error": pickled exception or b""}.
+    """
+    tasks = _tasks(todo, images, labels)
+    machines = _machines()
+    this_machine = NodeAffinitySchedulingStrategy(
+        ray.get_runtime_context().get_node_id(), soft=False
+    )
+    # With max_calls=1 a round has a process of its own, which ends with all that the round left.
+    start_round = ray.remote(
+        num_cpus=0,
+        num_returns="streaming",
+        max_retries=0,
+        scheduling_strategy=this_machine,
+        max_calls=1,
+    )(_round)
+    rows = start_round.remote(tasks, settings)
+    last_time = time.monotonic()
     try:
-        while pause < STILL or machines <= _machines():
-            if ray.wait([rows], timeout=1, fetch_local=False)[0]:
-                yield ray.get(next(rows))
-                heard = time.monotonic()
-            pause = time.monotonic() - heard
-    except StopIteration:
-        pass
+        while not _is_stuck(machines, last_time):
+            ready, _ = ray.wait([rows], timeout=1, fetch_local=False)
+            if ready:
+                row = next(rows, None)
+                if row is None:
+                    return
+                yield ray.get(row)
+                last_time = time.monotonic()
     finally:
         ray.cancel(rows, force=True)
 
 
-def _machines():
-    """The ids of the cluster's machines that live."""
+def _tasks(todo: list[Shard], images: ImageSet, labels: np.ndarray) -> list[dict]:
+    """Return what a worker needs to know of each shard, pickled."""
+    # Workers begin in another working directory.
+    paths = [os.path.abspath(path) for path in images.paths]
+    tasks = []
+    for shard in todo:
+        part = slice(shard.start, shard.stop)
+        task = (shard.name, paths[part], labels[part])
+        tasks.append({"task": pickle.dumps(task)})
+    return tasks
+
+
+def _is_stuck(machines: set[str], last_time: float) -> bool:
+    """Return whether a round has lost one of its machines and has been silent since `last_time`."""
+    silence = time.monotonic() - last_time
+    if silence < STILL:
+        return False
+    lost = machines - _machines()
+    return bool(lost)
+
+
+def _machines() -> set[str]:
+    """Return the ids of the cluster's machines that are alive."""
     return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
 
 
-def _round(tasks, given):
+def _round(tasks: list[dict], settings: dict) -> Iterator[dict]:
     """Yield the rows of all tasks that come to an end."""
-    workers = min(len(tasks), max(1, int(ray.cluster_resources().get("CPU", 1))))
-    pool = ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=IN_HAND)
-    with _quiet(), warnings.catch_warnings(action="ignore"):  # max_restarts has no other name yet
-        written = ray.data.from_items(tasks, override_num_blocks=len(tasks)).map(
-            _Worker, fn_constructor_kwargs=given, compute=pool, num_cpus=1, max_restarts=0
-        )  # it might wait for ever for a lost machine: a new worker comes
-        yield from written.iter_rows()
+    cores = int(ray.cluster_resources().get("CPU", 1))
+    workers = min(len(tasks), max(1, cores))
+    pool = ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=_IN_HAND)
+    # Ray warns of max_restarts, for which it has no other name yet.
+    with _quiet(), warnings.catch_warnings(action="ignore"):
+        # Without restarts a new worker comes for one that is lost; a restart might wait forever for
+        # a lost machine.
+        rows = ray.data.from_items(tasks, override_num_blocks=len(tasks)).map(
+            _Worker, fn_constructor_kwargs=settings, compute=pool, num_cpus=1, max_restarts=0
+        )
+        yield from rows.iter_rows()
 
 
 class _Worker:
     """Computes and writes shards with a private copy of the model."""
 
-    def __init__(self, sent, input_size, folder, batch_size, names):
-        self.sent, self.input_size = sent, input_size
-        self.folder, self.batch_size, self.names = folder, batch_size, names
+    def __init__(
+        self,
+        sent: bytes,
+        input_size: Size,
+        folder: Path,
+        batch_size: int,
+        names: tuple[str, ...],
+    ):
+        self.sent = sent
+        self.input_size = input_size
+        self.folder = folder
+        self.batch_size = batch_size
+        self.names = names
 
     @cached_property
-    def reader(self):
-        from camkit.models import _copy as inference
+    def reader(self) -> Reader:
+        """Return the Reader of the model, which is unpacked when the first shard asks for it."""
+        from camkit.models._copy import unpacked
 
-        packed, method = pickle.loads(self.sent)
-        return reading.reader_of(inference.unpacked(packed), method, self.input_size)
+        model, method = pickle.loads(self.sent)
+        return reader_of(unpacked(model), method, self.input_size)
 
-    def __call__(self, row):
+    def __call__(self, row: dict) -> dict:
+        """Compute and write the shard of a task, and return its row."""
         name, paths, labels = pickle.loads(row["task"])
         error = b""
         try:
             self.write(name, paths, labels)
-        except OSError as reason:
-            error = pickle.dumps(OSError(str(reason)))
         except Exception as reason:
-            told = (
-                ""
-                if isinstance(reason, ValueError)
-                else (
-                    "a worker has the model and the modules installed there, and nothing else of this process, and cannot "
-                    f"read it: {type(reason).__name__}: "
-                )
-            )
-            error = pickle.dumps(ValueError(f"{told}{reason}"))
+            error = pickle.dumps(_as_plain_error(reason))
         return {"shard": name, "images": len(paths), "error": error}
 
-    def write(self, name, paths, labels):
+    def write(self, name: str, paths: list[str], labels: np.ndarray) -> None:
+        """Write a shard, unless a worker that was thought lost has written it."""
         file = self.folder / name
-        if not file.exists():  # else a worker that was thought lost has written it
-            batches = ImageSet(None, paths, None, [], []).batches(self.batch_size, self.reader.size)
-            arrays = shards.contents(self.reader, batches, labels, self.batch_size, self.names)
-            write_whole(file, partial(np.savez, **arrays), f".{uuid.uuid4().hex[:8]}.partial")
+        if file.exists():
+            return
+        images = ImageSet(None, paths, None, [], [])
+        batches = images.batches(self.batch_size, self.reader.size)
+        arrays = contents(self.reader, batches, labels, self.batch_size, self.names)
+        # Two workers may write the same shard at once.
+        partial_name = f".{uuid.uuid4().hex[:8]}.partial"
+        write_whole(file, partial(np.savez, **arrays), partial_name)
+
+
+def _as_plain_error(error: Exception) -> Exception:
+    """Return an error that can be unpickled anywhere: an OSError or a ValueError."""
+    if isinstance(error, OSError):
+        return OSError(str(error))
+    if isinstance(error, ValueError):
+        return ValueError(str(error))
+    return ValueError(
+        "a worker has the model and the modules installed there, and nothing else of this "
+        f"process, and cannot read it: {type(error).__name__}: {error}"
+    )

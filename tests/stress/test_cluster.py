@@ -30,6 +30,7 @@ import camkit
 from camkit._files import present, write_whole
 from camkit.analysis import _shards as shards
 from camkit.analysis import ray as module
+from camkit.images import image_set
 from camkit.models import _copy as inference
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,9 +126,9 @@ def test_a_killed_driver_leaves_what_the_other_engine_goes_on_from(
     seen = when(tmp_path / "out", 3, driver.kill)
     assert driver.wait() == -signal.SIGKILL and 3 <= seen[0] < SHARDS
     kept, reads = len(list((tmp_path / "out").glob("shard-*.npz"))), []
-    read = camkit.images.read_image
+    read = image_set.read_image
     monkeypatch.setattr(
-        camkit.images, "read_image", lambda path, size=None: reads.append(path) or read(path, size)
+        image_set, "read_image", lambda path, size=None: reads.append(path) or read(path, size)
     )
     camkit.analyze(model, images, tmp_path / "out", batch_size=BATCH)
     assert same(tmp_path / "out", whole) and len(reads) <= len(images) - 8 * kept
@@ -267,13 +268,13 @@ def test_engines_addresses_and_a_missing_extra_are_told(
     monkeypatch.undo()
     monkeypatch.setitem(sys.modules, "upath", None)
     with pytest.raises(
-        ImportError, match=r"s3://b/c is the address of a store: pip install camkit\[cluster\]"
+        ImportError, match=r"s3://b/c is the address of a store: pip install 'camkit\[cluster\]'"
     ):
         camkit.load_analysis("s3://b/c")
     monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.delitem(sys.modules, "camkit.cluster")
-    monkeypatch.delattr(camkit, "cluster")
-    with pytest.raises(ImportError, match=r"needs Ray: pip install camkit\[cluster\]"):
+    monkeypatch.delitem(sys.modules, "camkit.analysis.ray")
+    monkeypatch.delattr(camkit.analysis, "ray")
+    with pytest.raises(ImportError, match=r"needs Ray: pip install 'camkit\[cluster\]'"):
         camkit.analyze(model, images, tmp_path / "out", engine="ray")
     assert not (tmp_path / "out").exists()
 
@@ -309,7 +310,7 @@ def test_from_the_shell_on_this_machine_without_a_word(model, images, whole, tmp
 def test_the_engine_that_is_not_asked_for_is_not_imported():
     code = (
         "import camkit, sys; camkit.analysis; import camkit.__main__\n"
-        "print([m for m in ('ray', 'fsspec', 'upath', 'camkit.cluster') if m in sys.modules])"
+        "print([m for m in ('ray', 'fsspec', 'upath', 'camkit.analysis.ray') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert (done.stdout, done.stderr) == ("[]\n", "")

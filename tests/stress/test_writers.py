@@ -28,7 +28,7 @@ WRITERS = (
     [*QUICK, "analyze on Ray", "grading"] if ALL else [*QUICK]
 )  # which tests/test_cluster.py, test_course.py kill once
 ROOM, LEAVE = (
-    r"\S.* cannot be written to: .*; make room there or name another folder and call again",
+    r"\S.* cannot be written to: .*; make room there or choose another folder and call again",
     (
         r"\w+: .*(FOLDER|PARENT) cannot be written to: .*it was moved or deleted meanwhile: leave it where it is and call"
     ),

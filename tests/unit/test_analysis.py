@@ -17,8 +17,10 @@ from keras import layers
 from PIL import Image
 
 import camkit
-from camkit.analysis import _reader as reading
-from camkit.analysis import run as module
+from camkit.analysis import _reader, _shards
+from camkit.analysis._classes import match
+from camkit.analysis._folder import ARRAYS
+from camkit.images import image_set
 from camkit.models import _probe as probe
 
 NAMES = ["Apple", "Lime", "Plum", "Snow"]
@@ -63,7 +65,7 @@ def whole(model, images, tmp_path_factory):
 
 
 def arrays_of(folder):
-    return {name: (Path(folder) / f"{name}.npy").read_bytes() for name in module.ARRAYS}
+    return {name: (Path(folder) / f"{name}.npy").read_bytes() for name in ARRAYS}
 
 
 # The same as CAM ------------------------------------------------------------------------------------------------------
@@ -102,9 +104,9 @@ def test_the_identity_holds_in_what_is_kept(whole):
 
 def test_every_image_is_read_once_in_order(model, images, monkeypatch):
     seen = []
-    read = camkit.images.read_image
+    read = image_set.read_image
     monkeypatch.setattr(
-        camkit.images, "read_image", lambda path, size=None: seen.append(path) or read(path, size)
+        image_set, "read_image", lambda path, size=None: seen.append(path) or read(path, size)
     )
     camkit.analyze(model, images, batch_size=8)
     assert sorted(seen) == sorted(images.paths)
@@ -134,12 +136,12 @@ def test_a_model_that_takes_any_size_is_not_analysed_without_one(images):
 
 
 def test_the_arrays_are_read_from_disk_not_held(whole):
-    assert all(isinstance(getattr(whole, name), np.memmap) for name in module.ARRAYS)
+    assert all(isinstance(getattr(whole, name), np.memmap) for name in ARRAYS)
 
 
 def test_a_finished_analysis_is_loaded_without_model_or_images(whole):
     again = camkit.load_analysis(whole.folder)
-    for name in (*module.ARRAYS, "labels", "predicted", "bias"):
+    for name in (*ARRAYS, "labels", "predicted", "bias"):
         np.testing.assert_array_equal(getattr(again, name), getattr(whole, name))
     assert (again.paths, again.class_names) == (whole.paths, whole.class_names)
     assert again.table.equals(whole.table)
@@ -184,7 +186,7 @@ def test_killed_at_every_file_in_turn_it_goes_on_to_the_same_bytes(
         tmp_path / "analysis",
         0,
     )
-    monkeypatch.setattr(camkit.cam, "CAM", lambda _, input_size: cam)  # made once, to save time
+    monkeypatch.setattr("camkit.maps.cam.CAM", lambda _, input_size: cam)  # made once, to save time
     target = (Path, "unlink") if where == "unlink" else (os, where)
     for at in (1, 2, 3) * 20:  # about.json, the first file that is missing, the second
         with monkeypatch.context() as patch:
@@ -204,7 +206,7 @@ def test_killed_at_every_file_in_turn_it_goes_on_to_the_same_bytes(
     assert deaths >= 2 and arrays_of(folder) == wanted
     assert {path.name for path in folder.iterdir()} == {
         "about.json",
-        *(f"{name}.npy" for name in module.ARRAYS),
+        *(f"{name}.npy" for name in ARRAYS),
     }
     assert result.table.equals(whole.table)
 
@@ -281,14 +283,14 @@ def test_half_written_files_count_for_nothing(model, images, whole, tmp_path):
 
 def test_a_resumed_analysis_reads_only_what_is_missing(model, images, whole, tmp_path, monkeypatch):
     folder = tmp_path / "analysis"
-    monkeypatch.setattr(module.shards, "join", lambda *_: (_ for _ in ()).throw(Killed))
+    monkeypatch.setattr(_shards, "join", lambda *_: (_ for _ in ()).throw(Killed))
     with pytest.raises(Killed):
         camkit.analyze(model, images, folder, batch_size=BATCH)
     monkeypatch.undo()
     (folder / "shard-00001.npz").unlink()
-    seen, read = [], camkit.images.read_image
+    seen, read = [], image_set.read_image
     monkeypatch.setattr(
-        camkit.images, "read_image", lambda path, size=None: seen.append(path) or read(path, size)
+        image_set, "read_image", lambda path, size=None: seen.append(path) or read(path, size)
     )
     camkit.analyze(model, images, folder, batch_size=BATCH)
     assert sorted(seen) == sorted(images.paths[16:32])
@@ -324,7 +326,7 @@ def test_the_folder_of_another_model_set_or_size_is_refused(model, images, whole
     ):
         with pytest.raises(
             ValueError,
-            match=f"{whole.folder} holds the analysis of {found}: name another folder, or",
+            match=f"{whole.folder} holds the analysis of {found}: choose another folder, or",
         ):
             camkit.analyze(**(same | changes), folder=whole.folder)
     assert arrays_of(whole.folder) == before
@@ -353,7 +355,7 @@ def test_images_that_moved_are_the_same_images(model, tmp_path):
 
 def test_a_folder_with_other_files_is_refused_and_left_alone(model, images, tmp_path):
     (tmp_path / "holiday.txt").write_text("mine")
-    with pytest.raises(ValueError, match="holds files that are no analysis: name an empty folder"):
+    with pytest.raises(ValueError, match="holds files that are no analysis: choose an empty folder"):
         camkit.analyze(model, images, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["holiday.txt"]
 
@@ -465,9 +467,9 @@ def test_the_top_classes_by_hand():
     logits = np.array(
         [[1, 9, 3, 7, 5, 2, 8], [1, 9, 3, 7, 5, 2, 8], [0, 0, 0, 0, 0, 0, 0], [1, 9, 3, 7, 5, 2, 8]]
     )
-    top = reading.top(logits, np.array([0, 4, 6, -1]))
+    top = _reader.top(logits, np.array([0, 4, 6, -1]))
     assert top.tolist() == [[1, 6, 3, 4, 0], [1, 6, 3, 4, 2], [0, 1, 2, 3, 6], [1, 6, 3, 4, 2]]
-    assert reading.top(logits[:, :3], np.array([0, 1, 2, -1])).tolist() == [
+    assert _reader.top(logits[:, :3], np.array([0, 1, 2, -1])).tolist() == [
         [1, 2, 0],
         [1, 2, 0],
         [0, 1, 2],
@@ -586,7 +588,7 @@ def test_a_killed_analysis_by_a_method_goes_on_to_the_same_bytes(
                 break
             except Killed:
                 pass
-    for name in (*module.ARRAYS, "map_classes"):
+    for name in (*ARRAYS, "map_classes"):
         assert (tmp_path / "analysis" / f"{name}.npy").read_bytes() == (
             by_method.folder / f"{name}.npy"
         ).read_bytes()
@@ -604,7 +606,7 @@ def test_the_folder_of_another_method_or_list_of_classes_is_refused(
         ("list of classes", {"class_names": by_method.class_names[::-1]}),
     ):
         with pytest.raises(
-            ValueError, match=f"holds the analysis of another {found}: name another folder"
+            ValueError, match=f"holds the analysis of another {found}: choose another folder"
         ):
             camkit.analyze(unpooled, images, by_method.folder, **(given | changes))
     with pytest.raises(ValueError, match="another method"):
@@ -719,8 +721,8 @@ def folders(names, labels=None):
     ],
 )
 def test_folders_are_classes_by_name_by_index_or_in_order(found, classes, names, labels, called):
-    assert [[*part] for part in reading.match(folders(found), classes, names)] == [labels, called]
-    unlabelled, again = reading.match(folders([], [-1, -1]), classes, names)
+    assert [[*part] for part in match(folders(found), classes, names)] == [labels, called]
+    unlabelled, again = match(folders([], [-1, -1]), classes, names)
     assert unlabelled.tolist() == [-1, -1] and again == (names or [str(c) for c in range(classes)])
 
 
@@ -759,7 +761,7 @@ def test_folders_are_classes_by_name_by_index_or_in_order(found, classes, names,
 )
 def test_folders_that_are_no_classes_are_refused_with_the_remedies(found, classes, names, said):
     with pytest.raises(ValueError, match=said):
-        reading.match(folders(found), classes, names)
+        match(folders(found), classes, names)
 
 
 def test_pictures_without_labels_have_predictions_and_no_errors(model, images, whole):

@@ -56,7 +56,7 @@ def test_analyze_again_is_done_at_once_and_says_the_same(analysed, model, capsys
         camkit.load_analysis(analysed).predicted == camkit.load_analysis(analysed).labels
     ).mean()
     assert (code, err) == (0, []) and out == [
-        f"240 images of 12 classes, {share:.1%} named rightly: {analysed}"
+        f"240 images of 12 classes, {100 * share:.1f} % correct: {analysed}"
     ]
 
 
@@ -202,7 +202,7 @@ def test_a_flat_folder_is_analysed_without_labels(model, tmp_path, capsys):
     (tmp_path / "in" / "broken.png").write_bytes(b"")
     code, out, err = told(capsys, "analyze", model, tmp_path / "in", "--out", tmp_path / "o")
     assert (code, out) == (0, [f"6 images without labels: {tmp_path / 'o'}"])
-    assert err == [f"set aside: {tmp_path / 'in' / 'broken.png'}: empty"]
+    assert err == [f"skipped: {tmp_path / 'in' / 'broken.png'}: empty"]
     analysis = camkit.load_analysis(tmp_path / "o")
     assert sorted(Path(path).name for path in analysis.table["path"]) == sorted(names) and not len(
         analysis.errors
@@ -242,7 +242,9 @@ def test_lessons_that_somebody_worked_on_stay(tmp_path, capsys):
     before = same.stat().st_mtime_ns
     code, out, err = told(capsys, "lessons", tmp_path)
     assert (code, len(out)) == (0, 1)
-    assert err == [f"left as it is: {mine}: it differs from camkit's, move it away for a new one"]
+    assert err == [
+        f"left unchanged: {mine} differs from camkit's; move it away to get a new one"
+    ]
     assert mine.read_text() == "mine" and same.stat().st_mtime_ns == before
     assert gone.read_bytes() == (ROOT / "notebooks" / gone.name).read_bytes()
 

@@ -1,0 +1,34 @@
+"""The files of an analysis.
+
+A folder holds about.json and, while the work goes on, shards (see `_shards`). At the end they are
+joined into one .npy file for each array.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from camkit._files import present
+
+# The file that says of which model, images and settings a folder holds the analysis.
+ABOUT = "about.json"
+
+# The arrays that every analysis keeps, each in a file of its own.
+ARRAYS = ("gap", "maps", "logits", "probs")
+
+
+def array_names(about: Mapping) -> tuple[str, ...]:
+    """Return the names of the arrays that an analysis keeps, from what about.json says of it."""
+    is_by_cam = about.get("method") is None
+    return ARRAYS if is_by_cam else (*ARRAYS, "map_classes")
+
+
+def is_finished(folder: Path, about: Mapping) -> bool:
+    """Return whether a folder holds all arrays of an analysis."""
+    files = {f"{name}.npy" for name in array_names(about)}
+    return files <= present(folder)
+
+
+def temporary_folder() -> tempfile.TemporaryDirectory:
+    """Return a new temporary folder, which is deleted with the object returned."""
+    return tempfile.TemporaryDirectory(prefix="camkit-", ignore_cleanup_errors=True)

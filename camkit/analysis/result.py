@@ -1,0 +1,253 @@
+"""The result of an analysis: what a model sees in a set of images, read from disk as it is used.
+
+Reading a result needs neither the model nor Keras.
+"""
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from camkit._files import any_bytes, present, to_path
+from camkit.analysis._folder import ABOUT, array_names, is_finished, temporary_folder
+from camkit.images import ImageSet
+
+
+@dataclass
+class Analysis:
+    """What a model sees in N images of C classes; arrays are read from disk as they are used.
+
+    `camkit.analyze` makes one, `camkit.load_analysis` opens one. There are two kinds. By CAM,
+    `maps` holds the signed class maps of all classes in order (M = C), float16; the mean of a map
+    plus the bias is the logit. By another method, `maps` holds its maps as they are, float32, of
+    the top five classes, or of the top four and the true one; then `bias` is None.
+
+    Attributes:
+        folder: Where the arrays lie.
+        gap: GAP features (N, K), float32.
+        maps: Maps (N, h, w, M) of the classes `map_classes`.
+        logits: Scores (N, C), float32.
+        probs: Probabilities (N, C), float32.
+        labels: Class indices (N,), -1 where an image has no label.
+        bias: The head's bias (C,), float32, or None.
+        paths: The N files.
+        class_names: The C names.
+        map_classes: Class indices (N, M) of the maps.
+
+    Example:
+        >>> import camkit
+        >>> images = camkit.load_images("mini", "Test", per_class=1)
+        >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+        >>> analysis = camkit.analyze(model, images)
+        >>> len(analysis), analysis.gap.shape, analysis.maps.shape, analysis.logits.shape
+        (12, (12, 96), (12, 13, 13, 12), (12, 12))
+        >>> mean = analysis.class_map(0, 3).mean() + analysis.bias[3]
+        >>> bool(abs(mean - analysis.logits[0, 3]) < 0.01)
+        True
+    """
+
+    folder: Path
+    gap: np.ndarray
+    maps: np.ndarray
+    logits: np.ndarray
+    probs: np.ndarray
+    labels: np.ndarray
+    bias: np.ndarray | None
+    paths: list[str]
+    class_names: list[str]
+    map_classes: np.ndarray
+    # A temporary folder lives as long as the analysis that reads it.
+    _temporary: tempfile.TemporaryDirectory | None = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.labels)
+
+    @property
+    def images(self) -> ImageSet:
+        """Return the images that were analysed, as they lie on disk now.
+
+        Example:
+            >>> import camkit
+            >>> images = camkit.load_images("mini", "Test", per_class=1)
+            >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+            >>> camkit.analyze(model, images).images.paths == images.paths
+            True
+        """
+        paths = [Path(path) for path in self.paths]
+        root = os.path.commonpath([path.parent.parent for path in paths])
+        return ImageSet(Path(root), paths, self.labels, self.class_names, [])
+
+    @cached_property
+    def predicted(self) -> np.ndarray:
+        """Return the classes (N,) of the highest scores.
+
+        Example:
+            >>> import camkit
+            >>> images = camkit.load_images("mini", "Test", per_class=1)
+            >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+            >>> analysis = camkit.analyze(model, images)
+            >>> bool((analysis.predicted == analysis.probs.argmax(axis=1)).all())
+            True
+        """
+        return np.argmax(self.logits, axis=1)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """Return a table with a row for each image.
+
+        Columns: "path"; "true" and "predicted", names of classes; "confidence", the probability of
+        the predicted class, 0 to 1; "margin", the logit of the true class minus the highest other
+        one, which is below zero for an error. Without a label the true class is None and the margin
+        NaN.
+
+        Example:
+            >>> import camkit
+            >>> images = camkit.load_images("mini", "Test", per_class=1)
+            >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+            >>> table = camkit.analyze(model, images).table
+            >>> list(table.columns), table["true"][0]
+            (['path', 'true', 'predicted', 'confidence', 'margin'], 'Apple Green')
+        """
+        rows = np.arange(len(self))
+        # The label -1 takes the last entry, None.
+        names = np.array([*self.class_names, None], dtype=object)
+        with any_bytes():
+            return pd.DataFrame(
+                {
+                    "path": self.paths,
+                    "true": names[self.labels],
+                    "predicted": names[self.predicted],
+                    "confidence": self.probs[rows, self.predicted],
+                    "margin": self._margins(),
+                }
+            )
+
+    def _margins(self) -> np.ndarray:
+        """Return the margins (N,) of the table."""
+        margins = np.full(len(self), np.nan, dtype=self.logits.dtype)
+        labelled = np.flatnonzero(self.labels >= 0)
+        labels = self.labels[labelled]
+        rows = np.arange(len(labelled))
+        logits = np.array(self.logits[labelled])
+        true = logits[rows, labels]
+        logits[rows, labels] = -np.inf
+        margins[labelled] = true - logits.max(axis=1)
+        return margins
+
+    @property
+    def errors(self) -> pd.DataFrame:
+        """Return the rows of `table` whose predicted class is not the true one.
+
+        The most confident come first. Images without a label are no errors.
+
+        Example:
+            >>> import camkit
+            >>> images = camkit.load_images("mini", "Test", per_class=1)
+            >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+            >>> # A head without training gives all classes the same score: the first one wins.
+            >>> len(camkit.analyze(model, images).errors)
+            11
+        """
+        is_error = (self.predicted != self.labels) & (self.labels >= 0)
+        errors = self.table[is_error]
+        return errors.sort_values("confidence", ascending=False, kind="stable")
+
+    def class_map(self, i: int, c: int) -> np.ndarray:
+        """Return the map of class `c` in image `i`.
+
+        Args:
+            i: The image, as a row of `table`.
+            c: The class index.
+
+        Returns:
+            The map (h, w), float32.
+
+        Raises:
+            ValueError: The map of this class was not kept.
+
+        Example:
+            >>> import camkit
+            >>> images = camkit.load_images("mini", "Test", per_class=1)
+            >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+            >>> analysis = camkit.analyze(model, images)
+            >>> analysis.class_map(0, analysis.predicted[0]).shape
+            (13, 13)
+        """
+        classes = self.map_classes[i]
+        positions = np.flatnonzero(classes == c)
+        if not len(positions):
+            available = {int(index): self.class_names[index] for index in classes}
+            raise ValueError(
+                f"no map of class {c} was kept for {self.paths[i]}, only those of {available}"
+            )
+        return np.asarray(self.maps[i, ..., positions[0]], dtype="float32")
+
+
+def load_analysis(folder: str | os.PathLike) -> Analysis:
+    """Return the finished analysis that a folder holds.
+
+    Args:
+        folder: The folder that `camkit.analyze` has filled, or an address such as
+            s3://bucket/folder, which is copied to a temporary folder.
+
+    Returns:
+        The Analysis. Neither the model nor the images are needed.
+
+    Raises:
+        ValueError: The folder holds no analysis, or one that is not finished.
+        ImportError: An address needs camkit[cluster].
+
+    Example:
+        >>> import camkit, tempfile
+        >>> images = camkit.load_images("mini", "Test", per_class=1)
+        >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     analysis = camkit.analyze(model, images, folder)
+        ...     len(camkit.load_analysis(folder))
+        12
+    """
+    folder = to_path(folder)
+    files = present(folder)
+    if ABOUT not in files:
+        raise ValueError(
+            f"{folder} holds no analysis: camkit.analyze(model, images, folder) makes one"
+        )
+    about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    if not is_finished(folder, about):
+        raise ValueError(
+            f"the analysis in {folder} is not finished: camkit.analyze with the same model and "
+            "images goes on"
+        )
+    temporary = None
+    if not isinstance(folder, Path):
+        temporary = _download(folder, files)
+        folder = Path(temporary.name)
+    names = array_names(about)
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names}
+    if "map_classes" not in arrays:
+        classes = np.arange(len(about["class_names"]))
+        arrays["map_classes"] = np.broadcast_to(classes, (len(about["labels"]), len(classes)))
+    bias = about["bias"]
+    return Analysis(
+        folder,
+        labels=np.array(about["labels"]),
+        bias=None if bias is None else np.array(bias, dtype="float32"),
+        paths=about["paths"],
+        class_names=about["class_names"],
+        _temporary=temporary,
+        **arrays,
+    )
+
+
+def _download(folder: Path, files: set[str]) -> tempfile.TemporaryDirectory:
+    """Return a temporary folder with a copy of the files that lie in a store."""
+    temporary = temporary_folder()
+    for name in files:
+        folder.fs.get_file((folder / name).path, f"{temporary.name}/{name}")
+    return temporary
