@@ -77,9 +77,9 @@ course-proof: .venv/course ## [SEED=2027]: grade every known wrong answer with n
 # a folder between them, file by file, so that a file's fixtures are made once.
 PYTEST = .venv/bin/python -m pytest
 TWO = --numprocesses 2 --dist loadfile
-test check-% sweep fuzz crashes pythons versions: export OMP_NUM_THREADS = 1
-test check-% sweep fuzz crashes pythons versions: export OPENBLAS_NUM_THREADS = 1
-test check-% sweep fuzz crashes pythons versions: export TF_NUM_INTRAOP_THREADS = 1
+test check-% fuzz crashes: export OMP_NUM_THREADS = 1
+test check-% fuzz crashes: export OPENBLAS_NUM_THREADS = 1
+test check-% fuzz crashes: export TF_NUM_INTRAOP_THREADS = 1
 
 .PHONY: test
 test: .venv/test ## run what a commit needs: unit tests, the project's rules, one lesson, one page in a browser (4 minutes)
@@ -88,9 +88,9 @@ test: .venv/test ## run what a commit needs: unit tests, the project's rules, on
 # No sweep, no stress, and of the lessons, the browser and the course only what the marks `smoke` names.
 QUICK = smoke or not (sweep or stress or lesson or browser or course)
 
+PARTS_OF_CHECK = lint types view doctest lessons browser course stress sweep pythons versions photographs
 .PHONY: check
-check: $(addprefix check-,lint types view doctest unit lessons browser course stress sweep pythons versions photographs) \
-       fuzz crashes course-proof ## run everything, in the parts below (hours)
+check: test $(PARTS_OF_CHECK:%=check-%) fuzz crashes course-proof ## run everything: `make test` and the parts below (hours)
 
 .PHONY: check-lint
 check-lint: .venv/dev ## format, lint, layers (seconds)
@@ -110,10 +110,6 @@ check-view: ## types, lint and unit tests of the atlas' JavaScript; needs Node a
 check-doctest: .venv/test ## the examples in the docstrings (1 minute)
 	$(PYTEST) $(TWO) --doctest-modules camkit
 
-.PHONY: check-unit
-check-unit: .venv/test ## what the package and the project's files promise, slow ones too (6 minutes)
-	$(PYTEST) -p randomly $(TWO) -m "not (sweep or stress)" tests/unit tests/project
-
 .PHONY: check-lessons
 check-lessons: .venv/test ## every lesson and its page; uses what `make notebooks` left in build/ (8 minutes without)
 	$(PYTEST) $(TWO) tests/lessons
@@ -126,13 +122,15 @@ check-browser: .venv/test ## the pages, the lessons in JupyterLab, the app, in h
 check-course: .venv/test ## the graded course (5 minutes)
 	$(PYTEST) $(TWO) -m "not sweep" tests/course
 
+STRESS = tests/stress
 .PHONY: check-stress
 check-stress: .venv/test ## a tenth of `make fuzz` and `make crashes`, and a Ray cluster (6 minutes)
-	$(PYTEST) $(TWO) tests/stress
+	$(PYTEST) $(TWO) $(STRESS)
 
+SWEEP = tests
 .PHONY: check-sweep
 check-sweep: .venv/test ## every member of the large families, such as all models of keras.applications (10 minutes)
-	$(PYTEST) $(TWO) -m sweep
+	$(PYTEST) $(TWO) -m sweep $(SWEEP)
 
 .PHONY: fuzz
 fuzz: export FUZZ_ALL = 1
@@ -203,11 +201,10 @@ lock: build/uv ## write requirements.lock anew from pyproject.toml
 
 # In an environment each. TESTS="tests/unit/test_cam.py" runs those; VERSIONS=lowest-direct one of the two.
 VERSIONS = lowest-direct highest
-TESTS = tests
+TESTS ?= tests
 
-.PHONY: versions check-versions
-check-versions: versions ## the same as `make versions`
-versions: $(VERSIONS:%=build/versions/%) ## run the tests with the lowest versions allowed and with the newest (1 hour)
+.PHONY: check-versions
+check-versions: $(VERSIONS:%=build/versions/%) ## the tests with the lowest versions allowed and with the newest (1 hour)
 	for each in $(VERSIONS); do PATH="$$PWD/build/versions/$$each/bin:$$PATH" \
 	  python -m pytest $(TWO) -m "not (sweep or locked)" $(TESTS) || exit 1; done
 
@@ -219,15 +216,11 @@ build/versions/%: pyproject.toml | build/uv
 	$(UV) pip install --quiet --python $@ --no-deps --no-build-isolation -e .
 	touch $@
 
-# The core alone, without any extra, on other Pythons: those of PYTHONS that this machine has.
-PYTHONS = 3.12 3.13
-CORE_TESTS = tests/unit/test_cam.py tests/unit/test_attribution.py tests/unit/test_analysis.py
+PYTHONS = 3.11 3.12 3.13
 
-.PHONY: pythons check-pythons
-check-pythons: pythons ## the same as `make pythons`
-pythons: $(PYTHONS:%=build/pythons/%) ## install the core alone on other Pythons; use it and run the tests of maps and analysis
-	for each in $(PYTHONS); do build/pythons/$$each/bin/python tests/project/core.py || exit 1; \
-	  build/pythons/$$each/bin/python -m pytest -m "not (sweep or locked)" $(CORE_TESTS) || exit 1; done
+.PHONY: check-pythons
+check-pythons: build/uv ## the core alone, without extras, on the Pythons that this machine has (3 minutes each)
+	"$(PYTHON)" tests/project/pythons.py build/uv/bin/uv $(PYTHONS)
 
 build/uv:
 	"$(PYTHON)" -m venv $@
