@@ -1,5 +1,6 @@
 """The project's own files, as the tests read them."""
 
+import os
 import subprocess
 import tomllib
 from pathlib import Path
@@ -10,6 +11,16 @@ ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 EXTRAS = PROJECT["optional-dependencies"]
+
+
+# Where a program that a test starts finds camkit and the modules of the tests.
+MODULES = [".", "tests", "tests/unit", "tests/course", "tests/stress", "tests/stress/crashes"]
+MODULES += ["notebooks/assignments", "notebooks/site"]
+
+
+def child_environment():
+    """Return the environment of a program that is to import what the tests import."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join(str(ROOT / name) for name in MODULES)}
 
 
 def read(name):

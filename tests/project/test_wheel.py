@@ -10,10 +10,13 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from test_project import PROJECT, ROOT, tracked
+from repository import PROJECT, ROOT, tracked
 
 NAME = f"camkit-{PROJECT['version']}"
-BUILD = "import sys; from setuptools.build_meta import *; out = sys.argv[1]; build_sdist(out); build_wheel(out)"
+BUILD = (
+    "import sys; from setuptools.build_meta import *; out = sys.argv[1]; "
+    "build_sdist(out); build_wheel(out)"
+)
 ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
 ENVIRONMENT["JUPYTER_PATH"] = str(
     Path(sys.prefix) / "share" / "jupyter"
@@ -146,48 +149,17 @@ def test_lessons_are_copied_and_run_without_a_clone(python, tmp_path):
     assert (tmp_path / "mine" / "build" / "index.html").is_file()
 
 
+@pytest.mark.sweep
 def test_tests_pass_without_a_clone(python, tmp_path):
     """The tests of the package, against the installed one."""
-    parts = (
-        "analysis",
-        "atlas",
-        "attribution",
-        "cam",
-        "faults",
-        "grad_cam",
-        "graph",
-        "images",
-        "localize",
-        "main",
-        "models",
-        "plots",
-        "scenes",
-        "whole_object",
-        "widgets",
-    )
     (tmp_path / "test_place.py").write_text(
         "def test_place():\n    import sys, camkit\n"
         "    assert camkit.__file__.startswith(sys.prefix)\n",
         encoding="utf-8",
     )
-    said = call(
-        python,
-        "-Im",
-        "pytest",
-        "-q",
-        "-m",
-        "not sweep",
-        "-p",
-        "no:cacheprovider",
-        "-n",
-        "2",
-        "--dist",
-        "loadfile",
-        "-c",
-        ROOT / "pyproject.toml",
-        tmp_path / "test_place.py",
-        *(ROOT / "tests" / f"test_{part}.py" for part in parts),
-        cwd=tmp_path,
-    )
-    skipped = [line for line in said.splitlines() if line.startswith("SKIPPED")]
-    assert " passed" in said and all("needs ../shared" in line for line in skipped), said
+    command = [python, "-Im", "pytest", "-q", "-m", "not sweep", "-p", "no:cacheprovider"]
+    command += ["-n", "2", "--dist", "loadfile", "-c", ROOT / "pyproject.toml"]
+    output = call(*command, tmp_path / "test_place.py", ROOT / "tests" / "unit", cwd=tmp_path)
+    skipped = [line for line in output.splitlines() if line.startswith("SKIPPED")]
+    assert " passed" in output
+    assert all("needs ../shared" in line for line in skipped), output

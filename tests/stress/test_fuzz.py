@@ -1,6 +1,6 @@
 """What strangers send: broken and hostile files end in pixels, in a reason or in one clear error, and nothing else.
 
-A tenth of it runs in `make test`; `make fuzz` runs all of it. Files are drawn by SEED and their number, so that a finding
+A tenth of it runs in `make check-stress`; `make fuzz` runs all of it. Files are drawn by SEED and their number, so that a finding
 is there again: fuzz.images.mutated(SEED, number).
 """
 
@@ -13,21 +13,26 @@ from pathlib import Path
 
 import pytest
 from fuzz import archives, images, models, notebooks
+from repository import ROOT, child_environment
 
 ALL = bool(os.environ.get("FUZZ_ALL"))
-SEED, SHARE = 0, 1 if ALL else 10
-ROOT = Path(__file__).resolve().parents[2]
-CHILD = ROOT / "tests" / "fuzz" / "child.py"
-PICTURES, ARCHIVES, MODELS, STUDENTS = (number // SHARE for number in (10_000, 1_000, 300, 100))
+SEED = 0
+SHARE = 1 if ALL else 10
+CHILD = ROOT / "tests" / "stress" / "fuzz" / "child.py"
+PICTURES = 10_000 // SHARE
+ARCHIVES = 1_000 // SHARE
+MODELS = 300 // SHARE
+STUDENTS = 100 // SHARE
 
 
 def told_by_child(what, folder, megabytes, seconds=300):
-    """What a child process with so much memory and time found, having said nothing else."""
+    """Return what a child process with so much memory and time found, having said nothing else."""
     done = subprocess.run(
         [sys.executable, CHILD, str(megabytes), what, folder],
         capture_output=True,
         text=True,
         timeout=seconds,
+        env=child_environment(),
     )
     assert (done.returncode, done.stderr) == (0, ""), (
         f"ended with {done.returncode}: {done.stderr[-2000:]}"

@@ -1,7 +1,8 @@
 """All that writes, under faults of the disk, of the clock and of the machine: whatever happened, the next call ends with
 the same bytes, and where there is an error it names the folder and the remedy.
 
-`make test` tries a part; `make faults` all of it. What was tried and what happened is a page: build/faults.html.
+`make check-stress` tries a part; `make crashes` all of it. What was tried and what happened is a page:
+build/crashes.html.
 """
 
 import json
@@ -10,13 +11,12 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
+from repository import ROOT, child_environment
 
-ROOT = Path(__file__).resolve().parents[2]
 CHILD = ROOT / "tests" / "stress" / "crashes" / "child.py"
-ALL = bool(os.environ.get("FAULTS_ALL"))
+ALL = bool(os.environ.get("CRASHES_ALL"))
 QUICK = {  # the part of the attempts, and the faults, where not all are tried
     "analyze": ("0.1",),
     "download and unpacking": ("0.1",),
@@ -26,7 +26,7 @@ QUICK = {  # the part of the attempts, and the faults, where not all are tried
 }
 WRITERS = (
     [*QUICK, "analyze on Ray", "grading"] if ALL else [*QUICK]
-)  # which tests/test_cluster.py, test_course.py kill once
+)  # which test_cluster.py and test_course.py kill once
 ROOM, LEAVE = (
     r"\S.* cannot be written to: .*; make room there or choose another folder and call again",
     (
@@ -58,7 +58,13 @@ def found():
 @pytest.mark.parametrize("writer", WRITERS)
 def test_after_every_fault_the_next_call_ends_with_the_same_bytes(writer, found):
     command = [sys.executable, CHILD, writer, *(("1",) if ALL else QUICK[writer])]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=14_400 if ALL else 1200)
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=14_400 if ALL else 1200,
+        env=child_environment(),
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     found[writer] = json.loads(done.stdout)["faults"]
     assert ALL or QUICK[writer][1:] or list(found[writer]) == list(ENDS)[:-1]
@@ -78,19 +84,19 @@ def test_after_every_fault_the_next_call_ends_with_the_same_bytes(writer, found)
 
 
 def write_page(found):
-    """build/faults.html: a row for each writer and fault, counted from what the tests saw."""
+    """Write build/crashes.html: a row for each writer and fault, counted from what the tests saw."""
     import pages
     from nbformat.v4 import new_markdown_cell, new_notebook
 
     part = (
-        "all that `make faults` tries"
+        "all that `make crashes` tries"
         if ALL
-        else "the part that `make test` tries; `make faults` tries all"
+        else "the part that `make check-stress` tries; `make crashes` tries all"
     )
     lines = [
         "# What happens when the disk or the machine fails",
         "Each writer under each fault, each attempt a process of its own: "
-        f"{part}. Written by `tests/test_writers.py` from what it saw.",
+        f"{part}. Written by `tests/stress/test_writers.py` from what it saw.",
         "",
         "FOLDER is what is written, PARENT the folder that it lies in. The last column counts after how many of the "
         "attempts the next call ended with the same bytes as a run that nothing disturbed; some were killed twice "
@@ -117,9 +123,9 @@ def write_page(found):
                 f"{sum(trial['same'] for trial in trials)} of {len(trials)} |"
             )
         lines.append("")
-    page = pages.page(new_notebook(cells=[new_markdown_cell("\n".join(lines))]), "faults.html")
+    page = pages.page(new_notebook(cells=[new_markdown_cell("\n".join(lines))]), "crashes.html")
     (ROOT / "build").mkdir(exist_ok=True)
-    (ROOT / "build" / "faults.html").write_text(page, encoding="utf-8")
+    (ROOT / "build" / "crashes.html").write_text(page, encoding="utf-8")
 
 
 def plain(text):

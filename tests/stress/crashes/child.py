@@ -24,10 +24,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent), str(HERE), str(HERE.parents[2])]
-from tqdm import tqdm  # noqa: E402
-from writers import LONG, WRITERS  # noqa: E402
+from tqdm import tqdm
+from writers import LONG, WRITERS
 
 tqdm.monitor_interval = 0  # no thread
 tqdm.set_lock(

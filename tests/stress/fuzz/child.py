@@ -1,4 +1,7 @@
-"""What the child processes do: python child.py MEGABYTES pictures|archives|models|notebooks FOLDER; they say it in JSON."""
+"""What the child processes do: python child.py MEGABYTES pictures|archives|models|notebooks FOLDER.
+
+They say in JSON what they found.
+"""
 
 import json
 import os
@@ -88,10 +91,10 @@ def models(folder):
 
 def notebooks(folder):
     """{student: what the grading reads of the notebooks handed in, or the error}, of a folder of students."""
-    course = Path(__file__).resolve().parents[3] / "notebooks" / "assignments"
-    sys.path.insert(0, str(course))
     import nbformat
     import submissions
+
+    course = Path(__file__).resolve().parents[3] / "notebooks" / "assignments"
 
     released = {
         path.stem: nbformat.read(path, as_version=4)
@@ -143,7 +146,6 @@ def watched(event, args, folder):
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     limit = int(sys.argv[1]) << 20
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     told = globals()[sys.argv[2]](Path(sys.argv[3]))
