@@ -1,4 +1,6 @@
-"""What the browser tests share: which browser, what it is asked of a page, JupyterLab with a notebook open."""
+"""What the browser tests share: which browser, what it is asked of a page, JupyterLab with a
+notebook open.
+"""
 
 import shutil
 from contextlib import contextmanager
@@ -30,15 +32,16 @@ FAINT = """() => {
     const linear = value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
     const luminance = colour => channels(colour).slice(0, 3)
         .reduce((sum, value, n) => sum + [0.2126, 0.7152, 0.0722][n] * linear(value / 255), 0.05);
-    const ground = element => {
+    const background = element => {
         const colour = getComputedStyle(element).backgroundColor;
-        return channels(colour)[3] === 0 ? ground(element.parentElement) : colour;
+        return channels(colour)[3] === 0 ? background(element.parentElement) : colour;
     };
     const contrast = element => {
-        const ratio = luminance(getComputedStyle(element).color) / luminance(ground(element));
+        const ratio = luminance(getComputedStyle(element).color) / luminance(background(element));
         return Math.max(ratio, 1 / ratio);
     };
-    const written = element => Array.from(element.childNodes).some(node => node.nodeType === 3 && node.data.trim());
+    const written = element => Array.from(element.childNodes)
+        .some(node => node.nodeType === 3 && node.data.trim());
     return Array.from(document.body.querySelectorAll("*"))
         .filter(element => element.checkVisibility() && written(element) && contrast(element) < 4.5)
         .map(element => `${contrast(element).toFixed(1)} ${element.textContent}`);
@@ -47,7 +50,9 @@ FAINT = """() => {
 
 @contextmanager
 def notebook_page(lab, browser, name):
-    """A page with this notebook open in JupyterLab and its kernel ready, and the list of errors told on the console."""
+    """A page with this notebook open in JupyterLab and its kernel ready, and the list of errors
+    told on the console.
+    """
     context = browser.new_context(viewport={"width": 1400, "height": 1000})
     page = context.new_page()
     page.set_default_timeout(TIMEOUT)

@@ -40,10 +40,12 @@ def shared():
 
 @pytest.fixture(scope="session")
 def executed():
-    """Return a function: lesson -> (executed notebook, page). Each lesson runs once, in order, whoever asks.
+    """Return a function that takes a lesson and returns (executed notebook, page).
 
-    What `make notebooks` or another test has left in build/ serves as well, where nothing has changed since. Tests in
-    several processes wait for each other.
+    Each lesson runs once, in order, whoever asks.
+
+    What `make notebooks` or another test has left in build/ serves as well, where nothing has
+    changed since. Tests in several processes wait for each other.
     """
     import nbformat
     import run
@@ -87,7 +89,8 @@ def browser():
         chromium.close()
 
 
-# The browser is not to be asked whether JupyterLab may fetch news, and cells out of sight are to be there.
+# The browser is not to be asked whether JupyterLab may fetch news, and cells out of sight are to be
+# there.
 LAB_SETTINGS = {
     "apputils-extension/notification": '{"fetchNews": "false"}',
     "notebook-extension/tracker": '{"windowingMode": "none"}',
@@ -107,7 +110,7 @@ LAB_FLAGS = [
 
 @pytest.fixture(scope="module")
 def lab(folder):
-    """Return the address of a JupyterLab that serves the module's `folder` to this machine alone."""
+    """Return the URL of a JupyterLab that serves the module's `folder` to this machine alone."""
     home = folder.parent
     for name, value in LAB_SETTINGS.items():
         file = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"

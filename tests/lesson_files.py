@@ -12,7 +12,9 @@ lessons = pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
 
 
 def execute(path, parameters=None, **options):
-    """run.run, with C++ libraries' standard error watched: a kernel that is told of pytest leaves that out."""
+    """run.run, with C++ libraries' standard error watched: a kernel that is told of pytest leaves
+    that out.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PYTEST_CURRENT_TEST")
         return run.run(path, parameters, **options)

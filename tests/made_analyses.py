@@ -26,7 +26,9 @@ def image_set(folder, labels=LABELS, names=NAMES):
 
 
 def analysis_of(images, predicted=PREDICTED, names=NAMES, cells=(2, 4), step=1.0):
-    """Maps whose mean plus the bias is the logit, the predicted class ahead by 1, 2, 3, ... steps in the logit."""
+    """Maps whose mean plus the bias is the logit, the predicted class ahead by 1, 2, 3, ... steps
+    in the logit.
+    """
     n, c = len(images), len(names)
     maps = np.random.default_rng(1).normal(size=(n, *cells, c)).astype("float16").astype("float32")
     bias = np.linspace(0.5, -0.5, c).astype("float32")

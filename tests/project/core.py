@@ -1,4 +1,5 @@
-"""What the core promises without any extra: maps, an analysis, its faults, its page. MODULES are hidden from it.
+"""What the core promises without any extra: maps, an analysis, its faults, its page. MODULES are
+hidden from it.
 
 python tests/project/core.py [MODULE ...]
 """

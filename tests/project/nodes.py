@@ -1,7 +1,8 @@
-"""How dense code is: python tests/project/nodes.py PATH ... prints the expression nodes per line of each file.
+"""How dense code is: python tests/project/nodes.py PATH ... prints the expression nodes per line of
+each file.
 
-Counted are the nodes of expressions, without those of type hints and docstrings, per line of code, without docstrings,
-comments and blank lines.
+Counted are the nodes of expressions, without those of type hints and docstrings, per line of code,
+without docstrings, comments and blank lines.
 """
 
 import ast

@@ -1,8 +1,8 @@
 """The core alone on other Pythons: python tests/project/pythons.py UV VERSION ...
 
-For each VERSION, such as 3.12, that this machine has: an environment in build/pythons with the core of camkit at the
-locked versions and no extra, the work of core.py, and the unit tests of maps and analysis. A version that is not there is
-named at the end.
+For each VERSION, such as 3.12, that this machine has: an environment in build/pythons with the core
+of camkit at the locked versions and no extra, the work of core.py, and the unit tests of maps and
+analysis. A version that is not there is named at the end.
 """
 
 import os
@@ -28,7 +28,9 @@ def interpreters(version):
 
 
 def find_interpreter(version):
-    """Return a Python of this version that runs, or None. A shim of pyenv may stand for one that is not chosen."""
+    """Return a Python of this version that runs, or None. A shim of pyenv may stand for one that is
+    not chosen.
+    """
     for path in interpreters(version):
         if subprocess.run([path, "-c", ""], capture_output=True).returncode == 0:
             return path

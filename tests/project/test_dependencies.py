@@ -16,7 +16,8 @@ from repository import EXTRAS, PROJECT, PYPROJECT, ROOT, read
 
 CORE = PROJECT["dependencies"]
 TARGETS = {"core": CORE} | {name: CORE + lines for name, lines in EXTRAS.items()}
-# What camkit itself imports only where somebody asks for it, and refuses in one line where it is missing.
+# What camkit itself imports only where somebody asks for it, and refuses in one line where it is
+# missing.
 OPTIONAL = {"anywidget", "traitlets", "ipywidgets", "IPython", "openTSNE", "pooch", "requests"}
 OPTIONAL |= {"ray", "upath", "fsspec"}
 
@@ -36,7 +37,7 @@ def specifiers(lines):
 
 @functools.cache
 def lock_entries():
-    """Return [(targets, name, version, marker, number of hashes)] of all that stands in the lock."""
+    """Return [(targets, name, version, marker, number of hashes)] of the lock."""
     entries = []
     for targets, section in re.findall(
         r"^# --- (.*)\n((?:[^#].*\n)+)", read("requirements.lock"), re.M
@@ -58,7 +59,9 @@ requirements_of = functools.cache(metadata.requires)
 
 
 def closure(lines):
-    """Return the names of all that requirements ask for here, by what the installed packages say of themselves."""
+    """Return the names of all that requirements ask for here, by what the installed packages say of
+    themselves.
+    """
     seen = set()
     pending = [(Requirement(line), "") for line in lines]
     while pending:
@@ -91,7 +94,9 @@ def imported_modules(sources):
 
 
 def distributions(modules):
-    """Return the canonical names of the packages that bring these modules, without the standard library."""
+    """Return the canonical names of the packages that bring these modules, without the standard
+    library.
+    """
     providers = metadata.packages_distributions()
     return {canonicalize_name(name) for module in modules for name in providers.get(module, [])}
 
@@ -147,7 +152,9 @@ def test_lessons_and_site_import_what_their_extras_bring():
 
 
 def test_the_core_works_where_nothing_else_can_be_imported():
-    """In a process in which all packages beyond the core are hidden. `make pythons` does it with none installed."""
+    """In a process that sees no package beyond the core. `make check-pythons` does it with
+    none installed.
+    """
     allowed = closure(CORE)
     providers = metadata.packages_distributions()
     hidden = [
@@ -179,7 +186,9 @@ def test_what_builds_camkit_is_locked():
 
 @pytest.mark.locked
 def test_a_target_installs_what_it_needs_and_nothing_more():
-    """All that its packages ask for on this machine, and none besides, stands in the lock under its name."""
+    """All that its packages ask for on this machine, and none besides, stands in the lock under its
+    name.
+    """
     makefile = read("Makefile")
     assert f"\nENVIRONMENTS = {' '.join(TARGETS)}\n" in makefile, (
         "an environment for the core and for each extra"

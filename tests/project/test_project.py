@@ -29,9 +29,11 @@ def test_the_version_is_the_same_everywhere():
 
 
 def test_binder_finds_what_it_needs():
-    """By repo2docker's rules: it reads environment.yml unless there is another file that it likes better.
+    """By repo2docker's rules: it reads environment.yml unless there is another file that it likes
+    better.
 
-    Its `-e .` makes it copy the clone before it installs, and the Python of this file is the one that it takes.
+    Its `-e .` makes it copy the clone before it installs, and the Python of this file is the one
+    that it takes.
     """
     preferred = "binder .binder Dockerfile runtime.txt requirements.txt setup.py"
     assert not [name for name in preferred.split() if (ROOT / name).exists()]

@@ -1,4 +1,6 @@
-"""What users see of the package: every public function is typed and has an example; the code reads at sight."""
+"""What users see of the package: every public function is typed and has an example; the code reads
+at sight.
+"""
 
 import ast
 import inspect
@@ -14,7 +16,9 @@ ROOMS = ("localize", "whole_object", "scenes", "plots")
 
 
 def public_objects():
-    """Return {name: object} of all public functions and classes: those of camkit and of the rooms that it names."""
+    """Return {name: object} of all public functions and classes: those of camkit and of the rooms
+    that it names.
+    """
     result = {}
     for name in camkit.__all__:
         value = getattr(camkit, name)
@@ -36,7 +40,9 @@ public = pytest.mark.parametrize("name", PUBLIC)
 
 
 def routines(value):
-    """Return the functions whose hints a user reads: itself, or the public methods that a class defines."""
+    """Return the functions whose hints a user reads: itself, or the public methods that a class
+    defines.
+    """
     if not inspect.isclass(value):
         return [value]
     members = [member for member in vars(value).values() if inspect.isfunction(member)]
@@ -78,7 +84,9 @@ def test_every_docstring_says_first_what_comes_back(name):
 
 
 def test_the_code_of_the_package_reads_at_sight():
-    """At most 4.5 expression nodes in a line: `python tests/project/nodes.py camkit` has them file by file."""
+    """At most 4.5 expression nodes in a line: `python tests/project/nodes.py camkit` has them file
+    by file.
+    """
     assert nodes.mean([ROOT / "camkit"]) <= 4.5
 
 

@@ -44,7 +44,9 @@ def built(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def python(built, tmp_path_factory):
-    """The Python of a clean environment with the wheel in it. It sees the locked packages and nothing of the clone."""
+    """The Python of a clean environment with the wheel in it. It sees the locked packages and
+    nothing of the clone.
+    """
     folder = tmp_path_factory.mktemp("clean") / "venv"
     call(sys.executable, "-m", "venv", "--without-pip", folder, cwd=built)
     own = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
@@ -64,7 +66,8 @@ def python(built, tmp_path_factory):
     site = call(
         own, "-Ic", "import sysconfig; print(sysconfig.get_paths()['purelib'])", cwd=built
     ).strip()
-    # A folder that a .pth names has its own .pth files passed over, and with them the clone's editable install.
+    # A folder that a .pth names has its own .pth files passed over, and with them the clone's
+    # editable install.
     (Path(site) / "locked.pth").write_text(
         sysconfig.get_paths()["purelib"] + "\n", encoding="utf-8"
     )
@@ -134,7 +137,8 @@ def test_camkit_works_without_a_clone(python, tmp_path):
         "images = camkit.load_images()\n"
         "model = camkit.gap_classifier(camkit.backbone('mini'), images.class_names)\n"
         "out = camkit.CAM(model)(images[0][None])\n"
-        "print(here.is_relative_to(pathlib.Path(sys.prefix).resolve()), images.root.relative_to(here).as_posix(),"
+        "print(here.is_relative_to(pathlib.Path(sys.prefix).resolve()), "
+        "images.root.relative_to(here).as_posix(),"
         " len(images), out.gap.shape, bool(out.gap.any()), sys.argv[1] in sys.path)"
     )
     said = call(python, "-Ic", code, ROOT, cwd=tmp_path).strip()

@@ -1,4 +1,6 @@
-"""An analysis on a Ray cluster is the one made here, bit for bit, whoever is killed on the way and wherever it lies."""
+"""An analysis on a Ray cluster is the one made here, bit for bit, whoever is killed on the way and
+wherever it lies.
+"""
 
 import functools
 import os
@@ -95,7 +97,9 @@ def same(folder, whole):
 
 
 def when(folder, count, act):
-    """Do it in a thread as soon as the folder holds so many shards; return a list that then has their number."""
+    """Do it in a thread as soon as the folder holds so many shards; return a list that then has
+    their number.
+    """
     seen = []
 
     def watch():
@@ -111,7 +115,8 @@ def when(folder, count, act):
 DRIVER = """
 import sys, keras, ray, camkit
 ray.init(sys.argv[1], log_to_driver=False)
-camkit.analyze(keras.models.load_model(sys.argv[2]), camkit.load_images("mini"), sys.argv[3], batch_size=1, engine="ray")
+model = keras.models.load_model(sys.argv[2])
+camkit.analyze(model, camkit.load_images("mini"), sys.argv[3], batch_size=1, engine="ray")
 """
 
 
@@ -169,7 +174,7 @@ def test_a_folder_in_memory_holds_an_analysis_made_here(model, images, whole):
     assert same(folder, whole) and result.table.equals(whole.table)
 
 
-# What cannot be done ------------------------------------------------------------------------------------------------------
+# --- what cannot be done
 
 
 def test_what_a_worker_meets_is_told(model, images, tmp_path):
@@ -191,7 +196,8 @@ def test_what_a_worker_meets_is_told(model, images, tmp_path):
             3,
             foreign,
             ValueError,
-            "a worker has the model and the modules installed there, and nothing else of this process",
+            "a worker has the model and the modules installed there, and nothing else of this "
+            "process",
         ),
     ):
         worker = module._Worker(
@@ -316,14 +322,16 @@ def test_the_engine_that_is_not_asked_for_is_not_imported():
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
-# Last, since a machine is gone after it -----------------------------------------------------------------------------------
+# Last, since a machine is gone after it
 
 
 def test_worker_and_machine_are_lost_in_a_run_begun_here_by_a_method_into_a_store(
     nodes, store, images, tmp_path, monkeypatch
 ):
-    """Nothing is lost, nothing is done twice, and no pixels go through the cluster's memory: what a worker has is all there
-    is. The last shard is of three pictures, the model has a layer that no module of the workers has."""
+    """Nothing is lost, nothing is done twice, and no pixels go through the cluster's memory: what a
+    worker has is all there is. The last shard is of three pictures, the model has a layer that no
+    module of the workers has.
+    """
 
     class Travelling(layers.Layer):
         def call(self, x):

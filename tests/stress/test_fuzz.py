@@ -1,7 +1,8 @@
-"""What strangers send: broken and hostile files end in pixels, in a reason or in one clear error, and nothing else.
+"""What strangers send: broken and hostile files end in pixels, in a reason or in one clear error,
+and nothing else.
 
-A tenth of it runs in `make check-stress`; `make fuzz` runs all of it. Files are drawn by SEED and their number, so that a finding
-is there again: fuzz.images.mutated(SEED, number).
+A tenth of it runs in `make check-stress`; `make fuzz` runs all of it. Files are drawn by SEED and
+their number, so that a finding is there again: fuzz.images.mutated(SEED, number).
 """
 
 import json
@@ -98,7 +99,9 @@ def test_every_archive_is_the_set_or_one_clear_error(tmp_path):
 
 
 def test_no_model_file_runs_code_or_writes_outside(tmp_path):
-    """What the shell says of a model that it cannot read or run is one line, which names the file and what to do."""
+    """What the shell says of a model that it cannot read or run is one line, which names the file
+    and what to do.
+    """
     suffix, data = images.wholes()[0]
     for name in ("one", "two"):
         (tmp_path / "pictures" / name).mkdir(parents=True)

@@ -1,8 +1,9 @@
-"""All that writes, under faults of the disk, of the clock and of the machine: whatever happened, the next call ends with
-the same bytes, and where there is an error it names the folder and the remedy.
+"""All that writes, under faults of the disk, of the clock and of the machine: whatever happened,
+the next call ends with the same bytes, and where there is an error it names the folder and the
+remedy.
 
-`make check-stress` tries a part; `make crashes` all of it. What was tried and what happened is a page:
-build/crashes.html.
+`make check-stress` tries a part; `make crashes` all of it. What was tried and what happened is a
+page: build/crashes.html.
 """
 
 import json
@@ -30,7 +31,8 @@ WRITERS = (
 ROOM, LEAVE = (
     r"\S.* cannot be written to: .*; make room there or choose another folder and call again",
     (
-        r"\w+: .*(FOLDER|PARENT) cannot be written to: .*it was moved or deleted meanwhile: leave it where it is and call"
+        r"\w+: .*(FOLDER|PARENT) cannot be written to: .*it was moved or deleted meanwhile: leave "
+        r"it where it is and call"
     ),
 )
 ENDS = {  # as which the attempts may end
@@ -38,11 +40,13 @@ ENDS = {  # as which the attempts may end
     "killed before every change": "killed",
     "no file larger than a limit": rf"OSError: {ROOM}.*",
     "disk full": rf"OSError: {ROOM}.*",
-    "folder read only": r"(PermissionError|OSError): (FOLDER|PARENT) cannot be written to: .*; allow writing there .*",
+    "folder read only": r"(PermissionError|OSError): (FOLDER|PARENT) cannot be written to: .*; "
+    r"allow writing there .*",
     "folder vanished": rf"done|{LEAVE}.*",
     "two at once": "(done|killed) and done",
     "clock jumps": "done",
-    "names of 255 bytes": r"done|OSError: PARENT cannot be written to: .*; choose a shorter name and call again.*",
+    "names of 255 bytes": r"done|OSError: PARENT cannot be written to: .*; "
+    r"choose a shorter name and call again.*",
     "workers killed at random moments": "done",  # of a cluster
 }
 
@@ -84,7 +88,7 @@ def test_after_every_fault_the_next_call_ends_with_the_same_bytes(writer, found)
 
 
 def write_page(found):
-    """Write build/crashes.html: a row for each writer and fault, counted from what the tests saw."""
+    """Write build/crashes.html: a row for each writer and fault, from what the tests saw."""
     import pages
     from nbformat.v4 import new_markdown_cell, new_notebook
 
@@ -98,8 +102,10 @@ def write_page(found):
         "Each writer under each fault, each attempt a process of its own: "
         f"{part}. Written by `tests/stress/test_writers.py` from what it saw.",
         "",
-        "FOLDER is what is written, PARENT the folder that it lies in. The last column counts after how many of the "
-        "attempts the next call ended with the same bytes as a run that nothing disturbed; some were killed twice "
+        "FOLDER is what is written, PARENT the folder that it lies in. The last column counts "
+        "after how many of the "
+        "attempts the next call ended with the same bytes as a run that nothing disturbed; some "
+        "were killed twice "
         "before it.",
         "",
     ]

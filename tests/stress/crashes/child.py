@@ -1,7 +1,8 @@
-"""Faults done to one writer: `python child.py WRITER SHARE [FAULT …]` says in JSON what was tried and what happened.
+"""Faults done to one writer: `python child.py WRITER SHARE [FAULT …]` says in JSON what was tried
+and what happened.
 
-Every attempt is a process of its own, forked from this one, which has imported what is needed and runs no thread. SHARE
-is the part of the attempts that are made: 1, or less where time is short.
+Every attempt is a process of its own, forked from this one, which has imported what is needed and
+runs no thread. SHARE is the part of the attempts that are made: 1, or less where time is short.
 """
 
 import ctypes
@@ -67,8 +68,10 @@ def ended(child, ends, seconds=None):
 
 
 def at_change(folder, number, act):
-    """Call `act` in this process before its change number `number` in the folder: a file opened to be written, brought
-    to the disk, renamed or removed, a folder made or removed; None: before each."""
+    """Call `act` in this process before its change number `number` in the folder: a file opened to
+    be written, brought to the disk, renamed or removed, a folder made or removed; None: before
+    each.
+    """
     count, fsync = itertools.count(1), os.fsync
 
     def hook(event, args):
@@ -111,7 +114,9 @@ def jumping():
 
 
 class Trials:
-    """A writer, what it leaves undisturbed, and the faults that it is put through: each returns [what happened]."""
+    """A writer, what it leaves undisturbed, and the faults that it is put through: each returns
+    [what happened].
+    """
 
     def __init__(self, writer, root, share):
         self.writer, self.share, self.random = writer, share, random.Random(0)
@@ -148,7 +153,9 @@ class Trials:
         return max(1, round(whole * self.share))
 
     def told(self, end, **more):
-        """What is told of an attempt, after which the next call goes on: whether it ends as one without a fault."""
+        """What is told of an attempt, after which the next call goes on: whether it ends as one
+        without a fault.
+        """
         found = self.content()
         half = [
             name
@@ -295,8 +302,8 @@ class Trials:
             self.begin()
             number = self.random.randint(1, self.changes)
             end = self.attempt(
-                lambda: at_change(self.out, number, lambda: os.rename(self.out, gone))
-            )  # noqa: B023
+                lambda: at_change(self.out, number, lambda: os.rename(self.out, gone))  # noqa: B023
+            )
             if gone.exists():
                 shutil.rmtree(self.out, ignore_errors=True)  # where it was made anew
                 os.rename(gone, self.out)

@@ -1,7 +1,8 @@
-"""All that writes, each in a small case: `write(target)` begins or goes on, `begin(target)` is what stands there before.
+"""All that writes, each in a small case: `write(target)` begins or goes on, `begin(target)` is what
+stands there before.
 
-The network is arithmetic, the server of Fruits-360 and the cluster are near, the course is one tiny assignment; what
-writes is real.
+The network is arithmetic, the server of Fruits-360 and the cluster are near, the course is one tiny
+assignment; what writes is real.
 """
 
 import ctypes
@@ -37,8 +38,9 @@ class Writer:
         target.parent.mkdir(exist_ok=True)
 
     def content(self, folder):
-        """{path: what is in it} of all files. A lock that was held when its process was killed stays until the next one
-        who writes; what only reads leaves it."""
+        """{path: what is in it} of all files. A lock that was held when its process was killed
+        stays until the next one who writes; what only reads leaves it.
+        """
         return {
             str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted(folder.rglob("*"))
@@ -50,7 +52,7 @@ class Writer:
         return False
 
     def workers(self):
-        """The numbers of the processes that write for it elsewhere: on the machines of a cluster."""
+        """Return the numbers of the processes that write for it on the machines of a cluster."""
         return []
 
 
@@ -140,7 +142,9 @@ class OnRay(Analyze):
 
 
 def workers_of(process):
-    """The numbers of the processes that hold a model, on all machines of the Ray cluster that `process` has begun."""
+    """The numbers of the processes that hold a model, on all machines of the Ray cluster that
+    `process` has begun.
+    """
     import psutil
 
     found = []

@@ -13,7 +13,9 @@ from pathlib import Path
 
 
 def pictures(folder):
-    """{name: shape or reason} of a folder's pictures, read as camkit reads them, one by one and in batches."""
+    """{name: shape or reason} of a folder's pictures, read as camkit reads them, one by one and in
+    batches.
+    """
     from camkit.images import load_images
 
     images = load_images(folder)
@@ -37,7 +39,9 @@ def pictures(folder):
 
 
 def archives(folder):
-    """{name: "unpacked" or the error} of a folder's archives, each in the place of Fruits-360 in a cache of its own."""
+    """{name: "unpacked" or the error} of a folder's archives, each in the place of Fruits-360 in a
+    cache of its own.
+    """
     from fuzz.archives import COUNTS
 
     from camkit.images import fruits360 as sources
@@ -57,7 +61,9 @@ def archives(folder):
 
 
 def models(folder):
-    """{number: how the command `analyze` ended} of model files mutated here, each in a process forked from this one."""
+    """{number: how the command `analyze` ended} of model files mutated here, each in a process
+    forked from this one.
+    """
     from fuzz.models import mutated, write_whole
 
     from camkit import _cli as shell
@@ -90,7 +96,9 @@ def models(folder):
 
 
 def notebooks(folder):
-    """{student: what the grading reads of the notebooks handed in, or the error}, of a folder of students."""
+    """{student: what the grading reads of the notebooks handed in, or the error}, of a folder of
+    students.
+    """
     import nbformat
     import submissions
 

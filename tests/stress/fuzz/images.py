@@ -1,4 +1,6 @@
-"""Pictures as strangers send them: whole ones of every format that camkit reads, and what mutation makes of them."""
+"""Pictures as strangers send them: whole ones of every format that camkit reads, and what mutation
+makes of them.
+"""
 
 import io
 import struct
@@ -64,7 +66,10 @@ def wholes():
     found = [
         (
             "ppm",
-            f"P3\n# plain\n{WIDTH} {HEIGHT} 255\n{' '.join(map(str, np.asarray(rgb).ravel()))}\n".encode(),
+            (
+                f"P3\n# plain\n{WIDTH} {HEIGHT} 255\n"
+                f"{' '.join(map(str, np.asarray(rgb).ravel()))}\n"
+            ).encode(),
         )
     ]
     for suffix, image, options in made:
@@ -76,7 +81,9 @@ def wholes():
 
 
 def mutated(seed, index):
-    """(suffix, bytes) of stranger `index`: a whole picture, or one that one to three mutations went over."""
+    """(suffix, bytes) of stranger `index`: a whole picture, or one that one to three mutations went
+    over.
+    """
     rng = np.random.default_rng([seed, index])
     suffix, data = wholes()[rng.integers(len(wholes()))]
     data = bytearray(data)

@@ -1,4 +1,5 @@
-"""Model files as strangers send them: a small whole .keras file, and what is slipped into it or broken.
+"""Model files as strangers send them: a small whole .keras file, and what is slipped into it or
+broken.
 
 What would run, if anything did, writes the file CANARY.
 """
@@ -95,7 +96,9 @@ def write_whole(path):
 
 
 def mutated(seed, index, data):
-    """The bytes of model file `index`: the whole one, `data`, or one that one to three mutations went over."""
+    """The bytes of model file `index`: the whole one, `data`, or one that one to three mutations
+    went over.
+    """
     rng = np.random.default_rng([seed, index])
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = [(info.filename, archive.read(info)) for info in archive.infolist()]
@@ -179,7 +182,9 @@ def disordered(rng, config):
 
 
 def unknown(rng, config):
-    """A layer is of another class, perhaps one that does something, with arguments that would suit it."""
+    """A layer is of another class, perhaps one that does something, with arguments that would suit
+    it.
+    """
     layers = config["config"]["layers"]
     layer = layers[rng.integers(len(layers))]
     layer["module"], layer["class_name"] = FOREIGN[rng.integers(len(FOREIGN))]
@@ -200,7 +205,9 @@ def unknown(rng, config):
 
 
 def wired(rng, config):
-    """A layer stands in the place of another, or takes its input from itself, from one that is not there or twice."""
+    """A layer stands in the place of another, or takes its input from itself, from one that is not
+    there or twice.
+    """
     layers = config["config"]["layers"]
     layer = layers[rng.integers(len(layers))]
     text = json.dumps(layer["inbound_nodes"])

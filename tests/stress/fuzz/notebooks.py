@@ -1,4 +1,6 @@
-"""Notebooks as students hand them in, broken: a released one that random mutations of its JSON or its bytes went over."""
+"""Notebooks as students hand them in, broken: a released one that random mutations of its JSON or
+its bytes went over.
+"""
 
 import copy
 import json
@@ -49,7 +51,7 @@ NAMES = (
 
 
 def mutated(seed, index, notebook):
-    """[(name, bytes)] of the files that student `index` hands in; notebook: a released one as JSON."""
+    """Return [(name, bytes)] of what student `index` hands in; notebook: a released one as JSON."""
     rng = np.random.default_rng([seed, index])
     return [
         (NAMES[rng.integers(len(NAMES))], one(rng, copy.deepcopy(notebook)))
