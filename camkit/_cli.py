@@ -216,7 +216,7 @@ def _atlas(options: argparse.Namespace) -> None:
     if not options.out and "://" in options.folder:
         raise ValueError(f"{options.folder} is no folder of this machine: pass --out PAGE")
     folder = options.out or Path(options.folder) / "atlas"
-    page = camkit.write_atlas(analysis, analysis.images, folder, reference=reference)
+    page = camkit.write_atlas(analysis, folder, reference=reference)
     print(page)
     if options.open:
         webbrowser.open(page.resolve().as_uri())

@@ -1,10 +1,10 @@
-"""The error atlas: what an analysis tells about a model's errors, to look through in a notebook, a page or an app.
+"""The error atlas: a model's errors and the data behind them, to look through in a notebook, a page or an app.
 
-`atlas.js` is the view, everywhere the same; `record.py` says what it reads, `notebook.py` shows it in a notebook,
-`page.py` writes it as a folder that opens from disk, `verdicts.py` keeps what reviewers say.
+`record.py` says what the view is given, `summary.py` sums an analysis up, `notebook.py` shows the atlas in
+a notebook, `page.py` writes it as a folder that opens from disk, `verdicts.py` stores what reviewers say.
+The view in `view/` is the same everywhere.
 """
 
-from camkit.atlas.notebook import error_atlas
-from camkit.atlas.page import write_atlas
+import lazy_loader
 
-__all__ = ["error_atlas", "write_atlas"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

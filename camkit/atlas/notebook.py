@@ -1,98 +1,72 @@
-"""The atlas in a notebook: an anywidget whose view asks the kernel for what it shows."""
+"""The atlas in a notebook."""
 
-import anywidget
-import traitlets
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from camkit.atlas.page import CSS, JS, embedded
-from camkit.atlas.record import PANELS, Record, portable, script
+import numpy as np
+
+from camkit.analysis import Analysis
+from camkit.atlas.record import PANELS, Record, check_images
 from camkit.atlas.verdicts import Verdicts
+from camkit.images import ImageSet
 
-EMBEDDED = 2_000  # pictures: of so many a notebook's output holds a copy that lives without Python
-
-
-class AtlasView(anywidget.AnyWidget):
-    """The view of a Record; it answers messages {kind, number, …} of atlas.js by {number, …} or {number, error}."""
-
-    _esm, _css = JS, CSS
-    index = traitlets.Unicode().tag(sync=True)
-
-    def __init__(self, record, verdicts):
-        self.record, self.verdicts = record, verdicts
-        self._number = {path: i for i, path in enumerate(record.analysis.paths)}
-        self._known = record.index(verdicts=self._rows(), open=False)
-        super().__init__(index=script(self._known))
-        self.on_msg(self._receive)
-
-    def _receive(self, _, message, __):
-        try:
-            answers = {"detail": self._detail, "picture": self._picture, "keep": self._keep}
-            answer, buffers = answers[message["kind"]](**message)
-        except Exception as error:  # told where the reader looks, not in a log
-            answer, buffers = {"error": f"{type(error).__name__}: {error}"}, []
-        self.send({"number": message["number"], **answer}, buffers=buffers)
-
-    def _detail(self, i, **_):
-        answer, packed = self.record.detail(i)
-        return answer | {"verdicts": self._rows(i)}, [packed]
-
-    def _picture(self, i, **_):
-        data, kind = portable(self.record.path(i))
-        return {"type": f"image/{kind}"}, [data]
-
-    def _keep(self, i, row, seen, **_):
-        analysis = self.record.analysis
-        label = int(analysis.labels[i])
-        row = {
-            "path": analysis.paths[i],
-            "true": str(analysis.class_names[label]) if label >= 0 else "",
-            "predicted": str(analysis.class_names[analysis.predicted[i]]),
-            "verdict": row["verdict"],
-            "comment": row["comment"],
-            "reviewer": row["reviewer"],
-        }
-        kept, there = self.verdicts.keep(row, seen)
-        return {
-            "kept": kept,
-            "row": {"i": i, **{name: there[name] for name in ("verdict", "comment", "reviewer")}},
-        }, []
-
-    def _rows(self, i=None):
-        """The verdicts [{i, verdict, comment, reviewer}] of the analysed pictures, or of one."""
-        table = self.verdicts.read().reset_index()
-        wanted = (
-            table["path"].isin(self._number)
-            if i is None
-            else table["path"] == self.record.analysis.paths[i]
-        )
-        return [
-            {
-                "i": self._number[row.path],
-                "verdict": row.verdict,
-                "comment": row.comment,
-                "reviewer": row.reviewer,
-            }
-            for row in table[wanted].itertuples()
-        ]
-
-    def _repr_mimebundle_(self, **options):
-        bundle = super()._repr_mimebundle_(**options)
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        if data and len(self.record.analysis) <= EMBEDDED:
-            data = {**data, "text/html": embedded(self.record, self._known)}
-        return data, metadata
+if TYPE_CHECKING:
+    from camkit.atlas._widget import AtlasView
 
 
-def error_atlas(analysis, images, *, verdicts=None, reference=None, points=None, panels=PANELS):
-    """Return the error atlas of an analysis, to be shown in a notebook: confusion pairs and matrix, maps of any class,
-    the map of GAP features, nearest pictures, data faults, verdicts.
+def error_atlas(
+    analysis: Analysis,
+    images: ImageSet | None = None,
+    *,
+    verdicts: str | os.PathLike[str] | None = None,
+    reference: Analysis | None = None,
+    points: np.ndarray | None = None,
+    panels: Sequence[str] = PANELS,
+) -> "AtlasView":
+    """Return the error atlas of an analysis, to be shown in a notebook.
 
-    images: the ImageSet that was analysed. verdicts: a CSV file (path, true, predicted, verdict, comment, reviewer) to
-    which each verdict is written at once and from which the next review goes on; without one they end with the
-    notebook. reference: the Analysis of another split, such as the training set, for nearest pictures and data faults.
-    points: (N, 2) in place of a t-SNE of the features. panels: what is shown, of PANELS.
-    The network is not run. Raises ValueError where analysis, images and reference do not belong together, or the file
-    is no such table.
+    It has the confusion pairs and the confusion matrix, the maps of any class, the map of GAP features,
+    nearest images, data faults and verdicts. The network is not run. As the last line of a cell the
+    atlas is shown; up to 2,000 images, the output also holds a copy that works without a kernel.
+
+    Args:
+        analysis: The analysis.
+        images: The ImageSet that was analysed. It may be left out, since the analysis knows the files;
+            where it is passed, it is checked.
+        verdicts: A CSV file (path, true, predicted, verdict, comment, reviewer). Each verdict is written
+            to it at once, and the next review goes on from it. Without a file, verdicts end with the
+            notebook.
+        reference: The analysis of another split, such as the training set, by the same model: nearest
+            images come from it, and data faults are looked for in both.
+        points: The map of features (N, 2), in place of a t-SNE.
+        panels: What is shown: any of "summary", "pairs", "classes", "review", "near" and "features".
+
+    Returns:
+        A widget.
+
+    Raises:
+        ImportError: If anywidget is not installed.
+        TypeError: If `images` is no ImageSet.
+        ValueError: If analysis, images, reference and points do not belong together, the file is no
+            table of verdicts, or there is no such panel.
+
+    >>> import camkit
+    >>> images = camkit.load_images("mini", "Test", per_class=2)
+    >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+    >>> analysis = camkit.analyze(model, images)
+    >>> atlas = camkit.error_atlas(analysis, panels=["pairs", "classes"])
     """
-    if unknown := set(panels) - set(PANELS):
-        raise ValueError(f"no panel {sorted(unknown)}; there are {', '.join(PANELS)}")
-    return AtlasView(Record(analysis, images, reference, points, panels), Verdicts(verdicts))
+    check_images(analysis, images)
+    unknown = sorted(set(panels) - set(PANELS))
+    if unknown:
+        raise ValueError(f"there is no panel {unknown}: choose from {', '.join(PANELS)}")
+    try:
+        from camkit.atlas._widget import AtlasView
+    except ImportError as error:
+        raise ImportError(
+            "error_atlas needs anywidget: pip install 'camkit[notebook]', "
+            "or write a page with camkit.write_atlas"
+        ) from error
+    record = Record(analysis, reference, points, panels)
+    return AtlasView(record, Verdicts(verdicts))

@@ -1,7 +1,7 @@
 """The atlas as a page: a folder that opens from disk by a double click, or one element of another page.
 
-A page on disk may neither import modules nor read files, so the module stands in the page, and data are scripts that
-are read when they are needed; pictures are files.
+A page on disk may neither import modules nor read files. So the view stands in the page itself, data are
+scripts that the page runs when it needs them, and images are files.
 """
 
 import base64
@@ -10,20 +10,27 @@ import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
 
 from camkit._files import in_turn
 from camkit._progress import progress
-from camkit.atlas.record import Record, portable, script
-from camkit.images.image_set import THREADS
+from camkit.analysis import Analysis
+from camkit.atlas._encoding import browser_image, script_json
+from camkit.atlas._view import joined, stylesheet
+from camkit.atlas.record import Record, check_images
+from camkit.images import ImageSet
+from camkit.images.decoding import THREADS
 
-JS, CSS = (
-    Path(__file__).with_name("view").joinpath(name).read_text(encoding="utf-8")
-    for name in ("atlas.js", "atlas.css")
-)
-CHUNK = 64  # pictures in a data file
-WHOLE = 64_000_000  # bytes of maps: up to here every picture keeps those of all classes
+# Images in one data file.
+CHUNK = 64
+
+# Bytes of class maps up to which a page stores the maps of all classes for every image.
+MAP_BYTES = 64_000_000
+
+# The same for an element of another page, which should stay small.
+EMBEDDED_MAP_BYTES = 8_000_000
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -32,41 +39,97 @@ PAGE = """<!doctype html>
 <noscript>This page draws its maps with JavaScript: allow it to run.</noscript>
 {data}
 <script type="module">
-{js}
-mount(document.getElementById("atlas"), fromPage());
-{last}
-</script></body></html>
+{script}</script></body></html>
 """
-FIT = """new ResizeObserver(() => { frameElement.style.height = `${document.documentElement.offsetHeight}px`; })
-    .observe(document.documentElement);"""
+
+FRAME = (
+    '<iframe class="camkit-atlas-frame" title="Error atlas" loading="lazy" '
+    'style="width: 100%; height: 50em; border: 0" srcdoc="{page}"></iframe>'
+)
+
+PathLike = str | os.PathLike[str]
 
 
-def write_atlas(analysis, images, folder, *, reference=None):
-    """Write the error atlas of an analysis into a folder and return the path of its index.html, which opens from disk.
+@overload
+def write_atlas(
+    analysis: Analysis, images: PathLike, *, reference: Analysis | None = None
+) -> Path: ...
 
-    images: the ImageSet that was analysed. reference: the Analysis of another split, such as the training set, for
-    nearest pictures and data faults. The folder appears whole or not at all; an atlas that stands there is replaced.
-    Maps are kept in 8 bits with scale and offset of their own, off by 1/510 of a map's range at the most: those of all
-    classes for misclassified pictures and their neighbours, and for all pictures where these come to 64 MB or less;
-    else of the true class and the top five. Verdicts stay in the browser, until they are saved as CSV. `faults.csv`
-    beside the page is the table of camkit.data_faults.
-    Raises ValueError where analysis, images and reference do not belong together, or the folder holds something else.
+
+@overload
+def write_atlas(
+    analysis: Analysis,
+    images: ImageSet | None = None,
+    folder: PathLike | None = None,
+    *,
+    reference: Analysis | None = None,
+) -> Path: ...
+
+
+def write_atlas(
+    analysis: Analysis,
+    images: ImageSet | PathLike | None = None,
+    folder: PathLike | None = None,
+    *,
+    reference: Analysis | None = None,
+) -> Path:
+    """Return the index.html of an error atlas that is written into a folder, and opens from disk.
+
+    Call it as `write_atlas(analysis, folder)`. The folder appears as a whole or not at all; an atlas that
+    it holds already is replaced.
+
+    Class maps are stored in 8 bits with a scale and offset of their own, so they are off by 1/510 of a
+    map's range at most. The maps of all classes are stored for every image where these come to 64 MB or
+    less; otherwise for misclassified images and their neighbours, and for the other images those of the
+    true class and the top five. Verdicts stay in the browser until they are saved as CSV. `faults.csv`
+    beside the page is the table of camkit.data_faults. The network is not run.
+
+    Up to 25,000 images, drawn at random, are on the map of features (t-SNE) if openTSNE is installed, and
+    5,000 without it.
+
+    Args:
+        analysis: The analysis.
+        images: The ImageSet that was analysed, before the folder: `write_atlas(analysis, images, folder)`.
+            It may be left out, since the analysis knows the files; where it is passed, it is checked.
+        folder: The folder, which need not exist.
+        reference: The analysis of another split, such as the training set, by the same model: nearest
+            images come from it, and data faults are looked for in both.
+
+    Returns:
+        The path of index.html.
+
+    Raises:
+        TypeError: If there is no folder, or `images` is no ImageSet.
+        ValueError: If analysis, images and reference do not belong together, or the folder holds
+            something that is no atlas.
+        OSError: If an image cannot be read or the folder cannot be written to.
+
+    >>> import tempfile
+    >>> import camkit
+    >>> images = camkit.load_images("mini", "Test", per_class=2)
+    >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+    >>> analysis = camkit.analyze(model, images)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     page = camkit.write_atlas(analysis, folder + "/atlas")
+    ...     print(page.name, page.exists())
+    index.html True
     """
-    folder = Path(folder)
-    if (
-        folder.exists()
-        and not (folder / "data" / "index.js").exists()
-        and (folder.is_file() or any(folder.iterdir()))
-    ):
+    images, folder = _images_and_folder(images, folder)
+    check_images(analysis, images)
+    if _holds_something_else(folder):
         raise ValueError(
-            f"{folder} holds something that is no atlas: name an empty folder or a new one"
+            f"{folder} holds something that is no atlas: choose an empty folder or a new one"
         )
-    record = Record(analysis, images, reference)
-    new, old = (folder.with_name(f".{folder.name}.{kind}") for kind in ("new", "old"))
+    record = Record(analysis, reference)
+    root = analysis.images.root if images is None else images.root
+    title = f"Error atlas: {'/'.join(root.parts[-2:])}"
+    new = folder.with_name(f".{folder.name}.new")
+    old = folder.with_name(f".{folder.name}.old")
     with in_turn(folder.with_name(f".{folder.name}.lock")):
-        _tidy(folder, new, old)  # after a process that was killed
+        # A process that was killed may have left something.
+        _tidy(folder, new, old)
         try:
-            _write(record, new, f"Error atlas: {'/'.join(images.root.parts[-2:])}")
+            _write_page(record, new, title)
             if folder.exists():
                 os.replace(folder, old)
             os.replace(new, folder)
@@ -75,115 +138,197 @@ def write_atlas(analysis, images, folder, *, reference=None):
     return folder / "index.html"
 
 
-def _tidy(folder, new, old):
-    """Remove what stands beside an atlas; the old one comes back where there is no other."""
+def _images_and_folder(
+    images: ImageSet | PathLike | None, folder: PathLike | None
+) -> tuple[ImageSet | None, Path]:
+    """Return the two arguments of write_atlas, of which the first may be left out."""
+    if folder is None and isinstance(images, str | os.PathLike):
+        return None, Path(images)
+    if folder is None:
+        raise TypeError("there is no folder to write to: call write_atlas(analysis, folder)")
+    return images, Path(folder)
+
+
+def _holds_something_else(folder: Path) -> bool:
+    """Whether the folder is a file, or holds something that is no atlas."""
+    if folder.is_file():
+        return True
+    if not folder.exists() or (folder / "data" / "index.js").exists():
+        return False
+    return any(folder.iterdir())
+
+
+def _tidy(folder: Path, new: Path, old: Path) -> None:
+    """Remove what stands beside an atlas; the old one comes back if there is no other."""
     if old.exists() and not folder.exists():
         os.replace(old, folder)
-    for made in (new, old):
-        shutil.rmtree(made, ignore_errors=True)
+    for leftover in (new, old):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _write(record, folder, title):
+def _write_page(record: Record, folder: Path, title: str) -> None:
     """Write the page of a record into a new folder."""
-    for part in (folder / "data", folder / "pictures"):
-        part.mkdir(parents=True)
+    for part in ("data", "pictures"):
+        (folder / part).mkdir(parents=True)
     index = record.index(open=True, chunk=CHUNK)
-    index, numbers, place, full = _numbers(record, index, WHOLE)
+    content = Content(record, index, MAP_BYTES)
     pictures = []
     with (
         ThreadPoolExecutor(THREADS) as pool,
-        progress(len(numbers), "Writing the atlas", "image") as bar,
+        progress(len(content.numbers), "Writing the atlas", "image") as bar,
     ):
-        for k, start in enumerate(range(0, len(numbers), CHUNK)):
-            chunk = numbers[start : start + CHUNK]
-            for n, (data, kind) in enumerate(pool.map(portable, map(record.path, chunk)), start):
-                pictures.append(f"pictures/{n:06d}.{'jpg' if kind == 'jpeg' else kind}")
-                (folder / pictures[-1]).write_bytes(data)
-            details = script([_detail(record, i, place, i in full) for i in chunk])
-            (folder / "data" / f"{k:05d}.js").write_text(
-                f"camkitAtlas.chunks[{k}]={details};", encoding="ascii"
-            )
-            bar.update(len(chunk))
-    known = f"window.camkitAtlas={{chunks:{{}},pictures:{script(pictures)},index:{script(index)}}};"
-    (folder / "data" / "index.js").write_text(known, encoding="ascii")
+        for start in range(0, len(content.numbers), CHUNK):
+            numbers = content.numbers[start : start + CHUNK]
+            for data, kind in pool.map(browser_image, map(record.path, numbers)):
+                suffix = "jpg" if kind == "jpeg" else kind
+                name = f"pictures/{len(pictures):06d}.{suffix}"
+                (folder / name).write_bytes(data)
+                pictures.append(name)
+            details = [content.detail(i) for i in numbers]
+            chunk = start // CHUNK
+            script = f"camkitAtlas.chunks[{chunk}]={script_json(details)};"
+            (folder / "data" / f"{chunk:05d}.js").write_text(script, encoding="ascii")
+            bar.update(len(numbers))
+    script = _data_script({}, pictures, content.index)
+    (folder / "data" / "index.js").write_text(script, encoding="ascii")
     record.faults.to_csv(folder / "faults.csv", index=False, errors="surrogateescape")
-    text = _page(title, '<script src="data/index.js"></script>', heading=True)
-    (folder / "index.html").write_text(text, encoding="utf-8")
-
-
-def embedded(record, index):
-    """Return the atlas as one HTML element that lives without Python: a frame with everything in it.
-
-    To stay small it has the nearest pictures of misclassified pictures only.
-    """
-    index, numbers, place, full = _numbers(record, index, WHOLE / 8, lean=True)
-    details = [_detail(record, i, place, i in full) for i in numbers]
-    pictures = []
-    for i in numbers:
-        data, kind = portable(record.path(i))
-        pictures.append(f"data:image/{kind};base64,{base64.b64encode(data).decode()}")
-    known = {"chunks": [details], "pictures": pictures, "index": index | {"chunk": len(numbers)}}
-    page = _page(
-        "Error atlas", f"<script>window.camkitAtlas={script(known)};</script>", heading=False
-    )
-    return (
-        f'<iframe class="camkit-atlas-frame" title="Error atlas" loading="lazy" style="width: 100%; height: 50em; '
-        f'border: 0" srcdoc="{html.escape(page)}"></iframe>'
-    )
-
-
-def _page(title, data, heading):
-    title = html.escape(title)
-    return PAGE.format(
+    page = _fill_page(
         title=title,
-        heading=f"<h1>{title}</h1>" if heading else "",
-        margin="1rem" if heading else "0",
-        css=CSS,
-        js=JS,
+        heading=f"<h1>{html.escape(title)}</h1>",
+        margin="1rem",
+        data='<script src="data/index.js"></script>',
+        script=joined("page.js"),
+    )
+    (folder / "index.html").write_text(page, encoding="utf-8")
+
+
+def embedded(record: Record, index: dict[str, Any]) -> str:
+    """Return the atlas as one HTML element that works without Python: a frame with everything in it.
+
+    To stay small it has the nearest images of misclassified images alone.
+
+    Args:
+        record: The record.
+        index: Its index.
+    """
+    content = Content(record, index, EMBEDDED_MAP_BYTES, neighbours_of_errors_only=True)
+    details = [content.detail(i) for i in content.numbers]
+    pictures = []
+    for i in content.numbers:
+        data, kind = browser_image(record.path(i))
+        pictures.append(f"data:image/{kind};base64,{_base64(data)}")
+    index = content.index | {"chunk": len(pictures)}
+    script = _data_script([details], pictures, index)
+    page = _fill_page(
+        title="Error atlas",
+        heading="",
+        margin="0",
+        data=f"<script>{script}</script>",
+        script=joined("frame.js"),
+    )
+    return FRAME.format(page=html.escape(page))
+
+
+def _data_script(chunks: dict | list, pictures: list[str], index: dict[str, Any]) -> str:
+    data = {"chunks": chunks, "pictures": pictures, "index": index}
+    return f"window.camkitAtlas={script_json(data)};"
+
+
+def _fill_page(title: str, heading: str, margin: str, data: str, script: str) -> str:
+    return PAGE.format(
+        title=html.escape(title),
+        heading=heading,
+        margin=margin,
+        css=stylesheet(),
         data=data,
-        last="" if heading else FIT,
+        script=script,
     )
 
 
-def _numbers(record, index, most, lean=False):
-    """Return the index with pictures numbered as they stand on a page, those pictures [number], the place of each
-    {number: place}, and which keep all maps: each, up to `most` bytes. `lean`: only errors have nearest pictures."""
-    analysis, own = record.analysis, len(record.analysis)
-    wrong = analysis.errors.index.to_numpy()
-    near = record.near[0] if "near" in record.panels else np.zeros((own, 0), int)
+class Content:
+    """The images of a page: those of the analysis, and those of the reference that it shows.
+
+    A page numbers its images without gaps, so an image of the reference gets another number than in the
+    record.
+
+    Args:
+        record: The record.
+        index: Its index.
+        map_bytes: Up to this size all class maps of all images are stored.
+        neighbours_of_errors_only: Whether images that are classified correctly have no neighbours.
+
+    Attributes:
+        numbers: The images in the order of the page, by their numbers in the record.
+        positions: {number in the record: number on the page}.
+        complete: The images, by their numbers in the record, that keep the maps of all classes.
+        index: The index with the numbers of the page.
+    """
+
+    def __init__(
+        self,
+        record: Record,
+        index: dict[str, Any],
+        map_bytes: float,
+        neighbours_of_errors_only: bool = False,
+    ) -> None:
+        self.record = record
+        count = len(record.analysis)
+        errors = record.analysis.errors.index.to_numpy()
+        neighbours = self._neighbours()
+        of_errors = set(neighbours[errors].ravel().tolist())
+        shown = of_errors if neighbours_of_errors_only else set(neighbours.ravel().tolist())
+        shown.update(_images_of_faults(index))
+        from_reference = sorted(number for number in shown if number >= count)
+        self.numbers = [*range(count), *from_reference]
+        self.positions = {number: position for position, number in enumerate(self.numbers)}
+
+        bytes_of_all = len(self.numbers) * record.analysis.maps[0].size
+        self.complete = of_errors.union(errors.tolist())
+        if bytes_of_all <= map_bytes:
+            self.complete = set(self.numbers)
+        self.index = self._renumbered(index)
+
+    def _neighbours(self) -> np.ndarray:
+        """Return the numbers (N, n) of the neighbours that are shown."""
+        if "near" not in self.record.panels:
+            return np.zeros((len(self.record.analysis), 0), dtype=int)
+        numbers, _ = self.record.neighbours
+        return numbers
+
+    def _renumbered(self, index: dict[str, Any]) -> dict[str, Any]:
+        """Return the index with the faults' images as the page numbers them."""
+        if "summary" not in index:
+            return index
+        kinds = []
+        for kind in index["summary"]["faults"]:
+            rows = []
+            for row in kind["rows"]:
+                numbers = {"i": self.positions[row["i"]], "other": self.positions.get(row["other"])}
+                rows.append(row | numbers)
+            kinds.append(kind | {"rows": rows})
+        return index | {"summary": index["summary"] | {"faults": kinds}}
+
+    def detail(self, number: int) -> dict[str, Any]:
+        """Return what belongs to an image of the record, as the page holds it."""
+        detail, packed = self.record.detail(number, all_classes=number in self.complete)
+        neighbours = []
+        for neighbour in detail["near"]:
+            position = self.positions.get(neighbour["i"])
+            if position is not None:
+                neighbours.append(neighbour | {"i": position})
+        return detail | {"near": neighbours, "packed": _base64(packed)}
+
+
+def _images_of_faults(index: dict[str, Any]) -> set[int]:
+    """Return the numbers of the images that the faults of an index name."""
+    numbers = set()
     summary = index.get("summary", {"faults": []})
-    shown = {
-        n
-        for kind in summary["faults"]
-        for row in kind["rows"]
-        for n in (row["i"], row["other"])
-        if n is not None
-    }
-    shown |= set(near[wrong if lean else slice(None)].ravel().tolist())
-    numbers = [*range(own), *sorted(n for n in shown if n >= own)]
-    place = {n: k for k, n in enumerate(numbers)}
-    faults = [
-        kind
-        | {
-            "rows": [
-                row | {"i": place[row["i"]], "other": place.get(row["other"])}
-                for row in kind["rows"]
-            ]
-        }
-        for kind in summary["faults"]
-    ]
-    index = index | {"summary": summary | {"faults": faults}}
-    whole = len(numbers) * analysis.maps[0].size <= most
-    return (
-        index,
-        numbers,
-        place,
-        set(numbers) if whole else {*wrong.tolist(), *near[wrong].ravel().tolist()},
-    )
+    for kind in summary["faults"]:
+        for row in kind["rows"]:
+            numbers.update((row["i"], row["other"]))
+    numbers.discard(None)
+    return numbers
 
 
-def _detail(record, i, place, every):
-    """Return the detail of picture i as a page holds it."""
-    found, packed = record.detail(i, every)
-    near = [one | {"i": place[one["i"]]} for one in found["near"] if one["i"] in place]
-    return found | {"near": near, "packed": base64.b64encode(packed).decode()}
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

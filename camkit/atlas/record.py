@@ -1,268 +1,314 @@
-"""What the atlas reads of an analysis: an index of all pictures, and for each one its maps, packed, and its neighbours.
+"""What the view reads of an analysis: an index of all images, and for each one its maps and neighbours.
 
-Pictures are numbered: first those of the analysis, then those of the reference.
+Images are numbered: first those of the analysis, then those of the reference.
 """
 
 import hashlib
-import io
-import json
+from collections.abc import Iterable, Sequence
 from functools import cached_property
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageOps
-from sklearn.cluster import KMeans
-from sklearn.metrics import silhouette_score
 from sklearn.neighbors import NearestNeighbors
 
 from camkit._features import feature_space
-from camkit.atlas.summary import name_of, summarize
+from camkit.analysis import Analysis
+from camkit.atlas._embedding import cluster, embed, scale_to_unit
+from camkit.atlas._encoding import pack
+from camkit.atlas.summary import short_name, summarize
 from camkit.faults import data_faults
-from camkit.images import read_image
+from camkit.images import ImageSet
 from camkit.plots import MAP, SIGNED
 
 PANELS = ("summary", "pairs", "classes", "review", "near", "features")
-NEAR = 5  # neighbours shown
-POINTS = 25_000  # in the map of features, at most
-SIDE = 512  # pixels: what is larger is shown scaled down
+
+# Neighbours that are shown of an image.
+NEIGHBOURS = 5
+
+# Where not all class maps are stored: those of the most probable classes, and of the true one.
+TOP_CLASSES = 5
+
+# Colours in the palette of classes; a class takes the colour of its number modulo this.
+CLASS_COLOURS = 20
+
+
+def check_images(analysis: Analysis, images: ImageSet | None) -> None:
+    """Raise an error unless `images` is None or the image set that was analysed.
+
+    Raises:
+        TypeError: If it is no ImageSet.
+        ValueError: If it is another one.
+    """
+    if images is None:
+        return
+    if not isinstance(images, ImageSet):
+        kind = type(images).__name__
+        raise TypeError(f"images is the ImageSet that was analysed, or left out, not a {kind}")
+    paths = [str(path) for path in images.paths]
+    if paths != list(analysis.paths):
+        raise ValueError(
+            f"the analysis holds {len(analysis)} images, the image set {len(images)}, not all the same: "
+            "pass the images that were analysed, or leave them out"
+        )
 
 
 class Record:
-    """An analysis, with its reference or None, as the view asks for it; `points` (N, 2) in place of a t-SNE."""
+    """An analysis as the view asks for it; the network is not run.
 
-    def __init__(self, analysis, images, reference=None, points=None, panels=PANELS):
-        if len(analysis) != len(images) or any(
-            str(a) != b for a, b in zip(images.paths, analysis.paths)
-        ):
+    Args:
+        analysis: The analysis.
+        reference: The analysis of another split, such as the training set, by the same model. Neighbours
+            come from it, and data faults are looked for in both.
+        points: The map of features (N, 2), in place of a t-SNE.
+        panels: What is shown, of PANELS.
+
+    Raises:
+        ValueError: If the reference has other classes or features than the analysis, or there is not one
+            point for each image.
+    """
+
+    def __init__(
+        self,
+        analysis: Analysis,
+        reference: Analysis | None = None,
+        points: np.ndarray | None = None,
+        panels: Sequence[str] = PANELS,
+    ) -> None:
+        if reference is not None:
+            same_classes = list(reference.class_names) == list(analysis.class_names)
+            same_features = reference.gap.shape[1] == analysis.gap.shape[1]
+            if not (same_classes and same_features):
+                raise ValueError(
+                    "the reference has other classes or features than the analysis: "
+                    "analyse both with one model"
+                )
+        if points is not None and np.shape(points) != (len(analysis), 2):
             raise ValueError(
-                f"the analysis holds {len(analysis)} images, the image set {len(images)}, not all the "
-                "same: give the images that were analysed"
+                f"points has the shape {np.shape(points)}, and the analysis holds {len(analysis)} images: "
+                f"pass an array of shape {(len(analysis), 2)}"
             )
-        if reference is not None and (
-            list(reference.class_names) != list(analysis.class_names)
-            or reference.gap.shape[1] != analysis.gap.shape[1]
-        ):
-            raise ValueError(
-                "the reference has other classes or features than the analysis: analyse both by one model"
-            )
-        self.analysis, self.reference, self.panels = analysis, reference, panels
-        self.points = None if points is None else np.asarray(points, dtype="float64")
+        self.analysis = analysis
+        self.reference = reference
+        self.points = points
+        self.panels = panels
 
-    def at(self, i):
-        """Return (analysis, row) of picture i."""
-        own = len(self.analysis)
-        return (self.analysis, i) if i < own else (self.reference, i - own)
+    def locate(self, i: int) -> tuple[Analysis, int]:
+        """Return the analysis that holds image i, and its row there."""
+        count = len(self.analysis)
+        if self.reference is None or i < count:
+            return self.analysis, i
+        return self.reference, i - count
 
-    def path(self, i):
-        analysis, row = self.at(i)
+    def path(self, i: int) -> str:
+        """Return the path of image i."""
+        analysis, row = self.locate(i)
         return analysis.paths[row]
 
     @cached_property
-    def _features(self):
-        """Unit vectors (N, D) of the feature space: of the analysis, and of what it is compared with."""
+    def features(self) -> tuple[np.ndarray, np.ndarray]:
+        """Unit vectors (N, D) of the analysis, and those of the images that it is compared with."""
         if self.reference is None:
-            (own,) = feature_space(self.analysis.gap)
-            return own, own
-        return tuple(feature_space(self.analysis.gap, self.reference.gap))
+            [features] = feature_space(self.analysis.gap)
+            return features, features
+        features, reference_features = feature_space(self.analysis.gap, self.reference.gap)
+        return features, reference_features
 
     @cached_property
-    def faults(self):
-        """The table of camkit.data_faults; of fewer than three pictures an empty one."""
-        paths = {
-            *self.analysis.paths,
-            *(self.reference.paths if self.reference is not None else []),
-        }
+    def faults(self) -> pd.DataFrame:
+        """The table of camkit.data_faults; an empty one for fewer than three images."""
+        paths = set(self.analysis.paths)
+        if self.reference is not None:
+            paths.update(self.reference.paths)
         if len(paths) < 3:
             return pd.DataFrame(columns=["path", "kind", "reason", "score", "other"])
         return data_faults(self.analysis, self.reference)
 
     @cached_property
-    def near(self):
-        """(numbers (N, n), cosines (N, n)) of the most similar pictures of the reference, or of the others."""
-        own, known = self._features
-        alone = self.reference is None
-        n = min(NEAR + alone, len(known))
-        distance, found = (
-            NearestNeighbors(n_neighbors=n, algorithm="brute").fit(known).kneighbors(own)
-        )
-        cosine = 1 - distance**2 / 2  # of unit vectors
-        if alone:  # not itself, wherever its copies may stand
-            itself = found == np.arange(len(own))[:, None]
-            itself[~itself.any(axis=1), -1] = True
-            found, cosine = (
-                found[~itself].reshape(len(own), n - 1),
-                cosine[~itself].reshape(len(own), n - 1),
-            )
-        return found + (0 if alone else len(own)), cosine
+    def neighbours(self) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers (N, n) and cosines (N, n) of the nearest images.
 
-    def embed(self):
-        """Return {row: (x, y)} in 0..1: the map of features, t-SNE of 25,000 drawn pictures at the most."""
-        own = self._features[0]
-        rows = np.arange(len(own))
-        if self.points is not None:
-            points = self.points
-        elif len(own) < 10:  # too few for a neighbourhood
-            return {}
-        else:
-            from openTSNE import TSNE
+        They are those of the reference or, without one, the others of the analysis; the nearest first.
+        """
+        features, candidates = self.features
+        if self.reference is not None:
+            rows, cosines = _nearest(features, candidates, NEIGHBOURS)
+            return rows + len(features), cosines
+        rows, cosines = _nearest(features, candidates, NEIGHBOURS + 1)
+        is_other = _others(rows)
+        shape = (len(rows), rows.shape[1] - 1)
+        return rows[is_other].reshape(shape), cosines[is_other].reshape(shape)
 
-            if len(rows) > POINTS:
-                rows = np.sort(np.random.default_rng(0).choice(rows, POINTS, replace=False))
-            points = TSNE(
-                perplexity=min(30, (len(rows) - 1) / 3),
-                learning_rate=max(200, len(rows) / 12),
-                n_jobs=-1,
-                neighbors="approx",
-                random_state=0,
-            ).fit(own[rows].astype("float64"))
-        low, reach = np.min(points, axis=0), np.ptp(points, axis=0).max() or 1
-        middle = (1 - np.ptp(points, axis=0) / reach) / 2
-        return dict(zip(rows.tolist(), ((points - low) / reach + middle).round(4).tolist()))
+    def index(self, verdicts: Iterable[dict] = (), **more: Any) -> dict[str, Any]:
+        """Return what is known of all images, as JSON can hold it.
 
-    def clusters(self):
-        """Return a cluster (N,) for each picture: k-means of the features, k from 2 to 12 by the silhouette."""
-        own = self._features[0]
-        most = min(12, len(own) - 1)
-        if most < 2:
-            return None
-        tried = [KMeans(k, n_init=3, random_state=0).fit_predict(own) for k in range(2, most + 1)]
-        sizes = {"sample_size": 2000, "random_state": 0} if len(own) > 2000 else {}
-        return max(tried, key=lambda found: silhouette_score(own, found, **sizes)).tolist()
-
-    def index(self, verdicts=(), **more):
-        """Return what is known of all pictures, as JSON can hold it; `more` is added."""
-        from matplotlib import colormaps
-
-        analysis = self.analysis
-        names = [str(name) for name in analysis.class_names]
-        rows = np.arange(len(analysis))
-        labelled = bool((analysis.labels >= 0).any())
-        index = {
-            "panels": [panel for panel in self.panels if labelled or panel != "pairs"],
-            "classNames": names,
-            "cells": list(analysis.maps.shape[1:3]),
-            "bias": None if analysis.bias is None else _rounded(analysis.bias, 4),
-            "names": [name_of(path) for path in analysis.paths],
-            "paths": list(analysis.paths),
-            "labels": analysis.labels.tolist(),
-            "predicted": analysis.predicted.tolist(),
-            "confidence": _rounded(analysis.probs[rows, analysis.predicted], 6),
-            "margin": _rounded(analysis.table["margin"], 3),
-            "verdicts": list(verdicts),
-            "nearTitle": "Nearest pictures"
-            if self.reference is None
-            else "Nearest pictures of the reference",
-            "palette": {
-                "evidence": _palette(colormaps[MAP]),
-                "signed": _palette(colormaps[SIGNED]),
-                "classes": _palette(colormaps["tab20"], 20),
-            },
-            "clusters": None,
-            "points": None,
-            "id": hashlib.sha256(
-                "\n".join(analysis.paths).encode(errors="surrogateescape")
-            ).hexdigest()[:16],
-        }
+        Args:
+            verdicts: Rows {i, verdict, comment, reviewer}.
+            **more: Further entries.
+        """
+        index = self._describe_images() | self._describe_view()
+        index["verdicts"] = list(verdicts)
+        index["points"] = None
+        index["clusters"] = None
         if "features" in self.panels:
-            points = self.embed()
-            index["points"] = [points.get(i) for i in range(len(analysis))] if points else None
-            index["clusters"] = None if labelled else self.clusters()
+            index["points"] = self.map_points()
+            index["clusters"] = None if self._has_labels else cluster(self.features[0])
         if "summary" in self.panels:
-            index["summary"], index["suspicion"] = summarize(analysis, self.reference, self.faults)
+            summary, suspicion = summarize(self.analysis, self.reference, self.faults)
+            index["summary"] = summary
+            index["suspicion"] = suspicion
         return index | more
 
-    def detail(self, i, every=True):
-        """Return {about, near} of picture i and maps, packed: of every class, or of the true one and the top five."""
-        analysis, row = self.at(i)
-        label, predicted = int(analysis.labels[row]), int(analysis.predicted[row])
-        kept, maps = (
-            np.asarray(analysis.map_classes[row]),
-            np.asarray(analysis.maps[row], dtype="float32"),
-        )
-        high = float(maps.max())
-        if not every:
-            best = np.argsort(-np.asarray(analysis.probs[row][kept]), kind="stable")[:5]
-            chosen = np.union1d(best, np.flatnonzero(kept == label))
-            kept, maps = kept[chosen], maps[..., chosen]
-        margin = float(analysis.table["margin"].iat[row])
-        about = {
-            "name": name_of(analysis.paths[row]),
-            "label": label,
-            "predicted": predicted,
-            "confidence": round(float(analysis.probs[row, predicted]), 6),
-            "high": round(high, 4),
-            "margin": None if np.isnan(margin) else round(margin, 3),
+    @property
+    def _has_labels(self) -> bool:
+        return bool((self.analysis.labels >= 0).any())
+
+    def _describe_images(self) -> dict[str, Any]:
+        """Return a list with an entry for each image, under several names, and an id of all."""
+        analysis = self.analysis
+        rows = np.arange(len(analysis))
+        confidence = analysis.probs[rows, analysis.predicted]
+        paths = "\n".join(analysis.paths).encode(errors="surrogateescape")
+        return {
+            "id": hashlib.sha256(paths).hexdigest()[:16],
+            "paths": list(analysis.paths),
+            "names": [short_name(path) for path in analysis.paths],
+            "labels": analysis.labels.tolist(),
+            "predicted": analysis.predicted.tolist(),
+            "confidence": _rounded(confidence, 6),
+            "margin": _rounded(analysis.table["margin"], 3),
         }
-        near = []
-        if "near" in self.panels and i < len(self.analysis):
-            for j, cosine in zip(*(part[i].tolist() for part in self.near)):
-                other, k = self.at(j)
-                near.append(
-                    {
-                        "i": j,
-                        "likeness": round(cosine, 3),
-                        "label": int(other.labels[k]),
-                        "name": name_of(other.paths[k]),
-                    }
-                )
-        return {"about": about, "near": near}, pack(
-            kept, analysis.logits[row][kept], analysis.probs[row][kept], maps
-        )
+
+    def _describe_view(self) -> dict[str, Any]:
+        """Return what the view needs to draw any image."""
+        analysis = self.analysis
+        near_title = "Nearest pictures"
+        if self.reference is not None:
+            near_title = "Nearest pictures of the reference"
+        return {
+            "panels": [panel for panel in self.panels if self._has_labels or panel != "pairs"],
+            "classNames": [str(name) for name in analysis.class_names],
+            "cells": list(analysis.maps.shape[1:3]),
+            "bias": None if analysis.bias is None else _rounded(analysis.bias, 4),
+            "nearTitle": near_title,
+            "palette": {
+                "evidence": _palette(MAP, 256),
+                "signed": _palette(SIGNED, 256),
+                "classes": _palette("tab20", CLASS_COLOURS),
+            },
+        }
+
+    def map_points(self) -> list[list[float] | None] | None:
+        """Return the map of features: [x, y] in 0..1 for each image, or None for one that is not on it.
+
+        None in place of the list if the images are too few for a map.
+        """
+        if self.points is not None:
+            return scale_to_unit(np.asarray(self.points, dtype="float64"))
+        points = embed(self.features[0])
+        if not points:
+            return None
+        return [points.get(row) for row in range(len(self.analysis))]
+
+    def detail(self, i: int, all_classes: bool = True) -> tuple[dict[str, Any], bytes]:
+        """Return what belongs to image i.
+
+        Args:
+            i: The number of the image.
+            all_classes: Whether to return the maps of all classes that were kept, or those of the true
+                class and of the five most probable ones alone.
+
+        Returns:
+            {about, near} as JSON can hold it, and the maps as `pack` has them.
+        """
+        analysis, row = self.locate(i)
+        classes = np.asarray(analysis.map_classes[row])
+        maps = np.asarray(analysis.maps[row], dtype="float32")
+        about = _about(analysis, row, highest=float(maps.max()))
+        if not all_classes:
+            columns = _likely_columns(analysis, row)
+            classes = classes[columns]
+            maps = maps[..., columns]
+        logits = analysis.logits[row][classes]
+        probs = analysis.probs[row][classes]
+        packed = pack(classes, logits, probs, maps)
+        return {"about": about, "near": self._describe_neighbours(i)}, packed
+
+    def _describe_neighbours(self, i: int) -> list[dict[str, Any]]:
+        """Return the neighbours of image i; none for an image of the reference."""
+        if "near" not in self.panels or i >= len(self.analysis):
+            return []
+        numbers, cosines = self.neighbours
+        neighbours = []
+        for number, cosine in zip(numbers[i].tolist(), cosines[i].tolist(), strict=True):
+            analysis, row = self.locate(number)
+            neighbour = {
+                "i": number,
+                "likeness": round(cosine, 3),
+                "label": int(analysis.labels[row]),
+                "name": short_name(analysis.paths[row]),
+            }
+            neighbours.append(neighbour)
+        return neighbours
 
 
-def pack(classes, logits, probs, maps):
-    """Return M maps (h, w, M) as bytes: float32 lows, steps, logits and probabilities, uint32 classes, uint8 cells.
+def _nearest(
+    features: np.ndarray, candidates: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows and cosines (N, count) of the candidates nearest to each feature vector."""
+    count = min(count, len(candidates))
+    search = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(candidates)
+    distances, rows = search.kneighbors(features)
+    # Between unit vectors, |u − v|² = 2 − 2 cos.
+    cosines = 1 - distances**2 / 2
+    return rows, cosines
 
-    A map's value is low + step · cell with a step of 1/255 of its range: never off by more than half a step.
+
+def _others(rows: np.ndarray) -> np.ndarray:
+    """Return a mask of neighbours (N, n) that leaves out one in each row: the image itself.
+
+    An image that has many copies may be missing among its neighbours: then the last one is left out.
     """
-    low, high = maps.min(axis=(0, 1)), maps.max(axis=(0, 1))
-    step = ((high - low) / 255).astype("<f4")
-    cells = np.rint((maps - low) / np.where(step > 0, step, 1)).clip(0, 255).astype("uint8")
-    parts = [
-        low.astype("<f4"),
-        step,
-        np.asarray(logits, "<f4"),
-        np.asarray(probs, "<f4"),
-        np.asarray(classes, "<u4"),
-    ]
-    return b"".join(part.tobytes() for part in parts) + np.moveaxis(cells, -1, 0).tobytes()
+    is_itself = rows == np.arange(len(rows))[:, None]
+    missing = ~is_itself.any(axis=1)
+    is_itself[missing, -1] = True
+    return ~is_itself
 
 
-def portable(path):
-    """Return (bytes, type) of a picture as any browser shows it: its file, or else upright, of SIDE pixels at most."""
-    try:
-        with Image.open(path) as image:
-            kind = {"JPEG": "jpeg", "PNG": "png"}.get(image.format)
-            if (
-                kind
-                and image.mode == "RGB"
-                and max(image.size) <= SIDE
-                and not image.getexif().get(0x0112)
-            ):
-                return Path(path).read_bytes(), kind
-    except (OSError, SyntaxError, ValueError):
-        pass  # read_image knows more kinds, or says why not
-    image = Image.fromarray(read_image(path))
-    kind, stream = "png" if max(image.size) <= 128 else "jpeg", io.BytesIO()
-    ImageOps.contain(image, (min(SIDE, image.width), min(SIDE, image.height))).save(
-        stream, kind, quality=92
-    )
-    return stream.getvalue(), kind
+def _about(analysis: Analysis, row: int, highest: float) -> dict[str, Any]:
+    """Return what the figures of an image say; `highest` is the highest value of its maps."""
+    predicted = int(analysis.predicted[row])
+    margin = float(analysis.table["margin"].iat[row])
+    return {
+        "name": short_name(analysis.paths[row]),
+        "label": int(analysis.labels[row]),
+        "predicted": predicted,
+        "confidence": round(float(analysis.probs[row, predicted]), 6),
+        "high": round(highest, 4),
+        "margin": None if np.isnan(margin) else round(margin, 3),
+    }
 
 
-def script(value):
-    """Return JSON that may stand in a script element of any page: ASCII, without an angle bracket."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+def _likely_columns(analysis: Analysis, row: int) -> np.ndarray:
+    """Return the columns of the maps of the most probable classes and of the true one, in order."""
+    classes = np.asarray(analysis.map_classes[row])
+    probs = np.asarray(analysis.probs[row][classes])
+    most_probable = np.argsort(-probs, kind="stable")[:TOP_CLASSES]
+    of_true_class = np.flatnonzero(classes == analysis.labels[row])
+    return np.union1d(most_probable, of_true_class)
 
 
-def _rounded(values, digits):
-    """Return numbers as a list, None in place of what is not finite."""
-    return [
-        round(float(value), digits) if np.isfinite(value) else None for value in np.asarray(values)
-    ]
+def _rounded(values: np.ndarray | pd.Series, digits: int) -> list[float | None]:
+    """Return numbers as a list, with None in place of those that are not finite."""
+    numbers = []
+    for value in np.asarray(values).tolist():
+        numbers.append(round(value, digits) if np.isfinite(value) else None)
+    return numbers
 
 
-def _palette(colours, n=256):
-    """Return n colours as [[r, g, b]], 0..255."""
-    return (255 * colours(np.arange(n))[:, :3]).round(2).tolist()
+def _palette(name: str, count: int) -> list[list[float]]:
+    """Return the first `count` colours of a colour map of matplotlib as [red, green, blue], 0..255."""
+    from matplotlib import colormaps
+
+    colours = colormaps[name](np.arange(count))
+    return (255 * colours[:, :3]).round(2).tolist()

@@ -1,121 +1,218 @@
-"""What a manager reads of an analysis: accuracy with its interval, calibration, every class, faults in the data."""
+"""An analysis summed up: accuracy with its interval, calibration, every class, faults in the data."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
+from sklearn.metrics import precision_recall_fscore_support
 
 from camkit._files import any_bytes
+from camkit.analysis import Analysis
 
-BINS = 10  # of the reliability diagram
-LISTED = 24  # faults of a kind that are shown; the table has them all
+# Bins of the reliability diagram.
+BINS = 10
+
+# Faults of one kind that are shown; the table has them all.
+LISTED = 24
+
 MEANING = {
-    "copy": "The same picture under two labels, or in both splits: keep one.",
-    "label": "Another class is likelier than the label, asked of pictures that are like it: look, then relabel.",
-    "background": "The ground of this class is unlike the others' grounds: does the model read the ground?",
-    "twin": "Very like a picture of another label, or in the other split: two frames of one thing?",
-    "stranger": "Like no other picture: does it belong here?",
+    "copy": "The same picture has two labels, or is in both splits: keep one.",
+    "label": "Judged by similar pictures, another class is more likely than the label: check it, then relabel.",
+    "background": "The background of this class differs from that of the others: does the model rely on it?",
+    "twin": "Very similar to a picture with another label, or in the other split: two shots of one object?",
+    "stranger": "Similar to no other picture: does it belong here?",
 }
 
 
-def name_of(path):
-    """Return the name of a picture as it is shown: folder/file."""
+def short_name(path: str | os.PathLike[str]) -> str:
+    """Return the name under which an image is shown: its folder and its file.
+
+    >>> short_name("photographs/Test/Apple/7.jpg")
+    'Apple/7.jpg'
+    """
     return "/".join(Path(path).parts[-2:])
 
 
-def calibration(confidence, right):
-    """Return the expected calibration error and its bins [{low, high, n, confidence, accuracy}], empty ones left out.
+def calibration(confidence: np.ndarray, correct: np.ndarray) -> tuple[float, list[dict[str, Any]]]:
+    """Return the expected calibration error and the bins of the reliability diagram.
 
-    confidence, right (N,): probabilities of the predicted classes and whether these are true. Ten bins of equal width;
-    the error is Σ n/N · |accuracy − confidence| (Guo et al., On Calibration of Modern Neural Networks, ICML 2017).
+    The error is Σ n/N · |accuracy − confidence| over ten bins of equal width (Guo et al., On Calibration
+    of Modern Neural Networks, ICML 2017).
+
+    Args:
+        confidence: Probabilities (N,) of the predicted classes, 0..1.
+        correct: Whether these are the true classes (N,), bool.
+
+    Returns:
+        The error, and for each bin that is not empty {low, high, n, confidence, accuracy}.
+
+    >>> error, bins = calibration(np.array([0.65, 0.75, 0.95]), np.array([True, False, True]))
+    >>> round(error, 2), [bin["n"] for bin in bins]
+    (0.38, [1, 1, 1])
     """
     edges = np.linspace(0, 1, BINS + 1)
-    place = np.clip(np.digitize(confidence, edges, right=True) - 1, 0, BINS - 1)
-    bins = [
-        {
-            "low": float(edges[b]),
-            "high": float(edges[b + 1]),
-            "n": int((place == b).sum()),
-            "confidence": float(confidence[place == b].mean()),
-            "accuracy": float(right[place == b].mean()),
-        }
-        for b in np.unique(place)
-    ]
-    return sum(b["n"] * abs(b["accuracy"] - b["confidence"]) for b in bins) / len(confidence), bins
+    numbers = np.clip(np.digitize(confidence, edges, right=True) - 1, 0, BINS - 1)
+    error = 0.0
+    bins = []
+    for number in np.unique(numbers):
+        members = numbers == number
+        mean_confidence = float(confidence[members].mean())
+        accuracy = float(correct[members].mean())
+        count = int(members.sum())
+        error += count * abs(accuracy - mean_confidence)
+        bins.append(
+            {
+                "low": float(edges[number]),
+                "high": float(edges[number + 1]),
+                "n": count,
+                "confidence": mean_confidence,
+                "accuracy": accuracy,
+            }
+        )
+    return error / len(confidence), bins
 
 
 @any_bytes()
-def summarize(analysis, reference, faults):
-    """Return the summary as JSON holds it, and the suspicion (N,) 0..1 against each label; `faults` is the table."""
+def summarize(
+    analysis: Analysis, reference: Analysis | None, faults: pd.DataFrame
+) -> tuple[dict[str, Any], list[float]]:
+    """Return the summary and the suspicion against each label.
+
+    Args:
+        analysis: The analysis.
+        reference: The analysis of another split, or None.
+        faults: The table of camkit.data_faults of both.
+
+    Returns:
+        {lines, bins, classes, faults} as JSON holds it, where bins and classes are None without labels;
+        and for each image a score 0..1, that of the fault "label".
+    """
     labelled = analysis.labels >= 0
-    truth, predicted = analysis.labels[labelled], analysis.predicted[labelled]
-    confidence = np.asarray(analysis.probs)[np.flatnonzero(labelled), predicted].astype("float64")
-    found, suspicion = _faults(analysis, reference, faults)
-    summary = {"faults": found, "bins": None, "classes": None}
-    if not len(truth):
-        mean = np.asarray(analysis.probs).max(axis=1).mean()
-        summary["lines"] = [
-            f"{len(analysis)} pictures without labels",
-            f"{len(np.unique(analysis.predicted))} of {len(analysis.class_names)} classes are "
-            f"predicted, with a mean confidence of {_percent(mean)}.",
-        ]
-        return summary, suspicion
-    right = truth == predicted
-    interval = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
-    error, summary["bins"] = calibration(confidence, right)
-    summary["lines"] = [
-        f"{_percent(right.mean())} right",
-        f"{(~right).sum()} of {len(right)} pictures are misclassified; with other pictures of the kind, "
-        f"accuracy lies between {_percent(interval.low)} and {_percent(interval.high)} (95 % interval, Wilson).",
-        f"Mean confidence {_percent(confidence.mean())}, expected calibration error {_percent(error)}: on the whole "
-        f"the model is {'too sure' if confidence.mean() > right.mean() else 'not sure enough'} of itself.",
+    if labelled.any():
+        summary = _summarize_labelled(analysis, labelled)
+    else:
+        summary = _summarize_unlabelled(analysis)
+    summary["faults"] = _list_faults(analysis, reference, faults)
+    return summary, _suspicion(analysis, faults)
+
+
+def _summarize_unlabelled(analysis: Analysis) -> dict[str, Any]:
+    mean = np.asarray(analysis.probs).max(axis=1).mean()
+    predicted = len(np.unique(analysis.predicted))
+    lines = [
+        f"{len(analysis)} pictures without labels",
+        f"{predicted} of {len(analysis.class_names)} classes are predicted, with a mean confidence of "
+        f"{_percent(mean)}.",
     ]
-    if (~labelled).any():
-        summary["lines"].append(f"{(~labelled).sum()} more pictures have no label.")
-    rows = []
-    for c in np.unique(np.concatenate([truth, predicted])):
-        own, said = truth == c, predicted == c
-        rows.append(
-            {
-                "class": int(c),
-                "n": int(own.sum()),
-                "recall": float(right[own].mean()) if own.any() else None,
-                "precision": float(right[said].mean()) if said.any() else None,
-            }
-        )
-    summary["classes"] = sorted(
-        rows, key=lambda row: (row["recall"] is None, row["recall"], row["precision"] or 0)
+    return {"lines": lines, "bins": None, "classes": None}
+
+
+def _summarize_labelled(analysis: Analysis, labelled: np.ndarray) -> dict[str, Any]:
+    truth = analysis.labels[labelled]
+    predicted = analysis.predicted[labelled]
+    rows = np.flatnonzero(labelled)
+    confidence = np.asarray(analysis.probs)[rows, predicted].astype("float64")
+    correct = truth == predicted
+    error, bins = calibration(confidence, correct)
+    lines = [
+        f"{_percent(correct.mean())} correct",
+        _accuracy_line(correct),
+        _calibration_line(confidence.mean(), correct.mean(), error),
+    ]
+    unlabelled = len(analysis) - len(rows)
+    if unlabelled:
+        lines.append(f"{unlabelled} more pictures have no label.")
+    return {"lines": lines, "bins": bins, "classes": _class_rows(truth, predicted)}
+
+
+def _accuracy_line(correct: np.ndarray) -> str:
+    """Return the number of errors and the 95 % interval of the accuracy (Wilson)."""
+    interval = binomtest(int(correct.sum()), len(correct)).proportion_ci(method="wilson")
+    errors = (~correct).sum()
+    return (
+        f"{errors} of {len(correct)} pictures are misclassified. On other pictures of the same kind, "
+        f"accuracy lies between {_percent(interval.low)} and {_percent(interval.high)} "
+        "(95 % interval, Wilson)."
     )
-    return summary, suspicion
 
 
-def _faults(analysis, reference, table):
-    """Return the data's faults by kind with the pictures' numbers, and the suspicion against each label."""
-    paths = [*analysis.paths, *(reference.paths if reference is not None else [])]
-    number = {path: i for i, path in reversed(list(enumerate(paths)))}
+def _calibration_line(mean_confidence: float, accuracy: float, error: float) -> str:
+    tendency = "overconfident" if mean_confidence > accuracy else "underconfident"
+    return (
+        f"Mean confidence {_percent(mean_confidence)}, expected calibration error {_percent(error)}: "
+        f"on the whole the model is {tendency}."
+    )
+
+
+def _class_rows(truth: np.ndarray, predicted: np.ndarray) -> list[dict[str, Any]]:
+    """Return {class, n, recall, precision} for each class that occurs, least recall first.
+
+    A class without images has no recall, one that is never predicted no precision: both are None.
+    """
+    classes = np.unique(np.concatenate([truth, predicted]))
+    precision, recall, _, counts = precision_recall_fscore_support(
+        truth, predicted, labels=classes, zero_division=np.nan
+    )
+    rows = []
+    for k, c in enumerate(classes.tolist()):
+        row = {
+            "class": c,
+            "n": int(counts[k]),
+            "recall": _number_or_none(recall[k]),
+            "precision": _number_or_none(precision[k]),
+        }
+        rows.append(row)
+    return sorted(rows, key=_by_recall)
+
+
+def _number_or_none(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _by_recall(row: dict[str, Any]) -> tuple[float, float]:
+    """Return the key that sorts rows by recall, then precision; those without a recall come last."""
+    recall = np.inf if row["recall"] is None else row["recall"]
+    return recall, row["precision"] or 0
+
+
+def _list_faults(
+    analysis: Analysis, reference: Analysis | None, table: pd.DataFrame
+) -> list[dict[str, Any]]:
+    """Return the faults by kind: {kind, count, meaning, rows}, a row {i, other, reason, name}."""
+    paths = list(analysis.paths)
+    if reference is not None:
+        paths.extend(reference.paths)
+    numbers: dict[str, int] = {}
+    for i, path in enumerate(paths):
+        # An image in both analyses goes by its number in the first.
+        numbers.setdefault(path, i)
+
     kinds = []
-    for kind, rows in table.groupby("kind", observed=True):
-        rows = rows.drop_duplicates("path")
-        kinds.append(
-            {
-                "kind": kind,
-                "count": len(rows),
-                "meaning": MEANING[kind],
-                "rows": [
-                    {
-                        "i": number[row.path],
-                        "other": number.get(row.other),
-                        "reason": row.reason,
-                        "name": name_of(row.path),
-                    }
-                    for row in rows.head(LISTED).itertuples()
-                ],
+    for kind, faults in table.groupby("kind", observed=True):
+        faults = faults.drop_duplicates("path")
+        rows = []
+        for fault in faults.head(LISTED).itertuples():
+            row = {
+                "i": numbers[fault.path],
+                "other": numbers.get(fault.other),
+                "reason": fault.reason,
+                "name": short_name(fault.path),
             }
-        )
-    score = table[table["kind"] == "label"].drop_duplicates("path").set_index("path")["score"]
-    return kinds, pd.Series(analysis.paths).map(score).fillna(0.0).astype(float).round(4).tolist()
+            rows.append(row)
+        kinds.append({"kind": kind, "count": len(faults), "meaning": MEANING[kind], "rows": rows})
+    return kinds
 
 
-def _percent(share):
+def _suspicion(analysis: Analysis, table: pd.DataFrame) -> list[float]:
+    """Return the score of the fault "label" for each image, 0 for those that have none."""
+    faults = table[table["kind"] == "label"].drop_duplicates("path")
+    scores = faults.set_index("path")["score"]
+    suspicion = pd.Series(analysis.paths).map(scores)
+    return suspicion.fillna(0.0).astype(float).round(4).tolist()
+
+
+def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"

@@ -1,12 +1,16 @@
-"""The verdicts of reviewers, in a CSV file: one row for each picture and reviewer, written at once and never lost.
+"""The verdicts of reviewers in a CSV file: one row for each image and reviewer, written at once.
 
-Columns: path, true, predicted, verdict, comment, reviewer; others stay as they are, and so do rows of other pictures.
+Columns: path, true, predicted, verdict, comment, reviewer. Others stay as they are, and so do the rows of
+other images.
 """
 
 import io
+import os
 import re
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -14,107 +18,158 @@ from camkit._files import any_bytes, in_turn, write_whole
 
 NEEDED = ("path", "true", "predicted", "verdict")
 COLUMNS = (*NEEDED, "comment", "reviewer")
-UNSAID = {
-    "verdict": "not reviewed",
-    "comment": "",
-}  # what a reviewer may write, and where nobody has
+KEY = ["path", "reviewer"]
+
+# What a reviewer may write, and how it reads as long as nobody has.
+BLANK = {"verdict": "not reviewed", "comment": ""}
+
+# A spreadsheet would run a cell that begins so as a formula: it is written with an apostrophe before it.
 FORMULA = re.compile(r"^'*[=+\-@\t\r]")
+
+SEPARATORS = ",;\t"
 
 
 class Verdicts:
-    """What a CSV file holds; it is read anew each time, since others may write to it, too. Without a file nothing is
-    kept beyond this object. Raises ValueError where the file is no such table."""
+    """The verdicts in a CSV file, which is read anew each time, since others may write to it, too.
 
-    def __init__(self, file=None):
+    Args:
+        file: The file, which need not exist. Without one, verdicts last as long as this object.
+
+    Raises:
+        ValueError: If the file is no table of verdicts.
+
+    >>> verdicts = Verdicts()
+    >>> row = {"path": "a.jpg", "true": "Apple", "predicted": "Pear", "verdict": "label wrong"}
+    >>> saved, stored = verdicts.save(row | {"comment": "a pear", "reviewer": "Kim"})
+    >>> saved, verdicts.read().loc[("a.jpg", "Kim"), "comment"]
+    (True, 'a pear')
+    """
+
+    def __init__(self, file: str | os.PathLike[str] | None = None) -> None:
         self.file = None if file is None else Path(file)
-        self._table = _empty()
+        self._table = _empty_table()
         self.read()
 
     @any_bytes()
-    def read(self):
-        """Return the table of all verdicts, indexed by (path, reviewer)."""
+    def read(self) -> pd.DataFrame:
+        """Return the table of all verdicts, indexed by (path, reviewer); all columns are text.
+
+        Raises:
+            ValueError: If the file is no table of verdicts.
+        """
         if self.file is None:
             return self._table
         if not self.file.exists():
-            return _empty()
-        table = _parsed(self.file)
-        if missing := set(NEEDED) - set(table.columns):
+            return _empty_table()
+        table = _read_csv(self.file)
+        missing = sorted(set(NEEDED) - set(table.columns))
+        if missing:
             raise ValueError(
                 f"{self.file} has the columns {list(table.columns)}: a table of verdicts also has "
-                f"{', '.join(sorted(missing))}; name another file"
+                f"{', '.join(missing)}; choose another file"
             )
         for column in ("comment", "reviewer"):
             if column not in table:
                 table[column] = ""
-        table = table.map(
-            lambda text: text[1:] if text.startswith("'") and FORMULA.match(text) else text
-        )
-        return table.drop_duplicates(["path", "reviewer"], keep="last").set_index(
-            ["path", "reviewer"]
-        )
+        table = table.map(_without_apostrophe)
+        return table.drop_duplicates(KEY, keep="last").set_index(KEY)
 
     @any_bytes()
-    def keep(self, row, seen=None):
-        """Write a row {path, true, predicted, verdict, comment, reviewer} and return (True, row); return (False, the
-        row that is there) and write nothing if it differs from `seen`, the row that the reviewer saw (None: none)."""
+    def save(
+        self, row: Mapping[str, str], seen: Mapping[str, Any] | None = None
+    ) -> tuple[bool, dict[str, str]]:
+        """Return whether a verdict was saved, and the row that is stored now.
+
+        Nothing is written if another verdict is stored than the one that the reviewer saw.
+
+        Args:
+            row: {path, true, predicted, verdict, comment, reviewer}.
+            seen: {verdict, comment} that the reviewer saw, or None if there was none.
+
+        Raises:
+            ValueError: If the file is no table of verdicts.
+            OSError: If it cannot be written.
+        """
         if self.file is None:
-            return True, self._put(self._table, row)
+            _put(self._table, row)
+            return True, dict(row)
         with in_turn(self.file.with_name(f".{self.file.name}.lock")):
             table = self.read()
-            key = row["path"], row["reviewer"]
-            there = table.loc[key] if key in table.index else None
-            known = {name: (seen or {}).get(name) or unsaid for name, unsaid in UNSAID.items()}
-            if there is not None and any(there[name] != known[name] for name in UNSAID):
-                return False, {**row, **{name: there[name] for name in UNSAID}}
-            self._put(table, row)
-            plain = table.reset_index().map(
-                lambda text: f"'{text}" if FORMULA.match(str(text)) else text
-            )
-            plain = plain[[*COLUMNS, *(name for name in plain.columns if name not in COLUMNS)]]
-            write_whole(
-                self.file,
-                plain.to_csv(index=False, lineterminator="\n").encode(errors="surrogateescape"),
-            )
-        return True, row
+            conflict = _conflict(table, row, seen)
+            if conflict is not None:
+                return False, {**row, **conflict}
+            _put(table, row)
+            self._write(table)
+        return True, dict(row)
 
-    @staticmethod
-    def _put(table, row):
-        table.loc[(row["path"], row["reviewer"]), ["true", "predicted", *UNSAID]] = [
-            row["true"],
-            row["predicted"],
-            *(row[name] for name in UNSAID),
-        ]
-        table.fillna("", inplace=True)  # further columns of a new row
-        return row
+    def _write(self, table: pd.DataFrame) -> None:
+        """Write the table, the columns of verdicts first."""
+        assert self.file is not None
+        plain = table.reset_index().map(_with_apostrophe)
+        others = [name for name in plain.columns if name not in COLUMNS]
+        text = plain[[*COLUMNS, *others]].to_csv(index=False, lineterminator="\n")
+        write_whole(self.file, text.encode(errors="surrogateescape"))
 
 
-def _parsed(file):
-    """The table in a CSV file, all text, also as spreadsheets write it: in UTF-16, with semicolons or tabs."""
+def _conflict(
+    table: pd.DataFrame, row: Mapping[str, str], seen: Mapping[str, Any] | None
+) -> dict[str, str] | None:
+    """Return what is stored in place of a verdict, if that differs from what the reviewer saw."""
+    key = (row["path"], row["reviewer"])
+    if key not in table.index:
+        return None
+    stored = {name: table.loc[key, name] for name in BLANK}
+    expected = {name: (seen or {}).get(name) or blank for name, blank in BLANK.items()}
+    return None if stored == expected else stored
+
+
+def _put(table: pd.DataFrame, row: Mapping[str, str]) -> None:
+    """Set or add a row of the table."""
+    columns = ["true", "predicted", *BLANK]
+    key = (row["path"], row["reviewer"])
+    table.loc[key, columns] = [row[name] for name in columns]
+    # Further columns of a new row are empty.
+    table.fillna("", inplace=True)
+
+
+def _with_apostrophe(text: str) -> str:
+    return f"'{text}" if FORMULA.match(str(text)) else text
+
+
+def _without_apostrophe(text: str) -> str:
+    return text[1:] if text.startswith("'") and FORMULA.match(text) else text
+
+
+def _read_csv(file: Path) -> pd.DataFrame:
+    """Return the table in a CSV file, all text, also as spreadsheets write it.
+
+    These may write UTF-16, and semicolons or tabs between the cells.
+    """
     data = file.read_bytes()
+    is_utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
     try:
-        text = data.decode(
-            "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", "surrogateescape"
-        )
-        separator = max(",;\t", key=text.partition("\n")[0].count)
+        text = data.decode("utf-16" if is_utf16 else "utf-8-sig", "surrogateescape")
+        header = text.partition("\n")[0]
+        separator = max(SEPARATORS, key=header.count)
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "error", pd.errors.ParserWarning
-            )  # of rows longer than the header
-            return pd.read_csv(
+            # pandas warns of rows that are longer than the header, and cuts them.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            table = pd.read_csv(
                 io.StringIO(text),
                 sep=separator,
                 index_col=False,
                 dtype=str,
                 keep_default_na=False,
                 encoding_errors="surrogateescape",
-            ).fillna("")
+            )
     except (ValueError, pd.errors.ParserWarning) as error:
+        reason = " ".join(str(error).split())
         raise ValueError(
-            f"{file} is no table of verdicts: {' '.join(str(error).split())}; mend it or name another "
-            "file"
+            f"{file} is no table of verdicts: {reason}; fix it or choose another file"
         ) from error
+    return table.fillna("")
 
 
-def _empty():
-    index = pd.MultiIndex.from_arrays([[], []], names=["path", "reviewer"])
-    return pd.DataFrame(columns=["true", "predicted", *UNSAID], index=index, dtype=str)
+def _empty_table() -> pd.DataFrame:
+    index = pd.MultiIndex.from_arrays([[], []], names=KEY)
+    return pd.DataFrame(columns=["true", "predicted", *BLANK], index=index, dtype=str)

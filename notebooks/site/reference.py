@@ -178,9 +178,10 @@ def write(folder):
         for section in sections(name, notebook)
     ]
     code = (FOLDER / "search.js").read_text(encoding="utf-8")
-    code = code.replace("SECTIONS", json.dumps(index, ensure_ascii=False).replace("</", "<\\/"))
+    data = json.dumps(index, ensure_ascii=False).replace("</", "<\\/")
+    script = f'<script type="module">\n{code}\nstartSearch({data});\n</script>'
     site[SEARCH] = notebook_of(["# Search", RESULTS])
     texts = {name: page(notebook, name) for name, notebook in site.items()}
-    texts[SEARCH] = texts[SEARCH].replace("</main>", f"</main>\n<script>\n{code}</script>")
+    texts[SEARCH] = texts[SEARCH].replace("</main>", f"</main>\n{script}")
     for name, text in texts.items():
         (Path(folder) / name).write_text(text, encoding="utf-8")

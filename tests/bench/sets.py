@@ -294,7 +294,7 @@ def atlas(scale):
             )
             page, start = browser.new_page(), time.perf_counter()
             page.goto(Path(folder, "page", "index.html").as_uri())
-            page.wait_for_function("document.querySelector('.told').textContent.includes('Map of')")
+            page.wait_for_function("document.querySelector('.status').textContent.includes('Map of')")
             yield Line(
                 "its page, until the first maps are seen",
                 time.perf_counter() - start,
@@ -344,7 +344,7 @@ def paged(folder, count, classes=131):
         every,
     )
     start = np.array([time.perf_counter(), time.process_time()])
-    camkit.write_atlas(analysis, analysis.images, Path(folder, "page"))
+    camkit.write_atlas(analysis, Path(folder, "page"))
     wall, cpu = np.array([time.perf_counter(), time.process_time()]) - start
     size = sum(file.stat().st_size for file in Path(folder, "page").rglob("*.*")) / 1e6
     print(

@@ -13,7 +13,7 @@ from matplotlib.path import Path as Polygon
 from PIL import Image
 
 import camkit
-from camkit.atlas import record
+from camkit.atlas import _encoding, _view
 from camkit.atlas.verdicts import Verdicts
 
 pytestmark = needs_chromium
@@ -37,7 +37,9 @@ FILES = [
 ]
 LABELS = np.repeat(np.arange(5), 6)
 PREDICTED = np.where(np.arange(30) % 3 == 0, (LABELS + 1 + (np.arange(30) > 20)) % 5, LABELS)
-JS = (ROOT / "camkit" / "atlas" / "view" / "atlas.js").read_text(encoding="utf-8")
+# All modules of the view as one, with the pure functions that are tested here.
+JS = _view.joined("page-source.js") + _view.joined("mount.js")
+
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +88,7 @@ def leaf(atlas, browser):
         page.on("request", lambda request: fetched.append(request.url))
         page.goto(atlas[1])
         page.get_by_role("option", selected=True).first.wait_for()
-        page.wait_for_function("document.querySelector('.told').textContent")
+        page.wait_for_function("document.querySelector('.status').textContent")
         return page
 
     yield open_page
@@ -97,7 +99,7 @@ def leaf(atlas, browser):
 
 
 def status(page):
-    return page.locator(".told").inner_text()
+    return page.locator(".status").inner_text()
 
 
 def group(page, title):
@@ -126,7 +128,7 @@ def test_names_are_text_and_pairs_are_those_of_the_table(atlas, leaf):
         f"{true} taken for {predicted}": n for (true, predicted), n in pairs.items()
     }
     said = page.locator("main").inner_text()
-    assert "66.7 % right" in said and "10 of 30 pictures" in said
+    assert "66.7 % correct" in said and "10 of 30 pictures" in said
     assert all(name in page.locator("main").text_content() for name in NAMES)
     assert (
         page.evaluate("typeof hacked") == "undefined"
@@ -148,7 +150,7 @@ def test_a_group_in_the_order_asked_for(atlas, leaf):
     page.get_by_label("Order").select_option("margin")
     lowest = analysis.table.loc[analysis.errors.index].nsmallest(1, "margin").index[0]
     page.wait_for_function(
-        "name => document.querySelector('.told').textContent.startsWith(name)",
+        "name => document.querySelector('.status').textContent.startsWith(name)",
         arg="/".join(analysis.paths[lowest].split("/")[-2:]),
     )
 
@@ -164,7 +166,7 @@ def test_any_class_of_a_picture(atlas, leaf):
     assert page.evaluate("document.activeElement.type") == "search"
     page.keyboard.type("zeb")
     c = NAMES.index("Zebra")
-    page.wait_for_function("document.querySelector('.told').textContent.includes('Map of Zebra')")
+    page.wait_for_function("document.querySelector('.status').textContent.includes('Map of Zebra')")
     mean, bias, logit = (
         f"{value:+.2f}".replace("-", "−")
         for value in (
@@ -194,7 +196,7 @@ def test_the_matrix_leads_to_the_pictures(atlas, leaf):
     assert page.locator("h3.group").inner_text() == f"{NAMES[0]} taken for {NAMES[1]}: 2 pictures"
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Enter")
-    assert page.locator("h3.group").inner_text() == f"{NAMES[0]}, rightly named: 4 pictures"
+    assert page.locator("h3.group").inner_text() == f"{NAMES[0]}, correctly classified: 4 pictures"
 
 
 def test_the_map_of_features_in_both_directions(atlas, leaf):
@@ -221,7 +223,7 @@ def test_the_map_of_features_in_both_directions(atlas, leaf):
     )
     page.mouse.click(*at[alone])
     page.wait_for_function(
-        "name => document.querySelector('.told').textContent.startsWith(name)",
+        "name => document.querySelector('.status').textContent.startsWith(name)",
         arg=index["names"][alone],
     )
     ring = [
@@ -269,17 +271,17 @@ def test_verdicts_stay_and_are_saved_as_the_same_csv(atlas, leaf, tmp_path):
     page.get_by_label("Comment").click()
     page.locator(".tiles").focus()
     page.keyboard.press("2")
-    page.get_by_text("Kept: ambiguous. 1 of 10 errors reviewed.").wait_for()
+    page.get_by_text("Saved: ambiguous. 1 of 10 errors reviewed.").wait_for()
     page.get_by_label("Comment").fill('=2+2, "twice"\nand 中文')
     page.get_by_label("Reviewer").focus()
     page.locator(".tiles").focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_function(
-        "name => document.querySelector('.told').textContent.startsWith(name)",
+        "name => document.querySelector('.status').textContent.startsWith(name)",
         arg="/".join(second.split("/")[-2:]),
     )
     page.keyboard.press("1")
-    page.get_by_text("Kept: label wrong. 2 of 10 errors reviewed.").wait_for()
+    page.get_by_text("Saved: label wrong. 2 of 10 errors reviewed.").wait_for()
     page.reload()
     page.get_by_text("2 of 10 errors reviewed.").wait_for()
     group(page, "all errors")
@@ -296,7 +298,7 @@ def test_verdicts_stay_and_are_saved_as_the_same_csv(atlas, leaf, tmp_path):
         "path": first,
     }
     assert Verdicts(tmp_path / "saved.csv").read().reset_index().iloc[0].to_dict() == row
-    Verdicts(tmp_path / "python.csv").keep(row)
+    Verdicts(tmp_path / "python.csv").save(row)
     assert (tmp_path / "saved.csv").read_text().startswith((tmp_path / "python.csv").read_text()), (
         "byte for byte"
     )
@@ -305,16 +307,16 @@ def test_verdicts_stay_and_are_saved_as_the_same_csv(atlas, leaf, tmp_path):
 def test_a_change_in_another_window_is_shown_and_not_overwritten(leaf):
     one = leaf()
     one.get_by_label("Verdict").select_option("ambiguous")
-    one.get_by_text("Kept: ambiguous.").wait_for()
+    one.get_by_text("Saved: ambiguous.").wait_for()
     two = leaf()
     two.get_by_label("Verdict").select_option("other")
-    two.get_by_text("Kept: other.").wait_for()
+    two.get_by_text("Saved: other.").wait_for()
     one.wait_for_function("document.querySelector('.review select').value == 'other'")
     one.evaluate(
         "localStorage.setItem(Object.keys(localStorage)[0], localStorage[Object.keys(localStorage)[0]].replace('other', 'background'))"
     )
     one.get_by_label("Verdict").select_option("resolution")
-    one.get_by_text("Not kept: changed elsewhere in the meantime to “background”.").wait_for()
+    one.get_by_text("Not saved: changed elsewhere in the meantime to “background”.").wait_for()
     assert one.get_by_label("Verdict").input_value() == "background"
 
 
@@ -338,7 +340,7 @@ def test_canvases_show_what_camkit_overlay_makes(atlas, leaf):
     group(page, "all errors")
     i = int(analysis.errors.index[0])
     page.wait_for_function(
-        "name => document.querySelector('.told').textContent.startsWith(name)",
+        "name => document.querySelector('.status').textContent.startsWith(name)",
         arg="/".join(analysis.paths[i].split("/")[-2:]),
     )
     image, top = camkit.read_image(analysis.paths[i]), analysis.maps[i].max()
@@ -386,18 +388,18 @@ def test_the_mathematics_is_that_of_camkit(browser, tmp_path):  # noqa: F811
         )
 
     polygon, points = rng.random((7, 2)), rng.random((300, 2))
-    found = run("return atlas.inside(given[0], given[1])", points.tolist(), polygon.tolist())
+    found = run("return atlas.pointsInside(given[0], given[1])", points.tolist(), polygon.tolist())
     crossings = Polygon(np.vstack([polygon, polygon[:1]])).contains_points(points)
     assert set(found) >= set(np.flatnonzero(crossings)) or set(found) <= set(
         np.flatnonzero(crossings)
     )
     square = run(
-        "return atlas.inside([[1, 1], [3, 1], null, [1.5, 1.9]], [[0, 0], [2, 0], [2, 2], [0, 2]])"
+        "return atlas.pointsInside([[1, 1], [3, 1], null, [1.5, 1.9]], [[0, 0], [2, 0], [2, 2], [0, 2]])"
     )
     assert square == [0, 3]
 
     maps = rng.normal(size=(3, 4, 2)).astype("float32")
-    packed = record.pack([5, 300], [1.5, -2.0], [0.25, 0.75], maps)
+    packed = _encoding.pack([5, 300], [1.5, -2.0], [0.25, 0.75], maps)
     found = run(
         "const bytes = Uint8Array.from(given[0]); const d = atlas.unpack(bytes, [3, 4]); "
         "return {classes: d.classes, logits: [...d.logits], probs: [...d.probs], maps: d.maps.map(m => [...m])}",

@@ -206,14 +206,14 @@ def test_views_live_on_the_pages(number, leaf):
     with leaf(next(path for path in LESSONS if path.name.startswith(number)), 1280, 900) as page:
         page.locator("iframe.camkit-atlas-frame").scroll_into_view_if_needed()
         found = page.frame_locator("iframe.camkit-atlas-frame")
-        status = found.locator(".told").filter(has_text="Map of")
+        status = found.locator(".status").filter(has_text="Map of")
         _, _, other = next_class(found, status)
         found.locator(".tiles").focus()
         page.keyboard.press("ArrowRight")
         changed(status, other)
         if found.locator(".review").count():
             page.keyboard.press("4")
-            found.get_by_text("Kept: resolution.").wait_for()
+            found.get_by_text("Saved: resolution.").wait_for()
         frame = page.locator("iframe.camkit-atlas-frame").bounding_box()
         assert frame["height"] >= found.locator(".camkit-atlas").bounding_box()["height"], (
             "nothing is cut"
@@ -261,8 +261,8 @@ def atlas(page):
     """The error atlas of a lesson, with the line that tells what is shown."""
     found = page.locator(".camkit-atlas").first
     found.scroll_into_view_if_needed()
-    found.locator(".told").filter(has_text="Map of").wait_for()
-    return found, found.locator(".told")
+    found.locator(".status").filter(has_text="Map of").wait_for()
+    return found, found.locator(".status")
 
 
 def test_class_picker(folder, opened):
@@ -311,7 +311,7 @@ def test_error_review(folder, opened):
         page.keyboard.press("ArrowRight")
         second = changed(status, start)
         page.keyboard.press("3")
-        found.get_by_text("Kept: background. 1 of ").wait_for()
+        found.get_by_text("Saved: background. 1 of ").wait_for()
         screenshots = ROOT / "build" / "screenshots"
         screenshots.mkdir(parents=True, exist_ok=True)
         found.screenshot(path=screenshots / "05-error-atlas.png")
@@ -400,7 +400,7 @@ def test_the_app_serves_the_atlas_and_a_verdict_survives_it(browser, tmp_path):
                 page.wait_for_timeout(500)
                 found.locator(".tiles").focus()
                 page.keyboard.press("2")
-                found.get_by_text("Kept: ambiguous. 1 of 15 errors reviewed.").wait_for()
+                found.get_by_text("Saved: ambiguous. 1 of 15 errors reviewed.").wait_for()
                 assert ",ambiguous," in verdicts.read_text()
                 folder = ROOT / "build" / "screenshots"
                 folder.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from made_analyses import LABELS, NAMES, PREDICTED, analysis_of, image_set
 from PIL import Image
 
 import camkit
-from camkit.atlas import page, record, summary
+from camkit.atlas import _embedding, _encoding, _view, page, record, summary
 from camkit.atlas.record import Record
 from camkit.atlas.verdicts import Verdicts
 
@@ -33,7 +33,7 @@ def analysis(images):
 
 
 def unpacked(data, cells):
-    """{class: (logit, probability, map, step)} of what record.pack has packed, as atlas.js reads it."""
+    """{class: (logit, probability, map, step)} of what _encoding.pack has packed, as packed.js reads it."""
     size = cells[0] * cells[1]
     count = len(data) // (20 + size)
     low, step, logits, probs = np.frombuffer(data[: 16 * count], "<f4").reshape(4, count)
@@ -49,7 +49,7 @@ def unpacked(data, cells):
 
 
 def test_packed_maps_are_off_by_half_a_step_at_the_most(analysis, images):
-    about, packed = Record(analysis, images).detail(4)
+    about, packed = Record(analysis).detail(4)
     found = unpacked(packed, (2, 4))
     assert sorted(found) == [0, 1, 2]
     for c, (logit, prob, heat, step) in found.items():
@@ -68,7 +68,7 @@ def test_packed_maps_are_off_by_half_a_step_at_the_most(analysis, images):
 
 
 def test_a_map_of_one_value_is_kept_exactly():
-    found = unpacked(record.pack([7], [1.0], [0.5], np.full((2, 2, 1), -3.25, "float32")), (2, 2))
+    found = unpacked(_encoding.pack([7], [1.0], [0.5], np.full((2, 2, 1), -3.25, "float32")), (2, 2))
     assert (found[7][2] == -3.25).all() and found[7][3] == 0
 
 
@@ -77,7 +77,7 @@ def test_without_every_class_the_true_one_and_the_top_five_stay(tmp_path):
     images = image_set(tmp_path / "nine", np.arange(9), names)
     analysis = analysis_of(images, predicted=np.zeros(9, int), names=names)
     analysis.probs[8] = [0.3, 0.2, 0.15, 0.1, 0.08, 0.07, 0.05, 0.03, 0.02]
-    _, packed = Record(analysis, images).detail(8, every=False)
+    _, packed = Record(analysis).detail(8, all_classes=False)
     assert sorted(unpacked(packed, (2, 4))) == [0, 1, 2, 3, 4, 8]
 
 
@@ -88,10 +88,10 @@ def test_nearest_pictures_are_those_of_the_reference_or_the_others(analysis, ima
     z = (gap - gap.mean(axis=0)) / (gap.std(axis=0) + 0.01 * gap.std())
     z /= np.linalg.norm(z, axis=1, keepdims=True)
     cosine = z[:8] @ z[8:].T
-    found, likeness = Record(analysis, images, known).near
+    found, likeness = Record(analysis, known).neighbours
     assert (found == 8 + np.argsort(-cosine, axis=1)[:, :5]).all()
     assert likeness == pytest.approx(-np.sort(-cosine, axis=1)[:, :5], abs=1e-5)
-    near = Record(analysis, images, known).detail(3)[0]["near"]
+    near = Record(analysis, known).detail(3)[0]["near"]
     assert near[0] == {
         "i": int(found[3, 0]),
         "likeness": pytest.approx(likeness[3, 0], abs=1e-3),
@@ -99,28 +99,28 @@ def test_nearest_pictures_are_those_of_the_reference_or_the_others(analysis, ima
         "name": "/".join(Path(known.paths[found[3, 0] - 8]).parts[-2:]),
     }
 
-    alone, _ = Record(analysis, images).near
+    alone, _ = Record(analysis).neighbours
     assert alone.shape == (8, 5) and not (alone == np.arange(8)[:, None]).any(), "never itself"
 
 
 def test_a_picture_is_not_its_own_neighbour_though_copies_stand_beside_it(analysis, images):
     analysis.gap[:] = analysis.gap[0]
     analysis.gap[7] += 1
-    found, _ = Record(analysis, images).near
+    found, _ = Record(analysis).neighbours
     assert found.shape == (8, 5) and not (found == np.arange(8)[:, None]).any()
 
 
 def test_the_map_of_features_is_given_or_made(analysis, images, tmp_path):
     points = np.column_stack([np.linspace(-30, 50, 8), np.linspace(2, 6, 8)])
-    placed = Record(analysis, images, points=points).embed()
+    placed = Record(analysis, points=points).embed()
     assert placed[0] == [0.0, 0.475] and placed[7] == [1.0, 0.525], (
         "one scale for both axes, in the middle"
     )
-    assert Record(analysis, images).embed() == {}, "eight pictures have no neighbourhoods"
+    assert Record(analysis).embed() == {}, "eight pictures have no neighbourhoods"
     many = image_set(tmp_path / "many", np.repeat([0, 1], 20))
     two = analysis_of(many, predicted=np.repeat([0, 1], 20))
     two.gap[20:] += 50
-    made = np.array([Record(two, many).embed()[i] for i in range(40)])
+    made = np.array([Record(two).embed()[i] for i in range(40)])
     assert made.min() == 0 and made.max() == 1
     middles = made[:20].mean(axis=0), made[20:].mean(axis=0)
     nearer = np.linalg.norm(made - middles[0], axis=1) < np.linalg.norm(made - middles[1], axis=1)
@@ -132,7 +132,7 @@ def test_pictures_without_labels_have_clusters_in_place_of_errors(tmp_path):
     analysis = analysis_of(images, predicted=np.repeat([0, 1], 20))
     analysis.gap[20:] += 50
     analysis.labels = np.full(40, -1)
-    index = Record(analysis, images).index()
+    index = Record(analysis).index()
     assert "pairs" not in index["panels"] and index["summary"]["bins"] is None
     assert index["summary"]["lines"][0] == "40 pictures without labels"
     first, second = index["clusters"][:20], index["clusters"][20:]
@@ -147,7 +147,7 @@ def test_what_does_not_belong_together_is_refused(analysis, images, tmp_path):
     other = analysis_of(images, names=["Ant", "Bee", "Dog"])
     with pytest.raises(ValueError, match="other classes or features"):
         camkit.write_atlas(analysis, images, tmp_path / "page", reference=other)
-    with pytest.raises(ValueError, match="no panel \\['maps'\\]; there are summary, pairs"):
+    with pytest.raises(ValueError, match="no panel \\['maps'\\]: choose from summary, pairs"):
         camkit.error_atlas(analysis, images, panels=["maps"])
     assert not (tmp_path / "page").exists()
 
@@ -167,8 +167,8 @@ def test_calibration_by_hand():
 
 
 def test_summary_states_accuracy_classes_and_faults(analysis, images):
-    told = Record(analysis, images).index()["summary"]
-    assert told["lines"][0] == "37.5 % right" and "5 of 8 pictures" in told["lines"][1]
+    told = Record(analysis).index()["summary"]
+    assert told["lines"][0] == "37.5 % correct" and "5 of 8 pictures" in told["lines"][1]
     assert "between 13.7 % and 69.4 %" in told["lines"][1], "Wilson's interval of 3 in 8"
     assert [
         (NAMES[row["class"]], row["n"], row["recall"], row["precision"]) for row in told["classes"]
@@ -186,7 +186,7 @@ def test_faults_lead_to_their_pictures(tmp_path):
     images = camkit.load_images(tmp_path / "pets", None)
     analysis = analysis_of(images, predicted=images.labels)
     analysis.gap[8] = analysis.gap[0]
-    told = Record(analysis, images).index()["summary"]["faults"]
+    told = Record(analysis).index()["summary"]["faults"]
     copies = next(kind for kind in told if kind["kind"] == "copy")
     assert [(row["i"], row["other"]) for row in copies["rows"]] == [(0, 8), (8, 0)]
     assert (
@@ -212,7 +212,7 @@ def test_verdicts_survive_a_restart_with_the_rows_and_columns_of_others(tmp_path
     file = tmp_path / "new" / "verdicts.csv"
     file.parent.mkdir()
     file.write_text("path,true,predicted,verdict,priority\nz.jpg,Cat,Ant,other,high\n")
-    assert Verdicts(file).keep(said(comment='says "no", twice\nand more')) == (
+    assert Verdicts(file).save(said(comment='says "no", twice\nand more')) == (
         True,
         said(comment='says "no", twice\nand more'),
     )
@@ -234,22 +234,22 @@ def test_a_change_made_elsewhere_is_shown_and_not_overwritten(tmp_path):
     file = tmp_path / "verdicts.csv"
     mine, other = Verdicts(file), Verdicts(file)
     first = said()
-    assert mine.keep(first)[0]
+    assert mine.save(first)[0]
     second = said(verdict="ambiguous", comment="look again")
-    assert other.keep(second, seen=first) == (True, second)
+    assert other.save(second, seen=first) == (True, second)
     third = said(verdict="background")
-    assert mine.keep(third, seen=first) == (
+    assert mine.save(third, seen=first) == (
         False,
         {**third, "verdict": "ambiguous", "comment": "look again"},
     )
     assert mine.read().loc[("a.jpg", ""), "verdict"] == "ambiguous"
-    assert mine.keep(third, seen=second)[0], "once it has been seen it may be changed"
+    assert mine.save(third, seen=second)[0], "once it has been seen it may be changed"
 
 
 def test_reviewers_do_not_meet(tmp_path):
     file = tmp_path / "verdicts.csv"
-    assert Verdicts(file).keep(said(reviewer="one"))[0]
-    assert Verdicts(file).keep(said(reviewer="two", verdict="other"))[0]
+    assert Verdicts(file).save(said(reviewer="one"))[0]
+    assert Verdicts(file).save(said(reviewer="two", verdict="other"))[0]
     assert Verdicts(file).read()["verdict"].to_dict() == {
         ("a.jpg", "one"): "label wrong",
         ("a.jpg", "two"): "other",
@@ -261,7 +261,7 @@ def test_reviewers_do_not_meet(tmp_path):
 )
 def test_no_cell_is_a_formula_and_all_come_back(tmp_path, text):
     file = tmp_path / "verdicts.csv"
-    Verdicts(file).keep(said(comment=text, path=f"{text}.jpg"))
+    Verdicts(file).save(said(comment=text, path=f"{text}.jpg"))
     row = Verdicts(file).read().reset_index().iloc[0]
     assert (row["comment"], row["path"]) == (text, f"{text}.jpg")
     assert not any(
@@ -296,7 +296,7 @@ def test_a_file_edited_by_hand_is_read_rightly_and_kept_on(tmp_path, encoding, s
         table = Verdicts(file).read()
         assert list(table.loc[("苹果.jpg", "")]) == ["Ant", "Bee", "other", "a; b, c\td\ne"]
         assert list(table.loc[("b.jpg", "")]) == ["Ant", "=1+1", "ambiguous", ""]
-        assert Verdicts(file).keep(said(path=f"{turn}.jpg"))[0]
+        assert Verdicts(file).save(said(path=f"{turn}.jpg"))[0]
     assert "'=1+1" in file.read_text(encoding="utf-8")
 
 
@@ -306,7 +306,7 @@ def test_bytes_of_another_encoding_stay_what_they_are(tmp_path):
     file.write_bytes(
         "path,true,predicted,verdict,comment\nÄ.jpg,Ant,Bee,other,grün\n".encode("cp1252")
     )
-    assert Verdicts(file).keep(said())[0]
+    assert Verdicts(file).save(said())[0]
     assert "\nÄ.jpg,Ant,Bee,other,grün,\n".encode("cp1252") in file.read_bytes()
 
 
@@ -357,7 +357,7 @@ def test_two_processes_lose_nothing_and_a_kill_leaves_the_file_whole(tmp_path):
     file = tmp_path / "verdicts.csv"
     code = (
         "import sys\nfrom camkit.atlas.verdicts import Verdicts\nkept = Verdicts(sys.argv[1])\n"
-        "for i in range(int(sys.argv[3])):\n    kept.keep({'path': f'{sys.argv[2]}{i}.jpg', 'true': 'Ant', 'predicted': 'Bee',"
+        "for i in range(int(sys.argv[3])):\n    kept.save({'path': f'{sys.argv[2]}{i}.jpg', 'true': 'Ant', 'predicted': 'Bee',"
         " 'verdict': 'other', 'comment': 'x' * 200, 'reviewer': sys.argv[2]})\n    print(i, flush=True)\n"
     )
     start = lambda name, count: subprocess.Popen(
@@ -371,7 +371,7 @@ def test_two_processes_lose_nothing_and_a_kill_leaves_the_file_whole(tmp_path):
         endless.stdout.readline()
     endless.kill()
     endless.wait()
-    assert len(Verdicts(file).read()) >= 60 and Verdicts(file).keep(said())[0]
+    assert len(Verdicts(file).read()) >= 60 and Verdicts(file).save(said())[0]
 
 
 # --- the notebook's side
@@ -393,8 +393,8 @@ def test_the_view_answers_and_tells_its_errors(analysis, images, tmp_path, monke
     kind, [data] = asked(view, monkeypatch, kind="picture", i=4)
     assert (kind["type"], data) == ("image/png", Path(images.paths[4]).read_bytes())
     row = {"verdict": "ambiguous", "comment": "green", "reviewer": "one"}
-    answer, _ = asked(view, monkeypatch, kind="keep", i=4, row=row, seen=None)
-    assert answer == {"kept": True, "row": {"i": 4, **row}}
+    answer, _ = asked(view, monkeypatch, kind="save", i=4, entry=row, seen=None)
+    assert answer == {"saved": True, "row": {"i": 4, **row}}
     assert Verdicts(tmp_path / "verdicts.csv").read()["true"].to_dict() == {
         (images.paths[4].as_posix(), "one"): "Bee"
     }
@@ -433,13 +433,13 @@ def test_a_page_holds_every_picture_and_its_maps(analysis, images, tmp_path):
 def test_where_maps_are_many_errors_and_their_neighbours_keep_all(
     analysis, images, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(page, "WHOLE", 0)
-    monkeypatch.setattr(record, "NEAR", 1)
+    monkeypatch.setattr(page, "MAP_BYTES", 0)
+    monkeypatch.setattr(record, "NEIGHBOURS", 1)
     wide = [f"class {c}" for c in range(8)]
     analysis = analysis_of(images, names=wide)
     analysis.predicted = analysis.labels.copy()
     analysis.predicted[2] = 5
-    near = Record(analysis, images).near[0]
+    near = Record(analysis).neighbours[0]
     file = camkit.write_atlas(analysis, images, tmp_path / "page")
     details = json.loads((file.parent / "data" / "00000.js").read_text().split("=", 1)[1][:-1])
     kept = [len(unpacked(base64.b64decode(detail["packed"]), (2, 4))) for detail in details]
@@ -483,7 +483,7 @@ def test_an_atlas_is_replaced_and_nothing_else(analysis, images, tmp_path):
 def test_pictures_are_made_fit_for_any_browser(tmp_path, mode, size, suffix):
     file = tmp_path / f"x.{suffix}"
     Image.new(mode, size).save(file)
-    data, kind = record.portable(file)
+    data, kind = _encoding.browser_image(file)
     (tmp_path / "out").write_bytes(data)
     with Image.open(tmp_path / "out") as image:
         assert (image.format, image.mode) == (kind.upper(), "RGB")
@@ -492,6 +492,6 @@ def test_pictures_are_made_fit_for_any_browser(tmp_path, mode, size, suffix):
 
 
 def test_data_are_ascii_without_markup(tmp_path):
-    assert record.script({"<script>": "</script><!-- 中文 😀 \udcff"}) == (
+    assert _encoding.script_json({"<script>": "</script><!-- 中文 😀 \udcff"}) == (
         '{"\\u003cscript>":"\\u003c/script>\\u003c!-- \\u4e2d\\u6587 \\ud83d\\ude00 \\udcff"}'
     )

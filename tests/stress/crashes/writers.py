@@ -192,7 +192,7 @@ class Atlas(Writer):
 
         self.images = image_set(inputs / "new", names=NAMES)
         analysis = analysis_of(self.images, names=NAMES)
-        record = page.Record(analysis, self.images)
+        record = page.Record(analysis)
         record.index(open=True, chunk=page.CHUNK)
         page.Record = lambda *_: record  # its figures are not the subject
         self.page, self.analysis, self.old = page, analysis, inputs / "atlas"
@@ -241,7 +241,7 @@ class Verdicts(Writer):
         file = self.verdicts(target)
         for i, row in enumerate(self.rows):
             if (row["path"], row["reviewer"]) not in file.read().index:
-                file.keep(row)
+                file.save(row)
             self.kept[0] = max(self.kept[0], i + 1)
 
     def lost(self, target):

@@ -1,0 +1,103 @@
+"""What the view is given, in a form that JavaScript and any browser can read."""
+
+import io
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from camkit.images import read_image
+
+# Larger images are scaled down to this number of pixels on their longer side.
+LONGEST_SIDE = 512
+
+# Small images are stored as PNG, so that no pixel changes.
+LOSSLESS_SIDE = 128
+
+JPEG_QUALITY = 92
+
+# The tag in EXIF that says how the camera was held.
+ORIENTATION = 0x0112
+
+
+def pack(
+    classes: Sequence[int] | np.ndarray,
+    logits: Sequence[float] | np.ndarray,
+    probs: Sequence[float] | np.ndarray,
+    maps: np.ndarray,
+) -> bytes:
+    """Return class maps in 8 bits, with the scores of their classes.
+
+    A value is low + step · cell, with a step of 1/255 of the map's range, so it is never off by more
+    than half a step. The bytes hold, for all M maps: lows, steps, logits and probabilities (float32),
+    classes (uint32) and cells (uint8, h · w for each map), little-endian.
+
+    Args:
+        classes: Class indices (M,).
+        logits: Their logits (M,).
+        probs: Their probabilities (M,).
+        maps: Class maps (h, w, M), float32.
+
+    >>> len(pack([7], [1.0], [0.5], np.zeros((2, 2, 1), "float32")))
+    24
+    """
+    low = maps.min(axis=(0, 1))
+    high = maps.max(axis=(0, 1))
+    step = ((high - low) / 255).astype("<f4")
+    # A map of a single value has a step of 0, and 0 in every cell.
+    divisor = np.where(step > 0, step, 1)
+    cells = np.rint((maps - low) / divisor).clip(0, 255).astype("uint8")
+    columns = [
+        low.astype("<f4"),
+        step,
+        np.asarray(logits, "<f4"),
+        np.asarray(probs, "<f4"),
+        np.asarray(classes, "<u4"),
+        np.moveaxis(cells, -1, 0),
+    ]
+    return b"".join(column.tobytes() for column in columns)
+
+
+def browser_image(path: str | os.PathLike[str]) -> tuple[bytes, str]:
+    """Return an image as every browser shows it, and its type: "jpeg" or "png".
+
+    A small upright RGB image in one of these formats is passed on as it is. Any other is decoded, turned
+    upright and scaled down to 512 pixels at most.
+
+    Raises:
+        OSError: If the file cannot be read.
+    """
+    if kind := _browser_format(path):
+        return Path(path).read_bytes(), kind
+    image = Image.fromarray(read_image(path))
+    kind = "png" if max(image.size) <= LOSSLESS_SIDE else "jpeg"
+    largest = (min(LONGEST_SIDE, image.width), min(LONGEST_SIDE, image.height))
+    stream = io.BytesIO()
+    ImageOps.contain(image, largest).save(stream, kind, quality=JPEG_QUALITY)
+    return stream.getvalue(), kind
+
+
+def _browser_format(path: str | os.PathLike[str]) -> str | None:
+    """Return "jpeg" or "png" if a browser shows this file as camkit does, else None."""
+    try:
+        with Image.open(path) as image:
+            kind = {"JPEG": "jpeg", "PNG": "png"}.get(image.format or "")
+            is_small = max(image.size) <= LONGEST_SIDE
+            is_upright = not image.getexif().get(ORIENTATION)
+            return kind if image.mode == "RGB" and is_small and is_upright else None
+    except (OSError, SyntaxError, ValueError):
+        # read_image knows more formats than Pillow's headers tell, or says what is wrong.
+        return None
+
+
+def script_json(value: object) -> str:
+    """Return JSON that may stand in a script element of any page: ASCII without an angle bracket.
+
+    >>> script_json({"name": "</script>"})
+    '{"name":"\\\\u003c/script>"}'
+    """
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c")

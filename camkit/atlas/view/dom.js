@@ -1,0 +1,82 @@
+// Elements of the page.
+
+/** @import { Source } from "./types.js" */
+
+// A notebook may show several atlases: ids are counted over all of them.
+let ids = 0;
+
+/** Return an id that no other element of the page has. */
+export function uniqueId() {
+  ids += 1;
+  return `camkit-${ids}`;
+}
+
+/**
+ * Return an element. `on…` properties are listeners, the others properties or attributes. Children
+ * are nodes or text, and text is never read as markup.
+ *
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Record<string, any>} [properties]
+ * @param {...(Node | string)} children
+ * @returns {HTMLElementTagNameMap[Tag]}
+ */
+export function make(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name.startsWith("on")) {
+      element.addEventListener(name.slice(2), value);
+    } else if (name in element) {
+      Object.assign(element, { [name]: value });
+    } else {
+      element.setAttribute(name, value);
+    }
+  }
+  element.append(...children);
+  return element;
+}
+
+/**
+ * Return the context of a canvas to draw on.
+ *
+ * @param {HTMLCanvasElement} canvas
+ */
+export function contextOf(canvas) {
+  return /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+}
+
+/**
+ * Show image i in an img element as soon as its address is known.
+ *
+ * @param {HTMLImageElement} image
+ * @param {Source} source
+ * @param {number} i
+ */
+export async function showPicture(image, source, i) {
+  image.src = await source.picture(i);
+}
+
+/**
+ * Return a control under its label.
+ *
+ * @param {string} atlasId
+ * @param {string} text
+ * @param {HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement} control
+ */
+export function field(atlasId, text, control) {
+  const name = text.replaceAll(/\W+/g, "-").toLowerCase();
+  control.id = `${atlasId}-${name}`;
+  const label = make("label", { htmlFor: control.id }, text);
+  return make("div", { className: "field" }, label, control);
+}
+
+/**
+ * Return a named section.
+ *
+ * @param {string} className
+ * @param {string} name
+ * @param {...(Node | string)} content
+ */
+export function section(className, name, ...content) {
+  return make("section", { className, ariaLabel: name }, ...content);
+}

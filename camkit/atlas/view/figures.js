@@ -1,0 +1,120 @@
+// The figures of the chosen image: its pixels and its maps, with the colour bars.
+
+/** @import { Index, Layer, Shown } from "./types.js" */
+import { contextOf, make } from "./dom.js";
+import { layersOf } from "./layers.js";
+import { colours, upsample } from "./maps.js";
+import { signed } from "./words.js";
+
+const FIGURES = ["picture", "truth", "answer", "difference", "chosen"];
+
+// Opacity of a map over the image, as in camkit.overlay.
+const OPACITY = 0.5;
+
+/**
+ * Paint an image, or a map over it or alone; the canvas gets the pixels of the image.
+ *
+ * @param {HTMLCanvasElement} canvas
+ * @param {HTMLImageElement} image
+ * @param {Layer} layer
+ * @param {[number, number]} shape height and width of the map in cells
+ */
+function paintLayer(canvas, image, layer, shape) {
+  const { cells, low, high, palette, alone } = layer;
+  const width = image.naturalWidth;
+  const height = image.naturalHeight;
+  canvas.width = width;
+  canvas.height = height;
+  const context = contextOf(canvas);
+  if (!alone) context.drawImage(image, 0, 0);
+  if (!cells) return;
+
+  // On a page from disk the pixels of an image may be shown, but not be read: so the canvas blends.
+  const heat = make("canvas", { width, height });
+  const bytes = colours(upsample(cells, shape, height, width), low, high, palette);
+  contextOf(heat).putImageData(new ImageData(bytes, width, height), 0, 0);
+  context.globalAlpha = alone ? 1 : OPACITY;
+  context.drawImage(heat, 0, 0);
+}
+
+/** A colour bar with its limits and its meaning. */
+class ColourBar {
+  /**
+   * @param {string} name
+   * @param {string} meaning
+   * @param {number[][]} palette
+   */
+  constructor(name, meaning, palette) {
+    const canvas = make("canvas", { width: 256, height: 1, role: "presentation" });
+    this.low = make("span");
+    this.high = make("span");
+    const text = make("em", {}, meaning);
+    this.element = make("div", { className: `bar ${name}` }, this.low, canvas, this.high, text);
+    const values = Float32Array.from({ length: 256 }, (_, k) => k / 255);
+    const pixels = new ImageData(colours(values, 0, 1, palette), 256, 1);
+    contextOf(canvas).putImageData(pixels, 0, 0);
+  }
+
+  /**
+   * @param {string} low
+   * @param {string} high
+   */
+  setLimits(low, high) {
+    this.low.textContent = low;
+    this.high.textContent = high;
+  }
+}
+
+export class Figures {
+  /** @param {Index} index */
+  constructor(index) {
+    this.index = index;
+    /** @type {Map<string, {figure: HTMLElement, canvas: HTMLCanvasElement, caption: HTMLElement}>} */
+    this.parts = new Map();
+    this.element = make("div", { className: "figures" });
+    for (const name of FIGURES) {
+      const canvas = make("canvas", { role: "img" });
+      const caption = make("figcaption");
+      const figure = make("figure", { className: name }, canvas, caption);
+      this.parts.set(name, { figure, canvas, caption });
+      this.element.append(figure);
+    }
+    const { evidence, signed } = index.palette;
+    this.evidence = new ColourBar("evidence", "evidence for a class", evidence);
+    this.difference = new ColourBar("signed", "difference", signed);
+    const bars = [this.evidence.element, this.difference.element];
+    this.bars = make("div", { className: "bars" }, ...bars);
+  }
+
+  /**
+   * @param {Shown} detail
+   * @param {HTMLImageElement} image
+   * @param {number} shown the class that was chosen
+   */
+  draw(detail, image, shown) {
+    const layers = layersOf(this.index, detail, shown);
+    for (const { figure } of this.parts.values()) figure.hidden = true;
+    for (const layer of layers) this.drawLayer(layer, image, detail.about.name);
+    this.element.style.setProperty("--shown", String(layers.length));
+
+    const [{ high }] = layers;
+    this.evidence.setLimits("0", high.toFixed(2));
+    const difference = layers.find(({ name }) => name === "difference");
+    this.difference.element.hidden = !difference;
+    if (difference) this.difference.setLimits(signed(difference.low), signed(difference.high));
+  }
+
+  /**
+   * @param {Layer} layer
+   * @param {HTMLImageElement} image
+   * @param {string} imageName
+   */
+  drawLayer(layer, image, imageName) {
+    const part = this.parts.get(layer.name);
+    if (!part) return;
+    part.figure.hidden = false;
+    part.canvas.ariaLabel = `${layer.caption}, ${imageName}`;
+    part.caption.textContent = layer.caption;
+    paintLayer(part.canvas, image, layer, this.index.cells);
+  }
+}

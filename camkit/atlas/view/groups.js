@@ -1,0 +1,140 @@
+// Groups of images and their order: pure functions of the index.
+
+/** @import { Group, Index } from "./types.js" */
+
+/**
+ * Whether image i has a label and is not predicted to be of that class.
+ *
+ * @param {Pick<Index, "labels" | "predicted">} index
+ * @param {number} i
+ */
+export function isError({ labels, predicted }, i) {
+  return labels[i] >= 0 && labels[i] !== predicted[i];
+}
+
+/**
+ * Return the members by a key of theirs, keys in ascending order; a key below 0 belongs to no group.
+ *
+ * @param {number[]} members
+ * @param {(i: number) => number} keyOf
+ * @returns {[number, number[]][]}
+ */
+function groupBy(members, keyOf) {
+  /** @type {Map<number, number[]>} */
+  const groups = new Map();
+  for (const i of members) {
+    const key = keyOf(i);
+    if (key < 0) continue;
+    const group = groups.get(key) ?? [];
+    group.push(i);
+    groups.set(key, group);
+  }
+  return [...groups].sort(([a], [b]) => a - b);
+}
+
+/**
+ * Return the confused pairs, the most frequent first.
+ *
+ * @param {Index} index
+ * @param {number[]} errors
+ * @returns {Group[]}
+ */
+function confusedPairs({ labels, predicted, classNames }, errors) {
+  const count = classNames.length;
+  const pairs = groupBy(errors, (i) => labels[i] * count + predicted[i]);
+  pairs.sort(([, a], [, b]) => b.length - a.length);
+  return pairs.map(([key, members]) => {
+    const trueClass = Math.floor(key / count);
+    const predictedClass = key % count;
+    const title = `${classNames[trueClass]} taken for ${classNames[predictedClass]}`;
+    const part = "Confused pairs";
+    return { part, title, members, true: trueClass, predicted: predictedClass };
+  });
+}
+
+/**
+ * Return the names of the two classes that are predicted most often for the members; of equally
+ * frequent ones the class that comes first among them.
+ *
+ * @param {Index} index
+ * @param {number[]} members
+ */
+function commonClasses({ predicted, classNames }, members) {
+  const byClass = groupBy(members, (i) => predicted[i]);
+  byClass.sort(([, a], [, b]) => b.length - a.length || a[0] - b[0]);
+  const names = byClass.slice(0, 2).map(([c]) => classNames[c]);
+  return names.join(", ");
+}
+
+/**
+ * Return all groups, part by part: all images, all errors, confused pairs, true classes, predicted
+ * classes and, where there are no labels, clusters.
+ *
+ * @param {Index} index
+ * @returns {Group[]}
+ */
+export function groups(index) {
+  const { labels, predicted, classNames, clusters } = index;
+  const every = labels.map((_, i) => i);
+  const errors = every.filter((i) => isError(index, i));
+
+  /** @type {Group[]} */
+  const all = [{ part: "Pictures", title: "all pictures", members: every }];
+  if (errors.length) all.push({ part: "Pictures", title: "all errors", members: errors });
+  all.push(...confusedPairs(index, errors));
+  for (const [c, members] of groupBy(every, (i) => labels[i])) {
+    all.push({ part: "True class", title: classNames[c], members });
+  }
+  for (const [c, members] of groupBy(every, (i) => predicted[i])) {
+    all.push({ part: "Predicted class", title: `predicted ${classNames[c]}`, members });
+  }
+  if (clusters) {
+    for (const [k, members] of groupBy(every, (i) => clusters[i])) {
+      const title = `cluster ${k + 1}: ${commonClasses(index, members)}`;
+      all.push({ part: "Clusters", title, members });
+    }
+  }
+  return all;
+}
+
+/** The orders that a group can be shown in, and their names. */
+export const ORDERS = {
+  confidence: "most confident first",
+  doubt: "least confident first",
+  margin: "lowest margin first",
+  suspicion: "most suspect label first",
+  file: "by file",
+};
+
+/**
+ * Return the orders that the index has values for.
+ *
+ * @param {Index} index
+ */
+export function possibleOrders(index) {
+  const always = ["doubt", "file"];
+  return Object.keys(ORDERS).filter((order) => {
+    const values = /** @type {Record<string, any>} */ (index)[order];
+    return always.includes(order) || values?.some(Boolean);
+  });
+}
+
+/**
+ * Return the members in one of ORDERS. Images without a value come last where low values come first,
+ * and first where high ones do; ties stay in the order of the files.
+ *
+ * @param {Index} index
+ * @param {number[]} members
+ * @param {string} order
+ */
+export function ordered(index, members, order) {
+  if (order === "file") return members;
+  const column = order === "doubt" ? "confidence" : order;
+  const values = /** @type {Record<string, (number | null)[]>} */ (/** @type {unknown} */ (index))[
+    column
+  ];
+  const sign = order === "margin" || order === "doubt" ? 1 : -1;
+  /** @param {number} i */
+  const rank = (i) => values[i] ?? Number.POSITIVE_INFINITY;
+  return [...members].sort((a, b) => sign * (rank(a) - rank(b)) || a - b);
+}

@@ -1,0 +1,122 @@
+// Which figures an image has, and what is written under them: pure functions.
+
+/** @import { Index, Layer, Shown } from "./types.js" */
+import { labelName, percent, signed, truth } from "./words.js";
+
+// Limits of colour are at least this far from zero, so that a map of zeros has a range.
+const SMALLEST = 1e-6;
+
+/**
+ * Return the map of class c, or null where it was not kept.
+ *
+ * @param {Shown} detail
+ * @param {number} c
+ */
+function mapOf({ classes, maps }, c) {
+  return maps[classes.indexOf(c)] ?? null;
+}
+
+/**
+ * Return the map of the predicted class minus that of the true class, or null unless the image is
+ * misclassified and both maps were kept.
+ *
+ * @param {Shown} detail
+ */
+function differenceOf(detail) {
+  const { label, predicted } = detail.about;
+  const trueMap = mapOf(detail, label);
+  if (label === predicted || !trueMap) return null;
+  const predictedMap = mapOf(detail, predicted);
+  return predictedMap?.map((value, cell) => value - trueMap[cell]) ?? null;
+}
+
+/**
+ * Return the figures of an image from left to right: the image; for an error the maps of the true and
+ * the predicted class and their difference; and the map of the class that was chosen, unless it is
+ * one of these.
+ *
+ * @param {Index} index
+ * @param {Shown} detail
+ * @param {number} shown the class that was chosen
+ * @returns {Layer[]}
+ */
+export function layersOf(index, detail, shown) {
+  const { panels, palette, classNames } = index;
+  const { label, predicted, high } = detail.about;
+  const evidence = {
+    low: 0,
+    high: Math.max(high, SMALLEST),
+    palette: palette.evidence,
+    alone: false,
+  };
+  const withPairs = panels.includes("pairs");
+
+  const caption = label >= 0 ? `true: ${classNames[label]}` : "picture";
+  /** @type {Layer[]} */
+  const layers = [{ name: "picture", caption, cells: null, ...evidence }];
+  const isError = label >= 0 && label !== predicted;
+  const trueMap = isError ? mapOf(detail, label) : null;
+  if (withPairs && trueMap) {
+    const caption = `true class: ${labelName(index, label)}`;
+    layers.push({ name: "truth", caption, cells: trueMap, ...evidence });
+  }
+  const predictedMap = mapOf(detail, predicted);
+  if (withPairs && predictedMap) {
+    const caption = `predicted: ${classNames[predicted]}`;
+    layers.push({ name: "answer", caption, cells: predictedMap, ...evidence });
+  }
+  const difference = differenceOf(detail);
+  if (withPairs && difference) {
+    const reach = Math.max(SMALLEST, ...difference.map(Math.abs));
+    const colours = { low: -reach, high: reach, palette: palette.signed, alone: true };
+    layers.push({
+      name: "difference",
+      caption: "predicted minus true",
+      cells: difference,
+      ...colours,
+    });
+  }
+  const isDrawn = shown === predicted || (trueMap !== null && shown === label);
+  if (!withPairs || (panels.includes("classes") && !isDrawn)) {
+    const caption = `map of ${classNames[shown]}`;
+    layers.push({ name: "chosen", caption, cells: mapOf(detail, shown), ...evidence });
+  }
+  return layers;
+}
+
+/**
+ * Return what an option of the class list says: the name of class number m of those kept, its
+ * probability and its logit as the mean of the map plus the bias.
+ *
+ * @param {Index} index
+ * @param {Shown} detail
+ * @param {number} m
+ */
+export function classLine({ bias, classNames }, { classes, logits, probs }, m) {
+  const c = classes[m];
+  const sum = bias ? `${signed(logits[m] - bias[c])} ${signed(bias[c])} = ` : "";
+  return `${classNames[c]} · ${percent(probs[m])} · ${sum}${signed(logits[m])}`;
+}
+
+/**
+ * Return the line under the figures: what the image is and was taken for, and how the logit of the
+ * class `shown` comes about.
+ *
+ * @param {Index} index
+ * @param {Shown} detail
+ * @param {number} shown
+ */
+export function statusLine(index, detail, shown) {
+  const { name, label, predicted, confidence, margin } = detail.about;
+  const { classNames, bias } = index;
+  const isError = label >= 0 && label !== predicted;
+  const lead = isError && margin !== null ? `, ahead by ${(-margin).toFixed(2)} in the logit` : "";
+  const answer = `predicted ${classNames[predicted]} (${percent(confidence)})${lead}`;
+
+  const m = detail.classes.indexOf(shown);
+  const logit = detail.logits[m];
+  const mean =
+    bias && `mean ${signed(logit - bias[shown])}, with the bias ${signed(bias[shown])} the `;
+  const score = `${mean ?? ""}logit ${signed(logit)}, probability ${percent(detail.probs[m])}`;
+  return `${name}: ${truth(index, label)}, ${answer}. Map of ${classNames[shown]}: ${score}.`;
+}

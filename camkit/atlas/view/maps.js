@@ -1,0 +1,64 @@
+// Class maps as camkit.upsample enlarges them and camkit.overlay colours them.
+
+/** @import { Palette } from "./types.js" */
+
+/**
+ * Return for each of `size` pixels the two of `count` cells between which it lies, and the share of
+ * the second. Pixels and cells have their centres at halves, as in camkit.upsample.
+ *
+ * @param {number} count
+ * @param {number} size
+ * @returns {[number, number, number][]}
+ */
+export function interpolation(count, size) {
+  return Array.from({ length: size }, (_, pixel) => {
+    const position = ((pixel + 0.5) * count) / size - 0.5;
+    const clipped = Math.min(Math.max(position, 0), count - 1);
+    const lower = Math.min(Math.floor(clipped), Math.max(count - 2, 0));
+    const upper = Math.min(lower + 1, count - 1);
+    return [lower, upper, clipped - lower];
+  });
+}
+
+/**
+ * Return a map of h × w cells enlarged to height × width pixels by bilinear interpolation.
+ *
+ * @param {ArrayLike<number>} cells
+ * @param {[number, number]} shape
+ * @param {number} height
+ * @param {number} width
+ */
+export function upsample(cells, [h, w], height, width) {
+  const rows = interpolation(h, height);
+  const columns = interpolation(w, width);
+  const pixels = new Float32Array(height * width);
+  rows.forEach(([top, bottom, down], y) => {
+    columns.forEach(([left, right, across], x) => {
+      const upper = cells[top * w + left] * (1 - across) + cells[top * w + right] * across;
+      const lower = cells[bottom * w + left] * (1 - across) + cells[bottom * w + right] * across;
+      pixels[y * width + x] = upper * (1 - down) + lower * down;
+    });
+  });
+  return pixels;
+}
+
+/**
+ * Return opaque RGBA bytes of values: `low` takes the first colour of the palette, `high` the last.
+ * The index is rounded as matplotlib does it.
+ *
+ * @param {ArrayLike<number>} values
+ * @param {number} low
+ * @param {number} high
+ * @param {Palette} palette 256 colours
+ */
+export function colours(values, low, high, palette) {
+  const span = high > low ? high - low : 1;
+  const bytes = new Uint8ClampedArray(4 * values.length);
+  for (let i = 0; i < values.length; i++) {
+    const share = Math.min(Math.max((values[i] - low) / span, 0), 1);
+    const colour = palette[Math.min(Math.floor(share * 256), 255)];
+    bytes.set(colour, 4 * i);
+    bytes[4 * i + 3] = 255;
+  }
+  return bytes;
+}

@@ -1,0 +1,274 @@
+// The atlas as a whole.
+
+/** @import { Group, Selection, Source } from "./types.js" */
+import { Browser } from "./browser.js";
+import { ClassList } from "./class-list.js";
+import { field, make, section, showPicture, uniqueId } from "./dom.js";
+import { FeatureMap } from "./feature-map.js";
+import { Figures } from "./figures.js";
+import { groups, isError } from "./groups.js";
+import { statusLine } from "./layers.js";
+import { Neighbours } from "./neighbours.js";
+import { overview } from "./overview.js";
+import { unpack } from "./packed.js";
+import { messageOf, Review } from "./review.js";
+import { describe } from "./words.js";
+
+/** An atlas inside an element. */
+class Atlas {
+  /**
+   * @param {HTMLElement} root
+   * @param {Source} source
+   */
+  constructor(root, source) {
+    this.root = root;
+    this.source = source;
+    this.index = source.index;
+    this.id = uniqueId();
+    /** @type {Selection} */
+    this.selection = {
+      group: null,
+      current: null,
+      seen: null,
+      detail: null,
+      image: null,
+      shown: null,
+    };
+    this.closed = new AbortController();
+
+    const { index } = this;
+    const choose = (/** @type {number} */ i) => this.choose(i);
+    const showGroup = (/** @type {Group} */ group) => this.showGroup(group);
+    const all = groups(index);
+    this.browser = new Browser(index, all, source, { choose, showGroup });
+    this.figures = new Figures(index);
+    this.status = make("p", { role: "status", className: "status" });
+    this.classes = new ClassList(index, this.selection, () => this.draw());
+    this.neighbours = new Neighbours(index, source, choose);
+    this.review = this.has("review") ? new Review(source, this.selection, this.errors) : null;
+    this.hovered = make("div", { className: "hovered" }, make("img", { alt: "" }), make("span"));
+    this.features = this.makeFeatureMap(choose);
+    this.summary = this.has("summary") ? this.makeSummary(all, choose, showGroup) : null;
+  }
+
+  /** @param {string} panel */
+  has(panel) {
+    return this.index.panels.includes(panel);
+  }
+
+  /** The numbers of the misclassified images. */
+  get errors() {
+    const numbers = this.index.labels.map((_, i) => i);
+    return numbers.filter((i) => isError(this.index, i));
+  }
+
+  /** @param {(i: number) => void} choose */
+  makeFeatureMap(choose) {
+    const { points } = this.index;
+    if (!this.has("features") || !points) return null;
+    return new FeatureMap(this.index, points, {
+      choose,
+      gather: (members, title) => this.showGroup({ title, members }),
+      hover: (i) => this.hover(i),
+    });
+  }
+
+  /**
+   * @param {Group[]} all
+   * @param {(i: number) => void} choose
+   * @param {(group: Group) => void} showGroup
+   */
+  makeSummary(all, choose, showGroup) {
+    const content = overview(this.index, all, this.source, { choose, showGroup });
+    const properties = { className: "summary", open: this.index.open };
+    return make("details", properties, make("summary", {}, "Summary"), content);
+  }
+
+  /** Put the parts into the page and show the first group. */
+  open() {
+    const { root } = this;
+    root.classList.add("camkit-atlas");
+    // JupyterLab leaves keys alone inside such an element.
+    root.dataset.lmSuppressShortcuts = "true";
+    if (this.summary) root.replaceChildren(this.summary);
+    else root.replaceChildren();
+    const columns = make("div", { className: "columns" });
+    columns.append(this.browser.element(this.id, this.help()), this.mainColumn());
+    root.append(columns);
+    root.addEventListener("keydown", (event) => this.onKey(event), { signal: this.closed.signal });
+    this.hover(null);
+    this.showGroup(this.browser.firstGroup());
+  }
+
+  close() {
+    this.closed.abort();
+    this.browser.close();
+    this.features?.close();
+    this.root.replaceChildren();
+  }
+
+  help() {
+    const keys = ["← → other picture"];
+    if (this.has("classes")) keys.push("/ search a class");
+    if (this.has("review")) keys.push("0 to 5 verdict");
+    return make("p", { className: "help" }, `Keys: ${keys.join(", ")}.`);
+  }
+
+  mainColumn() {
+    const { figures } = this;
+    const content = [figures.element, figures.bars, this.status];
+    const shown = section("shown", "Picture and maps", ...content);
+    const panels = make("div", { className: "panels" });
+    if (this.has("classes")) panels.append(this.classesPanel());
+    if (this.review) panels.append(this.reviewPanel(this.review));
+    if (this.has("near")) {
+      const heading = make("h3", {}, this.index.nearTitle);
+      panels.append(section("nearest", "Nearest pictures", heading, this.neighbours.list));
+    }
+    if (this.features) panels.append(this.featuresPanel(this.features));
+    return make("div", { className: "main" }, shown, panels);
+  }
+
+  classesPanel() {
+    const { search, list } = this.classes;
+    const sum = this.index.bias ? "mean, bias = logit" : "logit";
+    const searchField = field(this.id, "Search a class (/)", search);
+    const listField = field(this.id, `Map of class · probability · ${sum}`, list);
+    return section("classes", "Classes", searchField, listField);
+  }
+
+  /** @param {Review} review */
+  reviewPanel(review) {
+    const panel = section("review", "Review");
+    panel.append(field(this.id, "Verdict (0 to 5)", review.verdict));
+    panel.append(field(this.id, "Comment", review.comment));
+    panel.append(field(this.id, "Reviewer", review.reviewer));
+    panel.append(review.others, review.note);
+    if (this.source.exported) {
+      const onclick = () => this.source.exported?.(review.table.toCsv(this.index));
+      panel.append(make("button", { type: "button", onclick }, "Save verdicts as CSV"));
+    }
+    return panel;
+  }
+
+  /** @param {FeatureMap} features */
+  featuresPanel(features) {
+    const legend = this.errors.length ? "; a red frame marks an error" : "";
+    const text = `Drag for a lasso, Shift and drag to move${legend}.`;
+    const tools = make("div", { className: "tools" });
+    tools.append(toolButton("+", "Zoom in", () => features.zoom(1.5)));
+    tools.append(toolButton("−", "Zoom out", () => features.zoom(1 / 1.5)));
+    tools.append(make("span", { className: "help" }, text));
+    const heading = make("h3", {}, "Map of GAP features (t-SNE)");
+    const cloud = make("div", { className: "cloud" }, features.canvas, this.hovered);
+    return section("features", "Features", heading, tools, cloud);
+  }
+
+  /**
+   * Show the image under the pointer on the map of features.
+   *
+   * @param {number | null} i
+   */
+  hover(i) {
+    this.hovered.style.visibility = i === null ? "hidden" : "visible";
+    if (i === null) return;
+    const [image, text] = this.hovered.children;
+    text.textContent = describe(this.index, i);
+    showPicture(/** @type {HTMLImageElement} */ (image), this.source, i);
+  }
+
+  /** @param {Group} group */
+  showGroup(group) {
+    this.selection.group = group;
+    this.browser.show(group);
+  }
+
+  /**
+   * Show an image, unless another one is chosen before its data are there.
+   *
+   * @param {number} i
+   */
+  async choose(i) {
+    const { selection } = this;
+    selection.current = i;
+    try {
+      const [detail, image] = await Promise.all([this.source.detail(i), this.loadImage(i)]);
+      if (selection.current !== i) return;
+      selection.detail = { ...detail, ...unpack(detail.packed, this.index.cells) };
+      selection.image = image;
+      selection.seen = i;
+    } catch (error) {
+      if (selection.current !== i) return;
+      this.status.textContent = `This picture cannot be shown: ${messageOf(error)}`;
+      return;
+    }
+    this.showChosen(i);
+  }
+
+  /** @param {number} i */
+  async loadImage(i) {
+    const image = new Image();
+    image.src = await this.source.picture(i);
+    await image.decode();
+    return image;
+  }
+
+  /** @param {number} i */
+  showChosen(i) {
+    const { detail, group, shown } = this.selection;
+    if (!detail) return;
+    // Beside the maps of a pair the class changes with the image; alone it stays where it was kept.
+    const staysShown = !this.has("pairs") && shown !== null && detail.classes.includes(shown);
+    if (!staysShown) this.selection.shown = detail.about.predicted;
+    if (group) this.features?.show(group.members, i);
+    this.classes.show();
+    this.neighbours.show(detail.near);
+    this.review?.show(detail.verdicts);
+    this.draw();
+  }
+
+  draw() {
+    const { detail, image, shown } = this.selection;
+    if (!detail || !image || shown === null) return;
+    this.figures.draw(detail, image, shown);
+    this.status.textContent = statusLine(this.index, detail, shown);
+  }
+
+  /** @param {KeyboardEvent} event */
+  onKey(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    // The keys of JupyterLab rest while the focus is in here.
+    event.stopPropagation();
+    const target = /** @type {Element} */ (event.target);
+    if (target.closest("input, textarea")) return;
+    if (event.key === "/" && this.has("classes")) {
+      event.preventDefault();
+      this.classes.search.focus();
+    }
+    if (target.closest("select")) return;
+    if (/^[0-5]$/.test(event.key)) this.review?.press(Number(event.key));
+    if (event.key === "ArrowRight") this.browser.tiles.step(1);
+    if (event.key === "ArrowLeft") this.browser.tiles.step(-1);
+  }
+}
+
+/**
+ * @param {string} text
+ * @param {string} name
+ * @param {() => void} onclick
+ */
+function toolButton(text, name, onclick) {
+  return make("button", { type: "button", ariaLabel: name, title: name, onclick }, text);
+}
+
+/**
+ * Show an atlas inside an element, and return a function that removes it.
+ *
+ * @param {HTMLElement} root
+ * @param {Source} source
+ */
+export function mount(root, source) {
+  const atlas = new Atlas(root, source);
+  atlas.open();
+  return () => atlas.close();
+}

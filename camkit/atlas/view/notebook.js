@@ -1,0 +1,12 @@
+// Entry of a notebook: anywidget calls `render` and, in the end, what it returns.
+
+/** @import { WidgetModel } from "./kernel-source.js" */
+import { fromKernel } from "./kernel-source.js";
+import { mount } from "./mount.js";
+
+/** @param {{model: WidgetModel, el: HTMLElement}} widget */
+function render({ model, el }) {
+  return mount(el, fromKernel(model));
+}
+
+export default { render };
