@@ -1,8 +1,8 @@
-"""The error atlas: a model's errors and the data behind them, to look through in a notebook, a page or an app.
+"""The error atlas: a model's errors to look through, in a notebook, a page or an app.
 
-`record.py` says what the view is given, `summary.py` sums an analysis up, `notebook.py` shows the atlas in
-a notebook, `page.py` writes it as a folder that opens from disk, `verdicts.py` stores what reviewers say.
-The view in `view/` is the same everywhere.
+`record.py` says what the view is given, `summary.py` sums an analysis up, `notebook.py` shows the
+atlas in a notebook, `page.py` writes it as a folder that opens from disk, `verdicts.py` stores what
+reviewers say. The view in `view/` is the same everywhere.
 """
 
 import lazy_loader

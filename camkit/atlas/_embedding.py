@@ -29,8 +29,8 @@ def embed(features: np.ndarray) -> dict[int, list[float]]:
         features: Unit vectors (N, D) of the images.
 
     Returns:
-        {row: [x, y]} for all rows, or for as many as a map can have, drawn at random. Empty if there are
-        fewer than ten images.
+        {row: [x, y]} for all rows, or for as many as a map can have, drawn at random. Empty if
+        there are fewer than ten images.
     """
     count = len(features)
     if count < FEWEST:

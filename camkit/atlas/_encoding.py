@@ -31,9 +31,9 @@ def pack(
 ) -> bytes:
     """Return class maps in 8 bits, with the scores of their classes.
 
-    A value is low + step · cell, with a step of 1/255 of the map's range, so it is never off by more
-    than half a step. The bytes hold, for all M maps: lows, steps, logits and probabilities (float32),
-    classes (uint32) and cells (uint8, h · w for each map), little-endian.
+    A value is low + step · cell, with a step of 1/255 of the map's range, so it is never off by
+    more than half a step. The bytes hold, for all M maps: lows, steps, logits and probabilities
+    (float32), classes (uint32) and cells (uint8, h · w for each map), little-endian.
 
     Args:
         classes: Class indices (M,).
@@ -64,8 +64,8 @@ def pack(
 def browser_image(path: str | os.PathLike[str]) -> tuple[bytes, str]:
     """Return an image as every browser shows it, and its type: "jpeg" or "png".
 
-    A small upright RGB image in one of these formats is passed on as it is. Any other is decoded, turned
-    upright and scaled down to 512 pixels at most.
+    A small upright RGB image in one of these formats is passed on as it is. Any other is decoded,
+    turned upright and scaled down to 512 pixels at most.
 
     Raises:
         OSError: If the file cannot be read.
@@ -94,10 +94,10 @@ def _browser_format(path: str | os.PathLike[str]) -> str | None:
 
 
 def script_json(value: object) -> str:
-    """Return JSON that may stand in a script element of any page: ASCII without an angle bracket.
+    r"""Return JSON that may stand in a script element of any page: ASCII without an angle bracket.
 
-    >>> script_json({"name": "</script>"})
-    '{"name":"\\\\u003c/script>"}'
+    >>> print(script_json({"name": "</script>"}))
+    {"name":"\u003c/script>"}
     """
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c")

@@ -1,7 +1,7 @@
 """The view as text: its stylesheet, and its ES modules joined into one.
 
-A page on disk may not import modules, and a notebook takes a single one: so the modules in `view/` are
-joined here. They keep to four rules, which make that easy:
+A page on disk may not import modules, and a notebook takes a single one: so the modules in `view/`
+are joined here. They keep to four rules, which make that easy:
 
 - an import stands at the start of a line and reads `import { name, other } from "./module.js";`;
 - only declarations are exported (`export function`, `export class`, `export const`), and the entry
@@ -17,7 +17,9 @@ from pathlib import Path
 FOLDER = Path(__file__).with_name("view")
 
 IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w-]+\.js)";\n', re.MULTILINE)
-DECLARATION = re.compile(r"^(export )?((?:async function|function|class|const|let) (\w+))", re.MULTILINE)
+DECLARATION = re.compile(
+    r"^(export )?((?:async function|function|class|const|let) (\w+))", re.MULTILINE
+)
 LEFT_OVER = re.compile(r"^(import |export (?!default )).*", re.MULTILINE)
 
 

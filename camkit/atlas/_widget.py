@@ -20,8 +20,8 @@ Answer = tuple[dict[str, Any], list[bytes]]
 class AtlasView(anywidget.AnyWidget):
     """The view of a record.
 
-    It answers the messages of kernel-source.js, {kind, number, …}, with {number, …} and buffers, or with
-    {number, error}.
+    It answers the messages of kernel-source.js, {kind, number, …}, with {number, …} and buffers, or
+    with {number, error}.
 
     Args:
         record: The record.

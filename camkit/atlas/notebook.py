@@ -26,21 +26,23 @@ def error_atlas(
 ) -> "AtlasView":
     """Return the error atlas of an analysis, to be shown in a notebook.
 
-    It has the confusion pairs and the confusion matrix, the maps of any class, the map of GAP features,
-    nearest images, data faults and verdicts. The network is not run. As the last line of a cell the
-    atlas is shown; up to 2,000 images, the output also holds a copy that works without a kernel.
+    It has the confusion pairs and the confusion matrix, the maps of any class, the map of GAP
+    features, nearest images, data faults and verdicts. The network is not run. As the last line of
+    a cell the atlas is shown; up to 2,000 images, the output also holds a copy that works without a
+    kernel.
 
     Args:
         analysis: The analysis.
-        images: The ImageSet that was analysed. It may be left out, since the analysis knows the files;
-            where it is passed, it is checked.
-        verdicts: A CSV file (path, true, predicted, verdict, comment, reviewer). Each verdict is written
-            to it at once, and the next review goes on from it. Without a file, verdicts end with the
-            notebook.
-        reference: The analysis of another split, such as the training set, by the same model: nearest
-            images come from it, and data faults are looked for in both.
+        images: The ImageSet that was analysed. It may be left out, since the analysis knows the
+            files; where it is passed, it is checked.
+        verdicts: A CSV file (path, true, predicted, verdict, comment, reviewer). Each verdict is
+            written to it at once, and the next review goes on from it. Without a file, verdicts end
+            with the notebook.
+        reference: The analysis of another split, such as the training set, by the same model:
+            nearest images come from it, and data faults are looked for in both.
         points: The map of features (N, 2), in place of a t-SNE.
-        panels: What is shown: any of "summary", "pairs", "classes", "review", "near" and "features".
+        panels: What is shown: any of "summary", "pairs", "classes", "review", "near" and
+            "features".
 
     Returns:
         A widget.

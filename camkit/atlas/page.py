@@ -1,7 +1,7 @@
-"""The atlas as a page: a folder that opens from disk by a double click, or one element of another page.
+"""The atlas as a page: a folder that opens from disk, or one element of another page.
 
-A page on disk may neither import modules nor read files. So the view stands in the page itself, data are
-scripts that the page runs when it needs them, and images are files.
+A page on disk may neither import modules nor read files. So the view stands in the page itself,
+data are scripts that the page runs when it needs them, and images are files.
 """
 
 import base64
@@ -33,7 +33,8 @@ MAP_BYTES = 64_000_000
 EMBEDDED_MAP_BYTES = 8_000_000
 
 PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title><style>body {{ margin: {margin}; }}
 {css}</style></head><body><main>{heading}<div id="atlas"></div></main>
 <noscript>This page draws its maps with JavaScript: allow it to run.</noscript>
@@ -75,25 +76,26 @@ def write_atlas(
 ) -> Path:
     """Return the index.html of an error atlas that is written into a folder, and opens from disk.
 
-    Call it as `write_atlas(analysis, folder)`. The folder appears as a whole or not at all; an atlas that
-    it holds already is replaced.
+    Call it as `write_atlas(analysis, folder)`. The folder appears as a whole or not at all; an
+    atlas that it holds already is replaced.
 
-    Class maps are stored in 8 bits with a scale and offset of their own, so they are off by 1/510 of a
-    map's range at most. The maps of all classes are stored for every image where these come to 64 MB or
-    less; otherwise for misclassified images and their neighbours, and for the other images those of the
-    true class and the top five. Verdicts stay in the browser until they are saved as CSV. `faults.csv`
-    beside the page is the table of camkit.data_faults. The network is not run.
+    Class maps are stored in 8 bits with a scale and offset of their own, so they are off by 1/510
+    of a map's range at most. The maps of all classes are stored for every image where these come to
+    64 MB or less; otherwise for misclassified images and their neighbours, and for the other images
+    those of the true class and the top five. Verdicts stay in the browser until they are saved as
+    CSV. `faults.csv` beside the page is the table of camkit.data_faults. The network is not run.
 
-    Up to 25,000 images, drawn at random, are on the map of features (t-SNE) if openTSNE is installed, and
-    5,000 without it.
+    Up to 25,000 images, drawn at random, are on the map of features (t-SNE) if openTSNE is
+    installed, and 5,000 without it.
 
     Args:
         analysis: The analysis.
-        images: The ImageSet that was analysed, before the folder: `write_atlas(analysis, images, folder)`.
-            It may be left out, since the analysis knows the files; where it is passed, it is checked.
+        images: The ImageSet that was analysed, before the folder: `write_atlas(analysis, images,
+            folder)`. It may be left out, since the analysis knows the files; where it is passed, it
+            is checked.
         folder: The folder, which need not exist.
-        reference: The analysis of another split, such as the training set, by the same model: nearest
-            images come from it, and data faults are looked for in both.
+        reference: The analysis of another split, such as the training set, by the same model:
+            nearest images come from it, and data faults are looked for in both.
 
     Returns:
         The path of index.html.
@@ -171,7 +173,7 @@ def _write_page(record: Record, folder: Path, title: str) -> None:
     for part in ("data", "pictures"):
         (folder / part).mkdir(parents=True)
     index = record.index(open=True, chunk=CHUNK)
-    content = Content(record, index, MAP_BYTES)
+    content = _Content(record, index, MAP_BYTES)
     pictures = []
     with (
         ThreadPoolExecutor(THREADS) as pool,
@@ -203,7 +205,7 @@ def _write_page(record: Record, folder: Path, title: str) -> None:
 
 
 def embedded(record: Record, index: dict[str, Any]) -> str:
-    """Return the atlas as one HTML element that works without Python: a frame with everything in it.
+    """Return the atlas as one HTML element that works without Python: a frame that holds it all.
 
     To stay small it has the nearest images of misclassified images alone.
 
@@ -211,7 +213,7 @@ def embedded(record: Record, index: dict[str, Any]) -> str:
         record: The record.
         index: Its index.
     """
-    content = Content(record, index, EMBEDDED_MAP_BYTES, neighbours_of_errors_only=True)
+    content = _Content(record, index, EMBEDDED_MAP_BYTES, neighbours_of_errors_only=True)
     details = [content.detail(i) for i in content.numbers]
     pictures = []
     for i in content.numbers:
@@ -245,11 +247,11 @@ def _fill_page(title: str, heading: str, margin: str, data: str, script: str) ->
     )
 
 
-class Content:
+class _Content:
     """The images of a page: those of the analysis, and those of the reference that it shows.
 
-    A page numbers its images without gaps, so an image of the reference gets another number than in the
-    record.
+    A page numbers its images without gaps, so an image of the reference gets another number than in
+    the record.
 
     Args:
         record: The record.

@@ -1,4 +1,4 @@
-"""What the view reads of an analysis: an index of all images, and for each one its maps and neighbours.
+"""What the view reads of an analysis: an index of all images, and what belongs to each of them.
 
 Images are numbered: first those of the analysis, then those of the reference.
 """
@@ -48,25 +48,13 @@ def check_images(analysis: Analysis, images: ImageSet | None) -> None:
     paths = [str(path) for path in images.paths]
     if paths != list(analysis.paths):
         raise ValueError(
-            f"the analysis holds {len(analysis)} images, the image set {len(images)}, not all the same: "
-            "pass the images that were analysed, or leave them out"
+            f"the analysis holds {len(analysis)} images, the image set {len(images)}, not all the "
+            "same: pass the images that were analysed, or leave them out"
         )
 
 
 class Record:
-    """An analysis as the view asks for it; the network is not run.
-
-    Args:
-        analysis: The analysis.
-        reference: The analysis of another split, such as the training set, by the same model. Neighbours
-            come from it, and data faults are looked for in both.
-        points: The map of features (N, 2), in place of a t-SNE.
-        panels: What is shown, of PANELS.
-
-    Raises:
-        ValueError: If the reference has other classes or features than the analysis, or there is not one
-            point for each image.
-    """
+    """An analysis as the view asks for it; the network is not run."""
 
     def __init__(
         self,
@@ -75,6 +63,19 @@ class Record:
         points: np.ndarray | None = None,
         panels: Sequence[str] = PANELS,
     ) -> None:
+        """Take an analysis and what is shown of it.
+
+        Args:
+            analysis: The analysis.
+            reference: The analysis of another split, such as the training set, by the same model.
+                Neighbours come from it, and data faults are looked for in both.
+            points: The map of features (N, 2), in place of a t-SNE.
+            panels: What is shown, of PANELS.
+
+        Raises:
+            ValueError: If the reference has other classes or features than the analysis, or there
+                is not one point for each image.
+        """
         if reference is not None:
             same_classes = list(reference.class_names) == list(analysis.class_names)
             same_features = reference.gap.shape[1] == analysis.gap.shape[1]
@@ -85,8 +86,8 @@ class Record:
                 )
         if points is not None and np.shape(points) != (len(analysis), 2):
             raise ValueError(
-                f"points has the shape {np.shape(points)}, and the analysis holds {len(analysis)} images: "
-                f"pass an array of shape {(len(analysis), 2)}"
+                f"points has the shape {np.shape(points)}, and the analysis holds {len(analysis)} "
+                f"images: pass an array of shape {(len(analysis), 2)}"
             )
         self.analysis = analysis
         self.reference = reference
@@ -128,7 +129,8 @@ class Record:
     def neighbours(self) -> tuple[np.ndarray, np.ndarray]:
         """Numbers (N, n) and cosines (N, n) of the nearest images.
 
-        They are those of the reference or, without one, the others of the analysis; the nearest first.
+        They are those of the reference or, without one, the others of the analysis; the nearest
+        first.
         """
         features, candidates = self.features
         if self.reference is not None:
@@ -199,9 +201,10 @@ class Record:
         }
 
     def map_points(self) -> list[list[float] | None] | None:
-        """Return the map of features: [x, y] in 0..1 for each image, or None for one that is not on it.
+        """Return the map of features: [x, y] in 0..1 for each image.
 
-        None in place of the list if the images are too few for a map.
+        An image that is not on the map has None; so has the whole list if the images are too few
+        for a map.
         """
         if self.points is not None:
             return scale_to_unit(np.asarray(self.points, dtype="float64"))
@@ -215,8 +218,8 @@ class Record:
 
         Args:
             i: The number of the image.
-            all_classes: Whether to return the maps of all classes that were kept, or those of the true
-                class and of the five most probable ones alone.
+            all_classes: Whether to return the maps of all classes that were kept, or those of the
+                true class and of the five most probable ones alone.
 
         Returns:
             {about, near} as JSON can hold it, and the maps as `pack` has them.
@@ -267,7 +270,8 @@ def _nearest(
 def _others(rows: np.ndarray) -> np.ndarray:
     """Return a mask of neighbours (N, n) that leaves out one in each row: the image itself.
 
-    An image that has many copies may be missing among its neighbours: then the last one is left out.
+    An image that has many copies may be missing among its neighbours: then the last one is left
+    out.
     """
     is_itself = rows == np.arange(len(rows))[:, None]
     missing = ~is_itself.any(axis=1)
@@ -307,7 +311,7 @@ def _rounded(values: np.ndarray | pd.Series, digits: int) -> list[float | None]:
 
 
 def _palette(name: str, count: int) -> list[list[float]]:
-    """Return the first `count` colours of a colour map of matplotlib as [red, green, blue], 0..255."""
+    """Return `count` colours of one of matplotlib's colour maps as [red, green, blue], 0..255."""
     from matplotlib import colormaps
 
     colours = colormaps[name](np.arange(count))

@@ -1,4 +1,4 @@
-"""An analysis summed up: accuracy with its interval, calibration, every class, faults in the data."""
+"""An analysis summed up: accuracy with its interval, calibration, classes, faults in the data."""
 
 import os
 from pathlib import Path
@@ -20,9 +20,9 @@ LISTED = 24
 
 MEANING = {
     "copy": "The same picture has two labels, or is in both splits: keep one.",
-    "label": "Judged by similar pictures, another class is more likely than the label: check it, then relabel.",
-    "background": "The background of this class differs from that of the others: does the model rely on it?",
-    "twin": "Very similar to a picture with another label, or in the other split: two shots of one object?",
+    "label": "Similar pictures speak for another class than the label: check it, then relabel.",
+    "background": "The background of this class differs from others: does the model rely on it?",
+    "twin": "Very similar to one with another label or in the other split: one object, shot twice?",
     "stranger": "Similar to no other picture: does it belong here?",
 }
 
@@ -39,8 +39,8 @@ def short_name(path: str | os.PathLike[str]) -> str:
 def calibration(confidence: np.ndarray, correct: np.ndarray) -> tuple[float, list[dict[str, Any]]]:
     """Return the expected calibration error and the bins of the reliability diagram.
 
-    The error is Σ n/N · |accuracy − confidence| over ten bins of equal width (Guo et al., On Calibration
-    of Modern Neural Networks, ICML 2017).
+    The error is Σ n/N · |accuracy − confidence| over ten bins of equal width (Guo et al., On
+    Calibration of Modern Neural Networks, ICML 2017).
 
     Args:
         confidence: Probabilities (N,) of the predicted classes, 0..1.
@@ -87,8 +87,8 @@ def summarize(
         faults: The table of camkit.data_faults of both.
 
     Returns:
-        {lines, bins, classes, faults} as JSON holds it, where bins and classes are None without labels;
-        and for each image a score 0..1, that of the fault "label".
+        {lines, bins, classes, faults} as JSON holds it, where bins and classes are None without
+        labels; and for each image a score 0..1, that of the fault "label".
     """
     labelled = analysis.labels >= 0
     if labelled.any():
@@ -104,8 +104,8 @@ def _summarize_unlabelled(analysis: Analysis) -> dict[str, Any]:
     predicted = len(np.unique(analysis.predicted))
     lines = [
         f"{len(analysis)} pictures without labels",
-        f"{predicted} of {len(analysis.class_names)} classes are predicted, with a mean confidence of "
-        f"{_percent(mean)}.",
+        f"{predicted} of {len(analysis.class_names)} classes are predicted, with a mean confidence "
+        f"of {_percent(mean)}.",
     ]
     return {"lines": lines, "bins": None, "classes": None}
 
@@ -133,8 +133,8 @@ def _accuracy_line(correct: np.ndarray) -> str:
     interval = binomtest(int(correct.sum()), len(correct)).proportion_ci(method="wilson")
     errors = (~correct).sum()
     return (
-        f"{errors} of {len(correct)} pictures are misclassified. On other pictures of the same kind, "
-        f"accuracy lies between {_percent(interval.low)} and {_percent(interval.high)} "
+        f"{errors} of {len(correct)} pictures are misclassified. On other pictures of the same "
+        f"kind, accuracy lies between {_percent(interval.low)} and {_percent(interval.high)} "
         "(95 % interval, Wilson)."
     )
 
@@ -142,8 +142,8 @@ def _accuracy_line(correct: np.ndarray) -> str:
 def _calibration_line(mean_confidence: float, accuracy: float, error: float) -> str:
     tendency = "overconfident" if mean_confidence > accuracy else "underconfident"
     return (
-        f"Mean confidence {_percent(mean_confidence)}, expected calibration error {_percent(error)}: "
-        f"on the whole the model is {tendency}."
+        f"Mean confidence {_percent(mean_confidence)}, expected calibration error "
+        f"{_percent(error)}: on the whole the model is {tendency}."
     )
 
 
@@ -173,7 +173,7 @@ def _number_or_none(value: float) -> float | None:
 
 
 def _by_recall(row: dict[str, Any]) -> tuple[float, float]:
-    """Return the key that sorts rows by recall, then precision; those without a recall come last."""
+    """Return the key that sorts rows by recall, then precision; no recall comes last."""
     recall = np.inf if row["recall"] is None else row["recall"]
     return recall, row["precision"] or 0
 

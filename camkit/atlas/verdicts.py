@@ -1,7 +1,7 @@
 """The verdicts of reviewers in a CSV file: one row for each image and reviewer, written at once.
 
-Columns: path, true, predicted, verdict, comment, reviewer. Others stay as they are, and so do the rows of
-other images.
+Columns: path, true, predicted, verdict, comment, reviewer. Others stay as they are, and so do the
+rows of other images.
 """
 
 import io
@@ -23,7 +23,8 @@ KEY = ["path", "reviewer"]
 # What a reviewer may write, and how it reads as long as nobody has.
 BLANK = {"verdict": "not reviewed", "comment": ""}
 
-# A spreadsheet would run a cell that begins so as a formula: it is written with an apostrophe before it.
+# A spreadsheet would run a cell that begins so as a formula: it is written with an apostrophe
+# before it.
 FORMULA = re.compile(r"^'*[=+\-@\t\r]")
 
 SEPARATORS = ",;\t"
@@ -31,12 +32,6 @@ SEPARATORS = ",;\t"
 
 class Verdicts:
     """The verdicts in a CSV file, which is read anew each time, since others may write to it, too.
-
-    Args:
-        file: The file, which need not exist. Without one, verdicts last as long as this object.
-
-    Raises:
-        ValueError: If the file is no table of verdicts.
 
     >>> verdicts = Verdicts()
     >>> row = {"path": "a.jpg", "true": "Apple", "predicted": "Pear", "verdict": "label wrong"}
@@ -46,6 +41,14 @@ class Verdicts:
     """
 
     def __init__(self, file: str | os.PathLike[str] | None = None) -> None:
+        """Open a file of verdicts.
+
+        Args:
+            file: The file, which need not exist. Without one, verdicts last as long as this object.
+
+        Raises:
+            ValueError: If the file is no table of verdicts.
+        """
         self.file = None if file is None else Path(file)
         self._table = _empty_table()
         self.read()

@@ -38,8 +38,7 @@ FILES = [
 LABELS = np.repeat(np.arange(5), 6)
 PREDICTED = np.where(np.arange(30) % 3 == 0, (LABELS + 1 + (np.arange(30) > 20)) % 5, LABELS)
 # All modules of the view as one, with the pure functions that are tested here.
-JS = _view.joined("page-source.js") + _view.joined("mount.js")
-
+JS = _view.joined("mount.js") + "export { csv, pointsInside, unpack, upsample };"
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +200,8 @@ def test_the_matrix_leads_to_the_pictures(atlas, leaf):
 
 def test_the_map_of_features_in_both_directions(atlas, leaf):
     analysis, _, root = atlas
-    index = json.loads((root / "page" / "data" / "index.js").read_text().split("index:", 1)[1][:-2])
+    script = (root / "page" / "data" / "index.js").read_text()
+    index = json.loads(script.removeprefix("window.camkitAtlas=").removesuffix(";"))["index"]
     points = np.array(index["points"])
     page = leaf()
     canvas = page.locator("canvas.features")

@@ -68,7 +68,9 @@ def test_packed_maps_are_off_by_half_a_step_at_the_most(analysis, images):
 
 
 def test_a_map_of_one_value_is_kept_exactly():
-    found = unpacked(_encoding.pack([7], [1.0], [0.5], np.full((2, 2, 1), -3.25, "float32")), (2, 2))
+    found = unpacked(
+        _encoding.pack([7], [1.0], [0.5], np.full((2, 2, 1), -3.25, "float32")), (2, 2)
+    )
     assert (found[7][2] == -3.25).all() and found[7][3] == 0
 
 
@@ -110,21 +112,47 @@ def test_a_picture_is_not_its_own_neighbour_though_copies_stand_beside_it(analys
     assert found.shape == (8, 5) and not (found == np.arange(8)[:, None]).any()
 
 
-def test_the_map_of_features_is_given_or_made(analysis, images, tmp_path):
+def test_the_map_of_features_may_be_given(analysis):
     points = np.column_stack([np.linspace(-30, 50, 8), np.linspace(2, 6, 8)])
-    placed = Record(analysis, points=points).embed()
-    assert placed[0] == [0.0, 0.475] and placed[7] == [1.0, 0.525], (
-        "one scale for both axes, in the middle"
-    )
-    assert Record(analysis).embed() == {}, "eight pictures have no neighbourhoods"
-    many = image_set(tmp_path / "many", np.repeat([0, 1], 20))
-    two = analysis_of(many, predicted=np.repeat([0, 1], 20))
-    two.gap[20:] += 50
-    made = np.array([Record(two).embed()[i] for i in range(40)])
-    assert made.min() == 0 and made.max() == 1
-    middles = made[:20].mean(axis=0), made[20:].mean(axis=0)
-    nearer = np.linalg.norm(made - middles[0], axis=1) < np.linalg.norm(made - middles[1], axis=1)
-    assert (nearer == (np.arange(40) < 20)).all(), "two heaps stay two heaps"
+    placed = Record(analysis, points=points).map_points()
+    one_scale = "one scale for both axes, the shorter one in the middle"
+    assert placed[0] == [0.0, 0.475] and placed[7] == [1.0, 0.525], one_scale
+    with pytest.raises(ValueError, match=r"shape \(7, 2\).*8 images: .*shape \(8, 2\)"):
+        Record(analysis, points=points[:7])
+
+
+def test_fewer_than_ten_images_have_no_map_of_features(analysis):
+    assert Record(analysis).map_points() is None
+
+
+@pytest.mark.parametrize("library", ["openTSNE", "scikit-learn"])
+def test_the_map_of_features_keeps_two_heaps_apart(tmp_path, monkeypatch, library):
+    if library == "openTSNE":
+        pytest.importorskip("openTSNE", reason="needs openTSNE: pip install 'camkit[lessons]'")
+    else:
+        # None in place of a module is an ImportError.
+        monkeypatch.setitem(sys.modules, "openTSNE", None)
+    images = image_set(tmp_path / "many", np.repeat([0, 1], 20))
+    analysis = analysis_of(images, predicted=np.repeat([0, 1], 20))
+    analysis.gap[20:] += 50
+    points = np.array(Record(analysis).map_points())
+    assert points.shape == (40, 2)
+    assert points.min() == 0 and points.max() == 1
+    distances = [np.linalg.norm(points - heap.mean(axis=0), axis=1) for heap in np.split(points, 2)]
+    assert ((distances[0] < distances[1]) == (np.arange(40) < 20)).all()
+
+
+@pytest.mark.parametrize("library", ["openTSNE", "scikit-learn"])
+def test_of_too_many_images_some_are_drawn_for_the_map(monkeypatch, library):
+    if library == "openTSNE":
+        pytest.importorskip("openTSNE", reason="needs openTSNE: pip install 'camkit[lessons]'")
+        monkeypatch.setattr(_embedding, "POINTS", 12)
+    else:
+        monkeypatch.setitem(sys.modules, "openTSNE", None)
+        monkeypatch.setattr(_embedding, "POINTS_WITHOUT_OPENTSNE", 12)
+    features = np.random.default_rng(0).normal(size=(30, 4)).astype("float32")
+    points = _embedding.embed(features)
+    assert len(points) == 12 and list(points) == sorted(points) and max(points) < 30
 
 
 def test_pictures_without_labels_have_clusters_in_place_of_errors(tmp_path):
@@ -148,8 +176,95 @@ def test_what_does_not_belong_together_is_refused(analysis, images, tmp_path):
     with pytest.raises(ValueError, match="other classes or features"):
         camkit.write_atlas(analysis, images, tmp_path / "page", reference=other)
     with pytest.raises(ValueError, match="no panel \\['maps'\\]: choose from summary, pairs"):
-        camkit.error_atlas(analysis, images, panels=["maps"])
+        camkit.error_atlas(analysis, panels=["maps"])
     assert not (tmp_path / "page").exists()
+
+
+def test_arguments_of_another_kind_are_refused_with_the_way_out(analysis, images, tmp_path):
+    with pytest.raises(
+        TypeError, match=r"no folder to write to: call write_atlas\(analysis, folder"
+    ):
+        camkit.write_atlas(analysis)
+    with pytest.raises(TypeError, match="no folder"):
+        camkit.write_atlas(analysis, images)
+    with pytest.raises(TypeError, match="images is the ImageSet .* not a str"):
+        camkit.write_atlas(analysis, "pets", tmp_path / "page")
+    with pytest.raises(TypeError, match="images is the ImageSet .* not a str"):
+        camkit.error_atlas(analysis, "verdicts.csv")
+    assert not (tmp_path / "page").exists()
+
+
+# --- without optional packages
+
+
+def without(package, code):
+    """Run code in a process of its own in which a package cannot be imported; return what it prints."""
+    code = f"import sys; sys.modules[{package!r}] = None; {code}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_without_anywidget_only_the_notebook_is_missing(analysis, monkeypatch):
+    assert "function" in without("anywidget", "import camkit; print(camkit.write_atlas)")
+    assert "function" in without("anywidget", "import camkit; print(camkit.error_atlas)")
+    monkeypatch.setitem(sys.modules, "anywidget", None)
+    monkeypatch.delitem(sys.modules, "camkit.atlas._widget", raising=False)
+    with pytest.raises(ImportError, match=r"pip install 'camkit\[notebook\]'"):
+        camkit.error_atlas(analysis)
+
+
+def test_writing_a_page_imports_no_package_of_the_notebook():
+    code = "import camkit; camkit.write_atlas; print([m for m in ('anywidget', 'ipywidgets') if m in sys.modules])"
+    assert without("openTSNE", code) == "[]\n"
+
+
+# --- the view as text
+
+
+def test_the_modules_of_the_view_are_joined_in_order():
+    script = _view.joined("notebook.js")
+    assert not re.search(r"^import ", script, re.M)
+    assert re.findall(r"^export .*", script, re.M) == ["export default { render };"]
+    declared = [match[2] for match in _view.DECLARATION.findall(script)]
+    assert len(declared) == len(set(declared)) and declared[-1] == "render"
+    assert script.index("class Board") < script.index("class Matrix") < script.index("class Atlas")
+
+
+def modules(folder, **sources):
+    for name, source in sources.items():
+        (folder / f"{name}.js").write_text(source)
+    return folder
+
+
+def test_joined_modules_lose_imports_and_the_word_export_alone(tmp_path):
+    folder = modules(
+        tmp_path,
+        main='import {\n  one,\n  two,\n} from "./parts.js";\none(two); // export nothing\n',
+        parts="export const two = 2;\nexport async function one() {}\n",
+    )
+    assert _view.joined("main.js", folder) == (
+        "const two = 2;\nasync function one() {}\n\none(two); // export nothing\n"
+    )
+
+
+def test_modules_that_cannot_be_joined_are_refused(tmp_path):
+    folder = modules(
+        tmp_path,
+        twice='import { a } from "./a.js";\nconst a = 1;\n',
+        a="export const a = 2;\n",
+        renamed='import * as b from "./a.js";\n',
+        list="const a = 1;\nexport { a };\n",
+        round='import { b } from "./about.js";\n',
+        about='import { c } from "./round.js";\n',
+    )
+    with pytest.raises(ValueError, match=r"a\.js and twice\.js both declare a"):
+        _view.joined("twice.js", folder)
+    for name in ("renamed.js", "list.js"):
+        with pytest.raises(ValueError, match=f"{name} has a line that cannot be joined"):
+            _view.joined(name, folder)
+    with pytest.raises(ValueError, match="circle: round.js → about.js → round.js"):
+        _view.joined("round.js", folder)
 
 
 # --- the summary
@@ -340,7 +455,7 @@ def test_names_of_another_encoding_go_through_table_faults_and_page(tmp_path):
 def test_a_file_that_is_no_such_table_is_one_clear_error_and_left_alone(tmp_path, data):
     file = tmp_path / "verdicts.csv"
     file.write_bytes(data)
-    with pytest.raises(ValueError, match="verdicts.csv .*name another file"):
+    with pytest.raises(ValueError, match="verdicts.csv .*choose another file"):
         Verdicts(file)
     assert file.read_bytes() == data
 
@@ -348,7 +463,7 @@ def test_a_file_that_is_no_such_table_is_one_clear_error_and_left_alone(tmp_path
 def test_a_file_of_something_else_is_refused_and_left_alone(tmp_path):
     file = tmp_path / "notes.csv"
     file.write_text("a,b\n1,2\n")
-    with pytest.raises(ValueError, match=r"columns \['a', 'b'\].*name another file"):
+    with pytest.raises(ValueError, match=r"columns \['a', 'b'\].*choose another file"):
         Verdicts(file)
     assert file.read_text() == "a,b\n1,2\n"
 
@@ -406,6 +521,17 @@ def test_the_view_answers_and_tells_its_errors(analysis, images, tmp_path, monke
 
 
 # --- the page
+
+
+def test_a_page_needs_no_image_set(analysis, images, tmp_path):
+    pages = [
+        camkit.write_atlas(analysis, images, tmp_path / "old"),
+        camkit.write_atlas(analysis, tmp_path / "new"),
+        camkit.write_atlas(analysis, folder=str(tmp_path / "named")),
+    ]
+    texts = {page.read_text(encoding="utf-8") for page in pages}
+    assert len(texts) == 1
+    assert f"Error atlas: {'/'.join(images.root.parts[-2:])}" in texts.pop()
 
 
 def test_a_page_holds_every_picture_and_its_maps(analysis, images, tmp_path):

@@ -1,6 +1,7 @@
 // The numbers of a confusion matrix: pure functions of the index.
 
 /** @import { Group, Index } from "./types.js" */
+import { countOfPictures } from "./words.js";
 
 /** Counts of true classes (rows) against predicted ones (columns), for the classes that occur. */
 export class Confusion {
@@ -90,6 +91,7 @@ export class Confusion {
     const { classNames } = this.index;
     const trueName = classNames[this.classes[row]];
     const predictedName = classNames[this.classes[column]];
-    return `true ${trueName}, predicted ${predictedName}: ${this.countAt(row, column)} pictures`;
+    const count = countOfPictures(this.countAt(row, column));
+    return `true ${trueName}, predicted ${predictedName}: ${count}`;
   }
 }

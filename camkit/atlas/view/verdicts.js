@@ -2,6 +2,7 @@
 
 /** @import { Entry, Index, Verdict } from "./types.js" */
 import { csv } from "./csv.js";
+import { countOfPictures } from "./words.js";
 
 export const NOT_REVIEWED = "not reviewed";
 
@@ -61,7 +62,7 @@ export class VerdictTable {
    */
   progress(errors) {
     const reviewed = this.reviewed();
-    if (!errors.length) return `${reviewed.size} pictures reviewed.`;
+    if (!errors.length) return `${countOfPictures(reviewed.size)} reviewed.`;
     const done = errors.filter((i) => reviewed.has(i));
     return `${done.length} of ${errors.length} errors reviewed.`;
   }
