@@ -1,26 +1,35 @@
-"""Measures: does a map find the object, does it show what the model uses, does it depend on the model's weights?"""
+"""Measures of maps: do they find the object, and do they show what the model uses and has learned?
 
-from camkit.localize._grid import impute, parts
-from camkit.localize.measures import (
-    BATCH,
-    GREY,
-    SCORES,
+Arrays go in and come out. Maps (N, H, W) are as large as the images; boxes are x0, y0, x1, y1 in
+pixels, end exclusive. What needs a model takes a function `predict(images) -> (N, C)` scores.
+"""
+
+from camkit.localize._grid import scaled
+from camkit.localize.boxes import (
     THRESHOLDS,
-    average_precision,
-    baselines,
     best_ious,
     boxes,
     filled,
-    insertion_deletion,
     iou,
     max_box_acc,
-    pixel_counts,
-    pointing_game,
-    pxap,
+    parts,
+)
+from camkit.localize.faithfulness import (
+    BATCH,
+    GREY,
+    baselines,
+    impute,
+    insertion_deletion,
     randomization,
     rank_correlation,
     road,
-    scaled,
+)
+from camkit.localize.pixels import (
+    SCORES,
+    average_precision,
+    pixel_counts,
+    pointing_game,
+    pxap,
 )
 
 __all__ = [

@@ -279,7 +279,7 @@ def test_numbers_must_agree():
     with pytest.raises(ValueError, match="shorter"):
         localize.max_box_acc(np.zeros((2, 4, 4)), [[[0, 0, 1, 1]]])
     with pytest.raises(
-        ValueError, match=r"a map is \(7, 7\) and its picture or mask \(9, 9\): camkit.upsample"
+        ValueError, match=r"a map is \(7, 7\) and its image or mask \(9, 9\): camkit.upsample"
     ):
         localize.pxap(np.zeros((2, 7, 7)), np.ones((2, 9, 9), bool))
 
