@@ -73,7 +73,7 @@ def insertion_deletion(
     *,
     steps: int = 50,
     seed: int = 0,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> np.ndarray:
     """Return the target's scores as pixels are inserted or deleted, those highest in the map first.
 
     Insertion starts from the image blurred over 11×11 pixels; deletion ends in GREY. A faithful map
@@ -89,7 +89,7 @@ def insertion_deletion(
         seed: Draws the order of pixels of equal value.
 
     Returns:
-        The scores of insertion and of deletion, each (N, steps + 1).
+        The scores (2, N, steps + 1): of insertion, then of deletion.
 
     Raises:
         ValueError: Numbers or sizes of maps and images differ.
@@ -126,7 +126,7 @@ def road(
     *,
     shares: Sequence[float] = (0.1, 0.3, 0.5, 0.7, 0.9),
     seed: int = 0,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> np.ndarray:
     """Return the target's scores without the most, and without the least relevant pixels (ROAD).
 
     Pixels are removed by `impute`, which leaves little of their outline behind. A faithful map
@@ -143,8 +143,7 @@ def road(
         seed: Draws the noise and the order of pixels of equal value.
 
     Returns:
-        The scores without the most relevant and without the least relevant pixels, each
-        (N, len(shares)).
+        The scores (2, N, len(shares)): without the most, then without the least relevant pixels.
 
     Raises:
         ValueError: Numbers or sizes of maps and images differ, or a share removes all pixels.
@@ -356,8 +355,8 @@ def _scores(
     variants: Iterator[np.ndarray],
     targets: np.ndarray,
     count: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the target's scores of two series of variants of each image, each (N, count).
+) -> np.ndarray:
+    """Return the target's scores (2, N, count) of two series of variants of each image.
 
     The variants come image by image, first one series and then the other. Only BATCH of them are in
     memory at a time.
@@ -373,4 +372,4 @@ def _scores(
         predicted = np.asarray(predict(full_batch))
         scores.append(predicted[np.arange(len(batch)), batch_targets])
     scores = np.concatenate(scores).reshape(-1, 2, count)
-    return scores[:, 0], scores[:, 1]
+    return scores.swapaxes(0, 1)
