@@ -53,6 +53,23 @@ _IGNORED_ATTRIBUTES = {
     "_abc_impl",
 }
 
+# What the decorator `dataclass` writes; the values that it deals with are in the objects.
+_GENERATED_METHODS = {
+    "__delattr__",
+    "__eq__",
+    "__ge__",
+    "__getstate__",
+    "__gt__",
+    "__hash__",
+    "__init__",
+    "__le__",
+    "__lt__",
+    "__replace__",
+    "__repr__",
+    "__setattr__",
+    "__setstate__",
+}
+
 # Bases that add nothing to the state of an object.
 _BASES_WITHOUT_STATE = (object, abc.ABC, typing.Generic, typing.Protocol)
 
@@ -134,7 +151,7 @@ def _digest(state: list) -> str:
 
 def _is_installed(module: str | None) -> bool:
     """Return whether a module belongs to camkit, to Python or to an installed package."""
-    if module is None:
+    if module in (None, "__main__"):
         return False
     package = module.partition(".")[0]
     if package == "camkit" or package in sys.stdlib_module_names:
@@ -267,11 +284,7 @@ class _State:
     def _class(self, cls: type) -> list:
         """Return the state of a class of the user's: its bases, methods and plain attributes."""
         bases = [self.of(base, f"a base of {cls.__name__}") for base in cls.__bases__]
-        attributes = {}
-        for name, value in vars(cls).items():
-            if name not in _IGNORED_ATTRIBUTES and not _is_made_by_python(value):
-                attributes[name] = _unwrapped(value)
-        return ["class", bases, self._mapping(attributes, f"the attribute of {cls.__name__}")]
+        return ["class", bases, self._mapping(_attributes(cls), f"the attribute of {cls.__name__}")]
 
     def _object(self, value: object, where: str) -> list | None:
         """Return the state of a layer or of an object of the user's; None for any other object."""
@@ -374,8 +387,8 @@ def _is_module_of_the_user(value: object) -> bool:
 
 def _is_of_the_user(cls: type) -> bool:
     """Return whether a class and its bases are written by the user, so that its state is seen."""
-    bases = [base for base in cls.__mro__ if base not in _BASES_WITHOUT_STATE]
-    return not any(_is_installed(base.__module__) for base in bases)
+    bases = [base for base in cls.__mro__[1:] if base not in _BASES_WITHOUT_STATE]
+    return not any(_is_installed(base.__module__) for base in (cls, *bases))
 
 
 def _is_wrapper(value: object) -> bool:
@@ -384,12 +397,16 @@ def _is_wrapper(value: object) -> bool:
     return isinstance(wrapped, types.FunctionType) and _is_installed(type(value).__module__)
 
 
-def _is_made_by_python(value: object) -> bool:
-    """Return whether a class attribute follows from others: slots, and methods of dataclasses."""
-    if isinstance(value, types.MemberDescriptorType | types.GetSetDescriptorType):
-        return True
-    code = getattr(value, "__code__", None)
-    return code is not None and code.co_filename == "<string>"
+def _attributes(cls: type) -> dict[str, object]:
+    """Return the attributes of a class that say what it does, with descriptors unwrapped."""
+    is_dataclass = "__dataclass_fields__" in vars(cls)
+    attributes = {}
+    for name, value in vars(cls).items():
+        is_slot = isinstance(value, types.MemberDescriptorType | types.GetSetDescriptorType)
+        is_generated = is_dataclass and name in _GENERATED_METHODS
+        if name not in _IGNORED_ATTRIBUTES and not is_slot and not is_generated:
+            attributes[name] = _unwrapped(value)
+    return attributes
 
 
 def _unwrapped(value: object) -> object:
