@@ -82,11 +82,11 @@ test check-% fuzz crashes: export OPENBLAS_NUM_THREADS = 1
 test check-% fuzz crashes: export TF_NUM_INTRAOP_THREADS = 1
 
 .PHONY: test
-test: .venv/test ## run what a commit needs: unit tests, the project's rules, one lesson, one page in a browser (4 minutes)
-	$(PYTEST) -p randomly $(TWO) --durations 10 -m "$(QUICK)"
+test: .venv/test ## run what a commit needs: unit tests, the project's rules, a lesson, a page in a browser (4 minutes)
+	$(PYTEST) -p randomly $(TWO) --durations 10 -m "$(QUICK)" tests/unit tests/project tests/lessons tests/browser
 
-# No sweep, no stress, and of the lessons, the browser and the course only what the marks `smoke` names.
-QUICK = smoke or not (sweep or stress or lesson or browser or course)
+# What bears none of the marks of the parts below, and one of its kind where a test is marked `smoke`. In random order.
+QUICK = smoke or not (lesson or browser or course or stress or sweep)
 
 PARTS_OF_CHECK = lint types view doctest lessons browser course stress sweep pythons versions photographs
 .PHONY: check
@@ -112,20 +112,20 @@ check-doctest: .venv/test ## the examples in the docstrings (1 minute)
 
 .PHONY: check-lessons
 check-lessons: .venv/test ## every lesson and its page; uses what `make notebooks` left in build/ (8 minutes without)
-	$(PYTEST) $(TWO) tests/lessons
+	$(PYTEST) $(TWO) -m "lesson and not browser"
 
 .PHONY: check-browser
 check-browser: .venv/test ## the pages, the lessons in JupyterLab, the app, in headless Chromium (8 minutes)
-	$(PYTEST) $(TWO) tests/browser
+	$(PYTEST) $(TWO) -m "browser and not course"
 
 .PHONY: check-course
 check-course: .venv/test ## the graded course (5 minutes)
-	$(PYTEST) $(TWO) -m "not sweep" tests/course
+	$(PYTEST) $(TWO) -m "course and not sweep"
 
 STRESS = tests/stress
 .PHONY: check-stress
 check-stress: .venv/test ## a tenth of `make fuzz` and `make crashes`, and a Ray cluster (6 minutes)
-	$(PYTEST) $(TWO) $(STRESS)
+	$(PYTEST) $(TWO) -m stress $(STRESS)
 
 SWEEP = tests
 .PHONY: check-sweep

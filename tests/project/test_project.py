@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import nbformat
-from repository import PROJECT, ROOT, read, tracked
+from repository import PROJECT, PYPROJECT, ROOT, read, tracked
 
 import camkit
 
@@ -120,14 +120,20 @@ def test_the_documents_name_targets_that_exist():
         assert named <= set(targets()), document
 
 
-def test_every_folder_of_tests_has_its_part_in_check():
-    """`make test` takes what is not marked; the parts take the folders whose tests are."""
-    parts = re.search(r"^PARTS_OF_CHECK = (.*)$", read("Makefile"), re.M)[1].split()
-    folders = {path.parent.name for path in (ROOT / "tests").rglob("test_*.py")}
-    assert folders - {"unit", "project"} <= set(parts)
-    assert {f"check-{part}" for part in parts} == {
-        name for name in targets() if name.startswith("check-")
+def test_make_test_and_the_parts_of_check_leave_no_test_out():
+    """Each mark that `make test` leaves out has its part, and `make help` lists all parts."""
+    makefile = read("Makefile")
+    parts = re.search(r"^PARTS_OF_CHECK = (.*)$", makefile, re.M)[1].split()
+    listed = {name.removeprefix("check-") for name in targets() if name.startswith("check-")}
+    assert set(parts) == listed
+    left_out = re.search(r"^QUICK = smoke or not \((.*)\)$", makefile, re.M)[1].split(" or ")
+    for mark in left_out:
+        recipes = re.findall(rf"^\t\$\(PYTEST\) .*-m \"?{mark}\b", makefile, re.M)
+        assert recipes, f"no part runs the tests marked {mark}"
+    registered = {
+        line.partition(":")[0] for line in PYPROJECT["tool"]["pytest"]["ini_options"]["markers"]
     }
+    assert registered == {*left_out, "smoke", "locked"}
 
 
 def test_ci_runs_the_readmes_command_and_every_part_of_check():

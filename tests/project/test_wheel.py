@@ -145,6 +145,7 @@ def test_camkit_works_without_a_clone(python, tmp_path):
     assert said == "True data/mini-fruits 240 (1, 96) True False"
 
 
+@pytest.mark.lesson
 def test_lessons_are_copied_and_run_without_a_clone(python, tmp_path):
     said = call(python, "-Im", "camkit", "lessons", "mine", cwd=tmp_path)
     lessons = list((ROOT / "notebooks").glob("*.ipynb"))
