@@ -83,7 +83,7 @@ test check-% fuzz crashes: export TF_NUM_INTRAOP_THREADS = 1
 
 .PHONY: test
 test: .venv/test ## run what a commit needs: unit tests, the project's rules, a lesson, a page in a browser (4 minutes)
-	$(PYTEST) -p randomly $(TWO) --durations 10 -m "$(QUICK)" tests/unit tests/project tests/lessons tests/browser
+	$(PYTEST) -p randomly $(TWO) --durations 10 -m "$(QUICK)" tests/unit tests/project tests/view tests/lessons tests/browser
 
 # What bears none of the marks of the parts below, and one of its kind where a test is marked `smoke`. In random order.
 QUICK = smoke or not (lesson or browser or course or stress or sweep)

@@ -112,6 +112,7 @@ def group(page, title):
 # --- what is told
 
 
+@pytest.mark.smoke
 def test_names_are_text_and_pairs_are_those_of_the_table(atlas, leaf):
     analysis, _, _ = atlas
     page = leaf()
