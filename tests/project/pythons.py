@@ -60,7 +60,8 @@ def check(uv, version, interpreter):
     call(*install, ".")
     call(python, "-I", ROOT / "tests" / "project" / "core.py")
     call(*install, "pytest")
-    call(python, "-m", "pytest", "-q", *(f"tests/unit/{name}" for name in TESTS))
+    tests = [f"tests/unit/{name}" for name in TESTS]
+    call(python, "-m", "pytest", "-q", "-m", "not sweep", "-k", "not tf_keras_vis", *tests)
 
 
 def main(uv, *versions):
