@@ -1,5 +1,5 @@
 """`python notebooks/site`: run the lessons and write their pages."""
 
-from run import main
+from schedule import main
 
 main()

@@ -1,25 +1,57 @@
-"""Turns an executed lesson into its page: one HTML file that needs no network and no script.
+"""Turn an executed lesson into its page: one HTML file that needs no network and no script.
 
 `pages.html.j2` holds what stands around the cells and `pages.css` how all of it looks.
 """
 
 import re
+from collections.abc import Iterable
 from html import escape, unescape
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
 from latex2mathml.converter import convert
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from nbformat import NotebookNode
 
 FOLDER = Path(__file__).resolve().parent
 LESSONS = FOLDER.parent
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 INTERACTIVE = "<p class='interactive'>In JupyterLab an interactive view stands here.</p>"
 
+# The elapsed time in the text of a progress bar, such as "2/9 [00:01<00:04" or "3s [00:03,".
+PROGRESS_BAR = re.compile(r"\[(\d+:)?\d\d:\d\d[<,]")
 
-def mathml(latex, display="inline"):
-    """MathML of a LaTeX formula. Raises ValueError where the converter leaves something of the LaTeX in it."""
+# A link to a notebook, with or without a section of it.
+NOTEBOOK_LINK = re.compile(r'href="([\w-]+\.ipynb)(#[^"]*)?"')
+
+
+class Heading(NamedTuple):
+    """A heading of a notebook. Level 1 is the title, level 2 a section."""
+
+    level: int
+    name: str
+    html: str
+
+
+class Link(NamedTuple):
+    """A link to a page: its file and the HTML of its title."""
+
+    page: str
+    title: str
+
+
+def mathml(latex: str, display: str = "inline") -> str:
+    """Return the MathML of a LaTeX formula.
+
+    Args:
+        latex: The formula, without dollar signs.
+        display: "inline" or "block".
+
+    Raises:
+        ValueError: If the converter leaves some of the LaTeX in its result.
+    """
     latex = re.sub(r"\\(begin|end)\{aligned\}", r"\\\1{split}", latex)
     latex = re.sub(r"\\operatorname\*?\s*\{", r"\\mathrm{", latex)
     math = convert(latex, display=display)
@@ -29,96 +61,114 @@ def mathml(latex, display="inline"):
 
 
 class Renderer(IPythonRenderer):
-    """Markdown with its LaTeX as MathML, which browsers draw by themselves, and headings that links can lead to."""
+    """Markdown to HTML, with formulas as MathML and headings that links can lead to."""
 
-    def inline_math(self, body):
+    def inline_math(self, body: str) -> str:
+        """Return a formula within a line. Browsers draw MathML by themselves."""
         return mathml(body)
 
-    def block_math(self, body):
+    def block_math(self, body: str) -> str:
+        """Return a formula on lines of its own."""
         return f'<div class="formula">{mathml(body, "block")}</div>'
 
-    def block_html(self, html):
-        """As it stands: nbconvert's parser would end here a <details> that goes on below."""
-        return super().block_html(html) if "<img" in html else html
-
-    def latex_environment(self, name, body):
+    def latex_environment(self, name: str, body: str) -> str:
+        """Return a formula that stands in a LaTeX environment."""
         return self.block_math(rf"\begin{{{name}}}{body}\end{{{name}}}")
 
-    def heading(self, text, level):
-        """Named as JupyterLab names it, so that one link to it serves both."""
+    def block_html(self, html: str) -> str:
+        """Return HTML as it stands, with its images embedded.
+
+        nbconvert parses all HTML here, which would close a <details> that goes on below.
+        """
+        return super().block_html(html) if "<img" in html else html
+
+    def heading(self, text: str, level: int) -> str:
+        """Return a heading, named as JupyterLab names it, so that one link serves both."""
         name = escape(plain(text).replace(" ", "-"))
         return f'<h{level} id="{name}">{text}</h{level}>\n'
 
 
-def markdown2html(source):
-    """HTML of one Markdown cell, with the pictures that it names inside."""
+def markdown2html(source: str) -> str:
+    """Return the HTML of a Markdown cell, with its images embedded."""
     renderer = Renderer(
-        escape=False, embed_images=True, path=str(LESSONS), exclude_anchor_links=True
+        escape=False,
+        embed_images=True,
+        path=str(LESSONS),
+        exclude_anchor_links=True,
     )
     return MarkdownWithMath(renderer=renderer).render(source)
 
 
-def plain(text):
-    """The text of a piece of HTML."""
-    return unescape(re.sub(r"<[^>]+>", "", text))
+def plain(html: str) -> str:
+    """Return the text of a piece of HTML."""
+    return unescape(re.sub(r"<[^>]+>", "", html))
 
 
-def headings(notebook):
-    """(level, id, HTML) of each heading of a notebook, in order: level 1 is its title, level 2 a section."""
-    text = "".join(
-        markdown2html(cell.source) for cell in notebook.cells if cell.cell_type == "markdown"
-    )
-    return [
-        (int(level), name, heading)
-        for level, name, heading in re.findall(r'<h(\d) id="(.*?)">(.*?)</h\1>', text)
-    ]
+def headings(notebook: NotebookNode) -> list[Heading]:
+    """Return the headings of a notebook in order."""
+    sources = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    html = "".join(markdown2html(source) for source in sources)
+    matches = re.findall(r'<h(\d) id="(.*?)">(.*?)</h\1>', html)
+    return [Heading(int(level), name, text) for level, name, text in matches]
 
 
-def page_name(name):
-    """The file name of a lesson's page: the first lesson is the index of them all."""
-    return "index.html" if name.startswith("00") else name.removesuffix(".ipynb") + ".html"
+def page_name(name: str) -> str:
+    """Return the file name of a lesson's page. The first lesson is the index of them all."""
+    if name.startswith("00"):
+        return "index.html"
+    return name.removesuffix(".ipynb") + ".html"
 
 
-def neighbours(name):
-    """{"previous": (page, title), "next": (page, title)} of the lesson of this name, None where there is no such."""
-    paths = sorted(LESSONS.glob("*.ipynb")) if (LESSONS / name).exists() else []
-    before, after = (
-        [p for p in paths if p.name < name][-1:],
-        [p for p in paths if p.name > name][:1],
-    )
+def neighbours(name: str) -> dict[str, Link | None]:
+    """Return the links to the lessons before and after the one of this file name.
 
-    def link(path):
-        return page_name(path.name), headings(nbformat.read(path, as_version=4))[0][2]
+    Returns:
+        {"previous": link, "next": link}; None where there is no such lesson.
+    """
+    links: dict[str, Link | None] = {"previous": None, "next": None}
+    names = [path.name for path in sorted(LESSONS.glob("*.ipynb"))]
+    if name not in names:
+        return links
+    position = names.index(name)
+    if position > 0:
+        links["previous"] = link_to(names[position - 1])
+    if position + 1 < len(names):
+        links["next"] = link_to(names[position + 1])
+    return links
 
-    return {"previous": next(map(link, before), None), "next": next(map(link, after), None)}
+
+def link_to(name: str) -> Link:
+    """Return the link to the page of the lesson of this file name."""
+    notebook = nbformat.read(LESSONS / name, as_version=4)
+    title = headings(notebook)[0]
+    return Link(page_name(name), title.html)
 
 
-def page(notebook, name):
-    """An executed notebook as one HTML page, with links to its sections and, from a lesson, to others and the index.
+def page(notebook: NotebookNode, name: str) -> str:
+    """Return an executed notebook as one HTML page.
 
-    A lesson, and a page whose metadata say `site`, begins with the links and the search box that the whole site has.
-    Progress bars are left out; an interactive view that can live without Python (text/html beside the view) does so, of
-    others the page tells that they are there. A cell whose source is hidden in JupyterLab has it folded.
+    The page has links to its sections and, if it is a lesson, to other lessons and the index. A
+    lesson, and a page whose metadata say `site`, begins with the links and the search box of the
+    whole site. A cell whose source is hidden in JupyterLab has it folded.
+
+    Args:
+        notebook: The executed notebook; it stays as it is.
+        name: Its file name.
     """
     notebook = nbformat.from_dict(notebook)
     for cell in notebook.cells:
-        views = [
-            output for output in cell.get("outputs", []) if WIDGET_VIEW in output.get("data", {})
-        ]
-        bars = [view for view in views if "%|" in view["data"].get("text/plain", "")]
-        if bars:
-            cell.outputs = [output for output in cell.outputs if output not in bars]
-        for view in views:
-            view["data"] = {"text/html": view["data"].get("text/html", INTERACTIVE)}
+        replace_widgets(cell)
     notebook.metadata.pop("widgets", None)
-    contents = [heading for heading in headings(notebook) if heading[0] <= 2]
+
+    contents = [heading for heading in headings(notebook) if heading.level <= 2]
+    is_lesson = (LESSONS / name).exists()
     resources = {
-        "title": plain(contents[0][2]) if contents else name,
+        "title": plain(contents[0].html) if contents else name,
         "contents": contents,
         "page": page_name(name),
         "style": (FOLDER / "pages.css").read_text(encoding="utf-8"),
-        "lesson": (LESSONS / name).exists(),
-        "site": notebook.metadata.get("site", (LESSONS / name).exists()),
+        "lesson": is_lesson,
+        "site": notebook.metadata.get("site", is_lesson),
         **neighbours(name),
     }
     exporter = HTMLExporter(
@@ -127,7 +177,37 @@ def page(notebook, name):
         exclude_output_prompt=True,
         filters={"markdown2html": markdown2html},
     )
-    text = exporter.from_notebook_node(notebook, resources)[0]
-    return re.sub(
-        r'href="([\w-]+\.ipynb)(#[^"]*)?"', lambda m: f'href="{page_name(m[1])}{m[2] or ""}"', text
-    )
+    html, _ = exporter.from_notebook_node(notebook, resources)
+    return NOTEBOOK_LINK.sub(link_between_pages, html)
+
+
+def link_between_pages(match: re.Match) -> str:
+    """Return the link to a page for a match of `NOTEBOOK_LINK`."""
+    section = match[2] or ""
+    return f'href="{page_name(match[1])}{section}"'
+
+
+def replace_widgets(cell: NotebookNode) -> None:
+    """Replace the interactive views among a cell's outputs by what a page can show.
+
+    Progress bars are left out. A view that can live without Python (it has HTML beside it) does so;
+    of others the page says that they exist.
+    """
+    outputs = cell.get("outputs", [])
+    bars = [output for output in widget_views(outputs) if is_progress_bar(output)]
+    if bars:
+        cell.outputs = [output for output in outputs if output not in bars]
+    for view in widget_views(cell.get("outputs", [])):
+        html = view["data"].get("text/html", INTERACTIVE)
+        view["data"] = {"text/html": html}
+
+
+def widget_views(outputs: Iterable[NotebookNode]) -> list[NotebookNode]:
+    """Return those outputs that are interactive views."""
+    return [output for output in outputs if WIDGET_VIEW in output.get("data", {})]
+
+
+def is_progress_bar(view: NotebookNode) -> bool:
+    """Return whether an interactive view is a progress bar of tqdm."""
+    text = view["data"].get("text/plain", "")
+    return PROGRESS_BAR.search(text) is not None

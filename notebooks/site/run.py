@@ -1,11 +1,5 @@
-"""Runs the lessons top to bottom and writes them as pages: python notebooks/site [--dataset ...] [names ...]
+"""Run one lesson: put its parameters in, execute it, find what went wrong, write its page."""
 
-Each lesson's parameters cell says which images and which backbone it works on. What is given on the command line
-goes into a cell after it, as papermill does. Everything that went wrong is told at the end, and fails the run:
-errors in cells, errors inside widgets, and whatever a reader would see on a red ground (standard error).
-"""
-
-import argparse
 import ast
 import base64
 import hashlib
@@ -13,176 +7,223 @@ import os
 import re
 import sys
 import time
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
 from pages import page, page_name
-from tqdm import tqdm
 
 LESSONS = Path(__file__).resolve().parents[1]
 DEFAULTS = {"DATASET": "mini", "BACKBONE": "mini", "WEIGHTS": "imagenet", "BOXES": ""}
 WIDGETS = "application/vnd.jupyter.widget-state+json"
 
+# What NumPy, scikit-learn and TensorFlow read to learn how many threads they may use.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
 
-def made_from(path):
-    """A checksum of all that a lesson's outputs depend on: the lesson, camkit, the embedded data, the versions."""
+# Processor seconds that the kernel and the processes that it started have used, computed there.
+CPU_SECONDS = "sum(__import__('os').times()[:4])"
+
+# A line of `pip show`-style metadata that belongs to an extra which no lesson needs.
+OTHER_EXTRA = re.compile(r"extra == .(?!lessons|notebook)")
+
+
+def made_from(path: Path) -> str:
+    """Return a checksum of all that a lesson's outputs depend on.
+
+    These are the lesson, the code of camkit, the embedded data, Python and the versions of the
+    packages that camkit and the lessons require.
+    """
     root = LESSONS.parent
-    code = [part for part in root.glob("camkit/**/*.*") if part.suffix in (".py", ".js", ".css")]
-    parts = [path, *sorted(code), *sorted(root.glob("data/**/*.*"))]
-    names = [
-        re.match(r"[\w.-]+", line)[0]
-        for line in metadata.requires("camkit")
-        if "extra ==" not in line
-    ]
-    digest = hashlib.sha256(
-        repr([sys.version, *((name, metadata.version(name)) for name in names)]).encode()
-    )
-    for part in parts:
-        if Path(part).is_file():
-            digest.update(Path(part).read_bytes())
+    code = [file for file in root.glob("camkit/**/*.*") if file.suffix in (".py", ".js", ".css")]
+    data = root.glob("data/**/*.*")
+    digest = hashlib.sha256(sys.version.encode())
+    for name in required_packages():
+        digest.update(f"{name}=={metadata.version(name)}\n".encode())
+    for file in [path, *sorted(code), *sorted(data)]:
+        if Path(file).is_file():
+            digest.update(Path(file).read_bytes())
     return digest.hexdigest()
 
 
-def read(path, parameters=None):
-    """The notebook at `path` with these parameters {name: value}, those that it has, in a cell after its own."""
+def required_packages() -> list[str]:
+    """Return the names of the packages that camkit and its lessons require, in order."""
+    lines = metadata.requires("camkit") or []
+    needed = [line for line in lines if not OTHER_EXTRA.search(line)]
+    names = {re.match(r"[\w.-]+", line)[0] for line in needed}
+    return sorted(names - {"camkit"})
+
+
+def read(path: Path, parameters: dict[str, str] | None = None) -> NotebookNode:
+    """Return the notebook at `path` with parameters in a cell after its own, as papermill does.
+
+    Args:
+        path: The notebook, with a cell tagged `parameters` that assigns the default values.
+        parameters: {name: value}; names that the notebook does not have are left out.
+
+    Raises:
+        ValueError: If parameters are given and no cell is tagged `parameters`.
+    """
     notebook = nbformat.read(path, as_version=4)
-    if parameters:
-        tagged = [
-            i
-            for i, cell in enumerate(notebook.cells)
-            if "parameters" in cell.metadata.get("tags", [])
-        ]
-        if not tagged:
-            raise ValueError(
-                f"{Path(path).name} has no cell tagged `parameters` to put {parameters} after"
-            )
-        lines = ast.parse(notebook.cells[tagged[0]].source).body
-        names = {target.id for line in lines for target in getattr(line, "targets", [])}
-        source = "\n".join(
-            f"{name} = {value!r}" for name, value in parameters.items() if name in names
+    if not parameters:
+        return notebook
+    position = parameters_position(notebook)
+    if position is None:
+        name = Path(path).name
+        raise ValueError(f"{name} has no cell tagged `parameters` to put {parameters} after")
+    names = assigned_names(notebook.cells[position].source)
+    lines = [f"{name} = {value!r}" for name, value in parameters.items() if name in names]
+    if lines:
+        cell = nbformat.v4.new_code_cell(
+            "\n".join(lines),
+            id="injected-parameters",
+            metadata={"tags": ["injected-parameters"]},
         )
-        if source:
-            own = {"id": "injected-parameters", "metadata": {"tags": ["injected-parameters"]}}
-            notebook.cells.insert(tagged[0] + 1, nbformat.v4.new_code_cell(source, **own))
+        notebook.cells.insert(position + 1, cell)
     return notebook
 
 
-def run(path, parameters=None, *, progress=None, timeout=1800):
-    """The notebook at `path`, executed in the lessons' folder with these parameters; it ends at its first error.
+def parameters_position(notebook: NotebookNode) -> int | None:
+    """Return the position of the cell tagged `parameters`, None where there is none."""
+    for position, cell in enumerate(notebook.cells):
+        if "parameters" in cell.metadata.get("tags", []):
+            return position
+    return None
 
-    parameters: as in `read`. progress: called after each cell. timeout: seconds for one cell.
+
+def assigned_names(source: str) -> set[str]:
+    """Return the names that a cell of plain assignments assigns to."""
+    names = set()
+    for statement in ast.parse(source).body:
+        for target in getattr(statement, "targets", []):
+            names.add(target.id)
+    return names
+
+
+def run(
+    path: Path,
+    parameters: dict[str, str] | None = None,
+    *,
+    progress: Callable[[], object] | None = None,
+    timeout: int = 1800,
+    threads: int | None = None,
+    started: Callable[[NotebookClient], object] | None = None,
+) -> NotebookNode:
+    """Execute the notebook at `path` in the lessons' folder, up to its first error.
+
+    Args:
+        path: The notebook.
+        parameters: As in `read`.
+        progress: Called after each cell of code.
+        timeout: Seconds for one cell.
+        threads: Threads that the numerical libraries may use; by default as many as they like.
+            A number that the environment sets already is left as it is.
+        started: Called with the client before the kernel starts, so that a caller can stop it.
+
+    Returns:
+        The executed notebook. Its metadata hold `made_from`, `seconds`, `cpu_seconds` and, where
+        the kernel died or a cell took too long, `stopped` with the reason.
     """
     notebook = read(path, parameters)
+    notebook.metadata["made_from"] = made_from(path)
     client = NotebookClient(
         notebook,
         timeout=timeout,
         kernel_name="python3",
         resources={"metadata": {"path": str(LESSONS)}},
-        on_cell_complete=(lambda **_: progress()) if progress else None,
-        extra_arguments=[
-            "--IPKernelApp.log_level=40"
-        ],  # a kernel's own notices are not the lesson's
+        # A kernel's notices about itself are not the lesson's.
+        extra_arguments=["--IPKernelApp.log_level=40"],
     )
-    notebook.metadata["made_from"] = made_from(path)
-    start, cpu = time.perf_counter(), sum(os.times()[2:4])
+    notebook.metadata["cpu_seconds"] = 0.0
+
+    async def after_cell(**_: object) -> None:
+        notebook.metadata["cpu_seconds"] = await kernel_cpu_seconds(client)
+        if progress:
+            progress()
+
+    client.on_cell_executed = after_cell
+    if started:
+        started(client)
+    start = time.perf_counter()
     try:
-        client.execute()
+        client.execute(env=environment(threads))
     except CellExecutionError:
-        pass  # the cell's output holds it, for `problems` to find
+        pass  # The cell's output holds the error, and `problems` finds it there.
     except (CellTimeoutError, DeadKernelError) as error:
         notebook.metadata["stopped"] = str(error)
     client.set_widgets_metadata()
     notebook.metadata["seconds"] = round(time.perf_counter() - start, 1)
-    notebook.metadata["cpu_seconds"] = round(sum(os.times()[2:4]) - cpu, 1)
     return notebook
 
 
-def problems(notebook):
-    """What went wrong in an executed notebook, one line each: [] if nothing did."""
-    places = [
-        (f"cell {cell.id}", cell.outputs) for cell in notebook.cells if cell.cell_type == "code"
-    ]
+def environment(threads: int | None) -> dict[str, str]:
+    """Return the environment of a kernel that may use so many threads."""
+    limits = {} if threads is None else dict.fromkeys(THREAD_VARIABLES, str(threads))
+    return limits | os.environ
+
+
+async def kernel_cpu_seconds(client: NotebookClient) -> float:
+    """Return the processor seconds that the client's kernel has used so far."""
+    request = client.kc.execute("", silent=True, user_expressions={"cpu": CPU_SECONDS})
+    reply = await client.async_wait_for_reply(request)
+    answer = reply["content"]["user_expressions"]["cpu"]
+    return round(float(answer["data"]["text/plain"]), 1)
+
+
+def problems(notebook: NotebookNode) -> list[str]:
+    """Return what went wrong in an executed notebook, one line each: [] if nothing did.
+
+    These are errors in cells, errors inside widgets, whatever a reader would see on a red
+    background (standard error), and the reason why the run stopped early.
+    """
+    sources = []
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            sources.append((f"cell {cell.id}", cell.outputs))
     widgets = notebook.metadata.get("widgets", {}).get(WIDGETS, {}).get("state", {})
-    places += [
-        ("inside a widget", widget["state"].get("outputs") or []) for widget in widgets.values()
-    ]
-    found = [notebook.metadata["stopped"]] if "stopped" in notebook.metadata else []
-    for place, outputs in places:
+    for widget in widgets.values():
+        sources.append(("inside a widget", widget["state"].get("outputs") or []))
+
+    lines = []
+    if "stopped" in notebook.metadata:
+        lines.append(notebook.metadata["stopped"])
+    for source, outputs in sources:
         for output in outputs:
             if output["output_type"] == "error":
-                found.append(f"{place}: {output['ename']}: {output['evalue']}")
+                lines.append(f"{source}: {output['ename']}: {output['evalue']}")
             elif output["output_type"] == "stream" and output["name"] == "stderr":
-                found.append(f"{place}: on standard error: {output['text'].strip()}")
-    return found
+                lines.append(f"{source}: on standard error: {output['text'].strip()}")
+    return lines
 
 
-def save(notebook, name, folder):
-    """Writes the executed notebook, its page, and the figures of its cells tagged `readme` into `folder`."""
+def save(notebook: NotebookNode, name: str, folder: Path) -> Path:
+    """Write an executed notebook, its page and the figures of its cells tagged `readme`.
+
+    Args:
+        notebook: The executed notebook.
+        name: The file name of the lesson.
+        folder: Where the files go; it is made if need be.
+
+    Returns:
+        The page.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, folder / name)
-    (folder / page_name(name)).write_text(page(notebook, name), encoding="utf-8")
+    page_file = folder / page_name(name)
+    page_file.write_text(page(notebook, name), encoding="utf-8")
     for cell in notebook.cells:
-        pictures = [
-            output["data"]["image/png"]
-            for output in cell.get("outputs", [])
-            if "image/png" in output.get("data", {})
-        ]
-        if "readme" in cell.metadata.get("tags", []) and pictures:
-            (folder / "figures").mkdir(exist_ok=True)
-            (folder / "figures" / f"{cell.id}.png").write_bytes(base64.b64decode(pictures[0]))
+        figures = png_outputs(cell)
+        if "readme" in cell.metadata.get("tags", []) and figures:
+            file = folder / "figures" / f"{cell.id}.png"
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(base64.b64decode(figures[0]))
+    return page_file
 
 
-def write_reference(folder):
-    """Writes the rest of the site, the reference and the search page, into `folder`."""
-    import reference  # it loads camkit, which the lessons have in their own processes
-
-    reference.write(folder)
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name, default in DEFAULTS.items():
-        parser.add_argument(f"--{name.lower()}", default=default, help=f"default: {default}")
-    parser.add_argument(
-        "--out", help="folder for the pages; default: build, and build/DATASET-BACKBONE for others"
-    )
-    parser.add_argument(
-        "names", nargs="*", help="the lessons to run, by the start of their names; default: all"
-    )
-    options = parser.parse_args()
-
-    asked = {name: getattr(options, name.lower()) for name in DEFAULTS}
-    for name in ("DATASET", "WEIGHTS", "BOXES"):  # the lessons run in their own folder
-        value = asked[name]
-        if value != DEFAULTS[name] and ("/" in value or "\\" in value or Path(value).exists()):
-            asked[name] = str(Path(value).expanduser().resolve())
-    parameters = {name: value for name, value in asked.items() if value != DEFAULTS[name]}
-    other = f"{Path(asked['DATASET']).name}-{asked['BACKBONE']}" if parameters else ""
-    folder = Path(options.out or LESSONS.parent / "build" / other)
-    paths = [
-        path
-        for path in sorted(LESSONS.glob("*.ipynb"))
-        if path.name.startswith(tuple(options.names or [""]))
-    ]
-    if not paths:
-        sys.exit(f"no lesson in {LESSONS} starts with {' or '.join(options.names) or 'anything'}")
-
-    failed = []
-    total = sum(len(read(path, parameters).cells) for path in paths)
-    with tqdm(total=total, unit="cell", disable=None) as bar:
-        for path in paths:
-            bar.set_description(path.stem)
-            notebook = run(path, parameters, progress=bar.update)
-            save(notebook, path.name, folder)
-            bar.write(f"{notebook.metadata['seconds']:6.1f} s  {folder / page_name(path.name)}")
-            failed += [f"{path.name}, {problem}" for problem in problems(notebook)]
-    write_reference(folder)
-    if failed:
-        sys.exit(
-            "\n".join(
-                ["", "1 problem:" if len(failed) == 1 else f"{len(failed)} problems:", *failed]
-            )
-        )
+def png_outputs(cell: NotebookNode) -> list[str]:
+    """Return the PNG images among a cell's outputs, in base64."""
+    bundles = [output.get("data", {}) for output in cell.get("outputs", [])]
+    return [bundle["image/png"] for bundle in bundles if "image/png" in bundle]
