@@ -1,7 +1,7 @@
-"""The rest of the site: the reference, from the docstrings, and a page that searches it and the lessons.
+"""Write the rest of the site: the reference, from the docstrings, and a page that searches it.
 
-pdoc reads the package; `pages` shows what it found as if it were a lesson. The search page holds all that it looks
-through, since a page that was opened from disk may not read other files.
+pdoc reads the package; `pages` shows the result as if it were a lesson. The search page holds all
+that it searches, since a page that was opened from disk may not read other files.
 """
 
 import html
@@ -10,178 +10,238 @@ import inspect
 import json
 import re
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
+from docstrings import markdown
+from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_notebook
 from pages import FOLDER, LESSONS, headings, markdown2html, page, page_name, plain
 from pdoc import doc
 
 import camkit
 
-INDEX, SEARCH = "camkit.html", "search.html"
-RESULTS = '<p role="status">Type a word of a heading, of the text or of the code.</p>\n<ol id="results"></ol>'
+INDEX = "camkit.html"
+SEARCH = "search.html"
+RESULTS = (
+    '<p role="status">Type a word of a heading, of the text or of the code.</p>\n'
+    '<ol id="results"></ol>'
+)
+
+# A field of a class, described by a comment beside it.
+FIELD = re.compile(r"^    (\w+): [^#\n]*# (.*)$", re.M)
+
+# The first sentence of a module's docstring, which is its title, and the rest.
+TITLE = re.compile(r"(.+?)[:;.]\s+(.*)", re.S)
 
 
-def rooms():
-    """{room: {name: pdoc's doc of it}}: what is public, by the module that it is called from or was written in."""
-    found = {name: {} for name in camkit.__all__ if inspect.ismodule(getattr(camkit, name))}
+class Name(NamedTuple):
+    """A public name: what users call it, the room it stands in, and what pdoc knows of it."""
+
+    called: str
+    room: str
+    member: doc.Doc
+
+    @property
+    def address(self) -> str:
+        """The address of its entry."""
+        return f"camkit.{self.room}.html#{self.member.qualname}"
+
+
+class Result(NamedTuple):
+    """A section of a page, as the search knows it."""
+
+    address: str
+    heading: str
+    page_title: str
+    text: str
+
+
+def public_names() -> list[Name]:
+    """Return the public names, room by room.
+
+    A room's names are those that `camkit` itself has from it. A room of which it has none shows all
+    that it makes public, called by the room's name.
+    """
+    rooms = [name for name in camkit.__all__ if inspect.ismodule(getattr(camkit, name))]
+    names = []
     for name in camkit.__all__:
-        if name not in found:
+        if name not in rooms:
             module = getattr(camkit, name).__module__
             room = module.split(".")[1]
-            found[room if room in found else "cam"][f"camkit.{name}"] = read(module).members[name]
-    for room, members in found.items():
-        if not members:
-            module = read(f"camkit.{room}")
-            members |= {
-                f"{module.fullname}.{name}": member
-                for name, member in module.members.items()
-                if isinstance(member, (doc.Function, doc.Class))
-                and name[0] != "_"
-                and member.taken_from[0] == module.fullname
-            }
-    return found
+            names.append(Name(f"camkit.{name}", room, read(module).members[name]))
+    for room in rooms:
+        if not any(name.room == room for name in names):
+            names += names_of_room(room)
+    return sorted(names, key=lambda name: rooms.index(name.room))
 
 
-def read(module):
+def names_of_room(room: str) -> Iterator[Name]:
+    """Yield the public functions and classes of a room that were written in it."""
+    package = f"camkit.{room}"
+    for name, value in inspect.getmembers(importlib.import_module(package)):
+        if name.startswith("_") or not (inspect.isfunction(value) or inspect.isclass(value)):
+            continue
+        if value.__module__ == package or value.__module__.startswith(f"{package}."):
+            yield Name(f"{package}.{name}", room, read(value.__module__).members[name])
+
+
+def read(module: str) -> doc.Module:
+    """Return what pdoc knows of a module."""
     return doc.Module(importlib.import_module(module))
 
 
-def prose(text, parameters, places):
-    """Markdown of a docstring: a parameter that begins a line begins a paragraph, F_k has an index, names are links.
+def reference() -> dict[str, NotebookNode]:
+    """Return the pages of the reference as notebooks, by file name.
 
-    places: {name: address} of the public names.
+    There is a page for each room, and one that lists the rooms and all names.
     """
-    names = "|".join(map(re.escape, parameters))
-    text = re.sub(rf"\n *((?:{names})): ", r"\n\n`\1`: ", text) if names else text
-    parts = re.split(r"(`[^`]+`)", text)
-    for n, part in enumerate(parts):
-        if n % 2:
-            name = part.strip("`").removesuffix("()")
-            parts[n] = f"[{part}]({places[name]})" if name in places else part
-        else:
-            part = re.sub(r"([\\*_$\[\]#|~])", r"\\\1", html.escape(part, quote=False))
-            part = re.sub(r"(?<![\w\\])([A-Za-zα-ωΣ∂])\\_([a-z0-9]{1,2})(?!\w)", r"$\1_{\2}$", part)
-            known = r"camkit(?:\.(?!html)\w+|\\_)+"
-            parts[n] = re.sub(
-                known,
-                lambda m: (
-                    f"[{m[0]}]({places[name]})"
-                    if (name := m[0].replace("\\", "")) in places
-                    else m[0]
-                ),
-                part,
-            )
-    return "".join(parts)
+    names = public_names()
+    addresses = {}
+    for name in names:
+        addresses[name.called] = name.address
+        addresses[name.member.qualname] = name.address
+
+    first_line = camkit.__doc__.partition("\n")[0]
+    index = ["# Reference", markdown(first_line, addresses)]
+    notebooks = {}
+    for room in dict.fromkeys(name.room for name in names):
+        title, text = room_docstring(room)
+        of_room = [name for name in names if name.room == room]
+        cells = [f"# {title}: `camkit.{room}`", markdown(text, addresses)]
+        cells += [entry(name.called, name.member, addresses) for name in of_room]
+        notebooks[f"camkit.{room}.html"] = notebook_of(cells)
+        index += [f"## {title}", f"[`camkit.{room}`](camkit.{room}.html)"]
+        index.append(table(of_room, addresses))
+    return {INDEX: notebook_of(index), **notebooks}
 
 
-def entry(name, member, places, level=2):
-    """The Markdown of a function, a class or a member: its name, how it is called, what its docstring says."""
-    called = member.members.get("__init__") if isinstance(member, doc.Class) else member
-    lines, parameters = [f"{'#' * level} `{member.qualname}`"], []
-    if isinstance(called, doc.Function) and (called is member or "def __init__" in member.source):
-        signature = (
-            called.signature if called is member and level == 2 else called.signature_without_self
-        )
-        call = name + re.sub(r"\( | \)", lambda m: m[0].strip(), " ".join(str(signature).split()))
-        lines.append(
-            "```python\n" + "\n".join(textwrap.wrap(call, 88, subsequent_indent="    ")) + "\n```"
-        )
-        parameters = signature.parameters
-    lines.append(prose(member.docstring, parameters, places))
+def room_docstring(room: str) -> tuple[str, str]:
+    """Return the title of a room and what else its docstring says."""
+    docstring = read(f"camkit.{room}").docstring
+    title, text = TITLE.match(docstring + "\n").groups()
+    return title, text[:1].upper() + text[1:]
+
+
+def table(names: list[Name], addresses: dict[str, str]) -> str:
+    """Return the Markdown table of names with the first lines of their docstrings."""
+    rows = ["| name | what it is |", "| --- | --- |"]
+    for name in names:
+        first_line = name.member.docstring.partition("\n")[0]
+        link = f"[`{name.member.qualname}`]({name.address})"
+        rows.append(f"| {link} | {markdown(first_line, addresses)} |")
+    return "\n".join(rows)
+
+
+def entry(call: str, member: doc.Doc, addresses: dict[str, str], level: int = 2) -> str:
+    """Return the Markdown of a function, a class or a member of a class.
+
+    Args:
+        call: The name by which it is called.
+        member: What pdoc knows of it.
+        addresses: {public name: address of its entry}.
+        level: The level of its heading.
+    """
+    blocks = [f"{'#' * level} `{member.qualname}`"]
+    signature = signature_of(member)
+    if signature is not None:
+        blocks.append(f"```python\n{wrapped(call + signature)}\n```")
+    blocks.append(markdown(member.docstring, addresses))
     if isinstance(member, doc.Class):
-        fields = re.findall(r"^    (\w+): [^#\n]*# (.*)$", member.source, re.M)
-        lines += [f"`{field}`: {prose(said, [], places)}" for field, said in fields]
-        for one in member.own_members:
-            if (
-                (one.name[0] != "_" or one.name == "__call__")
-                and one.docstring
-                and one.name not in dict(fields)
-            ):
-                call = f"{member.name.lower()}.{one.name}".removesuffix(".__call__")
-                lines.append(entry(call, one, places, level + 1))
-    return "\n\n".join(lines)
+        fields = FIELD.findall(member.source)
+        blocks += [f"`{field}`: {markdown(comment, addresses)}" for field, comment in fields]
+        for method in documented_methods(member, [field for field, _ in fields]):
+            method_call = f"{member.name.lower()}.{method.name}".removesuffix(".__call__")
+            blocks.append(entry(method_call, method, addresses, level + 1))
+    return "\n\n".join(blocks)
 
 
-def reference():
-    """{file name: notebook} of the reference: a page for each room, and one that lists them and all names."""
-    found = rooms()
-    places = {
-        name: f"camkit.{room}.html#{member.qualname}"
-        for room, members in found.items()
-        for name, member in members.items()
-    }
-    places |= {
-        name.removeprefix("camkit."): place
-        for name, place in places.items()
-        if name.count(".") == 1
-    }
-    made, listed = {}, ["# Reference", prose(camkit.__doc__.partition("\n")[0], [], places)]
-    for room, members in found.items():
-        title, text = re.match(
-            r"(.+?)[:;.]\s+(.*)", read(f"camkit.{room}").docstring + "\n", re.S
-        ).groups()
-        made[f"camkit.{room}.html"] = [
-            f"# {title}: `camkit.{room}`",
-            prose(text[:1].upper() + text[1:], [], places),
-            *(entry(name, member, places) for name, member in members.items()),
-        ]
-        rows = [
-            f"| [`{member.qualname}`]({places[name]}) | {prose(member.docstring.splitlines()[0], [], places)} |"
-            for name, member in members.items()
-        ]
-        listed += [
-            f"## {title}",
-            f"[`camkit.{room}`](camkit.{room}.html)",
-            "\n".join(["| name | what it is |", "| --- | --- |", *rows]),
-        ]
-    return {name: notebook_of(texts) for name, texts in {INDEX: listed, **made}.items()}
+def signature_of(member: doc.Doc) -> str | None:
+    """Return how a function or class is called, None for what is not called or made by a user."""
+    if isinstance(member, doc.Class):
+        makes = member.members.get("__init__")
+        if makes is None or "def __init__" not in member.source:
+            return None
+        signature = makes.signature_without_self
+    elif isinstance(member, doc.Function):
+        is_method = "." in member.qualname
+        signature = member.signature_without_self if is_method else member.signature
+    else:
+        return None
+    words = " ".join(str(signature).split())
+    return words.replace("( ", "(").replace(" )", ")")
 
 
-def notebook_of(texts):
-    return new_notebook(cells=[new_markdown_cell(text) for text in texts], metadata={"site": True})
+def wrapped(call: str) -> str:
+    """Return a call on lines that are not too wide for a page."""
+    return "\n".join(textwrap.wrap(call, 88, subsequent_indent="    "))
 
 
-def sections(name, notebook):
-    """(address, heading, title of the page, text) of each section of a page, in order."""
-    title = plain(headings(notebook)[0][2])
-    text = "\n".join(
-        markdown2html(cell.source) if cell.cell_type == "markdown" else html.escape(cell.source)
-        for cell in notebook.cells
-    )
-    parts = re.split(r'<h\d id="(.*?)">(.*?)</h\d>', text)[1:]
-    return [
-        (f"{name}#{html.unescape(at)}", plain(heading), title, " ".join(plain(body).split()))
-        for at, heading, body in zip(parts[::3], parts[1::3], parts[2::3])
-    ]
+def documented_methods(member: doc.Class, fields: list[str]) -> Iterator[doc.Doc]:
+    """Yield the public members of a class that have a docstring and are no fields."""
+    for method in member.own_members:
+        is_public = not method.name.startswith("_") or method.name == "__call__"
+        # Python itself writes this docstring for the fields of a named tuple.
+        is_field = method.name in fields or method.docstring.startswith("Alias for field")
+        if is_public and method.docstring and not is_field:
+            yield method
 
 
-def write(folder):
-    """Writes the reference and the search page into `folder`, where they are not younger than all that makes them."""
-    sources = [
-        *FOLDER.glob("*.*"),
-        *LESSONS.glob("*.ipynb"),
-        *Path(camkit.__file__).parent.rglob("*.py"),
-    ]
-    made = Path(folder) / SEARCH
-    if made.exists() and made.stat().st_mtime > max(path.stat().st_mtime for path in sources):
+def notebook_of(texts: list[str]) -> NotebookNode:
+    """Return a notebook of Markdown cells that is a page of the site."""
+    cells = [new_markdown_cell(text) for text in texts]
+    return new_notebook(cells=cells, metadata={"site": True})
+
+
+def results(page_file: str, notebook: NotebookNode) -> list[Result]:
+    """Return the sections of a page in order."""
+    title = plain(headings(notebook)[0].html)
+    cells = []
+    for cell in notebook.cells:
+        is_text = cell.cell_type == "markdown"
+        cells.append(markdown2html(cell.source) if is_text else html.escape(cell.source))
+    before, *parts = re.split(r'<h\d id="(.*?)">(.*?)</h\d>', "\n".join(cells))
+    sections = []
+    for anchor, heading, body in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+        address = f"{page_file}#{html.unescape(anchor)}"
+        words = " ".join(plain(body).split())
+        sections.append(Result(address, plain(heading), title, words))
+    return sections
+
+
+def search_page(site: dict[str, NotebookNode]) -> str:
+    """Return the page that searches the lessons and the reference."""
+    notebooks = {}
+    for path in sorted(LESSONS.glob("*.ipynb")):
+        notebooks[page_name(path.name)] = nbformat.read(path, as_version=4)
+    sections = []
+    for page_file, notebook in (notebooks | site).items():
+        sections += results(page_file, notebook)
+    # A script ends at the first "</", even within a string.
+    data = json.dumps(sections, ensure_ascii=False).replace("</", "<\\/")
+    code = (FOLDER / "search.js").read_text(encoding="utf-8")
+    script = f'<script type="module">\n{code}\nstartSearch({data});\n</script>'
+    text = page(notebook_of(["# Search", RESULTS]), SEARCH)
+    return text.replace("</main>", f"</main>\n{script}")
+
+
+def write(folder: Path) -> None:
+    """Write the reference and the search page, unless they are younger than all their sources."""
+    folder = Path(folder)
+    search_file = folder / SEARCH
+    if search_file.exists() and search_file.stat().st_mtime > youngest_source():
         return
     site = reference()
-    lessons = {
-        page_name(path.name): nbformat.read(path, as_version=4)
-        for path in sorted(LESSONS.glob("*.ipynb"))
-    }
-    index = [
-        section
-        for name, notebook in (lessons | site).items()
-        for section in sections(name, notebook)
-    ]
-    code = (FOLDER / "search.js").read_text(encoding="utf-8")
-    data = json.dumps(index, ensure_ascii=False).replace("</", "<\\/")
-    script = f'<script type="module">\n{code}\nstartSearch({data});\n</script>'
-    site[SEARCH] = notebook_of(["# Search", RESULTS])
-    texts = {name: page(notebook, name) for name, notebook in site.items()}
-    texts[SEARCH] = texts[SEARCH].replace("</main>", f"</main>\n{script}")
-    for name, text in texts.items():
-        (Path(folder) / name).write_text(text, encoding="utf-8")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, notebook in site.items():
+        (folder / name).write_text(page(notebook, name), encoding="utf-8")
+    search_file.write_text(search_page(site), encoding="utf-8")
+
+
+def youngest_source() -> float:
+    """Return when the last change of a source of the reference and the search was."""
+    package = Path(camkit.__file__).parent
+    sources = [*FOLDER.glob("*.*"), *LESSONS.glob("*.ipynb"), *package.rglob("*.py")]
+    return max(source.stat().st_mtime for source in sources)

@@ -134,8 +134,8 @@ def run(
         timeout=timeout,
         kernel_name="python3",
         resources={"metadata": {"path": str(LESSONS)}},
-        # A kernel's notices about itself are not the lesson's.
-        extra_arguments=["--IPKernelApp.log_level=40"],
+        # What a kernel reports of itself, such as its interruption at the end, is not the lesson's.
+        extra_arguments=["--IPKernelApp.log_level=50"],
     )
     notebook.metadata["cpu_seconds"] = 0.0
 
