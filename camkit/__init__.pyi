@@ -28,9 +28,6 @@ from . import (
 from . import (
     whole_object as whole_object,
 )
-from . import (
-    widgets as widgets,
-)
 from .analysis.result import Analysis as Analysis
 from .analysis.result import load_analysis as load_analysis
 from .analysis.run import analyze as analyze

@@ -42,7 +42,7 @@ def made_from(path: Path) -> str:
     data = root.glob("data/**/*.*")
     digest = hashlib.sha256(sys.version.encode())
     for name in required_packages():
-        digest.update(f"{name}=={metadata.version(name)}\n".encode())
+        digest.update(f"{name}=={version_of(name)}\n".encode())
     for file in [path, *sorted(code), *sorted(data)]:
         if Path(file).is_file():
             digest.update(Path(file).read_bytes())
@@ -55,6 +55,14 @@ def required_packages() -> list[str]:
     needed = [line for line in lines if not OTHER_EXTRA.search(line)]
     names = {re.match(r"[\w.-]+", line)[0] for line in needed}
     return sorted(names - {"camkit"})
+
+
+def version_of(package: str) -> str | None:
+    """Return the installed version of a package, None where it is not installed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def read(path: Path, parameters: dict[str, str] | None = None) -> NotebookNode:
@@ -121,7 +129,7 @@ def run(
         timeout: Seconds for one cell.
         threads: Threads that the numerical libraries may use; by default as many as they like.
             A number that the environment sets already is left as it is.
-        started: Called with the client before the kernel starts, so that a caller can stop it.
+        started: Called with the client once its kernel is ready, so that a caller can end it.
 
     Returns:
         The executed notebook. Its metadata hold `made_from`, `seconds`, `cpu_seconds` and, where
@@ -146,7 +154,7 @@ def run(
 
     client.on_cell_executed = after_cell
     if started:
-        started(client)
+        client.on_notebook_start = lambda **_: started(client)
     start = time.perf_counter()
     try:
         client.execute(env=environment(threads))

@@ -243,9 +243,10 @@ class Series:
     def kill_kernels(self) -> None:
         """End the kernels that run; lessons that have not begun do not begin."""
         pending = [future for future in self.futures if not future.cancel()]
-        # A kernel that is just being started has no process yet, so it takes several attempts.
+        # A kernel that is just starting joins the clients in a moment.
         while not all(future.done() for future in pending):
-            for client in self.clients:
+            for client in list(self.clients):
+                # A client whose lesson has ended has no kernel any more.
                 with suppress(AttributeError, OSError):
                     client.km.provisioner.process.kill()
             time.sleep(0.1)

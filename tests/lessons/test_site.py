@@ -1,19 +1,18 @@
-"""The site beside the lessons' pages: the reference, whole, and one search for both, as they open from disk."""
+"""The site beside the lessons: the reference, whole, and one search, as they open from disk."""
 
 import inspect
 import re
 
+import docstrings
 import nbformat
-import pages  # noqa: E402
+import pages
 import pytest
-import reference  # noqa: E402
+import reference
 from bs4 import BeautifulSoup
 from chromium import FAINT, OVERFLOW, needs_chromium
 from lesson_files import LESSONS, ROOT, read_page
 
 import camkit
-
-in_browser = needs_chromium
 
 
 @pytest.fixture(scope="module")
@@ -36,60 +35,114 @@ def soups(site):
 
 
 def squeezed(text):
-    """Its letters, digits and signs: what no Markdown makes or takes away."""
-    return re.sub(r"^- |[\s`_\\]", "", text, flags=re.M)
+    """Its letters, digits and most signs: what no Markdown makes or takes away."""
+    return re.sub(r"^ *- |[\s`_\\:]", "", text, flags=re.M)
+
+
+def entry_of(soups, name):
+    """Return the part of the reference that is about a public name."""
+    room, _, short = name.rpartition(".")
+    listed = {link["href"] for link in soups["camkit.html"].select("main a")}
+    start = "camkit." if room == "camkit" else f"{room}.html"
+    (href,) = [
+        href for href in listed if href.startswith(start) and href.partition("#")[2] == short
+    ]
+    page = href.partition("#")[0]
+    return soups[page].find(id=short).find_parent(class_="jp-Cell")
+
+
+def public_members():
+    """Return {called: function or class} of all public names: those of camkit and of its rooms."""
+    names = {name: getattr(camkit, name) for name in camkit.__all__}
+    members = {
+        f"camkit.{name}": value for name, value in names.items() if not inspect.ismodule(value)
+    }
+    rooms_of_members = {value.__module__.split(".")[1] for value in members.values()}
+    for room, module in names.items():
+        if inspect.ismodule(module) and room not in rooms_of_members:
+            for name, value in inspect.getmembers(module, callable):
+                is_its_own = getattr(value, "__module__", "").startswith(f"camkit.{room}")
+                if is_its_own and not name.startswith("_"):
+                    members[f"camkit.{room}.{name}"] = value
+    return members
 
 
 def test_every_public_name_has_its_entry_and_shows_its_docstring_whole(soups):
-    public = {f"camkit.{name}": getattr(camkit, name) for name in camkit.__all__}
-    for room, module in [item for item in public.items() if inspect.ismodule(item[1])]:
-        own = {
-            f"{room}.{name}": member
-            for name, member in vars(module).items()
-            if name[0] != "_" and callable(member) and member.__module__ == room
-        }
-        public |= {} if any(member in public.values() for member in own.values()) else own
-    listed = {link["href"] for link in soups["camkit.html"].select("main a")}
-    for name, member in public.items():
-        room, _, short = name.rpartition(".")
-        if inspect.ismodule(member):
-            assert f"{name}.html" in listed
-            assert squeezed(member.__doc__.partition("\n\n")[2]) in squeezed(
-                soups[f"{name}.html"].main.get_text()
-            ), name
-            continue
-        start = "" if room == "camkit" else f"{room}.html"
-        ((page, _, anchor),) = [
-            href.partition("#")
-            for href in listed
-            if href.startswith(start) and href.endswith(f"#{short}")
-        ]
-        entry = soups[page].find(id=anchor).find_parent(class_="jp-Cell")
-        assert entry.h2.get_text() == anchor
-        assert squeezed(inspect.getdoc(member)) in squeezed(
-            "".join(one.get_text() for one in entry.find_all(["p", "li"]))
-        ), name
+    members = public_members()
+    assert {"camkit.CAM", "camkit.localize.boxes", "camkit.plots.show"} <= set(members)
+    for name, member in members.items():
+        entry = entry_of(soups, name)
+        assert entry.h2.get_text() == name.rpartition(".")[2]
+        assert squeezed(inspect.getdoc(member)) in squeezed(entry.get_text()), name
         if inspect.isfunction(member):
-            called = entry.pre.get_text()
-            assert called.startswith(f"{name}(") and all(
-                one in called for one in inspect.signature(member).parameters
-            )
+            call = entry.pre.get_text()
+            assert call.startswith(f"{name}(")
+            assert all(parameter in call for parameter in inspect.signature(member).parameters)
+
+
+def test_every_room_has_its_page_with_its_docstring_whole(soups):
+    listed = {link["href"] for link in soups["camkit.html"].select("main a")}
+    for name in camkit.__all__:
+        module = getattr(camkit, name)
+        if inspect.ismodule(module):
+            page = f"camkit.{name}.html"
+            text = module.__doc__.partition("\n\n")[2]
+            assert page in listed
+            assert squeezed(text) in squeezed(soups[page].main.get_text()), name
+
+
+DOCSTRING = """Return F_k enlarged, as `load_images` reads it.
+
+Its mean is `b_c`.
+
+Args:
+    maps: Maps of shape (h, w); see camkit.CAM
+        and its output.
+    size: An int.
+
+Returns:
+    The maps, float32.
+
+Raises:
+    ValueError: `maps` is flat.
+
+Example:
+    >>> 1 + 1
+    2
+
+    And so on.
+"""
+
+
+def test_sections_of_docstrings_become_lists_text_and_code():
+    addresses = {"camkit.CAM": "camkit.maps.html#CAM", "load_images": "images.html#load_images"}
+    html = pages.markdown2html(docstrings.markdown(DOCSTRING, addresses))
+    soup = BeautifulSoup(html, "html.parser")
+    assert [title.get_text() for title in soup.select("strong")] == [
+        "Args",
+        "Returns",
+        "Raises",
+        "Example",
+    ]
+    items = [" ".join(item.get_text().split()) for item in soup.select("li")]
+    assert items == [
+        "maps: Maps of shape (h, w); see camkit.CAM and its output.",
+        "size: An int.",
+        "ValueError: maps is flat.",
+    ]
+    assert soup.pre.get_text().strip() == ">>> 1 + 1\n2"
+    assert soup.math.get_text() == "Fk"
+    links = [link["href"] for link in soup.select("a")]
+    assert links == ["images.html#load_images", "camkit.maps.html#CAM"]
+    assert soup.find_all("p")[-1].get_text() == "And so on."
 
 
 def test_docstrings_have_code_formulas_and_links(soups):
-    maps = soups["camkit.cam.html"]
-    assert [code.get_text() for code in maps.find(id="upsample").find_all_next("code")][1:3] == [
-        "size",
-        "maps",
-    ]
-    assert {math.get_text() for math in maps.select("math")} >= {"Mc", "Fk", "Wkc", "bc"}
-    entry = soups["camkit.images.html"].find(id="load_images").find_parent(class_="jp-Cell")
-    assert [p.code.get_text() for p in entry.select("p") if p.find(True) is p.contents[0]] == [
-        "source",
-        "split",
-        "classes",
-    ]
-    assert entry.select_one("a[href='camkit.images.html#ImageSet']")
+    entry = entry_of(soups, "camkit.upsample")
+    assert [item.code.get_text() for item in entry.select("li")][:2] == ["maps", "size"]
+    assert ">>> " in entry.find_all("pre")[-1].get_text()
+    assert {math.get_text() for math in soups["camkit.maps.html"].select("math")} >= {"Mc", "Fk"}
+    assert soups["camkit.images.html"].select_one("a[href='camkit.images.html#ImageSet']")
 
 
 def test_all_pages_are_one_site(soups):
@@ -132,7 +185,7 @@ def test_what_is_young_enough_stays(site):
     assert before == {path: path.stat().st_mtime_ns for path in site.glob("camkit*.html")}
 
 
-@in_browser
+@needs_chromium
 @pytest.mark.parametrize(
     "typed, heading, page",
     [
@@ -142,7 +195,7 @@ def test_what_is_young_enough_stays(site):
             "01-gap-equation.html",
         ),
         ("insertion", "insertion_deletion", "camkit.localize.html"),
-        ("grad_cam", "grad_cam", "camkit.attribution.html"),
+        ("grad_cam", "grad_cam", "camkit.maps.html"),
         ("weighed nowhere", None, None),
     ],
 )
@@ -173,7 +226,7 @@ def test_a_word_leads_to_its_section(typed, heading, page, site, browser):  # no
     leaf.close()
 
 
-@in_browser
+@needs_chromium
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_reference_is_easy_on_the_eye(width, site, browser):  # noqa: F811
     """build/screenshots/NAME-WIDTH-light.png and -dark.png show what a person has to judge."""
@@ -188,7 +241,7 @@ def test_the_reference_is_easy_on_the_eye(width, site, browser):  # noqa: F811
             leaf.emulate_media(color_scheme=scheme)
             assert leaf.evaluate(OVERFLOW) <= 0, path.name
             assert leaf.evaluate(FAINT) == [], path.name
-            if path.stem in ("camkit", "camkit.cam", "search"):
+            if path.stem in ("camkit", "camkit.maps", "search"):
                 leaf.screenshot(path=folder / f"{path.stem}-{width}-{scheme}.png", full_page=True)
                 faults = [
                     (fault["id"], fault["impact"], [node["html"] for node in fault["nodes"]][:3])

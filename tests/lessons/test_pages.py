@@ -1,0 +1,62 @@
+"""What a page makes of a notebook: formulas, links, folded code, a word for interactive views."""
+
+import re
+
+import pages
+import pytest
+import run
+from bs4 import BeautifulSoup
+from lesson_files import execute, notebook_file, read_page
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+
+def test_a_page_shows_formulas_links_and_a_word_for_widgets(tmp_path):
+    source = (
+        "import ipywidgets\nfrom tqdm.auto import tqdm\nlist(tqdm(range(2)))\n"
+        "bar = tqdm(desc='waiting', unit='s')\nbar.update()\nbar.close()\n"
+        "display(ipywidgets.IntSlider())"
+    )
+    soup, fetched = read_page(run.page(execute(notebook_file(tmp_path, source)), "01-try.ipynb"))
+    assert fetched == []
+    assert soup.math and soup.title.string == "What is Mc?"
+    assert soup.select_one("nav.contents a").decode_contents() == soup.h1.decode_contents()
+    links = [link["href"] for link in soup.select(".jp-MarkdownCell a")]
+    assert links == ["02-two.html#How", "index.html"]
+    assert len(soup.select(".interactive")) == 1
+
+
+def test_pages_know_every_formula_that_they_show():
+    aligned = pages.mathml(
+        r"\begin{aligned} S_c &= \sum_k w_k^c F_k \\ &= b \end{aligned}", "block"
+    )
+    assert aligned.count("<mtr>") == 2
+    assert "arg" in re.sub(r"<[^>]+>", "", pages.mathml(r"\operatorname*{arg\,max}_c"))
+    with pytest.raises(ValueError, match="simpler LaTeX"):
+        pages.mathml(r"\unknown{x}")
+
+
+def test_pages_fold_solutions_away():
+    solution = (
+        "<details><summary>Solution</summary>\n\nIt is $x$.\n\n"
+        "```python\n1\n```\n\n</details>\n\nNext."
+    )
+    soup = BeautifulSoup(pages.markdown2html(solution), "html.parser")
+    assert soup.details.summary and soup.details.math and soup.details.find("pre")
+    assert "Next." not in soup.details.get_text() and "Next." in soup.get_text()
+
+
+def test_pages_fold_code_that_is_hidden_and_leave_its_output_open():
+    shown, hidden = [
+        new_code_cell(f"{name} = 1", id=name, outputs=[new_output("stream", text=f"of {name}")])
+        for name in ("shown", "hidden")
+    ]
+    hidden.metadata["jupyter"] = {"source_hidden": True}
+    soup, _ = read_page(run.page(new_notebook(cells=[shown, hidden]), "01-try.ipynb"))
+    (folded,) = soup.select("details.code")
+    assert not folded.has_attr("open") and folded.summary.string == "code"
+    assert folded.extract().pre.get_text().strip() == "hidden = 1"
+    assert [block.get_text().strip() for block in soup.main.select("pre")] == [
+        "shown = 1",
+        "of shown",
+        "of hidden",
+    ]
