@@ -181,6 +181,15 @@ class Scenes:
         masks: The visible pixels of each object, bool of shape (N, n, S, S).
         boxes: x0, y0, x1, y1 of each mask in pixels, end exclusive, int of shape (N, n, 4).
         class_names: The name of each class.
+
+    Example:
+        >>> import camkit
+        >>> images = camkit.load_images("mini", "Test", per_class=1)
+        >>> scenes = camkit.scenes.compose(images, 2, size=96, objects=4)
+        >>> mask, box = scenes.masks[0, 0], scenes.boxes[0, 0]
+        >>> columns = np.flatnonzero(mask.any(axis=0))
+        >>> bool(columns.min() == box[0]), bool(columns.max() + 1 == box[2])
+        (True, True)
     """
 
     images: np.ndarray

@@ -25,7 +25,8 @@ def upsample(maps: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
         ValueError: `maps` has another number of dimensions.
 
     Example:
-        >>> upsample(np.array([[0.0, 4.0]]), (1, 4))
+        >>> import camkit
+        >>> camkit.upsample(np.array([[0.0, 4.0]]), (1, 4))
         array([[0., 1., 3., 4.]])
     """
     maps = np.asarray(maps)
@@ -74,7 +75,8 @@ def rescale(maps: np.ndarray, low: float | np.ndarray, high: float | np.ndarray)
         The scaled maps, of the shape of `maps`. Values outside `low`..`high` lie outside 0..1.
 
     Example:
-        >>> rescale(np.array([[2.0, 4.0, 10.0]]), low=2, high=10)
+        >>> from camkit.maps import arrays
+        >>> arrays.rescale(np.array([[2.0, 4.0, 10.0]]), low=2, high=10)
         array([[0.  , 0.25, 1.  ]])
     """
     shifted = maps - low
@@ -92,7 +94,8 @@ def unit(maps: np.ndarray) -> np.ndarray:
         The scaled maps, of the same shape.
 
     Example:
-        >>> unit(np.array([[[1.0, 2.0, 5.0]], [[7.0, 7.0, 7.0]]]))
+        >>> from camkit.maps import arrays
+        >>> arrays.unit(np.array([[[1.0, 2.0, 5.0]], [[7.0, 7.0, 7.0]]]))
         array([[[0.  , 0.25, 1.  ]],
         <BLANKLINE>
                [[0.  , 0.  , 0.  ]]])
@@ -127,8 +130,9 @@ def overlay(
         The overlay, uint8 of shape (H, W, 3).
 
     Example:
+        >>> import camkit
         >>> image = np.full((2, 4, 3), 255, dtype="uint8")
-        >>> overlay(image, np.array([[0.0, 1.0]]), alpha=1)[0, 0]
+        >>> camkit.overlay(image, np.array([[0.0, 1.0]]), alpha=1)[0, 0]
         array([0, 0, 4], dtype=uint8)
     """
     from matplotlib import colormaps

@@ -569,9 +569,10 @@ def fuse(maps_of_layers: Sequence[np.ndarray], size: int | tuple[int, int]) -> n
         Maps of shape (B, H, W), 0..1.
 
     Example:
+        >>> import camkit
         >>> late = np.array([[[0.0, 8.0]]])
         >>> early = np.array([[[0.02, 0.0, 0.0, 0.0]]])
-        >>> fuse([late, early], size=(1, 4)).round(2)
+        >>> camkit.fuse([late, early], size=(1, 4)).round(2)
         array([[[0.96, 0.24, 0.72, 0.96]]])
     """
     enlarged = []

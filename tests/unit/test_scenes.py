@@ -1,4 +1,4 @@
-"""Scenes: the mask of a fruit on white, and composed pictures whose truth is what they show."""
+"""Scenes: the mask of a fruit on white, and composed images whose truth is what they show."""
 
 import io
 
@@ -27,12 +27,30 @@ def jpeg(image, quality=75):
     return np.asarray(Image.open(stream))
 
 
-def overlap(one, other):
-    return (one & other).sum() / (one | other).sum()
+def iou(mask_a, mask_b):
+    intersection = (mask_a & mask_b).sum()
+    union = (mask_a | mask_b).sum()
+    return intersection / union
+
+
+def in_reach(mask, pixels):
+    """Return the pixels of a mask and those near it."""
+    return ndimage.binary_dilation(mask, iterations=pixels)
+
+
+def interior(mask, pixels):
+    """Return the pixels of a mask that are not near its edge."""
+    return ndimage.binary_erosion(mask, iterations=pixels)
+
+
+def bounds(mask):
+    """Return x0, y0, x1, y1 of a mask, end exclusive."""
+    rows, columns = np.nonzero(mask)
+    return [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
 
 
 class Shapes(list):
-    """An image set of plain shapes in plain colours, one a class."""
+    """An image set of plain shapes in plain colours, each a class of its own."""
 
     def __init__(self, *images):
         super().__init__(images)
@@ -61,19 +79,18 @@ def on_black(monkeypatch):
     )
 
 
-# The object on white -------------------------------------------------------------------------------------------------
+# The object on white ------------------------------------------------------------------------------
 
 
 def test_the_foreground_is_the_exact_mask_of_the_embedded_set():
     images = camkit.load_images("mini", "Test")
-    exact = [
-        np.asarray(
-            Image.open(images.root / "Masks" / path.relative_to(images.root).with_suffix(".png"))
-        )
-        for path in images.paths
-    ]
-    found = [overlap(scenes.foreground(images[i]), mask) for i, mask in enumerate(exact)]
-    assert np.mean(found) > 0.985 and min(found) > 0.965
+    ious = []
+    for i, path in enumerate(images.paths):
+        name = path.relative_to(images.root).with_suffix(".png")
+        exact = np.asarray(Image.open(images.root / "Masks" / name))
+        ious.append(iou(scenes.foreground(images[i]), exact))
+    assert np.mean(ious) > 0.985
+    assert min(ious) > 0.965
 
 
 def test_what_the_object_encloses_is_object():
@@ -83,24 +100,29 @@ def test_what_the_object_encloses_is_object():
 
 
 def test_a_thin_stem_is_kept_and_a_soft_shadow_is_not():
-    """A stem two pixels wide; a shadow that darkens the ground by half, gently."""
-    fruit = disc(25) | ((abs(COLUMNS - 50.5) < 1) & (ROWS > 5) & (ROWS < 50))
-    shadow = 130 * np.exp(-(np.hypot(COLUMNS - 70, (ROWS - 75) * 2) ** 2) / 800)
+    """A stem two pixels wide; a shadow that darkens the background by half, gently."""
+    stem = (abs(COLUMNS - 50.5) < 1) & (ROWS > 5) & (ROWS < 50)
+    fruit = disc(25) | stem
+    distance = np.hypot(COLUMNS - 70, (ROWS - 75) * 2)
+    shadow = 130 * np.exp(-(distance**2) / 800)
     image = np.where(fruit[..., None], (90, 60, 20), 255 - shadow[..., None]).astype(np.uint8)
     assert image[~fruit].min() < 140
     assert np.array_equal(scenes.foreground(image), fruit)
 
 
-def test_an_object_at_the_frame_leaves_the_ground_beyond_it():
-    bar = (abs(ROWS - 50) < 20) & (COLUMNS > -1)  # from frame to frame: two grounds
+def test_an_object_at_the_frame_leaves_the_background_beyond_it():
+    # From frame to frame, with background on both sides.
+    bar = (abs(ROWS - 50) < 20) & (COLUMNS > -1)
     assert np.array_equal(scenes.foreground(painted(bar)), bar)
-    assert np.array_equal(scenes.foreground(painted(disc(40, 0, 0))), disc(40, 0, 0))
+    corner = disc(40, 0, 0)
+    assert np.array_equal(scenes.foreground(painted(corner)), corner)
 
 
 @pytest.mark.parametrize("colour", [(200, 40, 30), (250, 240, 190), (40, 40, 40), (225, 220, 215)])
 def test_noise_of_jpeg_moves_the_outline_by_less_than_a_pixel(colour):
-    found = scenes.foreground(jpeg(painted(disc(30), colour)))
-    assert not (found & ~disc(31)).any() and not (disc(29) & ~found).any()
+    mask = scenes.foreground(jpeg(painted(disc(30), colour)))
+    assert not (mask & ~disc(31)).any()
+    assert not (disc(29) & ~mask).any()
 
 
 def test_white_alone_has_no_foreground_and_no_white_is_refused():
@@ -110,196 +132,230 @@ def test_white_alone_has_no_foreground_and_no_white_is_refused():
     ):
         scenes.foreground(np.full((20, 30, 3), 200, np.uint8))
     with pytest.raises(ValueError, match="no pixel at the border"):
-        scenes.foreground(255 - painted(disc(30), (0, 0, 0)))  # white inside does not count
+        # White inside does not count.
+        scenes.foreground(255 - painted(disc(30), (0, 0, 0)))
 
 
 def test_real_fruits_are_found_in_one_piece_from_side_to_side(shared):
     images = camkit.load_images(shared / "fruits-360", "Test", per_class=1)
     for i in range(len(images)):
+        path = images.paths[i]
         mask = scenes.foreground(images[i])
         pieces, _ = ndimage.label(mask, np.ones((3, 3)))
-        rows, columns = np.nonzero(mask)
-        assert np.bincount(pieces[mask]).max() > 0.995 * mask.sum(), images.paths[i]
-        assert max(np.ptp(rows), np.ptp(columns)) >= 93 and 0.2 < mask.mean() < 0.85, images.paths[
-            i
-        ]
-        assert images[i][~mask].min(axis=-1).mean() > 240, images.paths[i]
+        sizes = np.bincount(pieces[mask])
+        assert sizes.max() > 0.995 * mask.sum(), path
+        x0, y0, x1, y1 = bounds(mask)
+        assert max(x1 - x0, y1 - y0) >= 94, path
+        assert 0.2 < mask.mean() < 0.85, path
+        background = images[i][~mask]
+        assert background.min(axis=-1).mean() > 240, path
 
 
-# Scenes --------------------------------------------------------------------------------------------------------------
+# Scenes -------------------------------------------------------------------------------------------
 
 
 def test_a_seed_gives_one_truth_whatever_count_and_background(fruits):
-    first = scenes.compose(fruits, 4, size=96, objects=3, layout="overlap", seed=5)
-    again = scenes.compose(fruits, 2, size=96, objects=3, layout="overlap", seed=5)
-    other = scenes.compose(fruits, 4, size=96, objects=3, layout="overlap", seed=6)
-    np.testing.assert_array_equal(first.images[:2], again.images)
-    assert not np.array_equal(first.masks, other.masks)
+    settings = {"size": 96, "objects": 3, "layout": "overlap"}
+    on_white = scenes.compose(fruits, 4, seed=5, **settings)
+    fewer = scenes.compose(fruits, 2, seed=5, **settings)
+    another_seed = scenes.compose(fruits, 4, seed=6, **settings)
+    np.testing.assert_array_equal(on_white.images[:2], fewer.images)
+    assert not np.array_equal(on_white.masks, another_seed.masks)
+    objects = on_white.masks.any(axis=1)
+    inside = np.array([interior(mask, 3) for mask in objects])
+    outside = np.array([~in_reach(mask, 3) for mask in objects])
     for background in ("clutter", "photos"):
-        laid = scenes.compose(
-            fruits, 4, size=96, objects=3, layout="overlap", background=background, seed=5
-        )
+        composed = scenes.compose(fruits, 4, background=background, seed=5, **settings)
         for name in ("labels", "masks", "boxes"):
-            np.testing.assert_array_equal(getattr(laid, name), getattr(first, name))
-        inside = np.array(
-            [ndimage.binary_erosion(mask.any(axis=0), iterations=3) for mask in first.masks]
-        )
-        edges = np.array(
-            [ndimage.binary_dilation(mask.any(axis=0), iterations=3) for mask in first.masks]
-        )
-        np.testing.assert_array_equal(
-            laid.images[inside], first.images[inside]
-        )  # the same fruits in full
-        assert (laid.images[~edges] != first.images[~edges]).any(axis=-1).mean() > 0.95
+            np.testing.assert_array_equal(getattr(composed, name), getattr(on_white, name))
+        # The same fruits in full, on another background.
+        np.testing.assert_array_equal(composed.images[inside], on_white.images[inside])
+        differs = (composed.images[outside] != on_white.images[outside]).any(axis=-1)
+        assert differs.mean() > 0.95
 
 
 @pytest.mark.parametrize("layout", ["apart", "overlap"])
-def test_the_masks_are_what_the_picture_shows_of_each_class(layout):
-    """Four colours, one a class: who a pixel belongs to is seen in it."""
-    laid = scenes.compose(DISCS, 12, size=120, objects=4, layout=layout, seed=1)
+def test_the_masks_are_what_the_image_shows_of_each_class(layout):
+    """Four colours, one for each class, show which class a pixel belongs to."""
+    composed = scenes.compose(DISCS, 12, size=120, objects=4, layout=layout, seed=1)
     colours = np.array([DISCS[k][50, 50] for k in range(4)], int)
-    shown = np.argmin(
-        abs(laid.images[:, None].astype(int) - colours[None, :, None, None]).sum(axis=-1), axis=1
-    )
-    for picture, labels, masks, who in zip(laid.images, laid.labels, laid.masks, shown):
+    for image, labels, masks in zip(composed.images, composed.labels, composed.masks, strict=True):
+        distances = [abs(image.astype(int) - colour).sum(axis=-1) for colour in colours]
+        shown = np.argmin(distances, axis=0)
         assert sorted(labels) == [0, 1, 2, 3]
-        assert masks.sum(axis=0).max() == 1  # a pixel has one owner at the most
-        for label, mask in zip(labels, masks):
-            core = ndimage.binary_erosion(mask, iterations=2)
-            assert core.any() and (who[core] == label).all()
-        assert (picture[~ndimage.binary_dilation(masks.any(axis=0), iterations=3)] == 255).all()
+        assert masks.sum(axis=0).max() == 1, "a pixel shows one object at most"
+        for label, mask in zip(labels, masks, strict=True):
+            core = interior(mask, 2)
+            assert core.any()
+            assert (shown[core] == label).all()
+        background = image[~in_reach(masks.any(axis=0), 3)]
+        assert (background == 255).all()
 
 
 def test_boxes_bound_the_masks(fruits):
-    laid = scenes.compose(fruits, 5, size=128, objects=6, layout="overlap", background="clutter")
-    for mask, box in zip(laid.masks.reshape(-1, 128, 128), laid.boxes.reshape(-1, 4)):
-        rows, columns = np.nonzero(mask)
-        assert list(box) == [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+    composed = scenes.compose(
+        fruits, 5, size=128, objects=6, layout="overlap", background="clutter"
+    )
+    masks = composed.masks.reshape(-1, 128, 128)
+    boxes = composed.boxes.reshape(-1, 4)
+    for mask, box in zip(masks, boxes, strict=True):
+        assert list(box) == bounds(mask)
 
 
 def test_boxes_apart_do_not_meet(fruits):
-    laid = scenes.compose(fruits, 10, size=128, objects=9)
-    for boxes in laid.boxes:
+    composed = scenes.compose(fruits, 10, size=128, objects=9)
+    for boxes in composed.boxes:
         covered = np.zeros((128, 128), int)
         for x0, y0, x1, y1 in boxes:
             covered[y0:y1, x0:x1] += 1
         assert covered.max() == 1
 
 
-def test_what_lies_before_stays_in_sight():
-    cutout, rng = scenes._cutout(DISCS[0]), np.random.default_rng(0)
-    before = np.zeros((2, 60, 60), bool)
-    before[0, 20:40, 20:40] = before[1, 50:58, 50:58] = True
-    before[0, 20:30, 20:40] = False  # half of it is hidden already
-    areas, left, lengths = np.array([400, 64]), [], []
+def test_what_lies_before_stays_visible():
+    cutout = scenes._cutout(DISCS[0])
+    rng = np.random.default_rng(0)
+    earlier = np.zeros((2, 60, 60), bool)
+    # Half of the first object is hidden already.
+    earlier[0, 30:40, 20:40] = True
+    earlier[1, 50:58, 50:58] = True
+    areas = np.array([400, 64])
+    visible = []
+    lengths = []
     for _ in range(60):
-        sprite, x, y = scenes._place_at_random(rng, cutout, 1, before, areas, "overlap")
-        shape = np.zeros((60, 60), bool)
-        shape[y : y + sprite.height, x : x + sprite.width] = scenes._silhouette(sprite)
-        left.append((before & ~shape).sum(axis=(1, 2)))
-        lengths.append(np.ptp(np.nonzero(shape)[1]) + 1)
-    assert (np.array(left) >= areas / 3).all() and np.min(left, axis=0)[0] < 200
-    assert min(lengths) < 0.35 * 60 < max(lengths)  # shrunk where there is no room
+        sprite, x, y = scenes._place_at_random(rng, cutout, 1, earlier, areas, "overlap")
+        covered = np.zeros((60, 60), bool)
+        covered[y : y + sprite.height, x : x + sprite.width] = scenes._silhouette(sprite)
+        visible.append((earlier & ~covered).sum(axis=(1, 2)))
+        x0, _, x1, _ = bounds(covered)
+        lengths.append(x1 - x0)
+    visible = np.array(visible)
+    assert (visible >= areas / 3).all()
+    assert visible[:, 0].min() < 200
+    assert min(lengths) < 0.35 * 60 < max(lengths), "shrunk where there is no room"
 
 
-def test_a_lone_object_is_at_random_place_scale_and_rotation():
-    laid = scenes.compose(BAR, 120, size=100)
-    x0, y0, x1, y1 = laid.boxes[:, 0].T
-    longest = np.maximum(x1 - x0, y1 - y0)
-    assert 34 <= longest.min() < 40 and 75 < longest.max() <= 81
-    assert abs(longest.mean() - 57.5) < 4  # uniform from 35 to 80
-    room = 100 - np.column_stack([x1 - x0, y1 - y0])
-    share = np.column_stack([x0, y0]) / room
-    assert share.min() < 0.1 and share.max() > 0.9 and abs(share.mean() - 0.5) < 0.08
-    upright = np.mean(y1 - y0 > x1 - x0)
-    assert 0.3 < upright < 0.7  # the bar itself lies
-    slanted = laid.masks.sum(axis=(1, 2, 3)) / np.prod(100 - room, axis=1) < 0.6
-    assert slanted.mean() > 0.5
+def test_a_lone_object_has_a_random_position_scale_and_rotation():
+    composed = scenes.compose(BAR, 120, size=100)
+    x0, y0, x1, y1 = composed.boxes[:, 0].T
+    widths = x1 - x0
+    heights = y1 - y0
+    longest = np.maximum(widths, heights)
+    assert 34 <= longest.min() < 40
+    assert 75 < longest.max() <= 81
+    assert abs(longest.mean() - 57.5) < 4, "uniform from 35 to 80"
+    share = np.concatenate([x0 / (100 - widths), y0 / (100 - heights)])
+    assert share.min() < 0.1
+    assert share.max() > 0.9
+    assert abs(share.mean() - 0.5) < 0.08
+    # The bar itself is wider than high. Where it is oblique it fills little of its box.
+    upright = heights > widths
+    assert 0.3 < upright.mean() < 0.7
+    filled = composed.masks.sum(axis=(1, 2, 3)) / (widths * heights)
+    assert (filled < 0.6).mean() > 0.5
 
 
 def test_several_objects_share_the_room_of_one():
-    laid = scenes.compose(DISCS, 40, size=200, objects=4)
-    sides = (laid.boxes[..., 2:] - laid.boxes[..., :2]).max(axis=-1)
-    assert 34 <= sides.min() < 42 and 74 < sides.max() <= 81 and abs(sides.mean() - 57.5) < 4
+    composed = scenes.compose(DISCS, 40, size=200, objects=4)
+    sides = composed.boxes[..., 2:] - composed.boxes[..., :2]
+    longest = sides.max(axis=-1)
+    assert 34 <= longest.min() < 42
+    assert 74 < longest.max() <= 81
+    assert abs(longest.mean() - 57.5) < 4
 
 
 def test_a_mosaic_shows_its_objects_upright_in_their_cells(fruits):
-    laid = scenes.compose(fruits, 3, size=200, objects=4, layout="mosaic")
+    composed = scenes.compose(fruits, 3, size=200, objects=4, layout="mosaic")
     originals = [scenes.foreground(fruits[i]) for i in range(len(fruits))]
-    for masks, boxes, labels in zip(laid.masks, laid.boxes, laid.labels):
-        for k, (mask, (x0, y0, x1, y1), label) in enumerate(zip(masks, boxes, labels)):
-            left, top = 100 * (k % 2), 100 * (k // 2)
+    for i in range(len(composed)):
+        for k, label in enumerate(composed.labels[i]):
+            x0, y0, x1, y1 = composed.boxes[i, k]
+            row, column = divmod(k, 2)
             assert abs(max(x1 - x0, y1 - y0) - 90) <= 2
-            assert abs((x0 + x1) / 2 - left - 50) <= 1.5 and abs((y0 + y1) / 2 - top - 50) <= 1.5
-            best = max(
-                overlap(mask[y0:y1, x0:x1], _fit(originals[i], (y1 - y0, x1 - x0)))
-                for i in np.flatnonzero(fruits.labels == label)
-            )
-            assert best > 0.95
+            assert abs((x0 + x1) / 2 - (100 * column + 50)) <= 1.5
+            assert abs((y0 + y1) / 2 - (100 * row + 50)) <= 1.5
+            visible = composed.masks[i, k, y0:y1, x0:x1]
+            ious = [
+                iou(visible, fitted(originals[n], visible.shape))
+                for n in np.flatnonzero(fruits.labels == label)
+            ]
+            assert max(ious) > 0.95
 
 
-def _fit(mask, size):
-    """What a mask bounds, stretched to a size (h, w)."""
-    rows, columns = np.nonzero(mask)
-    inner = Image.fromarray(mask[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1])
-    return np.asarray(inner.resize(size[::-1]))
+def fitted(mask, size):
+    """Return the part of a mask in its box, stretched to a size (h, w)."""
+    height, width = size
+    x0, y0, x1, y1 = bounds(mask)
+    inner = Image.fromarray(mask[y0:y1, x0:x1])
+    return np.asarray(inner.resize((width, height)))
 
 
 def test_edges_are_antialiased(on_black):
-    """A red disc on black has pixels from black to red alone, and those between are a rim of one pixel."""
-    laid = scenes.compose(Shapes(painted(disc(40))), 10, size=224)
-    for picture, mask in zip(laid.images.astype(float), laid.masks[:, 0]):
-        share = picture[..., 0] / 200
-        assert np.abs(picture - share[..., None] * (200, 40, 30)).max() < 8
+    """A red disc on black has pixels from black to red alone; mixed ones are a rim of one pixel."""
+    composed = scenes.compose(Shapes(painted(disc(40))), 10, size=224)
+    for image, mask in zip(composed.images.astype(float), composed.masks[:, 0], strict=True):
+        share = image[..., 0] / 200
+        red = share[..., None] * (200, 40, 30)
+        assert np.abs(image - red).max() < 8
         clear = abs(share - 0.5) > 0.01
         np.testing.assert_array_equal(mask[clear], share[clear] > 0.5)
         diameter = np.sqrt(mask.sum() * 4 / np.pi)
-        assert 0.7 < ((share > 0.2) & (share < 0.8)).sum() / (np.pi * diameter) < 1.2
-        assert max(abs(np.ptp(n) + 1 - diameter) for n in np.nonzero(mask)) <= 3  # still round
+        mixed = (share > 0.2) & (share < 0.8)
+        assert 0.7 < mixed.sum() / (np.pi * diameter) < 1.2
+        x0, y0, x1, y1 = bounds(mask)
+        assert abs(x1 - x0 - diameter) <= 3, "still round"
+        assert abs(y1 - y0 - diameter) <= 3, "still round"
 
 
-def test_no_white_of_the_old_ground_is_left_at_the_edge(on_black):
-    """White adds to green and blue, which a red disc has little of; JPEG has smeared it into the outline."""
+def test_no_white_of_the_former_background_is_left_at_the_edge(on_black):
+    """White adds to the channels of which a red disc has little; JPEG has smeared it inwards."""
     for colour in ((200, 40, 30), (30, 40, 200)):
-        laid = scenes.compose(Shapes(jpeg(painted(disc(40), colour))), 10, size=224)
-        assert np.delete(laid.images, np.argmax(colour), axis=-1).max() < 100
+        composed = scenes.compose(Shapes(jpeg(painted(disc(40), colour))), 10, size=224)
+        other_channels = np.delete(composed.images, np.argmax(colour), axis=-1)
+        assert other_channels.max() < 100
 
 
 def test_photographs_come_from_the_wheel_of_scikit_image(monkeypatch):
     from skimage.data import _fetchers
 
-    monkeypatch.setattr(_fetchers, "_image_fetcher", None)  # what would download
+    # Without what would download.
+    monkeypatch.setattr(_fetchers, "_image_fetcher", None)
     scenes._photographs.cache_clear()
-    pictures = scenes._photographs()
-    assert len(pictures) == len(scenes.PHOTOS) and all(
-        p.mode == "RGB" and min(p.size) >= 300 for p in pictures
-    )
+    photographs = scenes._photographs()
+    assert len(photographs) == len(scenes.PHOTOS)
+    for photograph in photographs:
+        assert photograph.mode == "RGB"
+        assert min(photograph.size) >= 300
 
 
 @pytest.mark.parametrize("background", ["clutter", "photos"])
-def test_grounds_differ_and_are_not_white(background):
-    laid = scenes.compose(DISCS, 8, size=64, background=background)
-    for one, other in zip(range(7), range(1, 8)):
-        both = ~ndimage.binary_dilation(laid.masks[[one, other], 0].any(axis=0), iterations=3)
-        assert (laid.images[one][both] != laid.images[other][both]).any(axis=-1).mean() > 0.9
-    bare = laid.images[~laid.masks[:, 0]]
-    assert (bare.min(axis=-1) > 235).mean() < 0.2 and bare.std() > 30
+def test_backgrounds_differ_and_are_not_white(background):
+    composed = scenes.compose(DISCS, 8, size=64, background=background)
+    masks = composed.masks[:, 0]
+    for i in range(7):
+        bare = ~in_reach(masks[i] | masks[i + 1], 3)
+        differs = composed.images[i][bare] != composed.images[i + 1][bare]
+        assert differs.any(axis=-1).mean() > 0.9
+    pixels = composed.images[~masks]
+    white = pixels.min(axis=-1) > 235
+    assert white.mean() < 0.2
+    assert pixels.std() > 30
 
 
 def test_scenes_are_a_set_that_yields_batches(fruits):
-    laid = scenes.compose(fruits, 5, size=64)
-    assert len(laid) == 5 and laid.class_names == fruits.class_names
-    np.testing.assert_array_equal(np.concatenate(list(laid.batches(2, 64))), laid.images)
-    small = list(laid.batches(3, (16, 32)))
+    composed = scenes.compose(fruits, 5, size=64)
+    assert len(composed) == 5 and composed.class_names == fruits.class_names
+    np.testing.assert_array_equal(np.concatenate(list(composed.batches(2, 64))), composed.images)
+    small = list(composed.batches(3, (16, 32)))
     assert [batch.shape for batch in small] == [(3, 16, 32, 3), (2, 16, 32, 3)]
     means = np.concatenate(small).mean(axis=(1, 2, 3))
-    np.testing.assert_allclose(means, laid.images.mean(axis=(1, 2, 3)), atol=1)
+    np.testing.assert_allclose(means, composed.images.mean(axis=(1, 2, 3)), atol=1)
 
 
 def test_a_head_learns_from_scenes():
-    laid, others = scenes.compose(DISCS, 40, size=64), scenes.compose(DISCS, 20, size=64, seed=1)
+    train = scenes.compose(DISCS, 40, size=64)
+    validation = scenes.compose(DISCS, 20, size=64, seed=1)
     model = camkit.gap_classifier(camkit.backbone("mini", input_size=64), DISCS.class_names)
-    history = camkit.train_head(model, laid, others, epochs=15)
+    history = camkit.train_head(model, train, validation, epochs=15)
     assert history.history["val_accuracy"][-1] > 0.9
 
 
@@ -314,8 +370,9 @@ def test_what_cannot_be_is_refused():
         with pytest.raises(ValueError, match="1 to 9, and 1, 4 or 9 in a mosaic"):
             scenes.compose(DISCS, 1, **wrong)
     with pytest.raises(
-        ValueError, match="5 objects of different classes are requested, but the images have 4 classes"
+        ValueError,
+        match="5 objects of different classes are requested, but the images have 4 classes",
     ):
         scenes.compose(DISCS, 1, objects=5)
     with pytest.raises(ValueError, match="all white"):
-        scenes.compose(Shapes(painted(disc(0) & False)), 1)
+        scenes.compose(Shapes(np.full((100, 100, 3), 255, np.uint8)), 1)
