@@ -1,4 +1,4 @@
-"""Grad-CAM as mathematics: the identity with CAM, any layer of any graph, targets and what is refused."""
+"""Grad-CAM as mathematics: the identity with CAM, layers of any graph, targets, refusals."""
 
 import keras
 import numpy as np
@@ -20,15 +20,16 @@ def test_grad_cam_on_the_last_layer_is_the_positive_part_of_the_class_map(name):
     model, *_ = zoo.HEADS[name]()
     batch = zoo.images(shape=zoo.SHAPE[:2] + (model.input_shape[-1],))
     out = camkit.CAM(model)(batch)
-    h, w, classes = out.maps.shape[1:]
-    for targets in (None, *range(classes)):
-        chosen = out.logits.argmax(axis=1) if targets is None else np.full(len(batch), targets)
-        wanted = np.maximum(0, out.maps[np.arange(len(batch)), :, :, chosen]) / (h * w)
-        np.testing.assert_allclose(camkit.grad_cam(model, batch, targets), wanted, atol=1e-5)
+    count, h, w, classes = out.maps.shape
+    for target in (None, *range(classes)):
+        chosen = out.logits.argmax(axis=1) if target is None else np.full(count, target)
+        M = out.maps[np.arange(count), :, :, chosen]
+        expected = np.maximum(0, M) / (h * w)
+        np.testing.assert_allclose(camkit.grad_cam(model, batch, target), expected, atol=1e-5)
 
 
 def by_hand(model, layer, batch, targets):
-    """Grad-CAM with a GradientTape of its own: the model cut at `layer`, its last Dense made linear."""
+    """Return Grad-CAM by a GradientTape: the model cut at `layer`, its last Dense made linear."""
     inner = keras.Model(model.inputs, [layer.output, model.layers[-1].input])
     dense = model.layers[-1]
     with tf.GradientTape() as tape:
@@ -39,13 +40,15 @@ def by_hand(model, layer, batch, targets):
 
 
 def test_grad_cam_at_every_layer_with_a_map_is_that_of_a_tape(flat):
-    model, *_ = flat
-    batch, targets = zoo.images(), np.array([0, 3, 1, 1, 2])
+    model = flat[0]
+    batch = zoo.images()
+    targets = np.array([0, 3, 1, 1, 2])
     for layer in model.layers[1:-2]:
         ours = camkit.grad_cam(model, batch, targets, layer=layer.name)
         np.testing.assert_allclose(ours, by_hand(model, layer, batch, targets), atol=1e-5)
         np.testing.assert_array_equal(ours, camkit.grad_cam(model, batch, targets, layer=layer))
-        assert ours.dtype == np.float32 and ours.shape == (5, *layer.output.shape[1:3])
+        assert ours.dtype == np.float32
+        assert ours.shape == (5, *layer.output.shape[1:3])
 
 
 def test_grad_cam_finds_layers_in_nested_models():
@@ -86,14 +89,14 @@ def test_grad_cam_applies_where_cam_does_not():
     ],
 )
 def test_gradients_are_the_logits_even_where_softmax_is_saturated(name):
-    """Softmax of a sure model has no gradient left; the map does not depend on it, only on the weights."""
+    """Softmax of a confident model has no gradient; the map depends on the weights alone."""
     model, _, layer = zoo.HEADS[name]()
     small = camkit.grad_cam(model, zoo.images(), 1)
     layer.set_weights([1000 * w for w in layer.get_weights()])
     probs = model.predict(zoo.images(), verbose=0)
     assert np.isin(np.round(probs, 12), (0, 1)).all()
-    sure = camkit.grad_cam(model, zoo.images(), 1)
-    np.testing.assert_allclose(sure, 1000 * small, rtol=1e-3, atol=1e-2)
+    confident = camkit.grad_cam(model, zoo.images(), 1)
+    np.testing.assert_allclose(confident, 1000 * small, rtol=1e-3, atol=1e-2)
     assert small.max() > 1e-3
 
 
@@ -112,24 +115,23 @@ def test_hidden_softmax_and_sigmoid_stay_where_they_are():
                 y = layer(y)
             score = y[:, 3]
         alpha = tf.reduce_mean(tape.gradient(score, maps), axis=(1, 2))
-        wanted = np.maximum(0, np.einsum("nyxk,nk->nyx", maps, alpha))
-        np.testing.assert_allclose(
-            camkit.grad_cam(model, zoo.images(), 3, layer=model.layers[index]), wanted, atol=1e-6
-        )
+        expected = np.maximum(0, np.einsum("nyxk,nk->nyx", maps, alpha))
+        ours = camkit.grad_cam(model, zoo.images(), 3, layer=model.layers[index])
+        np.testing.assert_allclose(ours, expected, atol=1e-6)
 
 
 def test_targets_are_the_predicted_class_one_class_or_one_for_each_image(flat):
-    model, batch = flat[0], zoo.images()
+    model = flat[0]
+    batch = zoo.images()
     predicted = model.predict(batch, verbose=0).argmax(axis=1)
-    np.testing.assert_array_equal(
-        camkit.grad_cam(model, batch), camkit.grad_cam(model, batch, predicted)
-    )
-    each = [camkit.grad_cam(model, batch, c) for c in range(zoo.CLASSES)]
-    mixed = camkit.grad_cam(model, batch, [0, 1, 2, 3, 0])
-    np.testing.assert_allclose(
-        mixed, [each[c][i] for i, c in enumerate([0, 1, 2, 3, 0])], atol=1e-7
-    )
-    np.testing.assert_allclose(camkit.grad_cam(model, batch, np.int64(2)), each[2], atol=1e-7)
+    by_default = camkit.grad_cam(model, batch)
+    np.testing.assert_array_equal(by_default, camkit.grad_cam(model, batch, predicted))
+    of_class = [camkit.grad_cam(model, batch, c) for c in range(zoo.CLASSES)]
+    targets = [0, 1, 2, 3, 0]
+    mixed = camkit.grad_cam(model, batch, targets)
+    expected = [of_class[c][n] for n, c in enumerate(targets)]
+    np.testing.assert_allclose(mixed, expected, atol=1e-7)
+    np.testing.assert_allclose(camkit.grad_cam(model, batch, np.int64(2)), of_class[2], atol=1e-7)
 
 
 @pytest.mark.parametrize("targets", [4, -1, [0, 1, 2, 3, 4], [0, 1], [[0]] * 5])
@@ -167,7 +169,7 @@ def test_grad_cam_of_a_model_without_a_graph_is_refused():
 def test_grad_cam_of_half_precision_models():
     model, *_ = zoo.mixed()
     out = camkit.CAM(model)(zoo.images())
-    wanted = np.maximum(0, out.maps[..., 1]) / np.prod(out.maps.shape[1:3])
-    np.testing.assert_allclose(
-        camkit.grad_cam(model, zoo.images(), 1), wanted, atol=5e-3 * wanted.max()
-    )
+    h, w = out.maps.shape[1:3]
+    expected = np.maximum(0, out.maps[..., 1]) / (h * w)
+    ours = camkit.grad_cam(model, zoo.images(), 1)
+    np.testing.assert_allclose(ours, expected, atol=5e-3 * expected.max())
