@@ -1,4 +1,4 @@
-"""Maps as arrays: what scaling does, and what is not loaded for it. test_cam.py has enlargement and overlay."""
+"""Maps as arrays: scaling, and what is not loaded; test_cam.py has enlargement and overlay."""
 
 import subprocess
 import sys

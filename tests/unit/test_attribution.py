@@ -1,4 +1,4 @@
-"""The family of Grad-CAM: values worked out by hand, the identities on a GAP head, and what every member must bear."""
+"""The Grad-CAM family: values by hand, identities on a GAP head, what every method must bear."""
 
 import functools
 import gc
@@ -31,7 +31,7 @@ SIGNED = ["hires_cam", "occlusion", "integrated_gradients"]
 
 
 def explain(name, model, batch, targets=None, **options):
-    """The maps of a method, on small images with small squares."""
+    """Return the maps of a method; of occlusion with small squares, as the images are small."""
     if name == "occlusion":
         options = {"window": 8, "stride": 4}
     return getattr(attribution, name)(model, batch, targets, **options)
@@ -44,29 +44,32 @@ def flat():
 
 @pytest.fixture(scope="module")
 def unpooled():
-    """A head of Flatten → ReLU → Dense, which CAM refuses."""
+    """Return a model with the head Flatten → ReLU → Dense, which CAM refuses."""
     return zoo.shake(
         zoo.stack(layers.Flatten(), layers.Dense(6, "relu"), layers.Dense(zoo.CLASSES, "softmax"))
     )
 
 
-# By hand ----------------------------------------------------------------------------------------------------------------
+# By hand ------------------------------------------------------------------------------------------
 
-F = np.stack(
-    [[[1, 2, 0], [0, 3, 0], [0, 0, 0]], [[0, 0, 1], [0, 0, 2], [4, 0, 1]]], axis=-1
-).astype("float32")
-G = np.stack(
-    [  # the gradient of S_0, channel by channel; its means are 1/3 and −1/3
-        [[2, -1, 0], [2, 1, 0], [0, 0, -1]],
-        [[0, 1, 0], [0, -2, 1], [1, 0, -4]],
-    ],
-    axis=-1,
-).astype("float32")
+# The features, (3, 3, 2), of two channels.
+F_0 = np.array([[1, 2, 0], [0, 3, 0], [0, 0, 0]], dtype="float32")
+F_1 = np.array([[0, 0, 1], [0, 0, 2], [4, 0, 1]], dtype="float32")
+F = np.stack([F_0, F_1], axis=-1)
+
+# The gradient of S_0 in each channel. Its means are 1/3 and −1/3.
+G_0 = np.array([[2, -1, 0], [2, 1, 0], [0, 0, -1]], dtype="float32")
+G_1 = np.array([[0, 1, 0], [0, -2, 1], [1, 0, -4]], dtype="float32")
+G = np.stack([G_0, G_1], axis=-1)
 
 
-@functools.cache  # as are the models below: what was traced for one method serves the next
+# Models are cached, so that what was traced for one method serves the next.
+@functools.cache
 def linear(activation="softmax", bias=5.0):
-    """S_0 = Σ F G + 5, S_1 = 0, so that S_0 of F is 10 and P_0 the sigmoid of S_0. The image is the volume itself."""
+    """Return a model with S_0 = Σ F G + 5 and S_1 = 0, which reads the features as its image.
+
+    S_0 of F is 10, and P_0 is the sigmoid of S_0.
+    """
     image = keras.Input((3, 3, 2))
     dense = layers.Dense(2, activation)
     model = keras.Model(
@@ -77,19 +80,21 @@ def linear(activation="softmax", bias=5.0):
 
 
 BY_HAND = {
-    # α = 1/3, −1/3
-    "grad_cam": np.maximum(0, F[..., 0] - F[..., 1]) / 3,
-    # Σ F_k = 6 and 8; the positive g of channel 0 are 2, 2, 1: w = 2/14 + 2/14 + 1/8; of channel 1 thrice 1: 3/10
-    "grad_cam_plus_plus": (2 / 7 + 1 / 8) * F[..., 0] + 0.3 * F[..., 1],
+    # α = 1/3, −1/3.
+    "grad_cam": np.maximum(0, F_0 - F_1) / 3,
+    # Σ F_k = 6 and 8. The positive g of channel 0 are 2, 2, 1: w = 2/14 + 2/14 + 1/8. Those of
+    # channel 1 are three times 1: w = 3/10.
+    "grad_cam_plus_plus": (2 / 7 + 1 / 8) * F_0 + 0.3 * F_1,
     "hires_cam": np.array([[2, -2, 0], [0, 3, 2], [4, 0, -4]]),
     "layer_cam": np.array([[2, 0, 0], [0, 3, 2], [4, 0, 0]]),
-    # the channels have no place in common, hence FᵀF = diag(14, 22) and v₁ = (0, 1)
-    "eigen_cam": F[..., 1],
-    # S_0 is 10, of which channel 0 gives 2 − 2 + 3 and channel 1 gives 2 + 4 − 4
-    "ablation_cam": 0.3 * F[..., 0] + 0.2 * F[..., 1],
-    # F_0 seen through F_0/3: (2 − 4 + 9)/3 + 5; F_1 through F_1/4: (4 + 16 − 4)/4 + 5; nothing: 5
-    "score_cam": (expit(5 + 7 / 3) - expit(5)) * F[..., 0] + (expit(9) - expit(5)) * F[..., 1],
-    # the score is linear, so each pixel adds Σ_k F_k G_k
+    # The channels have no position in common, hence FᵀF = diag(14, 22) and v₁ = (0, 1).
+    "eigen_cam": F_1,
+    # S_0 is 10, of which channel 0 gives 2 − 2 + 3 and channel 1 gives 2 + 4 − 4.
+    "ablation_cam": 0.3 * F_0 + 0.2 * F_1,
+    # F_0 seen through F_0/3 scores (2 − 4 + 9)/3 + 5, F_1 through F_1/4 (4 + 16 − 4)/4 + 5, and
+    # nothing scores 5.
+    "score_cam": (expit(5 + 7 / 3) - expit(5)) * F_0 + (expit(9) - expit(5)) * F_1,
+    # The score is linear, so each pixel adds Σ_k F_k G_k.
     "integrated_gradients": np.array([[2, -2, 0], [0, 3, 2], [4, 0, -4]]),
 }
 
@@ -101,42 +106,42 @@ def test_each_method_on_a_volume_worked_out_by_hand(name, activation):
     assert maps.dtype == np.float32
     np.testing.assert_allclose(maps, BY_HAND[name][None], rtol=2e-5, atol=1e-6)
     if name in AT_LAYERS:
-        np.testing.assert_allclose(
-            explain(name, linear(activation), F[None], 0, layer="volume"), maps, rtol=1e-5
-        )
+        at_layer = explain(name, linear(activation), F[None], 0, layer="volume")
+        np.testing.assert_allclose(at_layer, maps, rtol=1e-5)
 
 
 def test_a_negative_score_does_not_turn_the_map_of_ablation_round():
-    maps = attribution.ablation_cam(linear(bias=-15.0), F[None], 0)  # S_0 = −10
+    negative = linear(bias=-15.0)  # S_0 = −10
+    maps = attribution.ablation_cam(negative, F[None], 0)
     np.testing.assert_allclose(maps[0], BY_HAND["ablation_cam"], rtol=1e-5)
-    np.testing.assert_array_equal(
-        attribution.ablation_cam(linear(bias=-5.0), F[None], 0), 0
-    )  # S_0 = 0: no share of it
+    zero = linear(bias=-5.0)  # S_0 = 0, of which no channel has a share
+    np.testing.assert_array_equal(attribution.ablation_cam(zero, F[None], 0), 0)
 
 
 def test_occlusion_by_hand():
-    """A square of one pixel takes its colour to the mean, (2/3, 8/9); one of two is the mean of its neighbours' too."""
+    """A square takes its pixels to the mean colour, (2/3, 8/9)."""
     mean = F.mean(axis=(0, 1))
     np.testing.assert_allclose(mean, [2 / 3, 8 / 9])
-    lost = expit(10) - expit(10 + np.sum(G * (mean - F), axis=-1).astype("float64"))
-    np.testing.assert_allclose(
-        attribution.occlusion(linear(), F[None], window=1, stride=1)[0], lost, rtol=2e-3
-    )
-    assert lost[2, 0] == pytest.approx(expit(10) - expit(10 + 8 / 9 - 4)), (
-        "G of the corner is (0, 1)"
-    )
-    twos = np.empty((2, 2))
+    changes = np.sum(G * (mean - F), axis=-1, dtype="float64")
+    P = expit(10)
+
+    # A square of one pixel.
+    lost = P - expit(10 + changes)
+    ours = attribution.occlusion(linear(), F[None], window=1, stride=1)
+    np.testing.assert_allclose(ours[0], lost, rtol=2e-3)
+    assert lost[2, 0] == pytest.approx(P - expit(10 + 8 / 9 - 4)), "G of the corner is (0, 1)"
+
+    # A square of 2×2 pixels. A pixel is the mean of the squares that cover it.
+    squares = np.empty((2, 2))
     for y, x in np.ndindex(2, 2):
-        part = np.s_[y : y + 2, x : x + 2]
-        twos[y, x] = expit(10) - expit(10 + np.sum(G[part] * (mean - F[part]), dtype="float64"))
-    wanted = [
-        [twos[0, 0], twos[0].mean(), twos[0, 1]],
-        [twos[:, 0].mean(), twos.mean(), twos[:, 1].mean()],
-        [twos[1, 0], twos[1].mean(), twos[1, 1]],
+        squares[y, x] = P - expit(10 + changes[y : y + 2, x : x + 2].sum())
+    expected = [
+        [squares[0, 0], squares[0].mean(), squares[0, 1]],
+        [squares[:, 0].mean(), squares.mean(), squares[:, 1].mean()],
+        [squares[1, 0], squares[1].mean(), squares[1, 1]],
     ]
-    np.testing.assert_allclose(
-        attribution.occlusion(linear(), F[None], window=2, stride=1)[0], wanted, rtol=2e-3
-    )
+    ours = attribution.occlusion(linear(), F[None], window=2, stride=1)
+    np.testing.assert_allclose(ours[0], expected, rtol=2e-3)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +163,10 @@ def test_squares_that_leave_gaps_or_do_not_fit_are_refused(flat, window, stride)
 
 
 def test_integrated_gradients_of_the_paper_s_example():
-    """ReLU(ReLU(x) − 1 − ReLU(y)) at (3, 1): 3/2 and −1/2 (Sundararajan et al. 2017, remarks on their figure 3)."""
+    """ReLU(ReLU(x) − 1 − ReLU(y)) at (3, 1) has 3/2 and −1/2.
+
+    Sundararajan et al. 2017, remarks on their figure 3.
+    """
     model = keras.Sequential(
         [
             keras.Input((1, 2, 1)),
@@ -179,24 +187,23 @@ def test_integrated_gradients_of_the_paper_s_example():
         ]
     )
     maps = attribution.integrated_gradients(model, np.array([[[[3.0], [1.0]]]]), 0)
-    half = (
-        np.sqrt(1 / 2) / attribution.STEPS
-    )  # of a step of t = u² where the slopes 3 and −1 begin, at t = 1/2
-    np.testing.assert_allclose(maps[0], [[1.5, -0.5]], atol=3.1 * half)
+    # The slopes 3 and −1 begin at t = 1/2, where half a step of t = u² is:
+    half_step = np.sqrt(1 / 2) / attribution.STEPS
+    np.testing.assert_allclose(maps[0], [[1.5, -0.5]], atol=3.1 * half_step)
 
 
 def test_integrated_gradients_are_complete(flat, unpooled):
     for model in (flat[0], unpooled):
         batch = zoo.images()
+        gains = probe.scores(model, batch) - probe.scores(model, np.zeros_like(batch))
         for c in range(zoo.CLASSES):
-            gained = (
-                probe.scores(model, batch)[:, c] - probe.scores(model, np.zeros_like(batch))[:, c]
-            )
-            added = attribution.integrated_gradients(model, batch, c).sum(axis=(1, 2))
-            np.testing.assert_allclose(added, gained, atol=0.02 * np.abs(gained).max())
+            gain = gains[:, c]
+            maps = attribution.integrated_gradients(model, batch, c)
+            tolerance = 0.02 * np.abs(gain).max()
+            np.testing.assert_allclose(maps.sum(axis=(1, 2)), gain, atol=tolerance)
 
 
-# On the last layer of a GAP head --------------------------------------------------------------------------------------
+# On the last layer of a GAP head ------------------------------------------------------------------
 
 HEADS = [
     "flat",
@@ -216,57 +223,54 @@ HEADS = [
 
 @pytest.mark.parametrize("name", HEADS)
 def test_the_family_and_the_class_map_on_the_last_layer_of_a_gap_head(name):
-    model, features, layer = zoo.HEADS[name]()
+    model, feature_model, _ = zoo.HEADS[name]()
     batch = zoo.images()
     cam = camkit.CAM(model)
-    out, volume = cam(batch), features.predict(batch, verbose=0)
-    (h, w), each = out.maps.shape[1:3], np.arange(len(batch))
+    out = cam(batch)
+    features = feature_model.predict(batch, verbose=0)
+    n = np.arange(len(batch))
+    logits = probe.scores(model, batch)
+    hw = out.maps.shape[1] * out.maps.shape[2]
+
+    def positive_sum(weights):
+        return np.maximum(0, np.einsum("nyxk,nk->nyx", features, weights))
+
     for targets in (None, 2, [0, 3, 1, 1, 2]):
-        chosen = (
-            out.logits.argmax(axis=1) if targets is None else np.broadcast_to(targets, len(batch))
-        )
-        M, weights, S = (
-            out.maps[each, :, :, chosen],
-            cam.kernel.T[chosen],
-            probe.scores(model, batch)[each, chosen],
-        )
-        wanted = {
-            "grad_cam": np.maximum(0, M) / (h * w),
-            "hires_cam": M / (h * w),
-            "layer_cam": np.maximum(0, np.einsum("nyxk,nk->nyx", volume, np.maximum(0, weights)))
-            / (h * w),
-            "ablation_cam": np.maximum(
-                0, np.einsum("nyxk,nk->nyx", volume, weights * out.gap)
-            ),  # times |S|
-            "grad_cam_plus_plus": np.maximum(
-                0,
-                np.einsum(
-                    "nyxk,nk->nyx",
-                    volume,
-                    h * w * np.maximum(0, weights) / (2 * h * w + h * w * weights * out.gap),
-                ),
-            ),
+        chosen = np.broadcast_to(targets, len(batch))
+        if targets is None:
+            chosen = out.logits.argmax(axis=1)
+        M = out.maps[n, :, :, chosen]
+        w = cam.kernel.T[chosen]
+        S = logits[n, chosen][:, None, None]
+        positive_w = np.maximum(0, w)
+        expected = {
+            "grad_cam": np.maximum(0, M) / hw,
+            "hires_cam": M / hw,
+            "layer_cam": positive_sum(positive_w) / hw,
+            "ablation_cam": positive_sum(w * out.gap),
+            "grad_cam_plus_plus": positive_sum(positive_w / (2 + w * out.gap)),
         }
-        for method, maps in wanted.items():
-            ours = explain(method, model, batch, targets) * (
-                np.abs(S)[:, None, None] if method == "ablation_cam" else 1
-            )
-            np.testing.assert_allclose(ours, maps, atol=2e-5 * max(1, maps.max()), err_msg=method)
+        for method, maps in expected.items():
+            ours = explain(method, model, batch, targets)
+            if method == "ablation_cam":
+                ours = ours * np.abs(S)
+            tolerance = 2e-5 * max(1, maps.max())
+            np.testing.assert_allclose(ours, maps, atol=tolerance, err_msg=method)
 
 
 @pytest.mark.parametrize("name", ["flat", "nested", "sigmoid", "Dropout between", "augmentation"])
 def test_ablation_in_closed_form_is_ablation_by_forward_passes(name):
-    model, features, _ = zoo.HEADS[name]()
-    last, batch = features.layers[-1], zoo.images()
+    model, feature_model, _ = zoo.HEADS[name]()
+    last = feature_model.layers[-1]
+    batch = zoo.images()
     for targets in (None, 1):
-        quick, slow = (
-            attribution.ablation_cam(model, batch, targets, layer=layer) for layer in (None, last)
-        )
+        quick = attribution.ablation_cam(model, batch, targets)
+        slow = attribution.ablation_cam(model, batch, targets, layer=last)
         np.testing.assert_allclose(quick, slow, atol=2e-5 * slow.max())
         assert slow.max() > 0.01
 
 
-# Elsewhere --------------------------------------------------------------------------------------------------------------
+# Elsewhere ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -274,17 +278,18 @@ def test_ablation_in_closed_form_is_ablation_by_forward_passes(name):
 )
 def test_hires_cam_adds_up_to_the_score_where_the_tail_is_linear_and_grad_cam_differs(tail):
     model = zoo.shake(zoo.stack(*tail, layers.Flatten(), layers.Dense(zoo.CLASSES, "softmax")))
-    batch, bias, last = zoo.images(), model.layers[-1].bias.numpy(), model.layers[-3 - len(tail)]
+    batch = zoo.images()
+    bias = model.layers[-1].bias.numpy()
+    last = model.layers[-3 - len(tail)]
+    logits = probe.scores(model, batch)
     for c in range(zoo.CLASSES):
         maps = attribution.hires_cam(model, batch, c, layer=last)
-        np.testing.assert_allclose(
-            maps.sum(axis=(1, 2)), probe.scores(model, batch)[:, c] - bias[c], atol=1e-4
-        )
-    grad, hires = (
-        method(model, batch, layer=last) for method in (attribution.grad_cam, attribution.hires_cam)
-    )
-    assert max(spearmanr(a.ravel(), b.ravel())[0] for a, b in zip(grad, hires)) < 0.9
-    assert (grad[hires < 0] > 0).any(), "Grad-CAM lights up places which lower the score"
+        np.testing.assert_allclose(maps.sum(axis=(1, 2)), logits[:, c] - bias[c], atol=1e-4)
+    grad = attribution.grad_cam(model, batch, layer=last)
+    hires = attribution.hires_cam(model, batch, layer=last)
+    for grad_map, hires_map in zip(grad, hires, strict=True):
+        assert spearmanr(grad_map.ravel(), hires_map.ravel())[0] < 0.9
+    assert (grad[hires < 0] > 0).any(), "Grad-CAM lights up positions that lower the score"
 
 
 def test_ablation_elsewhere_is_the_loss_of_each_channel(unpooled):
@@ -297,14 +302,14 @@ def test_ablation_elsewhere_is_the_loss_of_each_channel(unpooled):
         return np.maximum(0, volume.reshape(len(volume), -1) @ V + v) @ W + b
 
     alpha = np.empty((3, zoo.CHANNELS))
+    S = score(volume)[:, 2]
     for k in range(zoo.CHANNELS):
         without = volume * (np.arange(zoo.CHANNELS) != k)
-        alpha[:, k] = (score(volume) - score(without))[:, 2] / np.abs(score(volume)[:, 2])
-    wanted = np.maximum(0, np.einsum("nyxk,nk->nyx", volume, alpha))
+        alpha[:, k] = (S - score(without)[:, 2]) / np.abs(S)
+    expected = np.maximum(0, np.einsum("nyxk,nk->nyx", volume, alpha))
     for layer in (None, last):
-        np.testing.assert_allclose(
-            attribution.ablation_cam(unpooled, batch, 2, layer=layer), wanted, rtol=1e-4, atol=1e-5
-        )
+        ours = attribution.ablation_cam(unpooled, batch, 2, layer=layer)
+        np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_ablation_leaves_what_goes_round_the_layer_as_it_is():
@@ -319,109 +324,124 @@ def test_ablation_leaves_what_goes_round_the_layer_as_it_is():
     def score(B):
         return np.concatenate([a + B, a], axis=-1).reshape(len(a), -1) @ W[:, 1] + b[1]
 
-    alpha = (
-        np.stack([score(B) - score(B * (np.arange(5) != k)) for k in range(5)], axis=1)
-        / np.abs(score(B))[:, None]
-    )
-    wanted = np.maximum(0, np.einsum("nyxk,nk->nyx", B, alpha))
-    np.testing.assert_allclose(
-        attribution.ablation_cam(model, batch, 1, layer="inner"), wanted, rtol=1e-3, atol=1e-5
-    )
-    assert wanted.max() > 0.1
+    S = score(B)
+    alpha = np.empty((len(B), 5))
+    for k in range(5):
+        without = B * (np.arange(5) != k)
+        alpha[:, k] = (S - score(without)) / np.abs(S)
+    expected = np.maximum(0, np.einsum("nyxk,nk->nyx", B, alpha))
+    ours = attribution.ablation_cam(model, batch, 1, layer="inner")
+    np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-5)
+    assert expected.max() > 0.1
 
 
 @pytest.mark.parametrize("name", ["Flatten", "sigmoid", "logits"])
 def test_score_cam_and_occlusion_are_what_the_model_makes_of_altered_images(name, unpooled):
-    """To the model's own probabilities, or softmax where it stops at logits."""
-    model, features = unpooled, keras.Model(unpooled.input, unpooled.layers[-4].output)
+    """The model's own probabilities count, or softmax where it stops at logits."""
+    model = unpooled
+    feature_model = keras.Model(unpooled.input, unpooled.layers[-4].output)
     if name != "Flatten":
-        model, features, _ = zoo.HEADS[name]()
+        model, feature_model, _ = zoo.HEADS[name]()
     batch = zoo.images(2)
+    targets = [3, 0]
+    height, width = zoo.SHAPE[:2]
 
     def P(images):
-        out = model.predict(images, verbose=0)
-        return softmax(out, axis=1) if name == "logits" else out
+        output = model.predict(images, verbose=0)
+        return softmax(output, axis=1) if name == "logits" else output
 
-    volume = features.predict(batch, verbose=0)
-    assert (np.ptp(volume, axis=(1, 2)) > 0).sum() >= 12, "few channels are silent"
-    for n, c in enumerate([3, 0]):
-        H = np.moveaxis(camkit.upsample(volume, zoo.SHAPE[:2])[n], -1, 0)
-        H = (H - H.min(axis=(1, 2), keepdims=True)) / np.maximum(
-            np.ptp(H, axis=(1, 2), keepdims=True), 1e-9
-        )
-        alpha = P(H[..., None] * batch[n])[:, c] - P(0 * batch[:1])[0, c]
-        wanted = np.maximum(0, volume[n] @ alpha)
-        assert np.ptp(wanted) > 1e-3
-        np.testing.assert_allclose(
-            attribution.score_cam(model, batch, [3, 0])[n], wanted, atol=1e-5 * max(1, wanted.max())
-        )
+    features = feature_model.predict(batch, verbose=0)
+    assert (np.ptp(features, axis=(1, 2)) > 0).sum() >= 12, "few channels are silent"
+    nothing = P(np.zeros_like(batch[:1]))
+    score_maps = attribution.score_cam(model, batch, targets)
+    occlusion_maps = attribution.occlusion(model, batch, targets, window=12, stride=12)
+    for n, c in enumerate(targets):
+        H = camkit.upsample(features[n : n + 1], (height, width))[0]
+        H = np.moveaxis(H, -1, 0)
+        lowest = H.min(axis=(1, 2), keepdims=True)
+        spread = np.ptp(H, axis=(1, 2), keepdims=True)
+        H = (H - lowest) / np.maximum(spread, 1e-9)
+        alpha = P(H[..., None] * batch[n])[:, c] - nothing[0, c]
+        expected = np.maximum(0, features[n] @ alpha)
+        assert np.ptp(expected) > 1e-3
+        tolerance = 1e-5 * max(1, expected.max())
+        np.testing.assert_allclose(score_maps[n], expected, atol=tolerance)
 
-        covered = np.repeat(batch[n : n + 1], 4, axis=0)  # by quarters of the image, which is 24×20
-        for image, part in zip(
-            covered, (np.s_[:12, :12], np.s_[:12, 8:], np.s_[12:, :12], np.s_[12:, 8:])
-        ):
-            image[part] = batch[n].mean(axis=(0, 1))
+        # Squares of 12 pixels cover an image of 24×20 in four quarters, which overlap sideways.
+        covered = np.repeat(batch[n : n + 1], 4, axis=0)
+        quarters = (np.s_[:12, :12], np.s_[:12, 8:], np.s_[12:, :12], np.s_[12:, 8:])
+        for image, quarter in zip(covered, quarters, strict=True):
+            image[quarter] = batch[n].mean(axis=(0, 1))
         lost = P(batch[n : n + 1])[0, c] - P(covered)[:, c]
-        ours = attribution.occlusion(model, batch, [3, 0], window=12, stride=12)[n]
-        np.testing.assert_allclose(
-            [ours[0, 0], ours[0, -1], ours[-1, 0], ours[-1, -1]], lost, atol=1e-5
-        )
+        ours = occlusion_maps[n]
+        corners = [ours[0, 0], ours[0, -1], ours[-1, 0], ours[-1, -1]]
+        np.testing.assert_allclose(corners, lost, atol=1e-5)
         np.testing.assert_allclose(ours[0, 10], lost[:2].mean(), atol=1e-5)
 
 
 def test_eigen_cam_is_the_best_map_of_one_pattern(flat):
-    """u vᵀ with the map u = F v is the nearest to F of all matrices of rank one; the map has no negative value."""
+    """Of all matrices of rank one, u vᵀ with the map u = F v is the nearest to F."""
+    model, feature_model, _ = flat
     batch = zoo.images()
-    maps = attribution.eigen_cam(flat[0], batch, 1)
-    for u, F in zip(
-        maps.reshape(5, -1), flat[1].predict(batch, verbose=0).reshape(5, -1, zoo.CHANNELS)
-    ):
-        left = np.sum((F - np.outer(u, u @ F / (u @ u))) ** 2)
-        np.testing.assert_allclose(
-            left, np.sum(np.linalg.svd(F, compute_uv=False)[1:] ** 2), rtol=1e-4
-        )
-    assert maps.min() >= 0
-    np.testing.assert_array_equal(maps, attribution.eigen_cam(flat[0], batch, 3))
+    maps = attribution.eigen_cam(model, batch, 1)
+    features = feature_model.predict(batch, verbose=0)
+    for u, F_n in zip(maps, features, strict=True):
+        u = u.ravel()
+        rows = F_n.reshape(len(u), -1)
+        v = u @ rows / (u @ u)
+        rest = np.sum((rows - np.outer(u, v)) ** 2)
+        singular_values = np.linalg.svd(rows, compute_uv=False)
+        np.testing.assert_allclose(rest, np.sum(singular_values[1:] ** 2), rtol=1e-4)
+    assert maps.min() >= 0, "no map has a negative value"
+    np.testing.assert_array_equal(maps, attribution.eigen_cam(model, batch, 3))
 
 
 @functools.cache
 def twins():
-    """A nested model, the flat one with its layers, and these layers."""
+    """Return a nested model, a flat one of the same layers, and these layers."""
     nested, base, _ = zoo.nested()
     dense = layers.Dense(zoo.CLASSES)
-    model = keras.Model(base.input, dense(layers.GlobalAveragePooling2D()(base.output)))
+    flat = keras.Model(base.input, dense(layers.GlobalAveragePooling2D()(base.output)))
     dense.set_weights(nested.layers[-1].get_weights())
-    return nested, model, base.layers
+    return nested, flat, base.layers
 
 
 @pytest.mark.parametrize("name", AT_LAYERS)
 def test_every_layer_of_nested_models_too(name):
-    nested, model, inner = twins()
+    nested, flat, inner = twins()
+    batch = zoo.images(2)
     for layer in (inner[1], inner[2], inner[4].name, inner[-1].name):
-        one, two = (explain(name, m, zoo.images(2), [1, 2], layer=layer) for m in (nested, model))
-        np.testing.assert_allclose(one, two, atol=1e-5 * np.abs(two).max())
-        assert one.shape[0] == 2 and one.dtype == np.float32 and np.ptp(one) > 0
+        maps = explain(name, nested, batch, [1, 2], layer=layer)
+        expected = explain(name, flat, batch, [1, 2], layer=layer)
+        np.testing.assert_allclose(maps, expected, atol=1e-5 * np.abs(expected).max())
+        assert len(maps) == 2
+        assert maps.dtype == np.float32
+        assert np.ptp(maps) > 0
 
 
 def test_the_image_is_a_layer_as_well(flat):
     """HiResCAM there is gradient times image."""
+    model = flat[0]
     batch = zoo.images()
-    image, slopes = probe.gradients(flat[0], batch, 1, flat[0].layers[0])
+    image, gradients = probe.gradients(model, batch, 1, model.layers[0])
     np.testing.assert_array_equal(image, batch)
     step = np.zeros_like(batch)
     step[:, 5, 7, 1] = 1e-2
-    rise = (probe.scores(flat[0], batch + step) - probe.scores(flat[0], batch - step))[:, 1] / 2e-2
-    np.testing.assert_allclose(slopes[:, 5, 7, 1], rise, atol=2e-3)
-    maps = attribution.hires_cam(flat[0], batch, 1, layer=flat[0].layers[0].name)
-    np.testing.assert_allclose(maps, np.sum(batch * slopes, axis=-1), atol=1e-6)
+    rise = probe.scores(model, batch + step) - probe.scores(model, batch - step)
+    np.testing.assert_allclose(gradients[:, 5, 7, 1], rise[:, 1] / 2e-2, atol=2e-3)
+    maps = attribution.hires_cam(model, batch, 1, layer=model.layers[0].name)
+    np.testing.assert_allclose(maps, np.sum(batch * gradients, axis=-1), atol=1e-6)
 
 
-# Layers that say nothing ------------------------------------------------------------------------------------------------
+# Layers that say nothing --------------------------------------------------------------------------
 
 
 @functools.cache
 def plain(kernel, *bias):
-    """A convolution without ReLU and GAP; class 0 weighs its two channels by 1 and 2, class 1 by −1 and 0.5."""
+    """Return a convolution of two channels without ReLU, then GAP and a head of two classes.
+
+    Class 0 has the weights 1 and 2, class 1 has −1 and 0.5.
+    """
     image = keras.Input((24, 24, 3))
     conv, head = layers.Conv2D(2, 4, strides=4, name="conv"), layers.Dense(2, "softmax")
     model = keras.Model(image, head(layers.GlobalAveragePooling2D()(conv(image))))
@@ -434,24 +454,26 @@ def plain(kernel, *bias):
 @pytest.mark.parametrize("name", AT_LAYERS)
 def test_layers_that_say_nothing_give_zeros_and_never_nan(name, layer):
     batch = np.abs(zoo.images(2, (24, 24, 3)))
+    zeros = np.zeros((2, 6, 6))
     silent = explain(name, plain(0.0, 0.0, 0.0), batch, 0, layer=layer)
-    np.testing.assert_array_equal(silent, np.zeros((2, 6, 6)), "silent")
+    np.testing.assert_array_equal(silent, zeros, "silent")
 
-    same = explain(name, plain(0.0, 3.0, 1.0), batch, 0, layer=layer)  # as strong at every place
-    assert (
-        np.isfinite(same).all() and np.ptp(same, axis=(1, 2)).max() <= 1e-6 * np.abs(same).max()
-    ), "no place stands out"
+    # As strong at every position.
+    same = explain(name, plain(0.0, 3.0, 1.0), batch, 0, layer=layer)
+    assert np.isfinite(same).all()
+    spread = np.ptp(same, axis=(1, 2))
+    assert spread.max() <= 1e-6 * np.abs(same).max(), "no position stands out"
     if name == "score_cam":
-        np.testing.assert_array_equal(same, np.zeros((2, 6, 6)), "a mask that lets nothing through")
+        np.testing.assert_array_equal(same, zeros, "a mask that lets nothing through")
 
     negative = explain(name, plain(-0.01, -0.3, -0.1), batch, 0, layer=layer)
     assert np.isfinite(negative).all()
     if name in ("grad_cam", "grad_cam_plus_plus", "layer_cam"):
         np.testing.assert_array_equal(
-            negative, np.zeros((2, 6, 6)), "all-negative, under weights that are positive"
+            negative, zeros, "all-negative, under weights that are positive"
         )
     elif name == "hires_cam":
-        assert negative.max() < 0, "signed: every place speaks against the class"
+        assert negative.max() < 0, "signed: every position speaks against the class"
     else:
         assert negative.min() >= 0, (
             "negative maps times weights that are negative too, and a map without a class"
@@ -474,7 +496,7 @@ def test_gradients_so_small_that_their_squares_vanish_still_count_in_grad_cam_pl
     np.testing.assert_allclose(maps[0], F @ positive, rtol=1e-5)
 
 
-# What every method must bear ----------------------------------------------------------------------------------------
+# What every method must bear ----------------------------------------------------------------------
 
 
 @functools.cache
@@ -485,12 +507,13 @@ def precisions():
 
 @pytest.mark.parametrize("name", ALL)
 def test_mixed_precision(name):
-    """As in single precision, to the accuracy of half."""
-    model, twin = precisions()
-    assert model.layers[1].compute_dtype == "float16"
-    ours, wanted = (explain(name, m, zoo.images(), 1) for m in (model, twin))
-    assert ours.dtype == np.float32
-    np.testing.assert_allclose(ours, wanted, atol=0.03 * np.abs(wanted).max())
+    """The maps are those of single precision, to the accuracy of half precision."""
+    half, single = precisions()
+    assert half.layers[1].compute_dtype == "float16"
+    maps = explain(name, half, zoo.images(), 1)
+    expected = explain(name, single, zoo.images(), 1)
+    assert maps.dtype == np.float32
+    np.testing.assert_allclose(maps, expected, atol=0.03 * np.abs(expected).max())
 
 
 @functools.cache
@@ -503,10 +526,12 @@ def wide():
 @pytest.mark.parametrize("name", ALL)
 def test_a_batch_of_one_and_several_hundred_classes(name):
     model = wide()
-    batch, targets = zoo.images(3), [299, 0, 171]
+    batch = zoo.images(3)
+    targets = [299, 0, 171]
     together = explain(name, model, batch, targets)
     size = (6, 5) if name in AT_LAYERS else zoo.SHAPE[:2]
-    assert together.shape == (3, *size) and together.dtype == np.float32
+    assert together.shape == (3, *size)
+    assert together.dtype == np.float32
     for n, c in enumerate(targets):
         alone = explain(name, model, batch[n : n + 1], c)
         np.testing.assert_allclose(alone[0], together[n], atol=1e-5 * np.abs(together[n]).max())
@@ -514,15 +539,15 @@ def test_a_batch_of_one_and_several_hundred_classes(name):
         M = camkit.CAM(model)(batch).maps[np.arange(3), :, :, targets]
         np.testing.assert_allclose(together, M / np.prod(size), atol=1e-5)
     predicted = probe.scores(model, batch).argmax(axis=1)
-    np.testing.assert_array_equal(
-        explain(name, model, batch), explain(name, model, batch, predicted)
-    )
+    by_default = explain(name, model, batch)
+    np.testing.assert_array_equal(by_default, explain(name, model, batch, predicted))
     assert (together.min() < 0) == (name in SIGNED)
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_what_does_not_fit_is_refused(name, flat):
-    model, batch = flat[0], zoo.images()
+    model = flat[0]
+    batch = zoo.images()
     for wrong in (zoo.images(2, (24, 24, 3)), batch[0], batch[..., :1]):
         with pytest.raises(
             ValueError,
@@ -588,9 +613,9 @@ def test_a_sequential_model_may_grow():
     assert probe.scores(model, zoo.images()).shape == (5, zoo.CLASSES)
     model.pop()
     model.add(layers.Dense(9, "softmax"))
-    wanted = model.predict(zoo.images(), verbose=0)
+    expected = model.predict(zoo.images(), verbose=0)
     np.testing.assert_allclose(
-        softmax(probe.scores(model, zoo.images()), axis=1), wanted, atol=1e-5
+        softmax(probe.scores(model, zoo.images()), axis=1), expected, atol=1e-5
     )
 
 
@@ -606,26 +631,26 @@ def test_what_was_traced_is_forgotten_with_the_model():
 
 @pytest.mark.parametrize("name", ["score_cam", "ablation_cam", "occlusion", "integrated_gradients"])
 def test_altered_images_are_scored_in_chunks_of_bounded_size(name, unpooled, monkeypatch):
-    batch, sizes = zoo.images(2), []
+    batch = zoo.images(2)
     whole = explain(name, unpooled, batch, 1)
-    pixels = np.prod(zoo.SHAPE[:2])
-    for ask in ("scores", "gradients"):
+    sizes = []
 
-        def spied(model, images, *rest, ask=getattr(probe, ask)):
-            sizes.append(
-                max(
-                    len(images),
-                    *(len(x) for x in rest[1:] if isinstance(x, np.ndarray) and x.ndim == 4),
-                    0,
-                )
-            )
-            return ask(model, images, *rest)
+    def recorded(function):
+        def record(model, images, *rest):
+            replaced = [x for x in rest[1:] if isinstance(x, np.ndarray) and x.ndim == 4]
+            sizes.append(max(len(x) for x in [images, *replaced]))
+            return function(model, images, *rest)
 
-        monkeypatch.setattr(probe, ask, spied)
+        return record
+
+    for function in (probe.scores, probe.gradients):
+        monkeypatch.setattr(probe, function.__name__, recorded(function))
+    pixels = zoo.SHAPE[0] * zoo.SHAPE[1]
     monkeypatch.setattr(attribution, "PIXELS", 3 * pixels)
-    parts = explain(name, unpooled, batch, 1)
-    np.testing.assert_allclose(parts, whole, atol=1e-5 * np.abs(whole).max())
+    in_chunks = explain(name, unpooled, batch, 1)
+    np.testing.assert_allclose(in_chunks, whole, atol=1e-5 * np.abs(whole).max())
     assert max(sizes) == 3
+
     monkeypatch.setattr(attribution, "PIXELS", 1)
     sizes.clear()
     explain(name, unpooled, batch[:1], 1)
@@ -633,38 +658,42 @@ def test_altered_images_are_scored_in_chunks_of_bounded_size(name, unpooled, mon
 
 
 def test_equal_masks_are_scored_once(monkeypatch):
-    """Channels that differ in scale only, and those that are silent, let the same image through."""
+    """Channels that differ in scale only, and silent ones, let the same image through."""
     image = keras.Input((6, 6, 1))
     conv = layers.Conv2D(5, 2, strides=2, activation="relu")
     model = keras.Model(image, layers.Dense(2)(layers.GlobalAveragePooling2D()(conv(image))))
     conv.set_weights([np.ones((2, 2, 1, 5)) * [1, 2, 4, -1, -2], np.zeros(5)])
     model.layers[-1].set_weights([np.random.default_rng(0).normal(size=(5, 2)), np.zeros(2)])
-    scored = []
-    monkeypatch.setattr(
-        probe,
-        "scores",
-        lambda m, x, *rest, ask=probe.scores: (scored.append(len(x)), ask(m, x, *rest))[1],
-    )
-    attribution.score_cam(
-        model, np.random.default_rng(1).integers(1, 9, (1, 6, 6, 1)).astype("float32"), 1
-    )
-    assert sum(scored) == 1 + 2, "the image itself, the one mask that differs, and nothing"
+    counts = []
+    scores = probe.scores
+
+    def counted(model, images, *rest):
+        counts.append(len(images))
+        return scores(model, images, *rest)
+
+    monkeypatch.setattr(probe, "scores", counted)
+    batch = np.random.default_rng(1).integers(1, 9, (1, 6, 6, 1)).astype("float32")
+    attribution.score_cam(model, batch, 1)
+    assert sum(counts) == 1 + 2, "the image itself, the one mask that differs, and nothing"
 
 
-# Several layers -------------------------------------------------------------------------------------------------------
+# Several layers -----------------------------------------------------------------------------------
 
 
 def test_fusion_takes_the_highest_of_the_scaled_maps():
     late = np.array([[[8.0, -8.0]]])  # (1, 1, 2)
     early = np.array([[[0.0, 0.0, 0.0, 0.02], [0.0, 0.01, 0.0, 0.0]]])  # (1, 2, 4)
-    top, half = np.tanh(2), np.tanh(1)
-    far = camkit.upsample(np.array([[top, 0.0]]), (2, 4))[0]  # 1, 3/4, 1/4, 0 of the highest value
-    wanted = np.array([[far, far]])
-    wanted[0, 0, 3], wanted[0, 1, 1] = top, max(half, 0.75 * top)
-    np.testing.assert_allclose(attribution.fuse([late, early], (2, 4)), wanted, rtol=1e-6)
-    np.testing.assert_allclose(
-        attribution.fuse([1e-4 * late, 1e5 * early], (2, 4)), wanted, rtol=1e-6
-    )
+    top = np.tanh(2)
+    half = np.tanh(1)
+    # The late map enlarged: 1, 3/4, 1/4, 0 of the highest value.
+    enlarged = top * np.array([1, 0.75, 0.25, 0])
+    expected = np.array([[enlarged, enlarged]])
+    expected[0, 0, 3] = top
+    expected[0, 1, 1] = max(half, 0.75 * top)
+    fused = attribution.fuse([late, early], (2, 4))
+    np.testing.assert_allclose(fused, expected, rtol=1e-6)
+    rescaled = attribution.fuse([1e-4 * late, 1e5 * early], (2, 4))
+    np.testing.assert_allclose(rescaled, expected, rtol=1e-6)
 
 
 def test_a_layer_without_evidence_adds_nothing_to_a_fusion():
@@ -673,41 +702,41 @@ def test_a_layer_without_evidence_adds_nothing_to_a_fusion():
     for nothing in (np.zeros((2, 3, 3)), np.full((2, 3, 3), -5.0)):
         np.testing.assert_array_equal(attribution.fuse([maps, nothing], 8), alone)
         np.testing.assert_array_equal(attribution.fuse([nothing], 5), np.zeros((2, 5, 5)))
-    assert 0 <= alone.min() and alone.max() <= np.tanh(2)
+    assert alone.min() >= 0
+    assert alone.max() <= np.tanh(2)
 
 
 def test_fused_maps_of_a_model(flat):
-    model, batch = flat[0], zoo.images(2)
+    model = flat[0]
+    batch = zoo.images(2)
     names = [layer.name for layer in model.layers if isinstance(layer, layers.ReLU)]
     maps = [attribution.layer_cam(model, batch, 1, layer=name) for name in names]
     fused = attribution.fuse(maps, zoo.SHAPE[:2])
     assert fused.shape == (2, *zoo.SHAPE[:2])
-    for one in maps:
-        assert (fused >= attribution.fuse([one], zoo.SHAPE[:2])).all()
+    for maps_of_layer in maps:
+        assert (fused >= attribution.fuse([maps_of_layer], zoo.SHAPE[:2])).all()
 
 
-# Real pictures and other programs ---------------------------------------------------------------------------------------
+# Real pictures and other programs -----------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def trained():
-    """A classifier of the embedded fruit that ends in logits, its last layer with a map, six pictures, their classes."""
-    train, test = (
-        camkit.load_images("mini", "Training", per_class=10),
-        camkit.load_images("mini", "Test", per_class=1),
-    )
+    """Return a classifier of the embedded fruit that ends in logits, and images to explain.
+
+    The results are the model, its last layer with a map, the images and their predicted classes.
+    """
+    train = camkit.load_images("mini", "Training", per_class=10)
+    test = camkit.load_images("mini", "Test", per_class=1)
     model = camkit.gap_classifier(camkit.backbone("mini", input_size=100), train.class_names)
     camkit.train_head(model, train)
     batch = next(test.batches(len(test), 100)).astype("float32")
     gap, dense = model.get_layer("gap"), layers.Dense(len(train.class_names))
     logits = keras.Model(model.input, dense(gap.output))
     dense.set_weights(model.get_layer("logits").get_weights())
-    return (
-        logits,
-        gap.input._keras_history.operation,
-        batch,
-        probe.scores(logits, batch).argmax(axis=1),
-    )
+    layer = gap.input._keras_history.operation
+    predicted = probe.scores(logits, batch).argmax(axis=1)
+    return logits, layer, batch, predicted
 
 
 warned = pytest.mark.filterwarnings(
@@ -716,7 +745,7 @@ warned = pytest.mark.filterwarnings(
 
 
 def theirs(method, trained, n):
-    """The map of tf-keras-vis, at the size of the layer and as it comes."""
+    """Return the map of tf-keras-vis, at the size of the layer and as it comes."""
     from tf_keras_vis import gradcam, gradcam_plus_plus, scorecam
     from tf_keras_vis.utils.scores import CategoricalScore
 
@@ -738,12 +767,10 @@ def theirs(method, trained, n):
 
 
 def alike(method, trained, n):
-    """The rank correlation of our map and that of tf-keras-vis."""
+    """Return the rank correlation of our map and that of tf-keras-vis."""
     model, _, batch, chosen = trained
-    return spearmanr(
-        explain(method, model, batch[n : n + 1], chosen[n]).ravel(),
-        theirs(method, trained, n).ravel(),
-    )[0]
+    ours = explain(method, model, batch[n : n + 1], chosen[n])
+    return spearmanr(ours.ravel(), theirs(method, trained, n).ravel())[0]
 
 
 @warned
@@ -754,30 +781,31 @@ def test_agreement_with_tf_keras_vis(method, trained):
 
 @warned
 def test_agreement_with_tf_keras_vis_of_score_cam(trained, monkeypatch):
-    """Equal but for two things: there P_c(0) is not subtracted, and masks are enlarged corner on corner, half a cell off.
+    """The programs are equal except for two things.
 
-    Both count only where hardly anything is left of the class when the picture is masked.
+    There P_c(0) is not subtracted, and masks are enlarged with aligned corners, half a cell off.
+    Both count only where hardly anything of the class is left when the image is masked.
     """
     model, layer, batch, chosen = trained
-    pictures = range(6)
-    assert np.median([alike("score_cam", trained, n) for n in pictures]) >= 0.99
+    assert np.median([alike("score_cam", trained, n) for n in range(6)]) >= 0.99
 
-    def corners(maps, size):
-        return ndimage.zoom(
-            maps, (1, size[0] / maps.shape[1], size[1] / maps.shape[2]), order=1, mode="nearest"
-        )
+    def with_aligned_corners(maps, size):
+        factors = (1, size[0] / maps.shape[1], size[1] / maps.shape[2])
+        return ndimage.zoom(maps, factors, order=1, mode="nearest")
 
-    monkeypatch.setattr(attribution, "upsample", corners)
+    monkeypatch.setattr(attribution, "upsample", with_aligned_corners)
     nothing = softmax(probe.scores(model, 0 * batch[:1])[0].astype("float64"))
-    for n in pictures:
-        features, _ = probe.gradients(model, batch[n : n + 1], layer=layer)
-        ours = attribution.score_cam(model, batch[n : n + 1], chosen[n])[0]
-        wanted = theirs("score_cam", trained, n) - nothing[chosen[n]] * features[0].sum(axis=-1)
-        np.testing.assert_allclose(ours, np.maximum(0, wanted), atol=2e-3 * wanted.max())
+    for n in range(6):
+        image = batch[n : n + 1]
+        c = chosen[n]
+        features, _ = probe.gradients(model, image, layer=layer)
+        ours = attribution.score_cam(model, image, c)[0]
+        expected = theirs("score_cam", trained, n) - nothing[c] * features[0].sum(axis=-1)
+        np.testing.assert_allclose(ours, np.maximum(0, expected), atol=2e-3 * expected.max())
 
 
 def photographs(shared, names):
-    """MobileNetV2 with its real weights, and photographs as it reads them."""
+    """Return MobileNetV2 with its real weights, and photographs as it reads them."""
     model = keras.applications.MobileNetV2(weights=None)
     model.load_weights(shared / "keras" / "mobilenet_v2_imagenet.weights.h5")
     pixels = np.array(
@@ -807,8 +835,8 @@ def test_on_real_photographs_the_family_points_at_the_object(shared):
         "eigen_cam",
     ):
         maps = camkit.upsample(getattr(attribution, method)(model, batch), 224)
-        for name, heat in zip(PHOTOGRAPHS, maps):
-            left, top, right, bottom = PHOTOGRAPHS[name]
+        for (name, box), heat in zip(PHOTOGRAPHS.items(), maps, strict=True):
+            left, top, right, bottom = box
             y, x = np.unravel_index(heat.argmax(), heat.shape)
             assert left <= x <= right and top <= y <= bottom, (
                 f"{method}: the peak at ({x}, {y}) is not on the {name}"
@@ -816,9 +844,10 @@ def test_on_real_photographs_the_family_points_at_the_object(shared):
 
 
 def test_integrated_gradients_of_a_real_photograph_are_complete_within_3_percent(shared):
-    model, batch = photographs(shared, ["parrot"])  # equal steps of t miss 6 % of it
-    chosen = probe.scores(model, batch).argmax(axis=1)
-    gained = (probe.scores(model, batch) - probe.scores(model, 0 * batch))[[0], chosen]
-    np.testing.assert_allclose(
-        attribution.integrated_gradients(model, batch).sum(axis=(1, 2)), gained, rtol=0.03
-    )
+    # Equal steps of t miss 6 % here.
+    model, batch = photographs(shared, ["parrot"])
+    logits = probe.scores(model, batch)
+    c = logits[0].argmax()
+    gain = logits[0, c] - probe.scores(model, 0 * batch)[0, c]
+    maps = attribution.integrated_gradients(model, batch)
+    np.testing.assert_allclose(maps.sum(), gain, rtol=0.03)
