@@ -258,15 +258,14 @@ def confusion(ax: Axes, matrix: np.ndarray, class_names: Sequence[str]) -> Axes:
 
 def _write_counts(ax: Axes, matrix: np.ndarray, errors: np.ndarray) -> None:
     """Write counts into the cells of a confusion matrix, legible on the colours of the errors."""
-    rows, columns = np.nonzero(matrix)
-    for row, column in zip(rows, columns, strict=True):
+    for row, column in np.argwhere(matrix).tolist():
         if row == column:
             colour = "grey"
         elif errors[row, column] > 0.6 * errors.max():
             colour = "white"
         else:
             colour = "black"
-        count = int(matrix[row, column])
+        count = str(int(matrix[row, column]))
         ax.text(column, row, count, ha="center", va="center", fontsize=8, color=colour)
 
 
@@ -300,7 +299,7 @@ def learning_curves(figure: FigureBase, history: dict[str, Sequence[float]]) -> 
         ax.spines[["top", "right"]].set_visible(False)
         ax.legend(frameon=False)
     # A curve at accuracy 1 stays in sight.
-    figure.axes[1].set_ylim(top=1.02)
+    axes[1].set_ylim(top=1.02)
     return figure
 
 
@@ -378,7 +377,7 @@ def _write_name(ax: Axes, name: str, point: np.ndarray, fontsize: float) -> None
     box = {"boxstyle": "round,pad=0.1", "facecolor": "white", "alpha": 0.75, "linewidth": 0}
     ax.annotate(
         name,
-        point,
+        tuple(point),
         (0, 7),
         textcoords="offset points",
         ha="center",

@@ -219,17 +219,16 @@ class Scenes:
             >>> [batch.shape for batch in scenes.batches(2, 48)]
             [(2, 48, 48, 3), (1, 48, 48, 3)]
         """
-        shape = (size, size) if np.ndim(size) == 0 else tuple(size)
+        height, width = np.broadcast_to(size, 2).tolist()
         for start in range(0, len(self), batch_size):
             batch = self.images[start : start + batch_size]
-            if batch.shape[1:3] != shape:
-                batch = np.stack([_stretched(image, shape) for image in batch])
+            if batch.shape[1:3] != (height, width):
+                batch = np.stack([_stretched(image, height, width) for image in batch])
             yield batch
 
 
-def _stretched(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return a uint8 image stretched to `size` (h, w), as `read_image` does it."""
-    height, width = size
+def _stretched(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return a uint8 image stretched to a size, as `read_image` does it."""
     stretched = Image.fromarray(image)
     stretched = stretched.resize((width, height), Resampling.BILINEAR)
     return np.asarray(stretched)

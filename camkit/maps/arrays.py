@@ -35,9 +35,7 @@ def upsample(maps: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
             f"maps have {maps.ndim} dimensions {maps.shape}: "
             "(h, w), (B, h, w) or (B, h, w, C) is needed"
         )
-    if np.ndim(size) == 0:
-        size = (size, size)
-    height, width = size
+    height, width = np.broadcast_to(size, 2)
     h, w = maps.shape if maps.ndim == 2 else maps.shape[1:3]
     dtype = np.result_type(maps.dtype, "float32")
     maps = maps.astype(dtype)

@@ -13,6 +13,7 @@ The model is never changed, and its later training is followed.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 import keras
 import numpy as np
@@ -28,8 +29,8 @@ PIXELS = 8 * 224 * 224
 # Steps on the path of integrated gradients: completeness within 3 % on photographs.
 STEPS = 128
 
-_Targets = int | Sequence[int] | np.ndarray | None
-_Layer = str | keras.Layer | None
+_Targets: TypeAlias = int | Sequence[int] | np.ndarray | None
+_Layer: TypeAlias = str | keras.Layer | None
 
 
 # Methods that read gradients ----------------------------------------------------------------------
