@@ -56,7 +56,7 @@ app: .venv/app ## ANALYSIS=folder: serve the atlas of an analysis as an app, for
 
 ##@ To teach
 
-COURSE = .venv/bin/python notebooks/assignments/course.py --seed "$(SEED)"
+COURSE = PYTHONPATH="notebooks/assignments:notebooks/site$${PYTHONPATH:+:$$PYTHONPATH}" .venv/bin/python -m course --seed "$(SEED)"
 
 .PHONY: course
 course: .venv/course ## [SEED=2027]: make the graded course of a year: the release, the gradebook, the guide

@@ -1,386 +1,699 @@
-"""A photographer's studio in NumPy: signed distance functions, traced, lit and photographed on white.
+"""A photographer's studio in NumPy: signed distance functions, traced, lit and photographed.
 
-An object is a list of parts in object space, where y points upwards and the size is about 1 to each side.
-`photograph` traces rays against it, lights it with a softbox and a strip above a white table, and averages
-3x3 rays per pixel. Points are float64 arrays (3, N); colours are linear light (3, N) until the very end. All
-randomness comes from the caller's generator: the same numbers in give the same picture out.
+An object is a list of parts in object space, where y points upwards and the size is about 1 to each
+side. `photograph` traces rays against it, lights it with a softbox and a strip above a white table,
+and averages 3x3 rays for each pixel. Points are float64 arrays (3, N); colours are linear light
+(3, N) until the very end. All randomness comes from the caller's generator: the same numbers in
+give the same image out.
 """
 
-from collections import namedtuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import maximum_filter1d
 from scipy.spatial import KDTree
 
-SIZE, RAYS = 100, 3  # pixels along one side, rays along one side of a pixel
-EYE = 8.0  # distance of the camera from the object's origin
+# Pixels along a side of an image, rays along a side of a pixel.
+SIZE = 100
+RAYS = 3
 
-# Functions of points (3, N): distance (N,), paint: linear colour (3, N), bump: height (N,) for normals;
-# ball: (x, y, z, radius) that holds the whole part, so that far points need not ask for its distance; name: of NAMES
-Part = namedtuple(
-    "Part",
-    "distance paint bump gloss rough ball name",
-    defaults=(None, 0.5, 0.1, (0, 0, 0, 9), "skin"),
-)
-NAMES = (
-    "ground",
-    "skin",
-    "stem",
-    "leaf",
-    "highlight",
-)  # what a pixel can show, and its number in a map of parts
-SHINE = 0.1  # linear light: a highlight reflects so much of the lamps at least
-# unit vectors (3, 1) in object space: the table's normal, from the object to the camera and to the softbox
-Pose = namedtuple("Pose", "up eye light")
+# The distance of the camera from the object's origin, and the depth within which the object lies.
+EYE_DISTANCE = 8.0
+NEAR = EYE_DISTANCE - 3.3
+FAR = EYE_DISTANCE + 3.3
+
+# What a pixel can show; the position in this list is its number in a map of parts.
+NAMES = ("background", "skin", "stem", "leaf", "highlight")
+
+# A highlight reflects at least so much of the lamps, in linear light.
+SHINE = 0.1
+
+# Functions of points (3, N).
+Distance = Callable[[np.ndarray], np.ndarray]
+Paint = Callable[[np.ndarray], np.ndarray]
 
 
-# --- Small mathematics --------------------------------------------------------------------------------------
+class Part(NamedTuple):
+    """A part of an object.
+
+    Attributes:
+        distance: Signed distance (N,) to its surface.
+        paint: Linear colour (3, N).
+        bump: Height (N,) above the surface, for the normals alone; or None.
+        gloss: How strongly it reflects.
+        rough: How wide its reflections are.
+        ball: (x, y, z, radius) of a ball that holds the whole part, so that far points need not ask
+            for its distance.
+        name: One of NAMES.
+    """
+
+    distance: Distance
+    paint: Paint
+    bump: Distance | None = None
+    gloss: float = 0.5
+    rough: float = 0.1
+    ball: tuple[float, float, float, float] = (0, 0, 0, 9)
+    name: str = "skin"
 
 
-def rgb(code):
-    """Linear colour (3, 1) of an sRGB hex code such as "c0392b"."""
-    c = np.array([int(code[i : i + 2], 16) for i in (0, 2, 4)])[:, None] / 255
-    return np.where(c > 0.04045, ((c + 0.055) / 1.055) ** 2.4, c / 12.92)
+class Pose(NamedTuple):
+    """Unit vectors (3, 1) in object space that say how an object lies.
+
+    Attributes:
+        up: The normal of the table.
+        eye: From the object to the camera.
+        light: From the object to the softbox.
+    """
+
+    up: np.ndarray
+    eye: np.ndarray
+    light: np.ndarray
 
 
-def mix(a, b, t):
-    """a where t is 0, b where t is 1, and what lies between."""
-    return a + (b - a) * t
+# --- Small mathematics ----------------------------------------------------------------------------
+
+
+def rgb(code: str) -> np.ndarray:
+    """Return the linear colour (3, 1) of an sRGB hex code such as "c0392b"."""
+    channels = [int(code[start : start + 2], 16) for start in (0, 2, 4)]
+    encoded = np.array(channels)[:, None] / 255
+    return np.where(encoded > 0.04045, ((encoded + 0.055) / 1.055) ** 2.4, encoded / 12.92)
+
+
+def encode_srgb(colour: np.ndarray) -> np.ndarray:
+    """Return sRGB values 0..1 of linear colours 0..1."""
+    return np.where(colour > 0.0031308, 1.055 * colour ** (1 / 2.4) - 0.055, 12.92 * colour)
+
+
+def mix(first, second, share):
+    """Return `first` where `share` is 0, `second` where it is 1, and what lies between."""
+    return first + (second - first) * share
 
 
 def step(low, high, x):
-    """A smooth step from 0 at `low` to 1 at `high`."""
+    """Return a smooth step from 0 at `low` to 1 at `high`."""
     t = np.clip((x - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
 
 
-def unit(v):
-    """Vectors (3, N) of length 1."""
-    return v / np.sqrt((v * v).sum(0) + 1e-18)
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Return vectors (3, N) scaled to length 1."""
+    return vectors / np.sqrt((vectors * vectors).sum(0) + 1e-18)
 
 
-def dot(a, b):
-    """Scalar products (N,) of vectors (3, N)."""
+def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the scalar products (N,) of vectors (3, N)."""
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-def turn(axis, degrees):
-    """Rotation matrix (3, 3) about one of the axes 0, 1, 2."""
-    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+def turn(axis: int, degrees: float) -> np.ndarray:
+    """Return the rotation matrix (3, 3) about one of the axes 0, 1, 2."""
+    cosine = np.cos(np.radians(degrees))
+    sine = np.sin(np.radians(degrees))
     i, j = [(1, 2), (2, 0), (0, 1)][axis]
-    m = np.eye(3)
-    m[i, i] = m[j, j] = c
-    m[i, j], m[j, i] = -s, s
-    return m
+    matrix = np.eye(3)
+    matrix[i, i] = cosine
+    matrix[j, j] = cosine
+    matrix[i, j] = -sine
+    matrix[j, i] = sine
+    return matrix
 
 
-LATTICE = np.random.default_rng(360).uniform(-1, 1, 64**3)
+# Random values on a lattice of 64³ points that repeats in all directions.
+LATTICE_SIDE = 64
+LATTICE = np.random.default_rng(360).uniform(-1, 1, LATTICE_SIDE**3)
 
 
-def noise(p, scale=1.0, octaves=1):
-    """Smooth value noise (N,) in -1..1 at points (3, N), with `scale` cells per unit."""
-    total, weight = 0.0, 0.0
+def noise(points: np.ndarray, scale: float = 1.0, octaves: int = 1) -> np.ndarray:
+    """Return smooth value noise (N,) in -1..1 at points (3, N), with `scale` cells per unit.
+
+    Each further octave has twice the frequency and half the amplitude.
+    """
+    total = 0.0
+    weight = 0.0
     for octave in range(octaves):
-        q = np.asarray(p) * (scale * 2**octave) + 11.3 * octave + 100.5
-        cell = np.floor(q).astype(np.int64)
-        x, y, z = (q - cell) ** 2 * (3 - 2 * (q - cell))
-        (i, j, k), (i1, j1, k1) = cell & 63, (cell + 1) & 63
-        i, i1, j, j1 = i * 4096, i1 * 4096, j * 64, j1 * 64
-        edge = [mix(LATTICE[a + b + k], LATTICE[a + b + k1], z) for a in (i, i1) for b in (j, j1)]
-        total = total + mix(mix(edge[0], edge[1], y), mix(edge[2], edge[3], y), x) / 2**octave
+        positions = np.asarray(points) * (scale * 2**octave) + 11.3 * octave + 100.5
+        total = total + _lattice_noise(positions) / 2**octave
         weight += 0.5**octave
     return total / weight
 
 
-def sphere_points(n, rng, jitter=0.0):
-    """n directions (3, n), spread evenly over the sphere like the seeds of a sunflower, then jittered."""
-    y = 1 - (2 * np.arange(n) + 1) / n
-    angle = np.arange(n) * np.pi * (3 - 5**0.5)
-    rho = np.sqrt(1 - y * y)
-    even = np.stack([rho * np.cos(angle), y, rho * np.sin(angle)])
-    return unit(even + rng.normal(0, jitter / n**0.5, (3, n)))
+def _lattice_noise(positions: np.ndarray) -> np.ndarray:
+    """Return LATTICE, interpolated smoothly between the eight corners of each position's cell."""
+    cell = np.floor(positions).astype(np.int64)
+    inside = positions - cell
+    share_x, share_y, share_z = inside**2 * (3 - 2 * inside)
+    low = cell & (LATTICE_SIDE - 1)
+    high = (cell + 1) & (LATTICE_SIDE - 1)
+    along_z = []
+    for x in (low[0], high[0]):
+        for y in (low[1], high[1]):
+            row = x * LATTICE_SIDE**2 + y * LATTICE_SIDE
+            along_z.append(mix(LATTICE[row + low[2]], LATTICE[row + high[2]], share_z))
+    at_low_x = mix(along_z[0], along_z[1], share_y)
+    at_high_x = mix(along_z[2], along_z[3], share_y)
+    return mix(at_low_x, at_high_x, share_x)
 
 
-def spots(points):
-    """A function (3, N) -> distance (N,) to the nearest of `points` (3, n), and its index (N,)."""
-    tree = KDTree(points.T)
-    return lambda p: tree.query(p.T)
+def sphere_points(count: int, rng: np.random.Generator, jitter: float = 0.0) -> np.ndarray:
+    """Return directions (3, count), spread evenly like the seeds of a sunflower, then jittered."""
+    y = 1 - (2 * np.arange(count) + 1) / count
+    angle = np.arange(count) * np.pi * (3 - 5**0.5)
+    radius = np.sqrt(1 - y * y)
+    even = np.stack([radius * np.cos(angle), y, radius * np.sin(angle)])
+    return unit(even + rng.normal(0, jitter / count**0.5, (3, count)))
 
 
-# --- Shapes -------------------------------------------------------------------------------------------------
+def spots(centres: np.ndarray) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Return a function of points (3, N): distance (N,) to the nearest centre, and its index."""
+    tree = KDTree(centres.T)
+
+    def nearest(points):
+        return tree.query(points.T)
+
+    return nearest
 
 
-def body(outline, warp=None):
-    """Distance to a body turned from `outline` (2, n): radii and heights from the top to the bottom.
+# --- Shapes ---------------------------------------------------------------------------------------
 
-    The body must be star-shaped around the origin. `warp(direction, theta, phi)` scales its radius."""
-    r, y = outline
-    r, y = np.r_[-r[1], r, -r[-2]], np.r_[y[1], y, y[-2]]  # mirrored, so that the poles are smooth
-    s = np.r_[0, np.cumsum(np.hypot(np.diff(r), np.diff(y)))]
-    s_fine = np.linspace(s[1], s[-2], 4000)
-    r, y = CubicSpline(s, r)(s_fine), CubicSpline(s, y)(s_fine)
+
+def body(outline: np.ndarray, warp: Callable | None = None) -> Distance:
+    """Return the distance to a body of revolution about the y axis, star-shaped at the origin.
+
+    Args:
+        outline: Radii and heights (2, n) from the top to the bottom.
+        warp: A function (direction, theta, phi) of the factor by which the radius is scaled.
+    """
     theta = np.linspace(0, np.pi, 4096)
-    radius = np.interp(theta, np.maximum.accumulate(np.arctan2(np.abs(r), y)), np.hypot(r, y))
-    slope = maximum_filter1d(np.abs(np.gradient(radius, theta)), 400)
+    radius = _radius_by_angle(outline, theta)
+    steepest = maximum_filter1d(np.abs(np.gradient(radius, theta)), 400)
 
-    def distance(p):
-        rho = np.hypot(p[0], p[2])
-        length = np.hypot(rho, p[1])
-        at = np.arctan2(rho, p[1])
-        surface = np.interp(at, theta, radius)
+    def distance(points):
+        from_axis = np.hypot(points[0], points[2])
+        length = np.hypot(from_axis, points[1])
+        angle = np.arctan2(from_axis, points[1])
+        surface = np.interp(angle, theta, radius)
         if warp:
-            surface = surface * warp(p / np.maximum(length, 1e-9), at, np.arctan2(p[2], p[0]))
-        steep = np.interp(at, theta, slope) / np.maximum(length, 0.3)
+            direction = points / np.maximum(length, 1e-9)
+            surface = surface * warp(direction, angle, np.arctan2(points[2], points[0]))
+        steep = np.interp(angle, theta, steepest) / np.maximum(length, 0.3)
         return 0.9 * (length - surface) / np.sqrt(1 + steep * steep)
 
     return distance
 
 
-def tube(points, radii):
-    """Distance to a round tube of varying radius along a smooth curve through `points` (list of x, y, z)."""
+def _radius_by_angle(outline: np.ndarray, theta: np.ndarray) -> np.ndarray:
+    """Return the distance of an outline (2, n) from the origin at angles from the top."""
+    radii, heights = outline
+    # Mirrored at both ends, so that the poles are smooth.
+    radii = np.r_[-radii[1], radii, -radii[-2]]
+    heights = np.r_[heights[1], heights, heights[-2]]
+    lengths = np.hypot(np.diff(radii), np.diff(heights))
+    along = np.r_[0, np.cumsum(lengths)]
+    fine = np.linspace(along[1], along[-2], 4000)
+    fine_radii = CubicSpline(along, radii)(fine)
+    fine_heights = CubicSpline(along, heights)(fine)
+    angles = np.arctan2(np.abs(fine_radii), fine_heights)
+    distances = np.hypot(fine_radii, fine_heights)
+    return np.interp(theta, np.maximum.accumulate(angles), distances)
+
+
+def tube(points: Sequence[Sequence[float]], radii: Sequence[float]) -> Distance:
+    """Return the distance to a round tube of varying radius along a smooth curve through points."""
     knots = np.linspace(0, 1, len(points))
     fine = np.linspace(0, 1, 3 * len(points))
-    way, thick = CubicSpline(knots, np.array(points, float))(fine), np.interp(fine, knots, radii)
+    centres = CubicSpline(knots, np.array(points, float))(fine)
+    thickness = np.interp(fine, knots, radii)
+    pieces = list(zip(centres[:-1], centres[1:], thickness[:-1], thickness[1:], strict=True))
 
     def distance(p):
-        best = np.full(p.shape[1], np.inf)
-        for a, b, ra, rb in zip(way, way[1:], thick, thick[1:]):
-            a, ab = a[:, None], (b - a)[:, None]
-            t = np.clip(dot(p - a, ab) / dot(ab, ab), 0, 1)
-            v = p - a - ab * t
-            best = np.minimum(best, np.sqrt(dot(v, v)) - mix(ra, rb, t))
-        return best * 0.95
+        nearest = np.full(p.shape[1], np.inf)
+        for start, end, start_radius, end_radius in pieces:
+            origin = start[:, None]
+            way = (end - start)[:, None]
+            share = np.clip(dot(p - origin, way) / dot(way, way), 0, 1)
+            offset = p - origin - way * share
+            surface = mix(start_radius, end_radius, share)
+            nearest = np.minimum(nearest, np.sqrt(dot(offset, offset)) - surface)
+        return nearest * 0.95
 
     return distance
 
 
-def sepals(count, height, length, width, rng, inner=0.0, thick=0.022):
-    """Distance to `count` pointed leaves round the y axis; `height(u)`: their height at distance u."""
-    lengths, bends = length * rng.uniform(0.8, 1.15, count), rng.uniform(-0.15, 0.25, count)
+def sepals(
+    count: int,
+    height: Callable[[np.ndarray], np.ndarray],
+    length: float,
+    width: float,
+    rng: np.random.Generator,
+    inner: float = 0.0,
+    thick: float = 0.022,
+) -> Distance:
+    """Return the distance to pointed leaves round the y axis.
+
+    Args:
+        count: Number of leaves.
+        height: A function of the distance from the axis: how high they lie there.
+        length: Their mean length.
+        width: Half their width, about.
+        rng: Draws their lengths, bends and directions.
+        inner: How wide they begin at the axis.
+        thick: Half their thickness.
+    """
+    lengths = length * rng.uniform(0.8, 1.15, count)
+    bends = rng.uniform(-0.15, 0.25, count)
     start = rng.uniform(0, 2 * np.pi)
 
     def distance(p):
-        phi = np.mod(np.arctan2(p[2], p[0]) + start, 2 * np.pi) * count / (2 * np.pi)
-        which = np.minimum(phi.astype(int), count - 1)
-        rho, phi = np.hypot(p[0], p[2]), (phi - which - 0.5) * 2 * np.pi / count
-        u, v = rho * np.cos(phi), rho * np.sin(phi)
-        t = np.clip(u / lengths[which], 0, 1)
-        half = width * np.sqrt(t * 1.2 + inner) * (1 - t) ** 0.8
-        lift = height(u) + bends[which] * t * t * length - 0.35 * np.abs(v)
-        flat = np.hypot(np.maximum(np.abs(v) - half, 0), np.maximum(np.abs(p[1] - lift) * 0.7, 0))
-        return 0.7 * (np.hypot(flat, np.maximum(np.maximum(-u, u - lengths[which]), 0)) - thick)
+        angle = np.mod(np.arctan2(p[2], p[0]) + start, 2 * np.pi) * count / (2 * np.pi)
+        which = np.minimum(angle.astype(int), count - 1)
+        from_axis = np.hypot(p[0], p[2])
+        from_midrib = (angle - which - 0.5) * 2 * np.pi / count
+        along = from_axis * np.cos(from_midrib)
+        across = from_axis * np.sin(from_midrib)
+        share = np.clip(along / lengths[which], 0, 1)
+        half_width = width * np.sqrt(share * 1.2 + inner) * (1 - share) ** 0.8
+        lift = height(along) + bends[which] * share * share * length - 0.35 * np.abs(across)
+        beside = np.maximum(np.abs(across) - half_width, 0)
+        above = np.maximum(np.abs(p[1] - lift) * 0.7, 0)
+        beyond = np.maximum(np.maximum(-along, along - lengths[which]), 0)
+        return 0.7 * (np.hypot(np.hypot(beside, above), beyond) - thick)
 
     return distance
 
 
-# --- The studio ---------------------------------------------------------------------------------------------
+# --- Rays -----------------------------------------------------------------------------------------
 
 
-def join(parts):
-    """Distance to the nearest of the parts, which are asked only where they could be the nearest."""
+def join(parts: Sequence[Part]) -> Distance:
+    """Return the distance to the nearest part; each is asked only where it could be the nearest."""
 
-    def distance(p):
-        best = parts[0].distance(p)
+    def distance(points):
+        nearest = parts[0].distance(points)
         for part in parts[1:]:
             x, y, z, radius = part.ball
-            reach = best + radius
-            near = np.flatnonzero(
-                (p[0] - x) ** 2 + (p[1] - y) ** 2 + (p[2] - z) ** 2 < reach * np.abs(reach)
-            )
-            if near.size:
-                best[near] = np.minimum(best[near], part.distance(p[:, near]))
-        return best
+            reach = nearest + radius
+            square = (points[0] - x) ** 2 + (points[1] - y) ** 2 + (points[2] - z) ** 2
+            close = np.flatnonzero(square < reach * np.abs(reach))
+            if close.size:
+                nearest[close] = np.minimum(nearest[close], part.distance(points[:, close]))
+        return nearest
 
     return distance
 
 
-def trace(distance, origin, direction, near, far, steps=160, touch=1.5e-3):
-    """Lengths (N,) at which rays come within `touch` of the surface; inf where they miss.
+def trace(
+    distance: Distance,
+    origin: np.ndarray,
+    direction: np.ndarray,
+    near: float | np.ndarray,
+    far: float,
+    steps: int = 160,
+    touch: float = 1.5e-3,
+) -> np.ndarray:
+    """Return the lengths (N,) at which rays come within `touch` of a surface; inf where they miss.
 
-    origin: (3, 1) or (3, N); direction: (3, N); near: where to start, a number or (N,), inf for no ray."""
-    n = direction.shape[1]
-    origin = np.broadcast_to(origin, (3, n))
-    t, hit = np.broadcast_to(near, n).copy(), np.full(n, np.inf)
-    alive = np.flatnonzero(t < far)
+    This is sphere tracing: each ray advances by its distance to the surface.
+
+    Args:
+        distance: Signed distance to the surface.
+        origin: Where rays begin, (3, 1) or (3, N).
+        direction: Unit vectors (3, N).
+        near: Where to start, a number or (N,), inf for no ray.
+        far: Where to give up.
+        steps: At most so many; a ray that is then still on its way creeps along the surface, and
+            counts as a hit.
+        touch: How close is a hit.
+    """
+    count = direction.shape[1]
+    origin = np.broadcast_to(origin, (3, count))
+    length = np.broadcast_to(near, count).copy()
+    hit = np.full(count, np.inf)
+    alive = np.flatnonzero(length < far)
     for _ in range(steps):
-        d = distance(origin[:, alive] + direction[:, alive] * t[alive])
-        t[alive] += d
-        close = d < touch
-        hit[alive[close]] = t[alive[close]]
-        alive = alive[~close & (t[alive] < far)]
+        advance = distance(origin[:, alive] + direction[:, alive] * length[alive])
+        length[alive] += advance
+        touches = advance < touch
+        arrived = alive[touches]
+        hit[arrived] = length[arrived]
+        alive = alive[~touches & (length[alive] < far)]
         if not alive.size:
             break
-    hit[alive] = t[alive]  # still creeping along the surface
+    hit[alive] = length[alive]
     return hit
 
 
-def camera_rays(pose, x, y):
-    """Directions (3, N) of camera rays through image points x to the right and y upwards (tangents)."""
+def camera_rays(pose: Pose, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the directions (3, N) of camera rays through image points, x to the right and y up.
+
+    Image points are tangents of angles.
+    """
     right = unit(np.cross(pose.up, pose.eye, axis=0))
     above = np.cross(pose.eye, right, axis=0)
     return unit(right * x + above * y - pose.eye)
 
 
-def grid(cx, cy, half, n):
-    """Image points x, y (n * n,) at the centres of n by n cells of a square around cx, cy, row by row."""
-    c = (np.arange(n) + 0.5) / n * 2 - 1
-    return np.tile(cx + half * c, n), np.repeat(cy - half * c, n)
+def grid(
+    centre_x: float, centre_y: float, half: float, cells: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return x and y (cells², each) of the cells' centres of a square, row by row."""
+    centres = (np.arange(cells) + 0.5) / cells * 2 - 1
+    x = np.tile(centre_x + half * centres, cells)
+    y = np.repeat(centre_y - half * centres, cells)
+    return x, y
 
 
-def frame_object(distance, pose, fill):
-    """Image square (cx, cy, half) that the object fills to the fraction `fill`, by a coarse look at it."""
+def frame_object(distance: Distance, pose: Pose, fill: float) -> tuple[float, float, float]:
+    """Return the image square (x, y, half) that the object fills to the fraction `fill`.
+
+    A coarse look at the object decides.
+    """
     x, y = grid(0, 0, 0.42, 84)
-    seen = np.isfinite(
-        trace(distance, pose.eye * EYE, camera_rays(pose, x, y), EYE - 3.3, EYE + 3.3, 40)
-    )
-    x, y = x[seen], y[seen]
+    rays = camera_rays(pose, x, y)
+    reach = trace(distance, pose.eye * EYE_DISTANCE, rays, NEAR, FAR, steps=40)
+    seen = np.isfinite(reach)
+    x = x[seen]
+    y = y[seen]
     half = max(np.ptp(x), np.ptp(y)) / 2 + 0.005
-    return (x.max() + x.min()) / 2, (y.max() + y.min()) / 2 - 0.03 * half, half / fill
+    centre_x = (x.max() + x.min()) / 2
+    centre_y = (y.max() + y.min()) / 2 - 0.03 * half
+    return centre_x, centre_y, half / fill
 
 
-def ground_height(distance, up):
-    """Height along `up` of the object's lowest point, seen by parallel rays from below."""
+def table_height(distance: Distance, up: np.ndarray) -> float:
+    """Return the height along `up` of the object's lowest point, as rays from below meet it."""
     side = unit(np.cross(up, [[0.3], [0.5], [0.8]], axis=0))
     x, y = grid(0, 0, 2.6, 70)
     start = -3.2 * up + side * x + np.cross(up, side, axis=0) * y
-    hit = trace(distance, start, np.broadcast_to(up, start.shape), 0.0, 6.4, 40)
+    direction = np.broadcast_to(up, start.shape)
+    hit = trace(distance, start, direction, near=0.0, far=6.4, steps=40)
     return -3.2 + hit.min()
 
 
-def slope(height, p, eps=2e-3):
-    """Gradient (3, N) of a function of points, from the four corners of a tetrahedron."""
+# --- Light ----------------------------------------------------------------------------------------
+
+
+def gradient(height: Distance, points: np.ndarray, epsilon: float = 2e-3) -> np.ndarray:
+    """Return the gradient (3, N) of a function of points, from a tetrahedron's four corners."""
     corners = np.array([[1, -1, -1], [-1, -1, 1], [-1, 1, -1], [1, 1, 1]], float)[:, :, None]
-    return sum(k * height(p + eps * k) for k in corners) / (4 * eps)
+    total = sum(corner * height(points + epsilon * corner) for corner in corners)
+    return total / (4 * epsilon)
 
 
-def openness(distance, p, n):
-    """How much of the sky (N,) in 0..1 a point sees: ambient occlusion from five steps along the normal."""
+def openness(distance: Distance, points: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    """Return how much of the sky (N,) in 0..1 points see.
+
+    This is ambient occlusion from five steps along the normal.
+    """
     shut = 0.0
-    for h, weight in ((0.03, 3.0), (0.09, 1.6), (0.2, 0.8), (0.42, 0.42), (0.8, 0.2)):
-        shut = shut + weight * np.maximum(h - distance(p + n * h), 0)
+    for height, weight in ((0.03, 3.0), (0.09, 1.6), (0.2, 0.8), (0.42, 0.42), (0.8, 0.2)):
+        missing = height - distance(points + normals * height)
+        shut = shut + weight * np.maximum(missing, 0)
     return np.clip(1 - 0.75 * shut, 0.04, 1)
 
 
-def sunlit(distance, p, n, light, steps=11):
-    """Share (N,) in 0..1 of the softbox that a surface point sees: a soft shadow."""
-    share, t = np.ones(p.shape[1]), np.full(p.shape[1], 0.05)
+def sunlit(
+    distance: Distance, points: np.ndarray, normals: np.ndarray, light: np.ndarray, steps: int = 11
+) -> np.ndarray:
+    """Return the share (N,) in 0..1 of the softbox that surface points see: a soft shadow."""
+    share = np.ones(points.shape[1])
+    length = np.full(points.shape[1], 0.05)
     for _ in range(steps):
-        d = distance(p + n * 0.02 + light * t)
-        share = np.minimum(share, 0.5 + 2.6 * d / t)
-        t += np.clip(d, 0.06, 0.6)
+        clearance = distance(points + normals * 0.02 + light * length)
+        share = np.minimum(share, 0.5 + 2.6 * clearance / length)
+        length += np.clip(clearance, 0.06, 0.6)
     return step(0, 1, share)
 
 
-def studio(r, pose, rough):
-    """Light (2, N) that comes from directions r (3, N): a softbox and a strip; these, the white table and a dim room."""
+def lamp(
+    directions: np.ndarray, towards: np.ndarray, up: np.ndarray, size: tuple[float, float], rough
+) -> np.ndarray:
+    """Return how much (N,) of a rectangular lamp of size (width, height) lies in the directions."""
+    width, height = size
+    side = unit(np.cross(up, towards, axis=0))
+    ahead = np.maximum(dot(directions, towards), 1e-3)
+    across = np.abs(dot(directions, side)) / ahead
+    along = np.abs(dot(directions, np.cross(towards, side, axis=0))) / ahead
+    blur = rough + 0.02
+    within_width = step(width + blur, width - blur, across)
+    within_height = step(height + blur, height - blur, along)
+    return within_width * within_height * (ahead > 0.01)
 
-    def softbox(towards, width, height):
-        side = unit(np.cross(pose.up, towards, axis=0))
-        ahead = np.maximum(dot(r, towards), 1e-3)
-        a, b = np.abs(dot(r, side)) / ahead, np.abs(dot(r, np.cross(towards, side, axis=0))) / ahead
-        blur = rough + 0.02
-        return (
-            step(width + blur, width - blur, a)
-            * step(height + blur, height - blur, b)
-            * (ahead > 0.01)
-        )
 
+def studio(directions: np.ndarray, pose: Pose, rough: np.ndarray) -> np.ndarray:
+    """Return the light (2, N) from directions (3, N): of the lamps, and of all there is.
+
+    The lamps are a softbox and a strip; besides them there are the white table and a dim room.
+    """
     right = unit(np.cross(pose.up, pose.eye, axis=0))
     strip = unit(right * 0.9 + pose.eye * 0.35 + pose.up * 0.35)
-    height = dot(r, pose.up)
-    lamps = softbox(pose.light, 0.30, 0.36) * 12 / (1 + 16 * rough) + softbox(
-        strip, 0.12, 0.6
-    ) * 1.6 / (1 + 6 * rough)
-    return np.stack(
-        [lamps, lamps + 0.55 * step(0.05, -0.25, height) + 0.22 + 0.3 * step(0.2, 1, height)]
+    from_softbox = (
+        lamp(directions, pose.light, pose.up, (0.30, 0.36), rough) * 12 / (1 + 16 * rough)
     )
+    from_strip = lamp(directions, strip, pose.up, (0.12, 0.6), rough) * 1.6 / (1 + 6 * rough)
+    lamps = from_softbox + from_strip
+    height = dot(directions, pose.up)
+    table = 0.55 * step(0.05, -0.25, height)
+    sky = 0.3 * step(0.2, 1, height)
+    return np.stack([lamps, lamps + table + 0.22 + sky])
 
 
-def ambience(distance, p, n, light, pixel):
-    """Openness and softbox share (N,) of points; both are soft, so one point speaks for its pixel (N,)."""
-    _, one, back = np.unique(pixel, return_index=True, return_inverse=True)
-    p, n = p[:, one], n[:, one]
-    lit, faces = np.zeros(one.size), np.flatnonzero(dot(n, light) > -0.36)
-    lit[faces] = sunlit(distance, p[:, faces], n[:, faces], light)
-    return openness(distance, p, n)[back], lit[back]
+def ambience(
+    distance: Distance,
+    points: np.ndarray,
+    normals: np.ndarray,
+    light: np.ndarray,
+    pixel: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return openness and softbox share (N,) of points.
+
+    Both are soft, so one point of each pixel speaks for all; `pixel` (N,) is each point's pixel.
+    """
+    _, first, back = np.unique(pixel, return_index=True, return_inverse=True)
+    points = points[:, first]
+    normals = normals[:, first]
+    share = np.zeros(first.size)
+    faces = np.flatnonzero(dot(normals, light) > -0.36)
+    share[faces] = sunlit(distance, points[:, faces], normals[:, faces], light)
+    return openness(distance, points, normals)[back], share[back]
 
 
-def shade(parts, scene, pose, p, view, pixel):
-    """Linear colours (3, N) of the points p (3, N) on the object's surface, seen along `view` (3, N).
+class Surface(NamedTuple):
+    """What points of an object are made of.
 
-    And for each the number (N,) of the part that it lies on, and the light (N,) of the lamps that it reflects."""
-    nearest = np.argmin([part.distance(p) for part in parts], axis=0)
-    albedo, smooth, n, gloss, rough = *np.zeros((3, *p.shape)), *np.zeros((2, p.shape[1]))
-    for i, part in enumerate(parts):
-        at = np.flatnonzero(nearest == i)
-        if at.size:
-            q = p[:, at]
-            albedo[:, at], gloss[at], rough[at] = part.paint(q), part.gloss, part.rough
-            smooth[:, at] = unit(slope(part.distance, q))
-            n[:, at] = unit(smooth[:, at] - slope(part.bump, q)) if part.bump else smooth[:, at]
-    is_open, lit = ambience(scene, p, smooth, pose.light, pixel)
-    wrap = np.array([[0.34], [0.22], [0.16]])  # light seeps into flesh, red the farthest
-    key = np.clip((dot(n, pose.light) + wrap) / (1 + wrap), 0, None) ** 1.2 * lit
-    front = np.clip(0.5 + 0.5 * dot(n, pose.eye), 0, None)
-    sky = mix(0.62, 0.5, 0.5 + 0.5 * dot(n, pose.up))  # the table is brighter than the room
-    bounce = is_open ** mix(1.0, 0.55, albedo)  # bright flesh lights its own hollows
-    facing = dot(view, n)
+    Attributes:
+        part: The number (N,) of the part that each point lies on.
+        albedo: Linear colours (3, N).
+        smooth: Normals (3, N) of the shape.
+        normals: Normals (3, N) with the bumps.
+        gloss: (N,)
+        rough: (N,)
+    """
+
+    part: np.ndarray
+    albedo: np.ndarray
+    smooth: np.ndarray
+    normals: np.ndarray
+    gloss: np.ndarray
+    rough: np.ndarray
+
+
+def surface(parts: Sequence[Part], points: np.ndarray) -> Surface:
+    """Return what the points (3, N) on an object's surface are made of."""
+    nearest = np.argmin([part.distance(points) for part in parts], axis=0)
+    albedo = np.zeros(points.shape)
+    smooth = np.zeros(points.shape)
+    normals = np.zeros(points.shape)
+    gloss = np.zeros(points.shape[1])
+    rough = np.zeros(points.shape[1])
+    for number, part in enumerate(parts):
+        here = np.flatnonzero(nearest == number)
+        if not here.size:
+            continue
+        p = points[:, here]
+        albedo[:, here] = part.paint(p)
+        gloss[here] = part.gloss
+        rough[here] = part.rough
+        smooth[:, here] = unit(gradient(part.distance, p))
+        normals[:, here] = smooth[:, here]
+        if part.bump:
+            normals[:, here] = unit(smooth[:, here] - gradient(part.bump, p))
+    return Surface(nearest, albedo, smooth, normals, gloss, rough)
+
+
+def shade(
+    parts: Sequence[Part],
+    scene: Distance,
+    pose: Pose,
+    points: np.ndarray,
+    view: np.ndarray,
+    pixel: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return how points on the object's surface look.
+
+    Args:
+        parts: The object.
+        scene: Distance to the object and the table.
+        pose: How the object lies.
+        points: (3, N)
+        view: The directions (3, N) of the rays that met them.
+        pixel: The number (N,) of the pixel of each ray.
+
+    Returns:
+        Linear colours (3, N), the number (N,) of each point's part, and the light (N,) of the lamps
+        that it reflects.
+    """
+    made = surface(parts, points)
+    normals = made.normals
+    sky_share, lamp_share = ambience(scene, points, made.smooth, pose.light, pixel)
+    # Light seeps into flesh, red the farthest.
+    wrap = np.array([[0.34], [0.22], [0.16]])
+    key = np.clip((dot(normals, pose.light) + wrap) / (1 + wrap), 0, None) ** 1.2 * lamp_share
+    front = np.clip(0.5 + 0.5 * dot(normals, pose.eye), 0, None)
+    # The table is brighter than the room.
+    sky = mix(0.62, 0.5, 0.5 + 0.5 * dot(normals, pose.up))
+    # Bright flesh lights its hollows itself.
+    bounce = sky_share ** mix(1.0, 0.55, made.albedo)
+    facing = dot(view, normals)
     fresnel = 0.04 + 0.5 * np.clip(1 + facing, 0, 1) ** 5
-    lamps, shine = (
-        gloss * fresnel * studio(view - 2 * facing * n, pose, rough) * is_open * (0.35 + 0.65 * lit)
-    )
-    return albedo * (0.82 * key + (0.30 * sky + 0.13 * front) * bounce) + shine, nearest, lamps
+    mirrored = studio(view - 2 * facing * normals, pose, made.rough)
+    lamps, shine = made.gloss * fresnel * mirrored * sky_share * (0.35 + 0.65 * lamp_share)
+    diffuse = made.albedo * (0.82 * key + (0.30 * sky + 0.13 * front) * bounce)
+    return diffuse + shine, made.part, lamps
 
 
-def photograph(parts, pose, exposure=1.0, tint=(1, 1, 1), fill=0.9, size=SIZE):
-    """Image uint8 (size, size, 3) of an object on white, and its parts (size, size): for each pixel one of NAMES.
+# --- The photograph -------------------------------------------------------------------------------
 
-    Ground, with the shadow, is what fewer than half of a pixel's rays leave; else the part that most of them meet; and
-    skin that reflects SHINE of the lamps, on average over all rays, is highlight."""
+
+def photograph(
+    parts: Sequence[Part],
+    pose: Pose,
+    exposure: float = 1.0,
+    tint: Sequence[float] = (1, 1, 1),
+    fill: float = 0.9,
+    size: int = SIZE,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return an image of an object on white, and what each of its pixels shows.
+
+    Args:
+        parts: The object.
+        pose: How it lies.
+        exposure: Factor of its light.
+        tint: Factor of each colour's light.
+        fill: The fraction of the image that it fills.
+        size: Pixels along a side.
+
+    Returns:
+        The image, uint8 RGB (size, size, 3), and its parts, uint8 (size, size), numbers in NAMES.
+    """
     distance = join(parts)
-    floor = ground_height(distance, pose.up)
+    floor = table_height(distance, pose.up)
 
-    def scene(p):
-        return np.minimum(distance(p), dot(p, pose.up) - floor)
+    def scene(points):
+        return np.minimum(distance(points), dot(points, pose.up) - floor)
 
-    eye, near, far = pose.eye * EYE, EYE - 3.3, EYE + 3.3
-    square = frame_object(distance, pose, fill)
-    pixel = np.kron(np.arange(size * size).reshape(size, size), np.ones((RAYS, RAYS), int)).ravel()
-    cone = square[2] / size * 2 * EYE  # a ray as wide as a pixel goes first, then nine
-    near = trace(distance, eye, camera_rays(pose, *grid(*square, size)), near, far, 60, cone)[pixel]
-    view = camera_rays(pose, *grid(*square, size * RAYS))
-    reach = trace(distance, eye, view, near, far)
-
-    colour = np.ones_like(view)  # the white of the table and the wall
+    pixel, view, reach = _look(distance, pose, fill, size)
+    eye = pose.eye * EYE_DISTANCE
+    # The white of the table and the wall.
+    colour = np.ones_like(view)
     solid = np.isfinite(reach)
-    v = view[:, solid]
-    lit, met, lamps = shade(parts, scene, pose, eye + v * reach[solid], v, pixel[solid])
+    met = view[:, solid]
+    points = eye + met * reach[solid]
+    lit, part, lamps = shade(parts, scene, pose, points, met, pixel[solid])
     lit = lit * exposure * np.array(tint)[:, None]
-    colour[:, solid] = np.where(
-        lit > 0.7, 0.7 + 0.3 * np.tanh((lit - 0.7) / 0.3), lit
-    )  # film shoulder
+    colour[:, solid] = _film(lit)
 
+    table, light = _table_light(distance, pose, floor, view, solid, pixel)
+    colour[:, table] = light
+
+    parts_shown = _parts_shown(parts, part, lamps, pixel, solid, size)
+    image = encode_srgb(np.clip(_average(colour, size), 0, 1))
+    image = np.rint(image * 255).astype(np.uint8).transpose(1, 2, 0)
+    return image, parts_shown
+
+
+def _look(
+    distance: Distance, pose: Pose, fill: float, size: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return each ray's pixel (N,), its direction (3, N) and the length (N,) at which it hits."""
+    square = frame_object(distance, pose, fill)
+    eye = pose.eye * EYE_DISTANCE
+    numbers = np.arange(size * size).reshape(size, size)
+    pixel = np.kron(numbers, np.ones((RAYS, RAYS), int)).ravel()
+    # A ray as wide as a pixel goes first; the nine of that pixel start where it stopped.
+    cone = square[2] / size * 2 * EYE_DISTANCE
+    wide_rays = camera_rays(pose, *grid(*square, size))
+    near = trace(distance, eye, wide_rays, NEAR, FAR, steps=60, touch=cone)[pixel]
+    view = camera_rays(pose, *grid(*square, size * RAYS))
+    return pixel, view, trace(distance, eye, view, near, FAR)
+
+
+def _film(light: np.ndarray) -> np.ndarray:
+    """Return what film makes of light: bright values are compressed (its shoulder)."""
+    return np.where(light > 0.7, 0.7 + 0.3 * np.tanh((light - 0.7) / 0.3), light)
+
+
+def _table_light(
+    distance: Distance,
+    pose: Pose,
+    floor: float,
+    view: np.ndarray,
+    solid: np.ndarray,
+    pixel: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rays that meet the table near the object, and their shadowed colours (3, N)."""
+    eye = pose.eye * EYE_DISTANCE
     down = dot(view, pose.up)
     table = np.flatnonzero(~solid & (down < -0.02))
-    p = eye + view[:, table] * ((floor - dot(eye, pose.up)) / down[table])
-    table, p = table[by := dot(p, p) < 9], p[:, by]
-    is_open, lit = ambience(
-        distance, p, np.broadcast_to(pose.up, p.shape), pose.light, pixel[table]
-    )
-    dark = (0.40 * (1 - lit) + 0.6 * (1 - is_open)) * step(3, 1.4, np.sqrt(dot(p, p)))
-    colour[:, table] = 1 - np.clip(dark - 0.015, 0, 0.9) * np.array([[0.94], [0.97], [1.0]])
+    points = eye + view[:, table] * ((floor - dot(eye, pose.up)) / down[table])
+    near = dot(points, points) < 9
+    table = table[near]
+    points = points[:, near]
+    normals = np.broadcast_to(pose.up, points.shape)
+    sky_share, lamp_share = ambience(distance, points, normals, pose.light, pixel[table])
+    fade = step(3, 1.4, np.sqrt(dot(points, points)))
+    dark = (0.40 * (1 - lamp_share) + 0.6 * (1 - sky_share)) * fade
+    return table, 1 - np.clip(dark - 0.015, 0, 0.9) * np.array([[0.94], [0.97], [1.0]])
 
-    def average(a):
-        return a.reshape(-1, size, RAYS, size, RAYS).mean((2, 4))
 
-    def counted(numbers):
-        return np.bincount(pixel[solid], numbers, size * size).reshape(size, size)
+def _parts_shown(
+    parts: Sequence[Part],
+    part: np.ndarray,
+    lamps: np.ndarray,
+    pixel: np.ndarray,
+    solid: np.ndarray,
+    size: int,
+) -> np.ndarray:
+    """Return for each pixel, uint8 (size, size), what it shows, a number in NAMES.
 
-    number = np.array([NAMES.index(part.name) for part in parts])[met]
-    shown = 1 + np.argmax([counted(number == k) for k in (1, 2, 3)], axis=0)
-    shown[(shown == 1) & (counted(lamps) >= SHINE * RAYS**2)] = NAMES.index("highlight")
-    shown[average(solid)[0] < 0.5] = 0
-    c = np.clip(average(colour), 0, 1)
-    c = np.where(c > 0.0031308, 1.055 * c ** (1 / 2.4) - 0.055, 12.92 * c)
-    return np.rint(c * 255).astype(np.uint8).transpose(1, 2, 0), shown.astype(np.uint8)
+    Pixels of which fewer than half of the rays meet the object are background, shadow or not.
+    Others show the part that most of their rays meet. Skin that reflects SHINE of the lamps, on
+    average over all rays, is highlight.
+
+    Args:
+        parts: The object.
+        part: The number of the part that each solid ray meets.
+        lamps: The light of the lamps that it reflects.
+        pixel: The number of each ray's pixel.
+        solid: Whether a ray meets the object.
+        size: Pixels along a side.
+    """
+    solid_pixel = pixel[solid]
+
+    def sum_by_pixel(values):
+        return np.bincount(solid_pixel, values, size * size).reshape(size, size)
+
+    names = np.array([NAMES.index(each.name) for each in parts])[part]
+    counts = [sum_by_pixel(names == NAMES.index(name)) for name in ("skin", "stem", "leaf")]
+    shown = 1 + np.argmax(counts, axis=0)
+    shines = sum_by_pixel(lamps) >= SHINE * RAYS**2
+    shown[(shown == NAMES.index("skin")) & shines] = NAMES.index("highlight")
+    shown[_average(solid, size)[0] < 0.5] = NAMES.index("background")
+    return shown.astype(np.uint8)
+
+
+def _average(values: np.ndarray, size: int) -> np.ndarray:
+    """Return the means (channels, size, size) over each pixel's rays of values (channels, rays)."""
+    return values.reshape(-1, size, RAYS, size, RAYS).mean((2, 4))

@@ -1,6 +1,9 @@
-"""nbgrader's settings for this course: for course.py, and for nbgrader's own commands and buttons in this folder."""
+"""nbgrader's settings for this course.
 
-c = get_config()  # noqa: F821 (nbgrader defines it)
+`python -m course` reads them, and so do nbgrader's own commands and buttons in this folder.
+"""
+
+c = get_config()  # noqa: F821  nbgrader defines it
 
 c.CourseDirectory.course_id = "camkit"
 
@@ -9,13 +12,17 @@ c.ClearSolutions.code_stub = {
 }
 c.ClearSolutions.text_stub = "*Your answer here.*"
 
-c.Execute.timeout = 60  # seconds for a cell
+# Seconds for a cell.
+c.Execute.timeout = 60
+# No source lines around the one that fails: those of a check name every known mistake.
 c.Execute.extra_arguments = [
     "--HistoryManager.hist_file=:memory:",
     "--IPKernelApp.log_level=40",
-    "--InteractiveShell.xmode=Plain",  # no lines around the one that fails: a check's name every mistake
+    "--InteractiveShell.xmode=Plain",
 ]
 
-c.Validator.width = 200  # longer lines are cut, and the last of an error is what a check says
+# Longer lines are cut, and the last line of an error is what a check says.
+c.Validator.width = 200
 
-c.OverwriteCells.add_missing_cells = True  # a test cell that was deleted comes back, and is graded
+# A test cell that was deleted comes back, and is graded.
+c.OverwriteCells.add_missing_cells = True

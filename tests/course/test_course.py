@@ -1,32 +1,110 @@
-"""The graded course: right answers get full marks, wrong ones lose theirs, and nothing handed in breaks the grading."""
+"""The graded course: right answers get full marks, wrong ones lose theirs.
 
+Nothing that is handed in breaks the grading.
+"""
+
+import ast
 import copy
 import csv
 import functools
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import checks
 import nbformat
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
+from course import (
+    feedback,
+    gradebook,
+    grading,
+    guide,
+    isolation,
+    limits,
+    proof,
+    sources,
+    submissions,
+)
+from course import year as year_folder
+from course.gradebook import Score
+from course.marks import mark
+from course.release import release
+from course.spies import find_spying
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 ROOT = Path(__file__).resolve().parents[2]
-import checks  # noqa: E402
-import course  # noqa: E402
-import feedback  # noqa: E402
-import grading  # noqa: E402
-import guide  # noqa: E402
-import prove  # noqa: E402
-import submissions  # noqa: E402
+PACKAGE = sources.HERE / "course"
+ASSIGNMENTS = [path.stem for path in sources.assignments()]
 
-ASSIGNMENTS = [path.stem for path in course.assignments()]
+
+COMMAND = [sys.executable, "-m", "course"]
+
+
+def command_environment():
+    """The environment in which COMMAND can be called, as the Makefile makes it."""
+    folders = [str(sources.HERE), str(ROOT / "notebooks" / "site")]
+    if os.environ.get("PYTHONPATH"):
+        folders.append(os.environ["PYTHONPATH"])
+    return os.environ | {"PYTHONPATH": os.pathsep.join(folders)}
+
+
+# --- the package
+
+
+def imported_modules(path):
+    """The modules of the course's package that a file of it imports, wherever in the file."""
+    modules = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+            modules.update(name.removeprefix("course.") for name in names if "course." in name)
+        elif isinstance(node, ast.ImportFrom) and node.module == "course":
+            modules.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module.startswith("course."):
+            modules.add(node.module.removeprefix("course."))
+    return modules
+
+
+def test_no_module_of_the_course_imports_itself_through_others():
+    remaining = {path.stem: imported_modules(path) for path in PACKAGE.glob("*.py")}
+    assert remaining["cli"] and remaining["_child"]
+    while remaining:
+        lowest = [name for name, modules in remaining.items() if not modules & set(remaining)]
+        assert lowest, f"an import cycle among {sorted(remaining)}"
+        for name in lowest:
+            del remaining[name]
+
+
+def test_the_course_neither_edits_the_path_nor_forks_with_a_function():
+    """`preexec_fn` can deadlock where a process has threads, as grading has."""
+    for path in [*PACKAGE.glob("*.py"), *sources.HERE.glob("*.py")]:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        attributes = {
+            ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)
+        }
+        keywords = {node.arg for node in ast.walk(tree) if isinstance(node, ast.keyword)}
+        assert "sys.path" not in attributes and "preexec_fn" not in keywords, path.name
+
+
+def test_the_command_line_says_what_it_can_do_and_what_is_missing(tmp_path):
+    def call(*arguments):
+        return subprocess.run(
+            [*COMMAND, *arguments], env=command_environment(), capture_output=True, text=True
+        )
+
+    helped = call("--help")
+    assert helped.returncode == 0
+    assert all(command in helped.stdout for command in ("build", "prove", "grade"))
+    refused = call("--folder", str(tmp_path), "--seed", "2031", "grade", str(tmp_path))
+    assert refused.returncode == 2
+    assert "holds no gradebook: make course SEED=2031 makes it" in refused.stderr
 
 
 # --- grading, on a tiny assignment: two functions and an answer
@@ -100,11 +178,17 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("course")
     source = folder / "1-tiny.ipynb"
     nbformat.write(tiny(), source)
-    config = (course.HERE / "nbgrader_config.py").read_text()
+    config = (sources.HERE / "nbgrader_config.py").read_text()
     assert config.count("timeout = 60") == 1
     (folder / "nbgrader_config.py").write_text(config.replace("timeout = 60", "timeout = 5"))
-    course.release(folder, 2026, [source])
+    release(folder, 2026, [source])
     return folder
+
+
+@pytest.fixture
+def folder_copy(folder, tmp_path_factory):
+    """A copy of the course's folder, which a test may change."""
+    return Path(shutil.copytree(folder, tmp_path_factory.mktemp("course") / "copy"))
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +196,8 @@ def released(folder):
     return nbformat.read(folder / "release" / "1-tiny" / "1-tiny.ipynb", as_version=4)
 
 
-def answered(released, **sources):
-    return prove.with_sources(released, GOOD | sources)
+def answered(released, **answers):
+    return sources.with_sources(released, GOOD | answers)
 
 
 def cell(notebook, name):
@@ -158,6 +242,15 @@ def one(body, first=""):
     )
 
 
+# The limits of the submissions below: low, so that loops end soon.
+CPU_SECONDS = 12
+MEMORY = 3 << 30
+LIMITS = (
+    f"assert resource.getrlimit(resource.RLIMIT_AS) == ({MEMORY}, {MEMORY})\n"
+    f"    assert resource.getrlimit(resource.RLIMIT_CPU) == ({CPU_SECONDS}, {CPU_SECONDS})\n"
+    f"    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == {limits.FILE_SIZE}"
+)
+
 # name: (what is handed in, points of check-one and check-two, what a remark must say)
 HANDED_IN = {
     "good": (lambda r: answered(r), (2, 2), None),
@@ -184,7 +277,7 @@ HANDED_IN = {
         (0, 2),
         "check-one ran longer",
     ),
-    "sys.exit": (one("sys.exit()", "import sys"), (0, 2), r"ends Python by exit\(\)"),
+    "sys.exit": (one("sys.exit()", "import sys"), (0, 2), r"ends Python with exit\(\)"),
     "exit in a cell": (lambda r: with_cell(answered(r), "two", "exit()"), (2, 2), None),
     "killed kernel": (
         one("os.kill(os.getpid(), 9)", "import os"),
@@ -211,7 +304,7 @@ HANDED_IN = {
     ),
     "deleted answer": (lambda r: without(answered(r), "one"), (0, 2), None),
     "easier test": (
-        lambda r: prove.with_sources(answered(r, one=WRONG), {"check-one": "pass"}),
+        lambda r: sources.with_sources(answered(r, one=WRONG), {"check-one": "pass"}),
         (0, 2),
         "check-one had been changed",
     ),
@@ -252,6 +345,8 @@ HANDED_IN = {
         (0, 2),
         "asks for the network",
     ),
+    "runs within limits": (one(LIMITS, "import resource"), (2, 2), None),
+    "imports the course": (one("import course"), (0, 2), None),
     "leaves a daemon": (
         one("subprocess.Popen(['sleep', '4242'], start_new_session=True)", "import subprocess"),
         (2, 2),
@@ -264,18 +359,25 @@ HANDED_IN = {
 
 @pytest.fixture(scope="module")
 def graded(folder, released, tmp_path_factory):
-    """The folder with all of HANDED_IN graded; limits are low, so that loops end soon."""
+    """The folder with all of HANDED_IN graded."""
     submitted = tmp_path_factory.mktemp("submitted")
     for student, (make, *_) in HANDED_IN.items():
         path = submitted / student / "1-tiny.ipynb"
         path.parent.mkdir()
         made = make(copy.deepcopy(released))
         path.write_text(made if isinstance(made, str) else nbformat.writes(made))
+    graded = Path(shutil.copytree(folder, tmp_path_factory.mktemp("course") / "graded"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(grading, "CPU_SECONDS", 12)
-        patch.setattr(grading, "MEMORY", 3 << 30)
-        grading.grade(folder, submitted)
-    return folder
+        patch.setattr(limits, "CPU_SECONDS", CPU_SECONDS)
+        patch.setattr(limits, "MEMORY", MEMORY)
+        grading.grade(graded, submitted)
+    return graded
+
+
+@pytest.fixture
+def graded_copy(graded, tmp_path_factory):
+    """A copy of the graded folder, which a test may change."""
+    return Path(shutil.copytree(graded, tmp_path_factory.mktemp("course") / "copy"))
 
 
 def rows(folder):
@@ -291,7 +393,7 @@ def table(path):
 @pytest.mark.parametrize("student", HANDED_IN)
 def test_whatever_is_handed_in_ends_in_a_mark_and_a_line(graded, student):
     _, want, told = HANDED_IN[student]
-    got = grading.points(graded, "1-tiny", student)
+    got = gradebook.scores(graded, "1-tiny", student)
     remarks = [
         line
         for name, _, line in table(graded / "remarks.csv")[1:]
@@ -312,40 +414,56 @@ def test_nothing_that_a_student_started_goes_on(graded):
 
 
 def test_what_is_graded_stays_so_until_it_changes_or_a_person_grades(
-    graded, released, tmp_path, monkeypatch
+    graded_copy, released, tmp_path, monkeypatch
 ):
     for student in ("good", "half right"):
         path = tmp_path / student / "1-tiny.ipynb"
         path.parent.mkdir()
         nbformat.write(HANDED_IN[student][0](copy.deepcopy(released)), path)
-    asked = []
-    real = grading.grade_one
-    monkeypatch.setattr(grading, "grade_one", lambda *job: asked.append(job[2]) or real(*job))
-    grading.grade(graded, tmp_path)
-    assert asked == [], "both were graded before"
+    graded_now = []
+    grade_one = isolation.grade_one
 
-    with grading.Gradebook(course.database(graded), "camkit") as book:
+    def recorded(folder, assignment, student):
+        graded_now.append(student)
+        return grade_one(folder, assignment, student)
+
+    monkeypatch.setattr(isolation, "grade_one", recorded)
+    grading.grade(graded_copy, tmp_path)
+    assert graded_now == [], "both were graded before"
+
+    with year_folder.open_gradebook(graded_copy) as book:
         answer = book.find_grade("why", "1-tiny", "1-tiny", "good")
         answer.manual_score, answer.needs_manual_grade = 2.5, False
         book.find_comment("why", "1-tiny", "1-tiny", "good").manual_comment = "*Which* sums?"
         book.db.commit()
-    grading.grade(graded, tmp_path)
-    assert asked == [] and (rows(graded)["good"], rows(graded)["half right"]) == ("6.5", "3")
-    assert set(rows(graded)) >= set(HANDED_IN), "who was graded before keeps a row"
-    assert ["good", "1-tiny", "The written answer waits to be graded by hand."] not in table(
-        graded / "remarks.csv"
+    grading.grade(graded_copy, tmp_path)
+    assert graded_now == [] and (rows(graded_copy)["good"], rows(graded_copy)["half right"]) == (
+        "6.5",
+        "3",
     )
-    page = (graded / "feedback" / "good" / "1-tiny" / "1-tiny.html").read_text(encoding="utf-8")
+    assert set(rows(graded_copy)) >= set(HANDED_IN), "who was graded before keeps a row"
+    assert ["good", "1-tiny", "The written answer waits to be graded by hand."] not in table(
+        graded_copy / "remarks.csv"
+    )
+    page = (graded_copy / "feedback" / "good" / "1-tiny" / "1-tiny.html").read_text(
+        encoding="utf-8"
+    )
     assert "2.5 of 3 points" in page and "Comment: *Which* sums?" in page
 
     nbformat.write(answered(released), tmp_path / "half right" / "1-tiny.ipynb")
-    grading.grade(graded, tmp_path)
-    assert asked == ["half right"] and rows(graded)["half right"] == "4"
+    grading.grade(graded_copy, tmp_path)
+    assert graded_now == ["half right"] and rows(graded_copy)["half right"] == "4"
 
     (tmp_path / "good" / "1-tiny.ipynb").write_text("saved half")
-    grading.grade(graded, tmp_path)
-    page = (graded / "feedback" / "good" / "1-tiny" / "1-tiny.html").read_text(encoding="utf-8")
-    assert rows(graded)["good"] == "0" and "return x + 1" not in page and "empty or damaged" in page
+    grading.grade(graded_copy, tmp_path)
+    page = (graded_copy / "feedback" / "good" / "1-tiny" / "1-tiny.html").read_text(
+        encoding="utf-8"
+    )
+    assert (
+        rows(graded_copy)["good"] == "0"
+        and "return x + 1" not in page
+        and "empty or damaged" in page
+    )
 
 
 def test_no_cell_is_a_formula(graded):
@@ -358,60 +476,65 @@ def test_no_cell_is_a_formula(graded):
     assert "'=1+1" in cells and not [cell for cell in cells if cell.startswith("=")]
 
 
-def test_a_folder_whose_name_is_no_text_is_set_aside(folder, tmp_path):
+def test_a_folder_whose_name_is_no_text_is_set_aside(folder_copy, tmp_path):
     (tmp_path / os.fsdecode(b"\xff")).mkdir()
-    grading.grade(folder, tmp_path)
-    assert ["\ufffd", "", "The name of this folder is no text: rename it."] in table(
-        folder / "remarks.csv"
+    grading.grade(folder_copy, tmp_path)
+    assert ["\ufffd", "", "The name of this folder is not text: rename it."] in table(
+        folder_copy / "remarks.csv"
     )
 
 
-def test_the_table_has_the_headings_that_canvas_and_moodle_read(graded):
+def test_the_table_has_the_headings_that_canvas_and_moodle_read(graded_copy):
     """Canvas: Student, ID, then SIS Login ID, Section last before the assignments; Moodle maps any column."""
-    with grading.Gradebook(course.database(graded), "camkit") as book:
+    with year_folder.open_gradebook(graded_copy) as book:
         book.add_student("absent", first_name="Ada", last_name="Byron", lms_user_id="17")
-    grading.grade(graded, graded / "logs" / "good")  # a folder with no student in it
-    first, *others = table(graded / "grades.csv")
+    grading.grade(graded_copy, graded_copy / "logs" / "good")  # a folder with no student in it
+    first, *others = table(graded_copy / "grades.csv")
     assert first == ["Student", "ID", "SIS Login ID", "Section", "1-tiny"]
     assert ["Byron, Ada", "17", "absent", "", ""] in others
-    assert ["absent", "1-tiny", "Nothing was handed in."] in table(graded / "remarks.csv")
+    assert ["absent", "1-tiny", "Nothing was handed in."] in table(graded_copy / "remarks.csv")
 
 
-def test_grading_that_was_killed_goes_on(folder, released, tmp_path):
+def is_running(command):
+    """Return whether a process has this text in its command line."""
+    return subprocess.run(["pgrep", "-f", command], capture_output=True).returncode == 0
+
+
+def wait_until(condition, otherwise):
+    """Wait for a condition, for a minute; then fail with the message `otherwise`."""
+    for _ in range(600):
+        time.sleep(0.1)
+        if condition():
+            return
+    pytest.fail(otherwise)
+
+
+def test_grading_that_was_killed_goes_on(folder_copy, released, tmp_path):
     """Its processes end with it; the next call grades what is missing."""
     submitted = tmp_path / "submitted"
     for student in ("first", "second"):
         (submitted / student).mkdir(parents=True)
         slow = {"one": "import time\n\ndef one(x):\n    time.sleep(0.8)\n    return x + 1"}
         nbformat.write(answered(released, **slow), submitted / student / "1-tiny.ipynb")
-    call = [sys.executable, course.__file__, "--folder", str(folder), "grade", str(submitted)]
-    running = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(600):
-        time.sleep(0.1)
-        if (
-            subprocess.run(
-                ["pgrep", "-f", f"grading.py {folder} 1-tiny"], capture_output=True
-            ).returncode
-            == 0
-        ):
-            break
-    else:
-        pytest.fail("no grading process began")
+    call = [*COMMAND, "--folder", str(folder_copy), "grade", str(submitted)]
+    environment = command_environment()
+    running = subprocess.Popen(
+        call, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    wait_until(
+        lambda: is_running(f"course._child {folder_copy} 1-tiny"), "no grading process began"
+    )
     running.kill()
     running.wait()
-    for _ in range(100):
-        time.sleep(0.1)
-        if subprocess.run(
-            ["pgrep", "-f", f"grading.py {folder} 1-tiny"], capture_output=True
-        ).returncode:
-            break
-    else:
-        pytest.fail("a grading process outlives the grading")
-    subprocess.run(call, check=True, capture_output=True)
-    assert (rows(folder)["first"], rows(folder)["second"]) == ("4", "4")
+    wait_until(
+        lambda: not is_running(f"course._child {folder_copy} 1-tiny"),
+        "a grading process outlives the grading",
+    )
+    subprocess.run(call, env=environment, check=True, capture_output=True)
+    assert (rows(folder_copy)["first"], rows(folder_copy)["second"]) == ("4", "4")
 
 
-def test_feedback_goes_back_through_the_exchange_of_a_hub(folder, tmp_path):
+def test_feedback_goes_back_through_the_exchange_of_a_hub(folder_copy, tmp_path):
     """What is collected with nbgrader and graded here is given back with nbgrader."""
     exchange, config, home = tmp_path / "exchange", tmp_path / "config", tmp_path / "home"
     for made in (exchange, config, home):
@@ -432,31 +555,31 @@ def test_feedback_goes_back_through_the_exchange_of_a_hub(folder, tmp_path):
         )
         assert done.returncode == 0, done.stderr
 
-    call("release_assignment", folder)
+    call("release_assignment", folder_copy)
     call("fetch_assignment", home)
     own = home / "1-tiny" / "1-tiny.ipynb"
     nbformat.write(answered(nbformat.read(own, as_version=4)), own)
     call("submit", home)
-    call("collect", folder)
-    by_mail = folder / "submitted" / "aaron" / "tiny.ipynb"  # has no receipt, and comes first
+    call("collect", folder_copy)
+    by_mail = folder_copy / "submitted" / "aaron" / "tiny.ipynb"  # has no receipt, and comes first
     by_mail.parent.mkdir()
     nbformat.write(nbformat.read(own, as_version=4), by_mail)
-    grading.grade(folder, folder / "submitted")
-    call("release_feedback", folder)
+    grading.grade(folder_copy, folder_copy / "submitted")
+    call("release_feedback", folder_copy)
     call("fetch_feedback", home)
     (page,) = (home / "1-tiny" / "feedback").rglob("*.html")
     assert "4 of 7 points" in page.read_text(encoding="utf-8") and "aaron" not in page.read_text(
         encoding="utf-8"
     )
     assert len(list((exchange / "camkit" / "feedback").iterdir())) == len(
-        list((folder / "feedback").iterdir())
+        list((folder_copy / "feedback").iterdir())
     )
 
 
 def test_a_notebook_is_known_by_its_marks(released, tmp_path):
     other = copy.deepcopy(released)
     for one in other.cells:
-        if submissions.mark(one):
+        if mark(one):
             one.metadata.nbgrader["grade_id"] += "-b"
     both = {"1-tiny": released, "2-other": other}
     student = tmp_path / "student"
@@ -466,7 +589,7 @@ def test_a_notebook_is_known_by_its_marks(released, tmp_path):
     found, unknown = submissions.read(student, both)
     assert set(found) == {"1-tiny", "2-other"} and found["1-tiny"][0] is not None
     assert found["2-other"] == (None, ["2-other.ipynb is the notebook of 1-tiny."])
-    assert unknown == ["notes.ipynb is no notebook: it is empty or damaged."]
+    assert unknown == ["notes.ipynb is not a notebook: it is empty or damaged."]
 
     newer = student / "Tiny (1).ipynb"
     nbformat.write(answered(released, one="# newer"), newer)
@@ -484,6 +607,9 @@ def test_a_notebook_is_known_by_its_marks(released, tmp_path):
         ("import sys; sys._getframe(1)", "_getframe"),
         ("!cat ../*.ipynb", "ipynb"),
         ("%history -g", "history"),
+        ("get_ipython().run_line_magic('history', '-g')", "history"),
+        ("get_ipython().run_line_magic(name, '')", ""),
+        ("get_ipython().run_line_magic()", ""),
         ("open(f'{folder}/gradebook.db')", "gradebook"),
         ("%matplotlib inline\nInside = 3", ""),
         ("recall = history[0]", ""),
@@ -493,7 +619,7 @@ def test_a_notebook_is_known_by_its_marks(released, tmp_path):
     ],
 )
 def test_spies_are_found(source, what):
-    assert submissions.spied(source) == what
+    assert find_spying(source) == what
 
 
 def test_feedback_shows_what_students_write_as_it_is(folder, released):
@@ -504,8 +630,12 @@ def test_feedback_shows_what_students_write_as_it_is(folder, released):
             "display_data", {"text/html": "<img src=x onerror=alert(2)>", "text/plain": "a picture"}
         )
     ]
-    points = {"check-one": (2, 2, ""), "check-two": (None, 2, "<b>no</b>"), "why": (0, 3, "")}
-    made = feedback.notebook(notebook, released, points, ["<i>`told`"], "<b>")
+    scores = {
+        "check-one": Score(2, 2, ""),
+        "check-two": Score(None, 2, "<b>no</b>"),
+        "why": Score(0, 3, ""),
+    }
+    made = feedback.feedback_notebook(notebook, released, scores, ["<i>`told`"], "<b>")
     page = feedback.pages.page(made, "1-tiny.html")
     soup = BeautifulSoup(page, "html.parser")
     assert not soup.find_all(["script", "img", "b", "i"]) and "onerror" not in page
@@ -552,7 +682,7 @@ def test_share_gives_the_part_that_passes_and_says_the_rest(capsys):
 
 
 def source_cells(name):
-    return nbformat.read(course.HERE / f"{name}.ipynb", as_version=4).cells
+    return nbformat.read(sources.HERE / f"{name}.ipynb", as_version=4).cells
 
 
 assigned = pytest.mark.parametrize("name", ASSIGNMENTS)
@@ -561,13 +691,16 @@ assigned = pytest.mark.parametrize("name", ASSIGNMENTS)
 @assigned
 def test_an_assignment_is_made_as_the_others(name):
     cells = source_cells(name)
-    marks = [submissions.mark(cell) for cell in cells]
-    assert all(mark.get("grade_id", cell.id) == cell.id for mark, cell in zip(marks, cells))
+    marks = [mark(cell) for cell in cells]
+    assert all(
+        cell_mark.get("grade_id", cell.id) == cell.id
+        for cell_mark, cell in zip(marks, cells, strict=True)
+    )
     assert len({cell.id for cell in cells}) == len(cells)
     assert all(re.fullmatch(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*", cell.id) for cell in cells)
-    assert sum(mark.get("points", 0) for mark in marks) == 25
-    (answer,) = (cell for cell in cells if cell.cell_type == "markdown" and submissions.mark(cell))
-    assert submissions.mark(answer)["points"] == 4
+    assert sum(cell_mark.get("points", 0) for cell_mark in marks) == 25
+    (answer,) = (cell for cell in cells if cell.cell_type == "markdown" and mark(cell))
+    assert mark(answer)["points"] == 4
     assert all("nbgrader" in cell.metadata for cell in cells if cell.cell_type == "code")
     for cell in cells:
         assert not cell.get("outputs") and cell.get("execution_count") is None, cell.id
@@ -601,24 +734,23 @@ def test_a_check_tells_mistakes_apart(name, monkeypatch):
         return real(got, want, mistakes)
 
     monkeypatch.setattr(checks, "agree", agree)
-    notebook = course.seeded(course.HERE / f"{name}.ipynb", 2026)
-    points, _ = prove.in_process(notebook)
-    assert points == prove.tests_of(notebook)[1]
+    notebook = sources.with_seed(sources.HERE / f"{name}.ipynb", 2026)
+    points = proof.grade_in_process(notebook, {"__name__": "__main__"})
+    assert points == proof.pair_tests(notebook)[1]
     assert sum(count > 2 for count in seen) >= 7, "most steps name mistakes"
 
 
 @assigned
 def test_no_answer_is_taken_for_a_spy(name):
     cells = source_cells(name)
-    sources = [cell.source for cell in cells if cell.cell_type == "code"] + [
-        wrong[2] for wrong in prove.mutants(name)
-    ]
-    assert {submissions.spied(source) for source in sources} == {""}
+    written = [cell.source for cell in cells if cell.cell_type == "code"]
+    wrong = [answer.source for answer in proof.wrong_answers(name)]
+    assert {find_spying(source) for source in written + wrong} == {""}
 
 
 @functools.cache
-def proved(name, seed=course.SEED):
-    return prove.prove(name, seed)
+def proved(name, seed=sources.SEED):
+    return proof.prove(name, seed)
 
 
 @pytest.mark.parametrize(
@@ -632,12 +764,12 @@ def test_wrong_answers_lose_their_points_and_no_others(name, seed):
 @assigned
 def test_nbgrader_finds_the_same_points(name):
     """The instructor's version, the release, a submission with a wrong answer in every cell; all: make course-proof."""
-    prove.by_nbgrader(name, proved(name), rounds=1)
+    proof.prove_by_nbgrader(name, proved(name), rounds=1)
 
 
 def test_there_are_six_assignments_and_enough_wrong_answers():
     assert [name[0] for name in ASSIGNMENTS] == list("123456")
-    count = sum(len(prove.mutants(name)) for name in ASSIGNMENTS)
+    count = sum(len(proof.wrong_answers(name)) for name in ASSIGNMENTS)
     assert count >= 60 and f"{count} known wrong answers" in (ROOT / "README.md").read_text(
         encoding="utf-8"
     )
@@ -647,7 +779,7 @@ def test_there_are_six_assignments_and_enough_wrong_answers():
 def year(tmp_path_factory):
     """A course's folder with all assignments of 2027 released in it."""
     folder = tmp_path_factory.mktemp("year")
-    course.release(folder, 2027)
+    release(folder, 2027)
     return folder
 
 
@@ -661,7 +793,7 @@ def regions(cell, kind):
 def test_a_release_holds_no_solution_no_hidden_test_and_no_output(year, name):
     assert {path.name for path in (year / "release" / name).iterdir()} == {
         f"{name}.ipynb",
-        *course.HANDED_OUT,
+        *sources.HANDED_OUT,
     }
     text = (year / "release" / name / f"{name}.ipynb").read_text(encoding="utf-8")
     released = nbformat.reads(text, as_version=4)
@@ -669,10 +801,11 @@ def test_a_release_holds_no_solution_no_hidden_test_and_no_output(year, name):
     assert all(
         not cell.get("outputs") and cell.get("execution_count") is None for cell in released.cells
     )
-    sources, stubs = {cell.id: cell for cell in released.cells}, 0
+    released_cells = {cell.id: cell for cell in released.cells}
+    stubs = 0
     for cell in source_cells(name):
         secret = regions(cell, "SOLUTION") + regions(cell, "HIDDEN TESTS")
-        shown = set(map(str.strip, sources[cell.id].source.splitlines()))
+        shown = set(map(str.strip, released_cells[cell.id].source.splitlines()))
         assert not set(secret) & shown, cell.id
         stubs += bool(regions(cell, "SOLUTION"))
         if regions(cell, "SOLUTION"):
@@ -681,7 +814,9 @@ def test_a_release_holds_no_solution_no_hidden_test_and_no_output(year, name):
                 "*Your answer here.*",
             }
     assert (
-        stubs == len(prove.tests_of(nbformat.from_dict({"cells": source_cells(name)}))[0]) + 1 >= 7
+        stubs
+        == len(proof.pair_tests(nbformat.from_dict({"cells": source_cells(name)}))[0]) + 1
+        >= 7
     )
     long = [
         line for cell in source_cells(name) for line in regions(cell, "SOLUTION") if len(line) > 40

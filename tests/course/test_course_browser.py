@@ -7,16 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-import course  # noqa: E402
-import grading  # noqa: E402
 import nbclient
 import nbformat
-import prove  # noqa: E402
 import pytest
 from chromium import FAINT, OVERFLOW, needs_chromium, notebook_page
+from course import grading, proof, sources
+from course.release import release
 from lesson_files import ROOT
 from nbformat.v4 import new_code_cell
-from nbgrader import utils  # noqa: E402
+from nbgrader import utils
 
 NAME = "1-gap-equation"
 RIGHT = {"pool": "def pool(F):\n    return F.mean(axis=(1, 2))"}
@@ -34,14 +33,14 @@ NOISY = {
 SCREENSHOTS = ROOT / "build" / "screenshots"
 
 in_browser = needs_chromium
-assigned = pytest.mark.parametrize("name", [path.stem for path in course.assignments()])
+assigned = pytest.mark.parametrize("name", [path.stem for path in sources.assignments()])
 
 
 @pytest.fixture(scope="module")
 def year(tmp_path_factory):
     """A year's folder with all assignments released in it."""
     year = tmp_path_factory.mktemp("course")
-    course.release(year)
+    release(year)
     return year
 
 
@@ -57,9 +56,9 @@ def released(year, name):
 
 def solved(year, name):
     """The release with the instructor's answers in it."""
-    source = nbformat.read(course.HERE / f"{name}.ipynb", as_version=4)
+    source = nbformat.read(sources.HERE / f"{name}.ipynb", as_version=4)
     answers = {cell.id: cell.source for cell in source.cells if utils.is_solution(cell)}
-    return prove.with_sources(released(year, name), answers)
+    return sources.with_sources(released(year, name), answers)
 
 
 def failed(told, notebook):
@@ -173,7 +172,7 @@ def handed_out(year, tmp_path):
 
 def test_validation_names_what_fails_and_what_is_wrong(year, handed_out):
     notebook = released(year, NAME)
-    nbformat.write(prove.with_sources(notebook, RIGHT | WRONG), handed_out / f"{NAME}.ipynb")
+    nbformat.write(sources.with_sources(notebook, RIGHT | WRONG), handed_out / f"{NAME}.ipynb")
     told = validate(f"{NAME}.ipynb", handed_out)
     assert "VALIDATION FAILED ON 8 CELL(S)!" in told
     check_report(told, notebook)
@@ -181,7 +180,7 @@ def test_validation_names_what_fails_and_what_is_wrong(year, handed_out):
 
 @pytest.mark.parametrize("place", [".", NAME], ids=["beside its settings", "from the folder above"])
 def test_a_solved_notebook_is_valid_whatever_stands_on_standard_error(year, handed_out, place):
-    nbformat.write(prove.with_sources(solved(year, NAME), NOISY), handed_out / f"{NAME}.ipynb")
+    nbformat.write(sources.with_sources(solved(year, NAME), NOISY), handed_out / f"{NAME}.ipynb")
     told = validate(f"{place}/{NAME}.ipynb", handed_out if place == "." else handed_out.parent)
     assert told.endswith("Success! Your notebook passes all the tests.\n"), (
         "a C library's lines may stand before it"
@@ -232,14 +231,15 @@ def feedback(year, tmp_path_factory):
     """The page of a student who had one step right, one wrong, one wrong on other numbers only, and left the rest."""
     wrong = {
         cell: source
-        for cell, told, source in prove.mutants(NAME)
+        for cell, told, source in proof.wrong_answers(NAME)
         if (cell, told)
         in {("class_maps", "weights transposed"), ("softmax", "overflows at high scores")}
     }
     submitted = tmp_path_factory.mktemp("submitted")
     (submitted / "kim").mkdir()
     nbformat.write(
-        prove.with_sources(released(year, NAME), RIGHT | wrong), submitted / "kim" / f"{NAME}.ipynb"
+        sources.with_sources(released(year, NAME), RIGHT | wrong),
+        submitted / "kim" / f"{NAME}.ipynb",
     )
     grading.grade(year, submitted)
     return year / "feedback" / "kim" / NAME / f"{NAME}.html"

@@ -23,7 +23,7 @@ QUICK = {  # the part of the attempts, and the faults, where not all are tried
     "download and unpacking": ("0.1",),
     "write_atlas": ("0.1",),
     "verdicts": ("0.1",),
-    "course.py build": ("0.02", "killed_before_every_change", "no_file_larger_than_a_limit"),
+    "course build": ("0.02", "killed_before_every_change", "no_file_larger_than_a_limit"),
 }
 WRITERS = (
     [*QUICK, "analyze on Ray", "grading"] if ALL else [*QUICK]

@@ -249,31 +249,31 @@ class Verdicts(Writer):
 
 
 class Course(Writer):
-    name, unfinished = "course.py build", ("*",)
+    name, unfinished = "course build", ("*",)
 
     def __init__(self, inputs):
         import nbformat
         import nbgrader.api
         import test_course
+        from course import cli, proof, sources
 
-        self.course, here = test_course.course, inputs / "here"
+        self.cli, here = cli, inputs / "here"
         here.mkdir(parents=True)
-        config = (self.course.HERE / "nbgrader_config.py").read_text()
+        config = (sources.HERE / "nbgrader_config.py").read_text()
         (here / "nbgrader_config.py").write_text(config)
-        shutil.copy(self.course.HERE / "checks.py", here)
+        shutil.copy(sources.HERE / "checks.py", here)
         for name in ("guide", "teachers"):
             (here / f"{name}.md").write_text(f"# {name}\n")
         nbformat.write(test_course.tiny(), here / "1-tiny.ipynb")
-        self.course.HERE = here
-        test_course.prove.prove = lambda *_: []  # which writes nothing
+        sources.HERE = here
+        proof.prove = lambda *_: []  # which writes nothing
         version = nbgrader.api.get_alembic_version()
         nbgrader.api.get_alembic_version = lambda: version
         self.inputs, self.test = inputs, test_course
         self.call(inputs / "course", "build")  # imports all that it needs
 
     def call(self, target, *command):
-        sys.argv = ["course.py", "--folder", str(target), *command]
-        self.course.main()
+        self.cli.main(["--folder", str(target), *command])
 
     def write(self, target):
         self.call(target, "build")

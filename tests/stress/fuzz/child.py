@@ -100,7 +100,7 @@ def notebooks(folder):
     students.
     """
     import nbformat
-    import submissions
+    from course import submissions
 
     course = Path(__file__).resolve().parents[3] / "notebooks" / "assignments"
 

@@ -1,0 +1,19 @@
+"""The graded course: release assignments, grade submissions, prove that mistakes cost points.
+
+Run it as `python -m course`, with `notebooks/assignments` and `notebooks/site` on the PYTHONPATH;
+`make course` and `make grade` do so. `teachers.md` explains it for teachers.
+
+One instructor's notebook for each assignment is the only source. Modules import from those below
+them only:
+
+    cli                          the command line
+    guide, proof                 the instructor's guide; what each wrong answer costs
+    grading, release             grade a folder of submissions; fill a release folder
+    feedback, tables             the pages for students; grades.csv and remarks.csv
+    isolation, submissions       grade one submission in a process with limits; read what came back
+    gradebook, explanations      points; what went wrong, in words
+    spies, year                  answers that read the tests; the folder of a year
+    sources, marks, markdown, limits
+
+`_child` and `autograde` are the program of the process that grades a single submission.
+"""

@@ -1,0 +1,84 @@
+"""What went wrong while a submission was graded, in words for its author."""
+
+import re
+import tempfile
+
+from nbformat import NotebookNode
+
+from course.limits import CUT_SHORT
+from course.marks import name_cell
+
+LONGEST_QUOTE = 300
+
+# Patterns in nbgrader's log, and why the submission could not be graded. The first match counts.
+FAILURES = {
+    "DeadKernelError|Kernel died": (
+        "Your notebook ended the Python process that runs it (os._exit, a signal, a crash), "
+        "so that nothing could be graded."
+    ),
+    "CellTimeoutError": "A cell ran longer than a cell may, and nothing could interrupt it.",
+    "MemoryError": "Your notebook needed more memory than grading allows.",
+    "ValidationError|KeyError": (
+        "The notebook's cells lack the marks that they were handed out with: start from the "
+        "released notebook and copy your answers into it."
+    ),
+}
+
+# What nbgrader, SQLite and the system say when it is the disk that is at fault.
+DISK_FULL = (
+    "No space left on device|Disk quota exceeded|database or disk is full|Read-only file system"
+)
+
+# Patterns in the outputs of a cell, and what is said of the cell.
+OUTCOMES = {
+    "CellTimeoutError": "ran longer than a cell may and was stopped",
+    "MemoryError|Unable to allocate": "asked for more memory than grading allows",
+    "SystemExit": "ends Python with exit(): leave that out",
+    "Network is unreachable|Name or service not known|Temporary failure in name resolution"
+    "|URLError": "asks for the network: there is none while you are graded",
+    re.escape(CUT_SHORT): "printed without end",
+}
+
+
+def explain_failure(log: str, code: int) -> str:
+    """Return one line for the student on why a grading process failed.
+
+    Args:
+        log: The log of the process.
+        code: Its exit status.
+
+    Raises:
+        OSError: If the disk is at fault and no student.
+    """
+    disk_message = re.search(DISK_FULL, log)
+    if disk_message:
+        raise OSError(
+            f"{disk_message[0]}, here or in {tempfile.gettempdir()}: make room and call again, "
+            "nothing is lost"
+        )
+    for pattern, line in FAILURES.items():
+        if re.search(pattern, log):
+            return line
+    lines = log.strip().splitlines()
+    last_line = lines[-1] if lines else "it left no message"
+    return f"Grading ended with code {code}: {last_line[:LONGEST_QUOTE]}"
+
+
+def explain_outputs(notebook: NotebookNode) -> list[str]:
+    """Return a line on each cell of a graded notebook in which something ran out or was refused."""
+    lines = []
+    for cell in notebook.cells:
+        text = _output_text(cell)
+        for pattern, outcome in OUTCOMES.items():
+            if re.search(pattern, text):
+                lines.append(f"{name_cell(cell)} {outcome}.")
+    return lines
+
+
+def _output_text(cell: NotebookNode) -> str:
+    """Return all that a cell printed, and the names and messages of its errors."""
+    texts = []
+    for output in cell.get("outputs", []):
+        for key in ("text", "ename", "evalue"):
+            texts.append(str(output.get(key, "")))
+    return "".join(texts)

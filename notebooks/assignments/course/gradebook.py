@@ -1,0 +1,44 @@
+"""Points in nbgrader's gradebook."""
+
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+from course import year
+
+
+class Score(NamedTuple):
+    """The points of a graded cell (None: a person has to give them), the most, and a comment."""
+
+    points: float | None
+    most: float
+    comment: str
+
+
+def give_zero(folder: Path, assignment: str, student: str) -> None:
+    """Write zero points for a whole submission, and remove what an earlier one left."""
+    autograded = year.autograded_path(folder, assignment, student).parent
+    shutil.rmtree(autograded, ignore_errors=True)
+    with year.open_gradebook(folder) as book:
+        book.update_or_create_student(student)
+        book.update_or_create_submission(assignment, student)
+        for notebook in book.find_assignment(assignment).notebooks:
+            submission = book.find_submission_notebook(notebook.name, assignment, student)
+            for grade in submission.grades:
+                grade.auto_score = 0
+                grade.manual_score = None
+                grade.needs_manual_grade = False
+        book.db.commit()
+
+
+def scores(folder: Path, assignment: str, student: str) -> dict[str, Score]:
+    """Return {cell: Score} of a graded submission."""
+    with year.open_gradebook(folder) as book:
+        (notebook,) = book.find_submission(assignment, student).notebooks
+        comments = {comment.name: comment.comment for comment in notebook.comments}
+        result = {}
+        for grade in notebook.grades:
+            points = grade.auto_score if grade.manual_score is None else grade.manual_score
+            comment = comments.get(grade.name) or ""
+            result[grade.name] = Score(points, grade.max_score, comment)
+        return result
