@@ -485,7 +485,10 @@ def test_a_folder_whose_name_is_no_text_is_set_aside(folder_copy, tmp_path):
 
 
 def test_the_table_has_the_headings_that_canvas_and_moodle_read(graded_copy):
-    """Canvas: Student, ID, then SIS Login ID, Section last before the assignments; Moodle maps any column."""
+    """Canvas reads Student, ID, SIS Login ID, Section, then the assignments.
+
+    Moodle maps any column.
+    """
     with year_folder.open_gradebook(graded_copy) as book:
         book.add_student("absent", first_name="Ada", last_name="Byron", lms_user_id="17")
     grading.grade(graded_copy, graded_copy / "logs" / "good")  # a folder with no student in it
@@ -541,7 +544,9 @@ def test_feedback_goes_back_through_the_exchange_of_a_hub(folder_copy, tmp_path)
         made.mkdir()
     exchange.chmod(0o777)
     (config / "nbgrader_config.py").write_text(
-        f"c = get_config()\nc.CourseDirectory.course_id = 'camkit'\nc.Exchange.root = '{exchange}'\n"
+        "c = get_config()\n"
+        "c.CourseDirectory.course_id = 'camkit'\n"
+        f"c.Exchange.root = '{exchange}'\n"
         f"c.Exchange.cache = '{tmp_path / 'cache'}'\n"
     )
 
@@ -653,7 +658,8 @@ def test_feedback_shows_what_students_write_as_it_is(folder, released):
         ([[1, 2], [3, 5]], "1 of 4 values differ.\nAt [1, 1] yours is 5, right is 4."),
         (
             [[3, 6], [9, 12]],
-            "4 of 4 values differ (all are 3 times what is right).\nAt [0, 0] yours is 3, right is 1.",
+            "4 of 4 values differ (all are 3 times what is right).\n"
+            "At [0, 0] yours is 3, right is 1.",
         ),
         ([[0, 0], [0, 0]], "4 of 4 values differ.\nAt [0, 0] yours is 0, right is 1."),
         ([1, 2], "The shape of your result is (2,), it should be (2, 2)."),
@@ -721,7 +727,7 @@ def test_an_assignment_is_made_as_the_others(name):
 
 @assigned
 def test_a_check_tells_mistakes_apart(name, monkeypatch):
-    """No two mistakes that a visible check names lead to the same value, and none to the right one."""
+    """No two mistakes that a visible check names have the same value, and none the right one."""
     seen, real = [], checks.agree
 
     def agree(got, want, mistakes=()):
@@ -757,13 +763,19 @@ def proved(name, seed=sources.SEED):
     "name, seed", [(name, seed) for name in ASSIGNMENTS for seed in (2026, 2027 + int(name[0]) % 2)]
 )
 def test_wrong_answers_lose_their_points_and_no_others(name, seed):
-    """All of 2026, half of the assignments of 2027 and the others of 2028; a year in whole: make course-proof SEED=2027."""
+    """All of 2026, half of the assignments of 2027 and the others of 2028.
+
+    `make course-proof SEED=2027` proves a whole year.
+    """
     assert len(proved(name, seed)) >= 16
 
 
 @assigned
 def test_nbgrader_finds_the_same_points(name):
-    """The instructor's version, the release, a submission with a wrong answer in every cell; all: make course-proof."""
+    """The instructor's version, the release, and a submission with a wrong answer in every cell.
+
+    `make course-proof` grades all wrong answers.
+    """
     proof.prove_by_nbgrader(name, proved(name), rounds=1)
 
 

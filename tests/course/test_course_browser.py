@@ -1,4 +1,7 @@
-"""The course as students meet it: in JupyterLab, in a terminal, in Jupyter without nbgrader, and in their feedback."""
+"""The course as students meet it.
+
+They meet it in JupyterLab, in a terminal, in Jupyter without nbgrader, and in their feedback.
+"""
 
 import os
 import re
@@ -25,10 +28,21 @@ SAID = (
     "At [0, 0] yours is 11, right is 17."
 )
 NOISY = {
-    "pool": "import sys\n\ndef pool(F):\n    print('W0000 oneDNN', file=sys.stderr)\n    return F.mean(axis=(1, 2))",
-    "scores": "import warnings\n\ndef scores(f, W, b):\n    warnings.warn('deprecated')\n    return f @ W + b",
-    "scores_of_maps": "import os\n\ndef scores_of_maps(M, b):\n    os.write(2, b'E0000 cuda_dnn.cc')\n"
-    "    return M.mean(axis=(1, 2)) + b",
+    "pool": """import sys
+
+def pool(F):
+    print('W0000 oneDNN', file=sys.stderr)
+    return F.mean(axis=(1, 2))""",
+    "scores": """import warnings
+
+def scores(f, W, b):
+    warnings.warn('deprecated')
+    return f @ W + b""",
+    "scores_of_maps": """import os
+
+def scores_of_maps(M, b):
+    os.write(2, b'E0000 cuda_dnn.cc')
+    return M.mean(axis=(1, 2)) + b""",
 }
 SCREENSHOTS = ROOT / "build" / "screenshots"
 
@@ -74,7 +88,7 @@ def failed(told, notebook):
 
 
 def check_report(told, notebook):
-    """Of all graded cells only the solved one is not named, and it is said what is wrong with each."""
+    """All graded cells but the solved one are named, each with what is wrong with it."""
     found = failed(told, notebook)
     assert list(found) == [
         cell.id for cell in notebook.cells if utils.is_grade(cell) and cell.id != "check-pool"
@@ -92,7 +106,10 @@ def check_report(told, notebook):
 
 @in_browser
 def test_a_student_writes_runs_and_validates(year, folder, lab, browser):  # noqa: F811
-    """build/screenshots/course-assignment.png and course-validate.png show what a person has to judge."""
+    """A person has to judge how it looks.
+
+    See build/screenshots/course-assignment.png and course-validate.png.
+    """
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     notebook = released(year, NAME)
     ids = [cell.id for cell in notebook.cells]
@@ -228,7 +245,10 @@ def test_an_assignment_needs_no_nbgrader(name, year, tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def feedback(year, tmp_path_factory):
-    """The page of a student who had one step right, one wrong, one wrong on other numbers only, and left the rest."""
+    """The page of a student who left most steps.
+
+    One step is right, one wrong, and one wrong on other numbers only.
+    """
     wrong = {
         cell: source
         for cell, told, source in proof.wrong_answers(NAME)
@@ -248,7 +268,10 @@ def feedback(year, tmp_path_factory):
 @in_browser
 @pytest.mark.parametrize("width", [1280, 390])
 def test_feedback_says_in_words_what_was_wrong(width, feedback, browser):  # noqa: F811
-    """build/screenshots/course-feedback-WIDTH-light.png and -dark.png show what a person has to judge."""
+    """A person has to judge how it looks.
+
+    See build/screenshots/course-feedback-WIDTH-light.png and -dark.png.
+    """
     from axe_playwright_python.sync_playwright import Axe
 
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,7 @@
-"""The embedded data: complete, as its manifest says, rendered again byte for byte, with masks that fit."""
+"""The embedded data.
+
+It is complete, as its manifest says; rendered again it is the same byte for byte; and masks fit.
+"""
 
 import hashlib
 import json
@@ -108,7 +111,7 @@ def test_masks_fit_their_pictures(name):
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_parts_fit_their_masks_and_pictures(name):
-    """The mask is what is not background; leaves are green, highlights the brightest of the skin."""
+    """The mask is what is not background; leaves are green, highlights brighter than skin."""
     leaf, highlight = NAMES.index("leaf"), NAMES.index("highlight")
     brighter, green = [], []
     for path in (p for p in PICTURES if p.split("/")[1] == name):

@@ -4,7 +4,11 @@ import re
 
 
 def escape(text: str) -> str:
-    """Return Markdown that shows `text` on one line exactly as it is."""
+    r"""Return Markdown that shows `text` on one line exactly as it is.
+
+    >>> print(escape("2 * 3"))
+    2 \* 3
+    """
     one_line = text.replace("\n", " ")
     return re.sub(r"([\\`*_{}\[\]<>()#+.!|$&~-])", r"\\\1", one_line)
 
@@ -17,6 +21,10 @@ def code_block(text: str) -> str:
 
 
 def block_quote(text: str) -> str:
-    """Return Markdown `text` as a quotation."""
+    """Return Markdown `text` as a quotation.
+
+    >>> block_quote("One line.")
+    '> One line.'
+    """
     lines = text.strip().splitlines()
     return "\n".join(f"> {line}" for line in lines)

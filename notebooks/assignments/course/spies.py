@@ -37,6 +37,11 @@ def find_spying(source: str) -> str:
     """Return the name or file that a cell reads and should not, "" if there is none.
 
     A cell that cannot be parsed is not searched, since it will not run either.
+
+    >>> find_spying("tests = In[-1]")
+    'In'
+    >>> find_spying("index = [0]")
+    ''
     """
     try:
         # IPython's magics and shell commands become function calls.
