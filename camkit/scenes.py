@@ -293,15 +293,16 @@ def compose(
         boxes=np.empty((count, objects, 4), int),
         class_names=list(images.class_names),
     )
+    draw_background = BACKGROUNDS[background]
     for i in range(count):
         rng = np.random.default_rng([seed, i])
         # The background draws its own numbers, so that the objects do not depend on it.
         background_rng = np.random.default_rng([seed, i, 1])
-        canvas = Image.fromarray(BACKGROUNDS[background](background_rng, size))
+        canvas = Image.fromarray(draw_background(background_rng, size))
         masks = scenes.masks[i]
         areas = np.empty(objects)
-        scenes.labels[i] = rng.permutation(classes)[:objects]
-        for k, label in enumerate(scenes.labels[i]):
+        labels = rng.permutation(classes)[:objects]
+        for k, label in enumerate(labels):
             of_class = np.flatnonzero(images.labels == label)
             cutout = cutout_of(rng.choice(of_class))
             if layout == "mosaic":
@@ -316,6 +317,7 @@ def compose(
             window[:k] &= ~silhouette
             areas[k] = silhouette.sum()
         scenes.images[i] = canvas
+        scenes.labels[i] = labels
         scenes.boxes[i] = [_box(mask) for mask in masks]
     return scenes
 
@@ -345,12 +347,14 @@ def _sprite(cutout: Image.Image, angle: float, length: float) -> Image.Image:
     """
     turned = cutout.rotate(angle, Resampling.BICUBIC, expand=True)
     x0, y0, x1, y1 = _box(_silhouette(turned))
-    factor = length / max(x1 - x0, y1 - y0)
+    width = x1 - x0
+    height = y1 - y0
+    factor = length / max(width, height)
 
     # A margin of two pixels on each side holds the soft edge.
     box = (x0 - 2, y0 - 2, x1 + 2, y1 + 2)
-    width = round((x1 - x0 + 4) * factor)
-    height = round((y1 - y0 + 4) * factor)
+    width = round((width + 4) * factor)
+    height = round((height + 4) * factor)
     sprite = turned.resize((width, height), Resampling.BICUBIC, box)
 
     # An enlarged edge is soft. A steeper opacity leaves a pixel and a half of it.
@@ -407,8 +411,9 @@ def _place_at_random(
     while True:
         sprite = _sprite(cutout, angle, length)
         silhouette = _silhouette(sprite)
-        positions = size + 1 - np.array(sprite.size)
-        for x, y in rng.integers(0, positions, (_TRIALS, 2)).tolist():
+        end = size + 1 - np.array(sprite.size)
+        positions = rng.integers(0, end, (_TRIALS, 2))
+        for x, y in positions.tolist():
             if layout == "apart":
                 box = (x, y, x + sprite.width, y + sprite.height)
                 fits = _is_apart(boxes, box)
@@ -424,7 +429,8 @@ def _is_apart(boxes: np.ndarray, box: _Box) -> bool:
     x0, y0, x1, y1 = box
     after = boxes[:, :2] >= (x1, y1)
     before = boxes[:, 2:] <= (x0, y0)
-    return bool((after | before).any(axis=1).all())
+    touches_none = (after | before).any(axis=1)
+    return bool(touches_none.all())
 
 
 def _leaves_visible(
@@ -437,7 +443,8 @@ def _leaves_visible(
     covered = _window(masks, silhouette, x, y) & silhouette
     hidden = covered.sum(axis=(1, 2))
     visible = masks.sum(axis=(1, 2)) - hidden
-    return bool((visible >= _VISIBLE * areas).all())
+    enough = visible >= _VISIBLE * areas
+    return bool(enough.all())
 
 
 def _window(masks: np.ndarray, silhouette: np.ndarray, x: int, y: int) -> np.ndarray:
