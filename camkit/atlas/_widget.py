@@ -1,5 +1,6 @@
 """The atlas as an anywidget, whose view asks the kernel for what it shows."""
 
+from collections.abc import Callable
 from typing import Any
 
 import anywidget
@@ -42,7 +43,11 @@ class AtlasView(anywidget.AnyWidget):
 
     def _receive(self, _widget: Any, message: dict[str, Any], _buffers: list) -> None:
         """Answer a message; errors are shown by the view rather than written to a log."""
-        handlers = {"detail": self._detail, "picture": self._picture, "save": self._save}
+        handlers: dict[str, Callable[..., Answer]] = {
+            "detail": self._detail,
+            "picture": self._picture,
+            "save": self._save,
+        }
         content = dict(message)
         number = content.pop("number")
         try:
@@ -98,10 +103,11 @@ class AtlasView(anywidget.AnyWidget):
             "reviewer": row.reviewer,
         }
 
-    def _repr_mimebundle_(self, **options: Any) -> tuple[dict, dict]:
+    def _repr_mimebundle_(self, **options: Any) -> tuple[dict, dict] | None:
         """Return what Jupyter displays: the widget, and for few images a copy without a kernel."""
         bundle = super()._repr_mimebundle_(**options)
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        if data and len(self.record.analysis) <= EMBEDDED_IMAGES:
-            data = {**data, "text/html": embedded(self.record, self._initial_index)}
-        return data, metadata
+        if bundle is None or len(self.record.analysis) > EMBEDDED_IMAGES:
+            return bundle
+        data, metadata = bundle
+        page = embedded(self.record, self._initial_index)
+        return {**data, "text/html": page}, metadata

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from camkit.analysis import Analysis
-from camkit.atlas.record import PANELS, Record, check_images
+from camkit.atlas.record import PANELS, Record, checked_images
 from camkit.atlas.verdicts import Verdicts
 from camkit.images import ImageSet
 
@@ -59,7 +59,7 @@ def error_atlas(
     >>> analysis = camkit.analyze(model, images)
     >>> atlas = camkit.error_atlas(analysis, panels=["pairs", "classes"])
     """
-    check_images(analysis, images)
+    checked_images(analysis, images)
     unknown = sorted(set(panels) - set(PANELS))
     if unknown:
         raise ValueError(f"there is no panel {unknown}: choose from {', '.join(PANELS)}")

@@ -19,7 +19,7 @@ from camkit._progress import progress
 from camkit.analysis import Analysis
 from camkit.atlas._encoding import browser_image, script_json
 from camkit.atlas._view import joined, stylesheet
-from camkit.atlas.record import Record, check_images
+from camkit.atlas.record import Record, checked_images
 from camkit.images import ImageSet
 from camkit.images.decoding import THREADS
 
@@ -116,8 +116,7 @@ def write_atlas(
     ...     print(page.name, page.exists())
     index.html True
     """
-    images, folder = _images_and_folder(images, folder)
-    check_images(analysis, images)
+    images, folder = _images_and_folder(analysis, images, folder)
     if _holds_something_else(folder):
         raise ValueError(
             f"{folder} holds something that is no atlas: choose an empty folder or a new one"
@@ -141,14 +140,14 @@ def write_atlas(
 
 
 def _images_and_folder(
-    images: ImageSet | PathLike | None, folder: PathLike | None
+    analysis: Analysis, images: ImageSet | PathLike | None, folder: PathLike | None
 ) -> tuple[ImageSet | None, Path]:
-    """Return the two arguments of write_atlas, of which the first may be left out."""
-    if folder is None and isinstance(images, str | os.PathLike):
-        return None, Path(images)
+    """Return the image set, if any, and the folder from the arguments of write_atlas."""
     if folder is None:
+        if isinstance(images, str | os.PathLike):
+            return None, Path(images)
         raise TypeError("there is no folder to write to: call write_atlas(analysis, folder)")
-    return images, Path(folder)
+    return checked_images(analysis, images), Path(folder)
 
 
 def _holds_something_else(folder: Path) -> bool:
@@ -174,7 +173,7 @@ def _write_page(record: Record, folder: Path, title: str) -> None:
         (folder / part).mkdir(parents=True)
     index = record.index(open=True, chunk=CHUNK)
     content = _Content(record, index, MAP_BYTES)
-    pictures = []
+    pictures: list[str] = []
     with (
         ThreadPoolExecutor(THREADS) as pool,
         progress(len(content.numbers), "Writing the atlas", "image") as bar,
@@ -323,12 +322,13 @@ class _Content:
 
 def _images_of_faults(index: dict[str, Any]) -> set[int]:
     """Return the numbers of the images that the faults of an index name."""
-    numbers = set()
+    numbers: set[int] = set()
     summary = index.get("summary", {"faults": []})
     for kind in summary["faults"]:
         for row in kind["rows"]:
-            numbers.update((row["i"], row["other"]))
-    numbers.discard(None)
+            numbers.add(row["i"])
+            if row["other"] is not None:
+                numbers.add(row["other"])
     return numbers
 
 

@@ -33,15 +33,15 @@ TOP_CLASSES = 5
 CLASS_COLOURS = 20
 
 
-def check_images(analysis: Analysis, images: ImageSet | None) -> None:
-    """Raise an error unless `images` is None or the image set that was analysed.
+def checked_images(analysis: Analysis, images: object) -> ImageSet | None:
+    """Return the image set that was analysed, or None for None.
 
     Raises:
-        TypeError: If it is no ImageSet.
-        ValueError: If it is another one.
+        TypeError: If `images` is no ImageSet.
+        ValueError: If it is another one than was analysed.
     """
     if images is None:
-        return
+        return None
     if not isinstance(images, ImageSet):
         kind = type(images).__name__
         raise TypeError(f"images is the ImageSet that was analysed, or left out, not a {kind}")
@@ -51,6 +51,7 @@ def check_images(analysis: Analysis, images: ImageSet | None) -> None:
             f"the analysis holds {len(analysis)} images, the image set {len(images)}, not all the "
             "same: pass the images that were analysed, or leave them out"
         )
+    return images
 
 
 class Record:
@@ -200,7 +201,7 @@ class Record:
             },
         }
 
-    def map_points(self) -> list[list[float] | None] | None:
+    def map_points(self) -> Sequence[list[float] | None] | None:
         """Return the map of features: [x, y] in 0..1 for each image.
 
         An image that is not on the map has None; so has the whole list if the images are too few
