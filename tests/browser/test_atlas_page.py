@@ -1,4 +1,4 @@
-"""The error atlas as a page on disk, in a headless browser, with names that nobody would wish for."""
+"""The error atlas as a page on disk, in a headless browser, with hostile names."""
 
 import base64
 import io
@@ -43,33 +43,34 @@ JS = _view.joined("mount.js") + "export { csv, pointsInside, unpack, upsample };
 
 @pytest.fixture(scope="module")
 def atlas(tmp_path_factory):
-    """(analysis, address of its page, folder): five classes of hostile names, ten errors, a reference of 60 pictures."""
+    """(analysis, address of its page, folder): hostile names, ten errors, a reference of 60."""
     root = tmp_path_factory.mktemp("hostile")
-    sets = []
-    for split, copies in (("Test", 1), ("Training", 2)):
-        for i, label in enumerate(np.tile(LABELS, copies)):
-            target = (
-                root
-                / "data"
-                / split
-                / NAMES[label]
-                / (f"{i // 30}" * (copies - 1) + FILES[i % 6])[-255 if i % 6 != 4 else -250 :]
-            )
-            target.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(np.random.default_rng(i).integers(0, 256, (40, 60, 3), "uint8")).save(
-                target
-            )
-        sets.append(camkit.load_images(root / "data", split))
-    analysis = analysis_of(sets[0], predicted=PREDICTED, names=NAMES, cells=(7, 7), step=0.1)
+    test = hostile_images(root / "data", "Test", copies=1)
+    training = hostile_images(root / "data", "Training", copies=2)
+    analysis = analysis_of(test, predicted=PREDICTED, names=NAMES, cells=(7, 7), step=0.1)
     analysis.gap += 3 * analysis.labels[:, None] * np.arange(6) % 5
-    known = analysis_of(sets[1], predicted=sets[1].labels, names=NAMES, cells=(7, 7))
-    file = camkit.write_atlas(analysis, sets[0], root / "page", reference=known)
+    reference = analysis_of(training, predicted=training.labels, names=NAMES, cells=(7, 7))
+    file = camkit.write_atlas(analysis, test, root / "page", reference=reference)
     return analysis, file.as_uri(), root
+
+
+def hostile_images(folder, split, copies):
+    """Return a set of 30 images of noise; of two copies, names begin with the copy's number."""
+    for i, label in enumerate(np.tile(LABELS, copies)):
+        prefix = str(i // 30) if copies > 1 else ""
+        name = prefix + FILES[i % 6]
+        # A file name may have 255 bytes.
+        longest = 250 if i % 6 == 4 else 255
+        target = folder / split / NAMES[label] / name[-longest:]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(i).integers(0, 256, (40, 60, 3), "uint8")
+        Image.fromarray(pixels).save(target)
+    return camkit.load_images(folder, split)
 
 
 @pytest.fixture
 def leaf(atlas, browser):
-    """leaf(width) opens the page; at the end nothing was told on the console and nothing came from elsewhere."""
+    """leaf(width) opens the page; its console stays empty and nothing comes from elsewhere."""
     opened, told, fetched = [], [], []
 
     def open_page(width=1280, **options):
@@ -124,7 +125,7 @@ def test_names_are_text_and_pairs_are_those_of_the_table(atlas, leaf):
     told = page.locator("optgroup[label='Confused pairs'] option").all_text_contents()
     counts = [int(text.rsplit(" (", 1)[1][:-1]) for text in told]
     assert counts == sorted(counts, reverse=True)
-    assert {text.rsplit(" (", 1)[0]: n for text, n in zip(told, counts)} == {
+    assert {text.rsplit(" (", 1)[0]: n for text, n in zip(told, counts, strict=True)} == {
         f"{true} taken for {predicted}": n for (true, predicted), n in pairs.items()
     }
     said = page.locator("main").inner_text()
@@ -175,10 +176,9 @@ def test_any_class_of_a_picture(atlas, leaf):
             analysis.logits[i, c],
         )
     )
-    assert (
-        f"Map of Zebra: mean {mean}, with the bias {bias} the logit {logit}, probability {100 * analysis.probs[i, c]:.1f} %."
-        in status(page)
-    )
+    score = f"mean {mean}, with the bias {bias} the logit {logit}"
+    probability = f"{100 * analysis.probs[i, c]:.1f} %"
+    assert f"Map of Zebra: {score}, probability {probability}." in status(page)
     assert page.get_by_label("Map of class").locator("option").count() == 1
     page.get_by_label("Search a class (/)").fill("")
     assert page.get_by_label("Map of class").locator("option").count() == 5
@@ -313,9 +313,10 @@ def test_a_change_in_another_window_is_shown_and_not_overwritten(leaf):
     two.get_by_label("Verdict").select_option("other")
     two.get_by_text("Saved: other.").wait_for()
     one.wait_for_function("document.querySelector('.review select').value == 'other'")
-    one.evaluate(
-        "localStorage.setItem(Object.keys(localStorage)[0], localStorage[Object.keys(localStorage)[0]].replace('other', 'background'))"
-    )
+    one.evaluate("""
+        const [key] = Object.keys(localStorage);
+        localStorage.setItem(key, localStorage[key].replace("other", "background"));
+    """)
     one.get_by_label("Verdict").select_option("resolution")
     one.get_by_text("Not saved: changed elsewhere in the meantime to “background”.").wait_for()
     assert one.get_by_label("Verdict").input_value() == "background"
@@ -326,16 +327,15 @@ def test_a_change_in_another_window_is_shown_and_not_overwritten(leaf):
 
 def pixels(canvas):
     """What a canvas shows, one pixel of the screen for each of its own."""
-    canvas.evaluate(
-        "c => { c.style.cssText = `width: ${c.width}px; position: fixed; left: 0; top: 0; z-index: 9; border-radius: 0`; }"
-    )
+    canvas.evaluate("""c => { c.style.cssText =
+        `width: ${c.width}px; position: fixed; left: 0; top: 0; z-index: 9; border-radius: 0`; }""")
     shot = Image.open(io.BytesIO(canvas.screenshot())).convert("RGB")
     canvas.evaluate("c => { c.style.cssText = ''; }")
     return np.asarray(shot).astype(int)
 
 
 def test_canvases_show_what_camkit_overlay_makes(atlas, leaf):
-    """Within 2 of 255 levels, where the map is the one that the page holds; within 4 of the map as it was."""
+    """Within 2 of 255 levels of the map that the page holds; within 4 of the map as it was."""
     analysis, _, _ = atlas
     page = leaf()
     group(page, "all errors")
@@ -368,10 +368,8 @@ def test_the_mathematics_is_that_of_camkit(browser, tmp_path):  # noqa: F811
     module = "data:text/javascript;base64," + base64.b64encode(JS.encode()).decode()
 
     def run(expression, *given):
-        return page.evaluate(
-            f"async ([address, ...given]) => {{ const atlas = await import(address); {expression} }}",
-            [module, *given],
-        )
+        body = f"const atlas = await import(address); {expression}"
+        return page.evaluate(f"async ([address, ...given]) => {{ {body} }}", [module, *given])
 
     rng = np.random.default_rng(0)
     for h, w, height, width in ((7, 7, 224, 224), (3, 5, 100, 61), (1, 4, 9, 9), (13, 13, 7, 5)):
@@ -394,16 +392,15 @@ def test_the_mathematics_is_that_of_camkit(browser, tmp_path):  # noqa: F811
     assert set(found) >= set(np.flatnonzero(crossings)) or set(found) <= set(
         np.flatnonzero(crossings)
     )
-    square = run(
-        "return atlas.pointsInside([[1, 1], [3, 1], null, [1.5, 1.9]], [[0, 0], [2, 0], [2, 2], [0, 2]])"
-    )
-    assert square == [0, 3]
+    square = [[0, 0], [2, 0], [2, 2], [0, 2]]
+    points = [[1, 1], [3, 1], None, [1.5, 1.9]]
+    assert run("return atlas.pointsInside(...given)", points, square) == [0, 3]
 
     maps = rng.normal(size=(3, 4, 2)).astype("float32")
     packed = _encoding.pack([5, 300], [1.5, -2.0], [0.25, 0.75], maps)
     found = run(
-        "const bytes = Uint8Array.from(given[0]); const d = atlas.unpack(bytes, [3, 4]); "
-        "return {classes: d.classes, logits: [...d.logits], probs: [...d.probs], maps: d.maps.map(m => [...m])}",
+        """const { classes, logits, probs, maps } = atlas.unpack(Uint8Array.from(given[0]), [3, 4]);
+        return { classes, logits: [...logits], probs: [...probs], maps: maps.map(m => [...m]) };""",
         list(packed),
     )
     assert (found["classes"], found["logits"], found["probs"]) == (
@@ -471,6 +468,15 @@ def test_it_fits_screens_of_three_widths(leaf, width):
         )
 
 
+FOCUSED = """() => {
+    const element = document.activeElement;
+    const style = getComputedStyle(element);
+    const name = element.ariaLabel ?? element.labels?.[0]?.textContent ?? element.textContent;
+    const text = `${element.tagName} ${element.className} ${name}`;
+    return [text.slice(0, 60), style.outlineStyle, style.outlineWidth];
+}"""
+
+
 def test_everything_is_reached_by_keyboard_and_focus_is_seen(leaf):
     page = leaf()
     page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
@@ -478,12 +484,11 @@ def test_everything_is_reached_by_keyboard_and_focus_is_seen(leaf):
     reached = set()
     for _ in range(120):
         page.keyboard.press("Tab")
-        one = page.evaluate("""() => { const e = document.activeElement, s = getComputedStyle(e);
-            return [`${e.tagName} ${e.className} ${e.ariaLabel ?? e.labels?.[0]?.textContent ?? e.textContent}`.slice(0, 60), s.outlineStyle, s.outlineWidth] }""")
-        if one[0].startswith("BODY"):
+        name, *outline = page.evaluate(FOCUSED)
+        if name.startswith("BODY"):
             break
-        assert one[1:] == ["solid", "3px"], one
-        reached.add(one[0].split()[0] + " " + (one[0].split() + [""])[1])
+        assert outline == ["solid", "3px"], name
+        reached.add(" ".join(name.split()[:2]))
     assert {
         "SELECT Pictures",
         "CANVAS matrix",

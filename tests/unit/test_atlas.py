@@ -202,7 +202,7 @@ import sys
 sys.modules.update(dict.fromkeys({OPTIONAL}))  # None in place of a module is an ImportError
 from pathlib import Path
 import camkit
-from test_atlas import LABELS, analysis_of, image_set
+from made_analyses import LABELS, analysis_of, image_set
 images = image_set(Path(sys.argv[1], "pets"), [*LABELS, *LABELS])
 analysis = analysis_of(images, predicted=images.labels)
 print(camkit.write_atlas(analysis, Path(sys.argv[1], "page")).read_text(encoding="utf-8")[:15])
@@ -286,12 +286,14 @@ def test_calibration_by_hand():
 
 
 def test_summary_states_accuracy_classes_and_faults(analysis, images):
-    told = Record(analysis).index()["summary"]
-    assert told["lines"][0] == "37.5 % correct" and "5 of 8 pictures" in told["lines"][1]
-    assert "between 13.7 % and 69.4 %" in told["lines"][1], "Wilson's interval of 3 in 8"
-    assert [
-        (NAMES[row["class"]], row["n"], row["recall"], row["precision"]) for row in told["classes"]
-    ] == [
+    result = Record(analysis).index()["summary"]
+    assert result["lines"][0] == "37.5 % correct" and "5 of 8 pictures" in result["lines"][1]
+    assert "between 13.7 % and 69.4 %" in result["lines"][1], "Wilson's interval of 3 in 8"
+    classes = [
+        (NAMES[row["class"]], row["n"], row["recall"], row["precision"])
+        for row in result["classes"]
+    ]
+    assert classes == [
         ("Ant", 3, pytest.approx(1 / 3), 0.5),
         ("Cat", 3, pytest.approx(1 / 3), 1.0),
         ("Bee", 2, 0.5, 0.2),
@@ -305,8 +307,8 @@ def test_faults_lead_to_their_pictures(tmp_path):
     images = camkit.load_images(tmp_path / "pets", None)
     analysis = analysis_of(images, predicted=images.labels)
     analysis.gap[8] = analysis.gap[0]
-    told = Record(analysis).index()["summary"]["faults"]
-    copies = next(kind for kind in told if kind["kind"] == "copy")
+    faults = Record(analysis).index()["summary"]["faults"]
+    copies = next(kind for kind in faults if kind["kind"] == "copy")
     assert [(row["i"], row["other"]) for row in copies["rows"]] == [(0, 8), (8, 0)]
     assert (
         copies["rows"][1]["name"] == "Cat/9.png" and "labelled Ant" in copies["rows"][1]["reason"]
