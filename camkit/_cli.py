@@ -8,7 +8,7 @@ import re
 import sys
 import webbrowser
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,7 +102,7 @@ def _method(options: argparse.Namespace) -> functools.partial | None:
     return functools.partial(method, layer=options.layer)
 
 
-def _connection(options: argparse.Namespace) -> nullcontext:
+def _connection(options: argparse.Namespace) -> AbstractContextManager:
     """Return the connection to the cluster that the options ask for, or one that does nothing."""
     if options.engine == "ray":
         from camkit.analysis import ray

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import pandas as pd
 from filelock import FileLock, Timeout
@@ -49,8 +49,10 @@ def to_path(folder: str | os.PathLike) -> Path:
             f"{folder} is the address of a store: pip install 'camkit[cluster]' to use it"
         ) from error
     path = UPath(folder)
-    is_here = path.protocol in ("file", "local")
-    return Path(path.path) if is_here else path
+    if path.protocol in ("file", "local"):
+        return Path(path.path)
+    # A UPath is used as a Path is.
+    return cast(Path, path)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
-"""Keep standard error for errors: hold back the start-up remarks of TensorFlow and other libraries."""
+"""Standard error is kept for errors: remarks of TensorFlow and other libraries are held back."""
 
+import importlib.abc
 import importlib.machinery
 import importlib.util
 import logging
@@ -57,16 +58,20 @@ class QuietTensorFlow:
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
-        if spec is None:
-            return None
-        load = spec.loader.exec_module
-
-        def load_quietly(module: types.ModuleType) -> None:
-            with held_back():
-                load(module)
-
-        spec.loader.exec_module = load_quietly
+        if spec is not None and spec.loader is not None:
+            _load_quietly(spec.loader)
         return spec
+
+
+def _load_quietly(loader: importlib.abc.Loader) -> None:
+    """Make a loader hold back what is written while it loads a module."""
+    load = loader.exec_module
+
+    def exec_module(module: types.ModuleType) -> None:
+        with held_back():
+            load(module)
+
+    loader.exec_module = exec_module  # type: ignore[method-assign]
 
 
 def _is_no_retracing_warning(record: logging.LogRecord) -> bool:

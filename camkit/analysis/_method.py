@@ -23,6 +23,7 @@ import types
 import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -81,11 +82,11 @@ class UnknownState(ValueError):
     """A method uses something whose state cannot be known."""
 
 
-def identify(method: Method | None) -> str | None:
-    """Return the text that tells a method from every other; None for CAM.
+def identify(method: Method) -> str:
+    """Return the text that tells a method from every other.
 
     Args:
-        method: None, a function, an instance of a callable class, or functools.partial of these.
+        method: A function, an instance of a callable class, or functools.partial of these.
 
     Returns:
         For camkit's methods the public name and settings, such as
@@ -94,8 +95,6 @@ def identify(method: Method | None) -> str | None:
     Raises:
         UnknownState: The method uses an object whose state cannot be known; the message names it.
     """
-    if method is None:
-        return None
     if isinstance(method, functools.partial):
         arguments = [_shown(value) for value in method.args]
         for name, value in sorted(method.keywords.items()):
@@ -121,7 +120,7 @@ def is_same(stored: str | None, current: str | None) -> bool:
     return _MODULE_OF_1_0_0.sub("camkit.", stored) == current
 
 
-def _shown(value: object) -> str:
+def _shown(value: Any) -> str:
     """Return the text of an argument of functools.partial: readable where that is enough."""
     if _is_layer(value):
         # A layer is one of the analysed model's, whose digest is stored as well.
@@ -131,14 +130,14 @@ def _shown(value: object) -> str:
     return _digest(_State().of(value, "an argument"))
 
 
-def _is_plain(value: object) -> bool:
+def _is_plain(value: Any) -> bool:
     """Return whether the `repr` of a value says all of it."""
     if isinstance(value, tuple | list):
         return all(_is_plain(item) for item in value)
     return type(value) in _SCALARS or isinstance(value, np.generic)
 
 
-def _is_layer(value: object) -> bool:
+def _is_layer(value: Any) -> bool:
     """Return whether a value is a Keras layer, or a model, without importing Keras."""
     return hasattr(value, "get_config") and hasattr(value, "get_weights")
 
@@ -162,7 +161,7 @@ def _is_installed(module: str | None) -> bool:
     return not {"site-packages", "dist-packages"}.isdisjoint(Path(file).parts)
 
 
-def _public_name(value: object) -> str | None:
+def _public_name(value: Any) -> str | None:
     """Return the shortest dotted name by which a function or class can be imported, or None.
 
     Files may move: camkit.maps.attribution.grad_cam is camkit.grad_cam.
@@ -182,13 +181,13 @@ def _public_name(value: object) -> str | None:
 class _State:
     """Walks through what a method uses; `of` returns a nested list that JSON can hold."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         # The objects met before, so that cycles end and nothing is walked through twice. They are
         # held, since another object could get the id of one that is gone.
         self._numbers: dict[int, int] = {}
-        self._objects: list[object] = []
+        self._objects: list[Any] = []
 
-    def of(self, value: object, where: str) -> list:
+    def of(self, value: Any, where: str) -> list:
         """Return the state of a value; `where` is its place in the words of an error."""
         if type(value) in _SCALARS or isinstance(value, np.generic):
             return [type(value).__name__, repr(value)]
@@ -207,7 +206,7 @@ class _State:
                 return state
         raise _unknown(value, where)
 
-    def _data(self, value: object, where: str) -> list | None:
+    def _data(self, value: Any, where: str) -> list | None:
         """Return the state of an array or a built-in container, or None if the value is neither."""
         cls = type(value)
         if cls in (np.ndarray, np.memmap):
@@ -234,7 +233,7 @@ class _State:
         digest = hashlib.sha256(data).hexdigest()
         return ["array", array.dtype.str, list(array.shape), digest]
 
-    def _callable(self, value: object, where: str) -> list | None:
+    def _callable(self, value: Any, where: str) -> list | None:
         """Return the state of a function, method, class or wrapper, or None for anything else."""
         public = _public_name(value)
         if public is not None and _is_installed(value.__module__):
@@ -286,7 +285,7 @@ class _State:
         bases = [self.of(base, f"a base of {cls.__name__}") for base in cls.__bases__]
         return ["class", bases, self._mapping(_attributes(cls), f"the attribute of {cls.__name__}")]
 
-    def _object(self, value: object, where: str) -> list | None:
+    def _object(self, value: Any, where: str) -> list | None:
         """Return the state of a layer or of an object of the user's; None for any other object."""
         cls = type(value)
         if isinstance(value, enum.Enum):
@@ -302,7 +301,7 @@ class _State:
         kind = f"the attribute of a {cls.__name__}"
         return ["object", self.of(cls, where), self._mapping(attributes, kind)]
 
-    def _layer(self, layer: object, where: str) -> list:
+    def _layer(self, layer: Any, where: str) -> list:
         """Return the state of a Keras layer or model, whatever its name."""
         if hasattr(layer, "layers"):
             from camkit.models._copy import fingerprint
@@ -312,12 +311,12 @@ class _State:
         state = [self.of(type(layer), where), self.of(config, where)]
         return ["layer", *state, self.of(layer.get_weights(), where)]
 
-    def _mapping(self, values: Mapping[str, object], kind: str) -> list:
+    def _mapping(self, values: Mapping[str, Any], kind: str) -> list:
         """Return the states of named values, sorted by name."""
         return [[name, self.of(values[name], f"{kind} {name!r}")] for name in sorted(values)]
 
 
-def _unknown(value: object, where: str) -> UnknownState:
+def _unknown(value: Any, where: str) -> UnknownState:
     """Return the error for a value whose state cannot be known."""
     cls = type(value)
     return UnknownState(
@@ -328,7 +327,7 @@ def _unknown(value: object, where: str) -> UnknownState:
     )
 
 
-def _closure(function: types.FunctionType) -> dict[str, object]:
+def _closure(function: types.FunctionType) -> dict[str, Any]:
     """Return the values of the outer variables that a function uses."""
     cells = function.__closure__ or ()
     values = {}
@@ -341,7 +340,7 @@ def _closure(function: types.FunctionType) -> dict[str, object]:
     return values
 
 
-def _globals(function: types.FunctionType) -> dict[str, object]:
+def _globals(function: types.FunctionType) -> dict[str, Any]:
     """Return the values of the globals that a function uses, by dotted names.
 
     What the function takes from a module of the user's, such as helpers.smooth, is a value too.
@@ -380,7 +379,7 @@ def _global_names(code: types.CodeType) -> Iterator[list[str]]:
             yield from _global_names(constant)
 
 
-def _is_module_of_the_user(value: object) -> bool:
+def _is_module_of_the_user(value: Any) -> bool:
     """Return whether a value is a module that no package installed."""
     return isinstance(value, types.ModuleType) and not _is_installed(value.__name__)
 
@@ -391,13 +390,13 @@ def _is_of_the_user(cls: type) -> bool:
     return not any(_is_installed(base.__module__) for base in (cls, *bases))
 
 
-def _is_wrapper(value: object) -> bool:
+def _is_wrapper(value: Any) -> bool:
     """Return whether a value only wraps a function: functools.lru_cache, tf.function, jax.jit."""
     wrapped = getattr(value, "__wrapped__", None)
     return isinstance(wrapped, types.FunctionType) and _is_installed(type(value).__module__)
 
 
-def _attributes(cls: type) -> dict[str, object]:
+def _attributes(cls: type) -> dict[str, Any]:
     """Return the attributes of a class that say what it does, with descriptors unwrapped."""
     is_dataclass = "__dataclass_fields__" in vars(cls)
     attributes = {}
@@ -409,7 +408,7 @@ def _attributes(cls: type) -> dict[str, object]:
     return attributes
 
 
-def _unwrapped(value: object) -> object:
+def _unwrapped(value: Any) -> object:
     """Return what a descriptor of a class wraps: its functions."""
     if isinstance(value, staticmethod | classmethod):
         return value.__func__

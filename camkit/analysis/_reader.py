@@ -1,7 +1,7 @@
 """Reading batches of images with a model: class maps by CAM or by another method."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -136,13 +136,13 @@ def by_method(model: "keras.Model", method: Method, input_size: Size) -> Reader:
     )
 
 
-def layer_of(method: Method) -> object:
+def layer_of(method: Method | None) -> Any:
     """Return the keyword `layer` that functools.partial gives a method, or None."""
     keywords = getattr(method, "keywords", {})
     return keywords.get("layer")
 
 
-def _image_shape(model: "keras.Model") -> tuple[int | None, ...]:
+def _image_shape(model: "keras.Model") -> tuple:
     """Return (height, width, channels) of the images that a model takes.
 
     Raises HeadError if it takes something else.
@@ -159,7 +159,7 @@ def _image_shape(model: "keras.Model") -> tuple[int | None, ...]:
     return shape
 
 
-def _size_for_method(shape: tuple[int | None, ...], input_size: Size) -> tuple[int, int]:
+def _size_for_method(shape: tuple, input_size: Size) -> tuple[int, int]:
     """Return (height, width) of the images for a model that is read as it is.
 
     Raises ValueError if nobody knows the size, or if it is not the model's.

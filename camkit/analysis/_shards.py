@@ -9,9 +9,9 @@ use, at the price of four more packages that every reader would install.
 """
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -69,7 +69,7 @@ def contents(
     Raises:
         ValueError: The maps do not fit their precision.
     """
-    parts = {name: [] for name in names}
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for start in range(0, len(labels), batch_size):
         batch = next(batches)
         batch_labels = labels[start : start + batch_size]
@@ -112,7 +112,16 @@ def compute(
         for shard in todo:
             shard_labels = labels[shard.start : shard.stop]
             arrays = contents(reader, batches, shard_labels, batch_size, names)
-            write_whole(folder / shard.name, functools.partial(np.savez, **arrays))
+            write_whole(folder / shard.name, saving(arrays))
+
+
+def saving(arrays: dict[str, Any]) -> Callable[[IO[bytes]], None]:
+    """Return the function that writes the arrays of a shard to an open file."""
+
+    def save(stream: IO[bytes]) -> None:
+        np.savez(stream, **arrays)
+
+    return save
 
 
 def _counted(batches: Iterator[np.ndarray], bar: tqdm) -> Iterator[np.ndarray]:

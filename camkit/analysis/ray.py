@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,7 +36,7 @@ from camkit._files import write_whole
 from camkit._progress import progress
 from camkit._quiet import held_back
 from camkit.analysis._reader import Method, Reader, Size, layer_of, reader_of
-from camkit.analysis._shards import Shard, contents, missing
+from camkit.analysis._shards import Shard, contents, missing, saving
 from camkit.images import ImageSet
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def connected(address: str | None = None) -> Iterator[None]:
 
 def _connect(address: str) -> None:
     """Connect to a cluster, or start one on this machine for the address "local"."""
-    options = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     if address == "local":
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         options["include_dashboard"] = False
@@ -212,7 +212,7 @@ def _packed(model: "keras.Model", method: Method | None) -> bytes:
     from camkit.models._copy import packed
 
     layer = layer_of(method)
-    if layer is not None:
+    if method is not None and layer is not None:
         # A layer belongs to one model, and the worker has a copy of the model: it goes by name.
         method = partial(method, layer=getattr(layer, "name", layer))
     return ray.cloudpickle.dumps((packed(model), method))
@@ -245,15 +245,16 @@ def _rows(
     this_machine = NodeAffinitySchedulingStrategy(
         ray.get_runtime_context().get_node_id(), soft=False
     )
-    # With max_calls=1 a round has a process of its own, which ends with all that the round left.
-    start_round = ray.remote(
-        num_cpus=0,
-        num_returns="streaming",
-        max_retries=0,
-        scheduling_strategy=this_machine,
-        max_calls=1,
-    )(_round)
-    rows = start_round.remote(tasks, settings)
+    options: dict[str, Any] = {
+        "num_cpus": 0,
+        "num_returns": "streaming",
+        "max_retries": 0,
+        "scheduling_strategy": this_machine,
+        # A round has a process of its own, which ends with all that the round left.
+        "max_calls": 1,
+    }
+    start_round = ray.remote(**options)(_round)
+    rows: Any = start_round.remote(tasks, settings)
     last_time = time.monotonic()
     try:
         while not _is_stuck(machines, last_time):
@@ -271,7 +272,7 @@ def _rows(
 def _tasks(todo: list[Shard], images: ImageSet, labels: np.ndarray) -> list[dict]:
     """Return what a worker needs to know of each shard, pickled."""
     # Workers begin in another working directory.
-    paths = [os.path.abspath(path) for path in images.paths]
+    paths = [Path(path).absolute() for path in images.paths]
     tasks = []
     for shard in todo:
         part = slice(shard.start, shard.stop)
@@ -303,9 +304,14 @@ def _round(tasks: list[dict], settings: dict) -> Iterator[dict]:
     with _quiet(), warnings.catch_warnings(action="ignore"):
         # Without restarts a new worker comes for one that is lost; a restart might wait forever for
         # a lost machine.
-        rows = ray.data.from_items(tasks, override_num_blocks=len(tasks)).map(
-            _Worker, fn_constructor_kwargs=settings, compute=pool, num_cpus=1, max_restarts=0
-        )
+        options: dict[str, Any] = {
+            "fn_constructor_kwargs": settings,
+            "compute": pool,
+            "num_cpus": 1,
+            "max_restarts": 0,
+        }
+        worker: Any = _Worker
+        rows = ray.data.from_items(tasks, override_num_blocks=len(tasks)).map(worker, **options)
         yield from rows.iter_rows()
 
 
@@ -344,17 +350,17 @@ class _Worker:
             error = pickle.dumps(_as_plain_error(reason))
         return {"shard": name, "images": len(paths), "error": error}
 
-    def write(self, name: str, paths: list[str], labels: np.ndarray) -> None:
+    def write(self, name: str, paths: list[Path], labels: np.ndarray) -> None:
         """Write a shard, unless a worker that was thought lost has written it."""
         file = self.folder / name
         if file.exists():
             return
-        images = ImageSet(None, paths, None, [], [])
+        images = ImageSet(Path(), paths, labels, class_names=[], skipped=[])
         batches = images.batches(self.batch_size, self.reader.size)
         arrays = contents(self.reader, batches, labels, self.batch_size, self.names)
         # Two workers may write the same shard at once.
         partial_name = f".{uuid.uuid4().hex[:8]}.partial"
-        write_whole(file, partial(np.savez, **arrays), partial_name)
+        write_whole(file, saving(arrays), partial_name)
 
 
 def _as_plain_error(error: Exception) -> Exception:

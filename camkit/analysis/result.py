@@ -9,6 +9,7 @@ import tempfile
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -245,7 +246,7 @@ def load_analysis(folder: str | os.PathLike) -> Analysis:
     )
 
 
-def _download(folder: Path, files: set[str]) -> tempfile.TemporaryDirectory:
+def _download(folder: Any, files: set[str]) -> tempfile.TemporaryDirectory:
     """Return a temporary folder with a copy of the files that lie in a store."""
     temporary = temporary_folder()
     for name in files:

@@ -123,8 +123,7 @@ def analyze(
         "images": _fingerprint(images),
         "input_size": list(reader.size),
         "batch_size": batch_size,
-        # Nothing goes on in a temporary folder, so a name will do.
-        "method": _name(method) if folder is None else identify(method),
+        "method": _identity(method, folder),
         "class_names": names,
         "labels": labels.tolist(),
         "bias": None if reader.bias is None else reader.bias.tolist(),
@@ -152,9 +151,14 @@ def analyze(
     return analysis
 
 
-def _name(method: Method | None) -> str | None:
-    """Return a name for a method; None for CAM."""
-    return None if method is None else name_of(method)
+def _identity(method: Method | None, folder: str | os.PathLike | None) -> str | None:
+    """Return what is stored of a method; None for CAM."""
+    if method is None:
+        return None
+    if folder is None:
+        # Nothing goes on in a temporary folder, so a name will do.
+        return name_of(method)
+    return identify(method)
 
 
 def _fingerprint(images: ImageSet) -> str:

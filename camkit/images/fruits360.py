@@ -8,7 +8,7 @@ import time
 import zipfile
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from camkit._files import in_turn
 from camkit._progress import progress
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import requests
 
 _COMMIT = "019ab6f4eec0f6b9bdae4efe8ee55f377bef8812"
-FRUITS_360 = {
+FRUITS_360: dict[str, Any] = {
     "version": "2025.03.09.0",
     "url": f"https://github.com/fruits-360/fruits-360-100x100/archive/{_COMMIT}.zip",
     "counts": {"classes": 155, "Training": 76_893, "Test": 25_746},

@@ -133,8 +133,8 @@ class ImageSet:
         """
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}: it must be at least 1")
-        height, width = (size, size) if np.ndim(size) == 0 else size
-        decoded = deque()
+        height, width = np.broadcast_to(size, 2).tolist()
+        decoded: deque[list[Future]] = deque()
         pool = ThreadPoolExecutor(THREADS)
         try:
             for start in range(0, len(self), batch_size):
@@ -307,7 +307,8 @@ def _check_all(queues: list[_Queue]) -> list[_Checked]:
 
 def _check(queue: _Queue, pool: ThreadPoolExecutor, bar: tqdm) -> _Checked:
     """Try the files of a queue until as many are readable as it wants."""
-    readable, unreadable = [], []
+    readable: list[Path] = []
+    unreadable: list[tuple[Path, str]] = []
     untried = queue.paths
     while untried and len(readable) < queue.quota:
         missing = queue.quota - len(readable)

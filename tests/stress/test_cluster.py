@@ -257,7 +257,7 @@ def test_engines_addresses_and_a_missing_extra_are_told(
         camkit.analyze(model, images, tmp_path / "out", engine="spark")
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     for address, said in (
-        ("127.0.0.1:1", "no Ray cluster answers at 127.0.0.1:1: ray start --head makes one"),
+        ("127.0.0.1:1", "no Ray cluster answers at 127.0.0.1:1: ray start --head starts one"),
         ("ray://127.0.0.1:1", "ray://127.0.0.1:1 is that of Ray's client"),
     ):
         with pytest.raises(ConnectionError, match=said):

@@ -1,4 +1,4 @@
-"""Analysing an image set: the same as CAM in one go, resumed wherever it was killed, mixed with nothing else."""
+"""An analysis is CAM of the whole set, goes on where it was killed, and is mixed with nothing."""
 
 import dataclasses
 import functools
@@ -68,7 +68,7 @@ def arrays_of(folder):
     return {name: (Path(folder) / f"{name}.npy").read_bytes() for name in ARRAYS}
 
 
-# The same as CAM ------------------------------------------------------------------------------------------------------
+# The same as CAM ----------------------------------------------------------------------------------
 
 
 def test_an_analysis_is_the_cam_of_the_whole_set(model, images, whole):
@@ -97,7 +97,7 @@ def test_the_batch_size_changes_rounding_only(model, images, whole, batch_size):
 
 
 def test_the_identity_holds_in_what_is_kept(whole):
-    """Half precision keeps 11 binary digits of each value of a map; single precision keeps the scores."""
+    """Half precision keeps 11 binary digits of values of a map; scores have single precision."""
     means = np.asarray(whole.maps, "float64").mean(axis=(1, 2)) + whole.bias
     assert np.abs(means - whole.logits).max() <= np.abs(whole.maps).max() * 2**-11
 
@@ -154,7 +154,7 @@ def test_a_finished_analysis_runs_no_network_again(model, images, whole, monkeyp
     assert arrays_of(whole.folder) == before
 
 
-# Killed and started again -----------------------------------------------------------------------------------------------
+# Killed and started again -------------------------------------------------------------------------
 
 
 class Killed(BaseException):
@@ -179,7 +179,7 @@ def fatal(function, at, count, spoil=False):
 def test_killed_at_every_file_in_turn_it_goes_on_to_the_same_bytes(
     model, images, whole, tmp_path, monkeypatch, where, spoil
 ):
-    """Dying at the n-th file written, renamed or deleted, for every n, once with half the file on the disk."""
+    """Die at each file written, renamed or deleted in turn, once with half the file on the disk."""
     cam, wanted, folder, deaths = (
         camkit.CAM(model),
         arrays_of(whole.folder),
@@ -224,7 +224,7 @@ while True:
         os._exit(0)
     known, changes = None, moments.randint(1, 5)
     while not os.waitpid(child, os.WNOHANG)[0]:
-        found = sorted(path.name for path in Path(folder).iterdir()) if Path(folder).exists() else []
+        found = sorted(os.listdir(folder)) if Path(folder).exists() else []
         changes -= found != known
         known = found
         if changes == 0 and kills < 6:
@@ -307,7 +307,7 @@ def test_a_reloaded_model_goes_on_with_the_analysis_of_the_saved_one(
     assert os.stat(whole.folder / "maps.npy").st_mtime_ns == before
 
 
-# Nothing is mixed -------------------------------------------------------------------------------------------------------
+# Nothing is mixed ---------------------------------------------------------------------------------
 
 
 def test_the_folder_of_another_model_set_or_size_is_refused(model, images, whole, tmp_path):
@@ -355,7 +355,9 @@ def test_images_that_moved_are_the_same_images(model, tmp_path):
 
 def test_a_folder_with_other_files_is_refused_and_left_alone(model, images, tmp_path):
     (tmp_path / "holiday.txt").write_text("mine")
-    with pytest.raises(ValueError, match="holds files that are no analysis: choose an empty folder"):
+    with pytest.raises(
+        ValueError, match="holds files that are no analysis: choose an empty folder"
+    ):
         camkit.analyze(model, images, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["holiday.txt"]
 
@@ -390,7 +392,7 @@ def test_maps_beyond_half_precision_are_refused(images, tmp_path):
         camkit.analyze(model, images, tmp_path / "other")
 
 
-# Any model ----------------------------------------------------------------------------------------------------------
+# Any model ----------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -428,7 +430,7 @@ def test_hires_cam_of_a_gap_head_is_its_cam_by_the_number_of_places(model, image
 
 
 def test_a_model_without_a_gap_head_is_read_by_a_method(unpooled, images, by_method):
-    """What is kept is what model and method say on their own; hires_cam of a linear tail would add up to the score."""
+    """What is kept is what model and method give when they are called directly."""
     batch = np.stack([images[i] for i in range(COUNT)]).astype("float32")
     np.testing.assert_allclose(by_method.probs, unpooled.predict(batch, verbose=0), atol=1e-5)
     volume = keras.Model(unpooled.input, unpooled.layers[-4].output)
@@ -443,10 +445,10 @@ def test_a_model_without_a_gap_head_is_read_by_a_method(unpooled, images, by_met
     order = np.argsort(-by_method.logits, axis=1)
     named = [by_method.class_names[label] for label in by_method.labels]
     assert named == [Path(path).parent.name for path in by_method.paths]
-    for i, (kept, own) in enumerate(zip(by_method.map_classes, by_method.labels)):
+    for i, (kept, own) in enumerate(zip(by_method.map_classes, by_method.labels, strict=True)):
         top = order[i, :5].tolist()
         assert kept.tolist() == (top if own in top else [*top[:4], own])
-    assert any(own not in o[:5] for own, o in zip(by_method.labels, order)), (
+    assert any(own not in o[:5] for own, o in zip(by_method.labels, order, strict=True)), (
         "the case is among them"
     )
 
@@ -531,7 +533,7 @@ def test_gradients_of_other_images_layers_or_models_are_not_mixed_up(unpooled, m
         inside = [probe.gradients(unpooled, two, 1), probe.gradients(model, one, 1)]
         slopes = probe.gradients(unpooled, one, 1)
         assert slopes[0] is F
-    for a, b in zip([*wanted, probe.gradients(unpooled, one, 1)], [*inside, slopes]):
+    for a, b in zip([*wanted, probe.gradients(unpooled, one, 1)], [*inside, slopes], strict=True):
         np.testing.assert_allclose(a[0], b[0], rtol=1e-5, atol=1e-5)
         np.testing.assert_allclose(a[1], b[1], rtol=1e-4, atol=1e-5 * np.abs(a[1]).max())
 
@@ -662,7 +664,7 @@ def test_the_remedy_for_a_model_without_a_head_is_named_where_it_helps(unpooled,
 
 
 def test_a_real_imagenet_classifier_on_photographs(shared, tmp_path):
-    """A thousand classes from a file of names, photographs in a flat folder; and one of its methods is its CAM."""
+    """A thousand classes from a file of names, a flat folder of photographs; HiResCAM is CAM."""
     bare = keras.applications.MobileNetV2(
         weights=shared / "keras" / "mobilenet_v2_imagenet.weights.h5"
     )
@@ -673,7 +675,8 @@ def test_a_real_imagenet_classifier_on_photographs(shared, tmp_path):
     assert len(photos) == 8 and photos.class_names == [] and not photos.skipped
     result = camkit.analyze(model, photos, class_names=names, batch_size=8)
     assert result.maps.shape == (8, 7, 7, 1000) and result.labels.tolist() == [-1] * 8
-    said = dict(zip((path.stem for path in photos.paths), result.table["predicted"]))
+    stems = [path.stem for path in photos.paths]
+    said = dict(zip(stems, result.table["predicted"], strict=True))
     for name, word in {
         "cat": "cat",
         "dragonfly": "dragonfly",
@@ -691,7 +694,7 @@ def test_a_real_imagenet_classifier_on_photographs(shared, tmp_path):
             np.testing.assert_allclose(49 * few.class_map(i, c), cam, atol=0.01 * np.abs(cam).max())
 
 
-# Labels -----------------------------------------------------------------------------------------------------------------
+# Labels -------------------------------------------------------------------------------------------
 
 
 def folders(names, labels=None):
@@ -790,7 +793,7 @@ def test_what_learns_from_labels_refuses_pictures_without(model, images):
         camkit.train_head(model, images.unlabelled())
 
 
-# Classes, table, errors -------------------------------------------------------------------------------------------------
+# Classes, table, errors ---------------------------------------------------------------------------
 
 
 def test_labels_are_those_of_the_model_where_the_images_have_fewer_classes(images):
@@ -874,7 +877,7 @@ def test_the_table_of_a_real_analysis_agrees_with_its_arrays(whole):
     assert whole.errors["confidence"].is_monotonic_decreasing
 
 
-# Memory -----------------------------------------------------------------------------------------------------------------
+# Memory -------------------------------------------------------------------------------------------
 
 
 PEAK = """
@@ -882,7 +885,8 @@ import resource, sys
 import keras, camkit
 images = camkit.load_images(sys.argv[1])
 model = keras.models.load_model(sys.argv[2])
-camkit.analyze(model, images.select(list(range(len(images))) * int(sys.argv[4])), sys.argv[3], batch_size=16)
+images = images.select(list(range(len(images))) * int(sys.argv[4]))
+camkit.analyze(model, images, sys.argv[3], batch_size=16)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 

@@ -20,8 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from camkit.images import ImageSet, load_images, read_image
-from camkit.images import decoding, folders, fruits360, image_set
+from camkit.images import ImageSet, decoding, folders, fruits360, image_set, load_images, read_image
 
 
 def write(path, color=(200, 30, 10), size=(12, 10), **options):
@@ -41,7 +40,7 @@ def reasons(image_set):
     return {path.name: reason for path, reason in image_set.skipped}
 
 
-# Layouts and order ------------------------------------------------------------------------------------------
+# Layouts and order --------------------------------------------------------------------------------
 
 
 def test_labels_index_the_sorted_folder_names_whatever_they_are_called(tmp_path):
@@ -137,7 +136,7 @@ def test_per_class_replaces_what_it_cannot_read(tmp_path):
     assert [path.name for path in found.paths] == ["3_100.png", "4_100.png", "5_100.png"]
 
 
-# Without labels ----------------------------------------------------------------------------------------------
+# Without labels -----------------------------------------------------------------------------------
 
 
 def test_pictures_in_the_folder_itself_have_no_label(tmp_path):
@@ -182,7 +181,7 @@ def test_labels_are_left_out_on_purpose(tmp_path):
     assert found.labels.tolist() == [0, 0, 0, 1, 1, 1]
 
 
-# Errors -----------------------------------------------------------------------------------------------------
+# Errors -------------------------------------------------------------------------------------------
 
 
 def test_errors_say_what_was_looked_for_and_what_was_found(tmp_path):
@@ -227,7 +226,7 @@ def test_without_the_embedded_set_the_error_names_the_way_out(tmp_path, monkeypa
         load_images()
 
 
-# What cannot be read ----------------------------------------------------------------------------------------
+# What cannot be read ------------------------------------------------------------------------------
 
 
 def png_of(width, height):
@@ -244,7 +243,7 @@ def png_of(width, height):
 
 
 def write_faults(folder):
-    """Every kind of file that cannot be read, and a good picture; returns name -> how its reason begins."""
+    """Write every kind of file that cannot be read, and a good one; return {name: its reason}."""
     noise = Image.fromarray(
         np.random.default_rng(0).integers(0, 255, (400, 600, 3), dtype=np.uint8)
     )
@@ -325,7 +324,7 @@ def test_loading_faults_writes_nothing_to_standard_error(tmp_path):
 
 
 def test_libraries_below_pillow_say_nothing_whatever_the_file_is_called(tmp_path):
-    """libtiff tells standard error of bad code words in a fax that it reads all the same, Pillow's log of a lie in a TIFF."""
+    """libtiff reports bad code words of a fax that it reads anyway; Pillow logs a false TIFF."""
     noise = np.random.default_rng(0).integers(0, 2, (40, 50), dtype=np.uint8) * 255
     fax = tmp_path / "Apple" / "fax.tif"
     fax.parent.mkdir()
@@ -341,7 +340,8 @@ def test_libraries_below_pillow_say_nothing_whatever_the_file_is_called(tmp_path
     )
     code = (
         "import sys; from camkit.images import load_images; images = load_images(sys.argv[1]);"
-        "print([path.name for path in images.paths], len(images.skipped), sum(1 for _ in images.batches(2, 8)))"
+        "print([path.name for path in images.paths], len(images.skipped), "
+        "sum(1 for _ in images.batches(2, 8)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True
@@ -425,7 +425,7 @@ def test_what_passes_the_check_can_be_read_in_full(tmp_path, suffix, options):
     assert any(verdicts)
 
 
-# Pixels -----------------------------------------------------------------------------------------------------
+# Pixels -------------------------------------------------------------------------------------------
 
 
 def two_halves(mode, left, right):
@@ -524,7 +524,7 @@ def test_exif_rotation_is_undone(tmp_path, suffix, orientation):
     assert np.abs(pixels[6::12, 10::20].astype(int) - upright[6::12, 10::20]).max() <= 6
 
 
-# Sets and batches -------------------------------------------------------------------------------------------
+# Sets and batches ---------------------------------------------------------------------------------
 
 
 def write_photographs(root, count):
@@ -598,7 +598,7 @@ def test_select_keeps_the_labels_with_the_images(tmp_path):
     assert repr(found) == f"ImageSet(8 images in 2 classes, 0 skipped, root={str(tmp_path)!r})"
 
 
-# Real images ------------------------------------------------------------------------------------------------
+# Real images --------------------------------------------------------------------------------------
 
 
 def test_the_real_fruits(shared):
@@ -619,7 +619,7 @@ def test_photographs_of_any_size(shared):
         assert read_image(path, (224, 160)).shape == (224, 160, 3)
 
 
-# The download -----------------------------------------------------------------------------------------------
+# The download -------------------------------------------------------------------------------------
 
 
 def pack(extra=(), training=4, test=2):
@@ -643,7 +643,7 @@ def pack(extra=(), training=4, test=2):
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves `content` on 127.0.0.1, with or without Range; hangs up after `cuts[i]` bytes of answer i."""
+    """Serves `content` here, with or without Range; hangs up after `cuts[i]` bytes of answer i."""
 
     daemon_threads = True
 
@@ -674,7 +674,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def serve(tmp_path, monkeypatch):
-    """serve(content, ...) starts a server of Fruits-360, whose counts are set to those of pack()."""
+    """Return what starts a server of Fruits-360, whose counts are set to those of pack()."""
     servers = []
 
     def start(*args, **options):
@@ -805,8 +805,9 @@ def spoilt(**changed):
     data = bytearray(pack())
     at = data.rfind(b"PK\x01\x02")
     for field, value in changed.items():
-        place = {"flags": (6, 8), "method": (8, 10)}[field]
-        for start, offset in zip((struct.unpack_from("<I", data, at + 42)[0], at), place):
+        offsets = {"flags": (6, 8), "method": (8, 10)}[field]
+        (local,) = struct.unpack_from("<I", data, at + 42)
+        for start, offset in zip((local, at), offsets, strict=True):
             struct.pack_into("<H", data, start + offset, value)
     return bytes(data)
 

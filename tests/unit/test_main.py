@@ -126,7 +126,7 @@ def test_a_model_that_runs_code_is_refused_until_it_is_trusted(tmp_path, capsys)
 
 
 def test_a_foreign_class_is_named_with_what_to_pass(tmp_path):
-    """In a process of its own, where nobody has registered the class; and nothing but the one line is said."""
+    """In a process where nobody has registered the class; nothing but the one line is written."""
     path = saved(tmp_path / "m.keras", Foreign())
     ran = subprocess.run(
         [sys.executable, "-m", "camkit", "analyze", path, EMBEDDED, "--out", tmp_path / "o"],
@@ -215,7 +215,8 @@ def test_lessons_are_copied_with_what_they_read(tmp_path, capsys):
     assert (code, err) == (0, [])
     number = len(list((ROOT / "notebooks").glob("*.ipynb")))
     assert out == [
-        f"{number} lessons: jupyter lab {to / 'notebooks'}, or as pages: python {to / 'notebooks' / 'site'}"
+        f"{number} lessons: jupyter lab {to / 'notebooks'}, "
+        f"or as pages: python {to / 'notebooks' / 'site'}"
     ]
     copied = {path.relative_to(to) for path in to.rglob("*") if path.is_file()}
     assert copied == {
@@ -231,7 +232,7 @@ def test_lessons_are_copied_with_what_they_read(tmp_path, capsys):
 
 
 def test_lessons_that_somebody_worked_on_stay(tmp_path, capsys):
-    """Told of, and all others come as before: those that were deleted again, those that are alike without a word."""
+    """They are reported; files that were deleted come back, and equal ones stay without a word."""
     told(capsys, "lessons", tmp_path)
     mine, gone, same = (
         tmp_path / "notebooks" / f"{name}.ipynb"
@@ -242,9 +243,7 @@ def test_lessons_that_somebody_worked_on_stay(tmp_path, capsys):
     before = same.stat().st_mtime_ns
     code, out, err = told(capsys, "lessons", tmp_path)
     assert (code, len(out)) == (0, 1)
-    assert err == [
-        f"left unchanged: {mine} differs from camkit's; move it away to get a new one"
-    ]
+    assert err == [f"left unchanged: {mine} differs from camkit's; move it away to get a new one"]
     assert mine.read_text() == "mine" and same.stat().st_mtime_ns == before
     assert gone.read_bytes() == (ROOT / "notebooks" / gone.name).read_bytes()
 

@@ -344,7 +344,6 @@ def test_objects_whose_state_is_hidden_are_named(value, place):
 
 
 def test_methods_of_camkit_go_by_their_public_name():
-    assert identify(None) is None
     for name in ("grad_cam", "layer_cam", "hires_cam", "score_cam", "eigen_cam", "occlusion"):
         assert identify(getattr(camkit, name)) == f"camkit.{name}"
     layer = layers.Dense(3, name="dense")
@@ -396,7 +395,7 @@ print(json.dumps([identify(Method(2)), identify(make({1.5})), identify(Method(2)
 
 
 def test_the_identity_is_the_same_in_the_next_process(tmp_path):
-    """Texts are hashed with another seed there, and the code is read from a file, then from its cache."""
+    """Text is hashed with another seed there; code comes from a file, then from its cache."""
     script = tmp_path / "mine.py"
     script.write_text(IN_ANOTHER_PROCESS)
     commands = [[script], ["-c", IN_ANOTHER_PROCESS], ["-c", "import mine"], ["-c", "import mine"]]
