@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import nbformat
 from repository import PROJECT, PYPROJECT, ROOT, read, tracked
@@ -150,3 +151,12 @@ def test_the_workflow_runs_what_ci_runs_on_every_python_that_is_supported():
     for version in ("3.11", "3.12", "3.13"):
         assert f'"{version}"' in workflow
     assert f'python-version: "{PROJECT["requires-python"].removeprefix(">=")}"' in workflow
+
+
+def test_no_test_asserts_a_time():
+    """On a machine half as fast everything must still pass: clocks are for tests/bench alone."""
+    clocks = re.compile(r"\b(perf_counter|process_time|thread_time|monotonic|timeit)\b")
+    allowed = {"child.py", Path(__file__).name}  # the first kills its writers at random moments
+    for path in (ROOT / "tests").rglob("*.py"):
+        if "bench" not in path.parts and path.name not in allowed:
+            assert not clocks.search(path.read_text(encoding="utf-8")), path

@@ -347,7 +347,12 @@ def test_planted_faults_are_found(embedded):
 
 
 @pytest.mark.parametrize(
-    "name, mark", [("Lemon", "tint"), ("Banana", "sticker"), ("Plum", "stamp")]
+    "name, mark",
+    [
+        ("Lemon", "tint"),
+        pytest.param("Banana", "sticker", marks=pytest.mark.sweep),
+        pytest.param("Plum", "stamp", marks=pytest.mark.sweep),
+    ],
 )
 def test_a_marked_class_is_found_and_no_other(tmp_path, name, mark):
     """The marks of lesson 13, on the ground of one class in both splits, learnt by a head like any other."""
