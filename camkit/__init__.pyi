@@ -76,15 +76,9 @@ from .maps.attribution import (
 from .maps.cam import CAM as CAM
 from .maps.cam import CamOutput as CamOutput
 from .models._graph import HeadError as HeadError
-from .models.classifier import (
-    backbone as backbone,
-)
-from .models.classifier import (
-    gap_classifier as gap_classifier,
-)
-from .models.classifier import (
-    train_head as train_head,
-)
+from .models.backbones import backbone as backbone
+from .models.classifier import gap_classifier as gap_classifier
+from .models.classifier import train_head as train_head
 
 # The names of version 1.0.0, see `__init__.py`.
 attribution = maps

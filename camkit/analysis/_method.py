@@ -304,7 +304,7 @@ class _State:
     def _layer(self, layer: Any, where: str) -> list:
         """Return the state of a Keras layer or model, whatever its name."""
         if hasattr(layer, "layers"):
-            from camkit.models._copy import fingerprint
+            from camkit.models._serialize import fingerprint
 
             return ["model", fingerprint(layer)]
         config = {key: value for key, value in layer.get_config().items() if key != "name"}

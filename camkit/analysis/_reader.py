@@ -51,7 +51,7 @@ def by_cam(model: "keras.Model", input_size: Size) -> Reader:
     Raises HeadError if the model has no GAP → Dense head.
     """
     from camkit.maps.cam import CAM
-    from camkit.models._copy import fixed_size
+    from camkit.models._batches import fixed_size
     from camkit.models._graph import HeadError
 
     try:
@@ -147,13 +147,14 @@ def _image_shape(model: "keras.Model") -> tuple:
 
     Raises HeadError if it takes something else.
     """
-    from camkit.models import _graph
+    from camkit.models._graph import HeadError, one_way
 
-    shape = _graph.one_way(model).inputs[0].shape[1:]
-    layers = _graph.layers_of(model)
+    network = one_way(model)
+    shape = network.inputs[0].shape[1:]
+    layers = network.layers
     formats = {getattr(layer, "data_format", None) for layer in layers}
     if len(shape) != 3 or "channels_first" in formats:
-        raise _graph.HeadError(
+        raise HeadError(
             f"the model takes {shape} or is channels_first: (height, width, channels) is read"
         )
     return shape
@@ -164,7 +165,7 @@ def _size_for_method(shape: tuple, input_size: Size) -> tuple[int, int]:
 
     Raises ValueError if nobody knows the size, or if it is not the model's.
     """
-    from camkit.models._copy import fixed_size
+    from camkit.models._batches import fixed_size
 
     asked = shape[:2] if input_size is None else input_size
     size = np.broadcast_to(asked, 2).tolist()

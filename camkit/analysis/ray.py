@@ -209,7 +209,7 @@ def compute(
 
 def _packed(model: "keras.Model", method: Method | None) -> bytes:
     """Return a model and a method as bytes that a worker can unpack."""
-    from camkit.models._copy import packed
+    from camkit.models._serialize import packed
 
     layer = layer_of(method)
     if method is not None and layer is not None:
@@ -335,7 +335,7 @@ class _Worker:
     @cached_property
     def reader(self) -> Reader:
         """Return the Reader of the model, which is unpacked when the first shard asks for it."""
-        from camkit.models._copy import unpacked
+        from camkit.models._serialize import unpacked
 
         model, method = pickle.loads(self.sent)
         return reader_of(unpacked(model), method, self.input_size)

@@ -102,7 +102,7 @@ def analyze(
         >>> camkit.analyze(model, images, method=camkit.grad_cam).maps.shape
         (12, 13, 13, 5)
     """
-    from camkit.models._copy import fingerprint
+    from camkit.models._serialize import fingerprint
 
     if not len(images):
         raise ValueError(f"there is no image to analyse in {images}")

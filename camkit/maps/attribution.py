@@ -19,8 +19,9 @@ import keras
 import numpy as np
 
 from camkit.maps.arrays import unit, upsample
-from camkit.models import _graph as graph
 from camkit.models import _probe as probe
+from camkit.models._graph import HeadError
+from camkit.models._head import Head, find_head
 
 # Altered copies of an image are scored together up to this number of pixels. That bounds the
 # memory, and the caches of a processor work best with few images.
@@ -369,11 +370,11 @@ def ablation_cam(
     return _relu(_weighted_sum(alpha, features))
 
 
-def _gap_head(model: keras.Model) -> graph.Head | None:
+def _gap_head(model: keras.Model) -> Head | None:
     """Return the head of a model from pooling to scores, or None where it has none of this kind."""
     try:
-        return graph.find_head(model)
-    except graph.HeadError:
+        return find_head(model)
+    except HeadError:
         return None
 
 

@@ -1,70 +1,124 @@
-"""Class activation maps: one forward pass for all classes.
+"""Class activation maps: one forward pass for all classes."""
 
-Arrays only at the surface; Keras and TensorFlow are loaded when a model is first met.
-"""
-
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+if TYPE_CHECKING:
+    import keras
 
 
 class CamOutput(NamedTuple):
-    """What one forward pass yields for a batch of B images, h×w positions, K channels and C classes."""
+    """What one forward pass yields, as float32 arrays.
 
-    maps: (
-        np.ndarray
-    )  # (B, h, w, C) signed class activation maps M; mean over h, w plus bias is the logit
-    gap: np.ndarray  # (B, K) GAP features, the mean of each channel
-    logits: np.ndarray  # (B, C) class scores before softmax
-    probs: (
-        np.ndarray
-    )  # (B, C) in 0..1, by the model's own softmax or sigmoid (softmax where it stops at logits)
+    B is the number of images, (h, w) the size of a map, K the number of channels and C that of
+    classes.
+
+    Attributes:
+        maps: (B, h, w, C), signed class activation maps M. Their mean over h and w, plus the
+            bias, is the logit.
+        gap: (B, K), GAP features, the mean of each channel.
+        logits: (B, C), class scores before softmax.
+        probs: (B, C) in 0..1, by the model's own softmax or sigmoid, or by softmax where the model
+            ends in logits.
+
+    Example:
+        >>> import camkit, numpy as np
+        >>> model = camkit.gap_classifier(camkit.backbone("mini"), ["apple", "lime"])
+        >>> out = camkit.CAM(model)(np.zeros((1, 100, 100, 3)))
+        >>> out.gap.shape, out.logits.shape
+        ((1, 96), (1, 2))
+    """
+
+    maps: np.ndarray
+    gap: np.ndarray
+    logits: np.ndarray
+    probs: np.ndarray
 
 
 class CAM:
-    """Class activation maps of every class from one forward pass of a model with a GAP → Dense head.
+    """Class activation maps of every class from one forward pass of a model with GAP → Dense head.
 
-    M_c(x, y) = Σ_k F_k(x, y) · W_kc, so that mean(M_c) + b_c is the logit of class c (Zhou et al., Learning Deep
-    Features for Discriminative Localization, CVPR 2016, eq. 1 and 2, with the mean in place of their sum).
-    It works on a private copy, made when it is built: the model is not changed, later training is not followed. Images
-    are read at the size of the model's input; `input_size` (pixels: one number or (height, width)) asks for another,
-    such as that of a picture with several objects.
+    M_c(x, y) = Σ_k F_k(x, y) · W_kc, so that mean(M_c) + b_c is the logit of class c (Zhou et al.,
+    Learning Deep Features for Discriminative Localization, CVPR 2016, eq. 1 and 2, with the mean
+    in place of their sum). It works on a private copy, made when it is built: the model is not
+    changed, and later training is not followed.
 
-    Attributes: `class_names` (list, or None where the model carries none), `kernel` (K, C), `bias` (C), `input_shape`
-    (height, width, channels; None where any size goes). Raises HeadError where the model has no such head, ValueError
-    where it cannot read images of `input_size`.
+    Args:
+        model: A Functional or Sequential Keras model.
+        input_size: Pixels, one number or (height, width), to read images of another size than the
+            model's input, such as those of several objects.
+
+    Attributes:
+        class_names: The names that the model carries, or None.
+        kernel: Weights W (K, C), float32.
+        bias: Biases b (C,), float32.
+        input_shape: (height, width, channels) of the images; None where any size goes.
+
+    Raises:
+        HeadError: The model has no such head.
+        ValueError: The model cannot read images of `input_size`.
+
+    Example:
+        >>> import camkit, numpy as np
+        >>> images = camkit.load_images("mini", classes=["Lemon", "Lime"], per_class=2)
+        >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+        >>> cam = camkit.CAM(model)
+        >>> out = cam(next(images.batches(4, 100)))
+        >>> out.maps.shape
+        (4, 13, 13, 2)
+        >>> bool(np.allclose(out.maps.mean(axis=(1, 2)) + cam.bias, out.logits, atol=1e-4))
+        True
     """
 
-    def __init__(self, model, *, input_size=None):
-        import tensorflow as tf
+    class_names: list[str] | None
+    kernel: np.ndarray
+    bias: np.ndarray
+    input_shape: tuple[int | None, ...]
 
-        from camkit.models import _copy as inference
-        from camkit.models import _graph as graph
-        from camkit.models import classifier as models
+    def __init__(self, model: "keras.Model", *, input_size: int | tuple[int, int] | None = None):
+        """Find the head of the model, copy what is below it, and prepare to compile that.
 
-        head = graph.find_head(model)
-        features = inference.feature_model(model, head, input_size)
-        kernel, bias = self.kernel, self.bias = head.kernel, head.bias
-        self.class_names = models.class_names_of(model)
-        self.input_shape = tuple(features.input_shape[1:])
-        activation = tf.nn.sigmoid if head.activation == "sigmoid" else tf.nn.softmax
+        The class says what the arguments are.
+        """
+        # Keras and its backend are loaded when a model is first met.
+        from keras import ops
 
-        def forward(images):
-            volume = tf.cast(features(images, training=False), "float32")
-            maps = tf.einsum("nyxk,kc->nyxc", volume, kernel)
-            gap = tf.reduce_mean(volume, axis=(1, 2))
-            logits = tf.matmul(gap, kernel) + bias
+        from camkit.models._backend import compile_forward
+        from camkit.models._copy import feature_model
+        from camkit.models._head import find_head
+        from camkit.models.classifier import class_names_of
+
+        head = find_head(model)
+        kernel, bias = head.kernel, head.bias
+        network = feature_model(model, head, input_size)
+        activation = ops.sigmoid if head.activation == "sigmoid" else ops.softmax
+
+        def forward(images: Any) -> tuple:
+            features = ops.cast(network(images, training=False), "float32")
+            maps = ops.einsum("nyxk,kc->nyxc", features, kernel)
+            gap = ops.mean(features, axis=(1, 2))
+            logits = ops.matmul(gap, kernel) + bias
             return maps, gap, logits, activation(logits)
 
-        self._forward = inference.compiled(forward, features)
+        self.class_names = class_names_of(model)
+        self.kernel = kernel
+        self.bias = bias
+        self.input_shape = tuple(network.input_shape[1:])
+        self._forward = compile_forward(forward, network)
 
-    def __call__(self, batch):
-        """Return the CamOutput of a batch of images (B, H, W, channels), in the value range that the model expects.
+    def __call__(self, batch: ArrayLike) -> CamOutput:
+        """Return the CamOutput of a batch of images.
 
-        Raises ValueError where the shape is not what the model takes.
+        Args:
+            batch: Images (B, H, W, channels), in the value range that the model expects.
+
+        Raises:
+            ValueError: The shape is not what the model takes.
         """
-        from camkit.models import _graph as graph
+        from camkit.models._batches import batch_of
 
-        another = "camkit.CAM(model, input_size=...) reads another size than the model's own"
-        batch = graph.batch_of(batch, self.input_shape, another)
-        return CamOutput(*(output.numpy() for output in self._forward(batch)))
+        remedy = "camkit.CAM(model, input_size=...) reads another size than the model's own"
+        images = batch_of(batch, self.input_shape, remedy)
+        return CamOutput(*self._forward(images))

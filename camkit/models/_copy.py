@@ -1,30 +1,30 @@
-"""Inference: the fast private copy of a model that CAM runs on.
+"""Copies of a model's layers: the flat, private network that CAM runs on, and finer backbones.
 
-Copies, not the model itself, are called, folded and compiled, so that the model handed in stays as it was.
+Copies are called, folded and compiled, so that the model handed in stays as it was.
 """
 
-import hashlib
-import json
 import random
-import tempfile
-import zipfile
-from contextlib import contextmanager, nullcontext
-from pathlib import Path
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import layers
 
-from camkit._quiet import held_back
-from camkit.models._graph import HeadError, activation_of, functional, layers_of, replay
+from camkit.models._graph import Call, HeadError, Network, Value, network_of
+from camkit.models._head import Head, activation_of
 
-_CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
+CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
+_WINDOWS = (*CONVOLUTIONS, layers.MaxPooling2D, layers.AveragePooling2D)
+
+# What the copies of some layers differ in: {id(layer): settings}. None leaves a layer out.
+Changes = dict[int, dict | None]
 
 
 @contextmanager
-def _random_unmoved():
-    """Leave Python's random numbers where they are: Keras draws a seed from them for every layer that it makes."""
+def random_numbers_kept() -> Iterator[None]:
+    """Leave Python's random numbers as they are: Keras draws a seed for every layer it makes."""
     state = random.getstate()
     try:
         yield
@@ -32,250 +32,286 @@ def _random_unmoved():
         random.setstate(state)
 
 
-@_random_unmoved()
-def call_copy(model, x, changes=None):
-    """Return (outputs, {id(layer): copy}): copies of all layers of `model`, with their weights, called on symbolic `x`.
+class LayerCopies:
+    """Copies of layers, each made from its configuration when it is first needed.
 
-    The graph that results is flat. `changes` {id(layer): settings} has settings that a copy differs in, or None for a
-    layer to leave out. Raises HeadError where a layer cannot be copied from its configuration.
+    Args:
+        changes: The settings that copies differ in, or None for a layer to leave out.
+        weights: The weights of copies that have others than their layers, by id(layer).
     """
-    copies, names, changes = {}, set(), changes or {}
 
-    def copy_of(op):
-        if id(op) in changes and changes[id(op)] is None:
-            return lambda x, **_: x
-        if id(op) not in copies:
-            try:
-                config = {**op.get_config(), **changes.get(id(op), {})}
-                if op.name in names:  # two nested models may each use a name
-                    config["name"] = f"{op.name}_{len(names)}"
-                if (
-                    type(op) is layers.Lambda
-                ):  # its function is at hand; making it from text is unsafe to Keras
-                    settings = {
-                        "arguments": op.arguments,
-                        "name": config["name"],
-                        "dtype": op.dtype_policy,
-                    }
-                    copies[id(op)] = layers.Lambda(op.function, op._output_shape, **settings), op
-                else:
-                    copies[id(op)] = type(op).from_config(config), op
-                names.add(op.name)
-            except (NotImplementedError, TypeError) as error:
-                raise HeadError(
-                    f"{op.name!r} cannot be copied: give {type(op).__name__} a get_config"
-                ) from error
-        return copies[id(op)][0]
+    def __init__(self, changes: Changes, weights: dict[int, list[np.ndarray]] | None = None):
+        self._changes = changes
+        self._weights = weights or {}
+        self._layers: dict[int, keras.Operation] = {}
+        self._copies: dict[int, keras.Operation] = {}
+        self._names: set[str] = set()
 
-    outputs = replay(functional(model), [x], copy_of)
-    for copy, op in copies.values():
-        if getattr(op, "weights", None):
-            copy.set_weights(op.get_weights())
-            getattr(
-                copy, "finalize_state", int
-            )()  # Normalization keeps what it computes from its weights
-    return outputs, {key: copy for key, (copy, _) in copies.items()}
+    def of(self, layer: keras.Operation) -> Callable:
+        """Return what is called in place of a layer.
+
+        Raises:
+            HeadError: The layer cannot be copied from its configuration.
+        """
+        key = id(layer)
+        if key in self._changes and self._changes[key] is None:
+            return _identity
+        if key not in self._copies:
+            self._copies[key] = self._copy(layer)
+            self._layers[key] = layer
+        return self._copies[key]
+
+    def take_weights(self) -> None:
+        """Give the copies the weights of their layers, once they have been called."""
+        for key, copy in self._copies.items():
+            layer = self._layers[key]
+            if not getattr(layer, "weights", None):
+                continue
+            copy.set_weights(self._weights.get(key) or layer.get_weights())
+            # Normalization keeps what it computes from its weights.
+            if hasattr(copy, "finalize_state"):
+                copy.finalize_state()
+
+    def _copy(self, layer: keras.Operation) -> keras.Operation:
+        """Return a copy of a layer without its weights, of a name that no other copy has."""
+        try:
+            config = {**layer.get_config(), **(self._changes.get(id(layer)) or {})}
+            # Two nested models may use a name twice.
+            if layer.name in self._names:
+                config["name"] = f"{layer.name}_{len(self._names)}"
+            if type(layer) is layers.Lambda:
+                copy = _lambda_copy(layer, config)
+            else:
+                copy = type(layer).from_config(config)
+        except (NotImplementedError, TypeError) as error:
+            raise HeadError(
+                f"{layer.name!r} cannot be copied: give {type(layer).__name__} a get_config"
+            ) from error
+        self._names.add(layer.name)
+        return copy
 
 
-def feature_model(model, head, input_size=None):
-    """Return a private, flat copy of `model` from the image to the features F (N, h, w, K), made for inference.
+@random_numbers_kept()
+def call_copy(
+    model: keras.Model, image: keras.KerasTensor, changes: Changes | None = None
+) -> keras.KerasTensor:
+    """Return the output of a flat copy of a model, called on a symbolic image.
 
-    Batch normalisation is folded into the convolution before it, which changes F by rounding only. `input_size`
-    (pixels: one number or (height, width)) makes it for images of another size than the model's own. Raises ValueError
-    where the model has layers that know that size.
+    Args:
+        model: The model, from one input to one output.
+        image: What the copy is called on.
+        changes: The settings that copies of layers differ in, or None for a layer to leave out.
+
+    Raises:
+        HeadError: A layer cannot be copied from its configuration.
     """
-    given = functional(model).inputs[0]
+    network = network_of(model)
+    copies = LayerCopies(changes or {})
+    outputs = network.run({network.inputs[0]: image}, network.outputs, copies.of)
+    copies.take_weights()
+    return outputs[0]
+
+
+@random_numbers_kept()
+def feature_model(
+    model: keras.Model, head: Head, input_size: int | tuple[int, int] | None = None
+) -> keras.Model:
+    """Return a private, flat copy of a model from the image to the features F (N, h, w, K).
+
+    It is made for inference: batch normalisation is folded into the convolution before it, which
+    changes F by rounding only.
+
+    Args:
+        model: The model, which stays as it was.
+        head: What `find_head` returns for it.
+        input_size: Pixels, one number or (height, width), to read images of another size than the
+            model's own.
+
+    Raises:
+        HeadError: A layer cannot be copied from its configuration.
+        ValueError: The model has layers that work at its own size only.
+    """
+    network = network_of(model)
+    given = network.inputs[0]
     shape = list(given.shape)
     if input_size is not None:
         shape[1:3] = np.broadcast_to(input_size, 2).tolist()
     image = keras.Input(batch_shape=shape, dtype=given.dtype)
-    convolutions = [op for op in layers_of(model) if type(op) in _CONVOLUTIONS]
-    undrawn = {
-        id(op): {key: "zeros" for key in op.get_config() if key.endswith("_initializer")}
-        for op in convolutions
-    }
+
+    changes, weights = _folding(network, head.features)
+    copies = LayerCopies(changes, weights)
     try:
-        _, copies = call_copy(
-            model, image, undrawn
-        )  # random weights would be drawn to be overwritten
+        features = network.run({given: image}, [head.features], copies.of)
     except ValueError as error:
         if input_size is None or isinstance(error, HeadError):
             raise
         raise ValueError(
             f"the model cannot read images of {shape[1:3]}, only of {given.shape[1:3]}: {error}"
         ) from error
-    return _fold(keras.Model(image, copies[id(head.at)].input))
+    copies.take_weights()
+    return keras.Model(image, features[0])
 
 
-def fixed_size(shape, remedy):
-    """Return (height, width) of the images that a model takes; ValueError with the remedy where it takes any."""
-    size = tuple(shape[:2])
-    if None in size:
-        raise ValueError(
-            f"the model takes images of any size and does not say which it was made for: {remedy}"
-        )
-    return size
+def _identity(tensor: keras.KerasTensor, **_: object) -> keras.KerasTensor:
+    """Return a tensor as it is, in place of a layer that is left out."""
+    return tensor
 
 
-def dilation(model, output_stride):
-    """Return the changes (for `call_copy`) that keep a flat `model` from going beyond an output stride.
+def _lambda_copy(layer: layers.Lambda, config: dict) -> layers.Lambda:
+    """Return a copy of a Lambda layer with its very function.
 
-    Where a convolution or pooling would, its stride becomes 1, and the kernels after it are dilated by as much, so that
-    each still sees what it was trained on, at more positions; windows of pooling are not dilated (Yu & Koltun,
-    Multi-Scale Context Aggregation by Dilated Convolutions, ICLR 2016; Chen et al., DeepLab). Raises ValueError where
-    the model has no such stride on its way.
+    Keras makes the function from text, which it calls unsafe.
     """
-    windows = (*_CONVOLUTIONS, layers.MaxPooling2D, layers.AveragePooling2D)
-    changes, reached = {}, {}  # reached: {id(layer): (stride, dilation) of its output}
-    for op in model.operations:
-        inputs = [
-            reached[id(t._keras_history.operation)] for t in op._inbound_nodes[0].input_tensors
-        ]
-        stride, rate = max(inputs, default=(1, 1))
-        if isinstance(op, windows):
-            step, pools = op.strides[0], not isinstance(op, _CONVOLUTIONS)
-            kept = stride * step <= output_stride
-            if not kept or rate > 1:
-                changes[id(op)] = {"strides": step if kept else 1, "padding": "same"}
-                if not pools:
-                    changes[id(op)]["dilation_rate"] = rate * op.dilation_rate[0]
-                source = op._inbound_nodes[0].input_tensors[0]._keras_history.operation
-                if isinstance(source, layers.ZeroPadding2D) and op.padding == "valid":
-                    changes[id(source)] = None  # the padding is now the convolution's own
-            stride, rate = (stride * step, rate) if kept else (stride, rate * step)
-        reached[id(op)] = stride, rate
-    stride = reached[id(model.output._keras_history.operation)][0]
-    if stride != output_stride:
+    output_shape = config.get("output_shape")
+    if isinstance(output_shape, dict):
+        # A function, too, of which the configuration has the text.
+        output_shape = layer.compute_output_shape
+    return layers.Lambda(
+        layer.function,
+        output_shape,
+        mask=layer.mask,
+        arguments=layer.arguments,
+        name=config["name"],
+        dtype=layer.dtype_policy,
+    )
+
+
+# Folding batch normalisation ----------------------------------------------------------------------
+
+
+def _folding(network: Network, features: Value) -> tuple[Changes, dict[int, list[np.ndarray]]]:
+    """Return changes and weights of the copies in which convolutions absorb normalisations.
+
+    A BatchNormalization is absorbed by the convolution whose only reader it is.
+    """
+    calls = network.needed({network.inputs[0]: None}, [features])
+    changes: Changes = {}
+    # The copies get their weights later: random ones would be drawn to be overwritten.
+    for call in calls:
+        if type(call.layer) in CONVOLUTIONS:
+            settings = call.layer.get_config()
+            initializers = [key for key in settings if key.endswith("_initializer")]
+            changes[id(call.layer)] = dict.fromkeys(initializers, "zeros")
+
+    weights = {}
+    for convolution, norm in _foldable(calls, features):
+        changes[id(norm)] = None
+        changes[id(convolution)]["use_bias"] = True
+        weights[id(convolution)] = _folded_weights(convolution, norm)
+    return changes, weights
+
+
+def _foldable(
+    calls: list[Call], features: Value
+) -> Iterator[tuple[layers.Layer, layers.BatchNormalization]]:
+    """Yield each plain convolution and the BatchNormalization that is its only reader."""
+    callers = {value: call for call in calls for value in call.outputs}
+    times_read = Counter(value for call in calls for value in call.inputs)
+    times_called = Counter(call.layer for call in calls)
+    for call in calls:
+        norm = call.layer
+        source = callers.get(call.inputs[0])
+        if source is None or not isinstance(norm, layers.BatchNormalization):
+            continue
+        convolution = source.layer
+        is_shared = times_called[convolution] > 1 or times_called[norm] > 1
+        has_other_readers = times_read[call.inputs[0]] > 1 or call.inputs[0] is features
+        if _is_plain(convolution) and norm.axis in (-1, 3) and not (is_shared or has_other_readers):
+            yield convolution, norm
+
+
+def _is_plain(layer: keras.Operation) -> bool:
+    """Return whether a layer is a convolution, channels last, without an activation."""
+    if type(layer) not in CONVOLUTIONS or layer.data_format != "channels_last":
+        return False
+    return activation_of(layer) == "linear"
+
+
+def _folded_weights(convolution: layers.Layer, norm: layers.BatchNormalization) -> list[np.ndarray]:
+    """Return the weights, with bias, of a convolution that computes norm(convolution(x)).
+
+    They are kernel · s and bias · s + t with s = γ/√(σ² + ε) and t = β − μ·s.
+    """
+    mean = _array(norm.moving_mean)
+    variance = _array(norm.moving_variance)
+    gamma = _array(norm.gamma) if norm.scale else 1.0
+    beta = _array(norm.beta) if norm.center else 0.0
+    s = gamma / np.sqrt(variance + norm.epsilon)
+    t = beta - mean * s
+
+    weights = convolution.get_weights()
+    bias = weights.pop() if convolution.use_bias else 0.0
+    # A separable convolution has a depthwise kernel before it, which stays as it is.
+    *kernels_before, kernel = weights
+    # The channels of a depthwise convolution are spread over the last two axes of its kernel.
+    is_depthwise = type(convolution) is layers.DepthwiseConv2D
+    scale = s.reshape(kernel.shape[-2:]) if is_depthwise else s
+    return [*kernels_before, kernel * scale, bias * s + t]
+
+
+def _array(variable: keras.Variable) -> np.ndarray:
+    """Return a variable as a float64 array."""
+    return keras.ops.convert_to_numpy(variable).astype("float64")
+
+
+# Finer maps ---------------------------------------------------------------------------------------
+
+
+def dilation(model: keras.Model, output_stride: int) -> Changes:
+    """Return the changes for `call_copy` that keep a model from exceeding an output stride.
+
+    Where a convolution or pooling would exceed it, its stride becomes 1, and the kernels after it
+    are dilated by as much, so that each still sees what it was trained on, at more positions.
+    Windows of pooling are not dilated (Yu & Koltun, Multi-Scale Context Aggregation by Dilated
+    Convolutions, ICLR 2016; Chen et al., DeepLab).
+
+    Args:
+        model: The backbone, which stays as it was.
+        output_stride: Pixels of the image for one position of the map.
+
+    Raises:
+        ValueError: The model has no such stride on its way.
+    """
+    network = network_of(model)
+    callers = {value: call for call in network.calls for value in call.outputs}
+    changes: Changes = {}
+    # (stride, dilation) of each value that was reached
+    reached = {network.inputs[0]: (1, 1)}
+    for call in network.calls:
+        stride, rate = max((reached[value] for value in call.inputs), default=(1, 1))
+        if isinstance(call.layer, _WINDOWS):
+            step = call.layer.strides[0]
+            keeps_stride = stride * step <= output_stride
+            if not keeps_stride or rate > 1:
+                source = callers.get(call.inputs[0])
+                changes |= _dilated(call.layer, source, step if keeps_stride else 1, rate)
+            if keeps_stride:
+                stride *= step
+            else:
+                rate *= step
+        for value in call.outputs:
+            reached[value] = (stride, rate)
+
+    nearest = reached[network.outputs[0]][0]
+    if nearest != output_stride:
         raise ValueError(
-            f"the output stride of {model.name} cannot be {output_stride}: {stride} is the nearest below"
+            f"the output stride of {model.name} cannot be {output_stride}: {nearest} is the "
+            "nearest below"
         )
     return changes
 
 
-@_random_unmoved()
-def _fold(model):
-    """Return the flat `model` with each BatchNormalization absorbed by the convolution whose only reader it is."""
-    folded, absorbed = {}, set()
-    for norm in model.layers:
-        if isinstance(norm, layers.BatchNormalization) and len(norm._inbound_nodes) == 1:
-            conv = norm.input._keras_history.operation
-            alone = (
-                len(conv._inbound_nodes) == len(conv._outbound_nodes) == 1
-                and conv.output is not model.output
-            )
-            plain = type(conv) in _CONVOLUTIONS and activation_of(conv) == "linear"
-            if plain and alone and conv.data_format == "channels_last" and norm.axis in (-1, 3):
-                folded[id(conv)] = _absorb(conv, norm)
-                absorbed.add(id(norm))
+def _dilated(layer: layers.Layer, source: Call | None, stride: int, rate: int) -> Changes:
+    """Return the changes that give a layer with a window this stride and a wider dilation.
 
-    def visit(op):
-        return (lambda x, **_: x) if id(op) in absorbed else folded.get(id(op), op)
-
-    image = keras.Input(batch_shape=model.input.shape, dtype=model.input.dtype)
-    return keras.Model(image, replay(model, [image], visit))
-
-
-def _absorb(conv, norm):
-    """Return a convolution that computes norm(conv(x)): kernel · s, bias · s + t with s = γ/√(σ² + ε), t = β − μ·s."""
-    mean, variance = (
-        np.asarray(w, dtype="float64") for w in (norm.moving_mean, norm.moving_variance)
-    )
-    s = (np.asarray(norm.gamma, dtype="float64") if norm.scale else 1.0) / np.sqrt(
-        variance + norm.epsilon
-    )
-    t = (np.asarray(norm.beta, dtype="float64") if norm.center else 0.0) - mean * s
-    *rest, kernel = conv.get_weights()[:-1] if conv.use_bias else conv.get_weights()
-    bias = conv.get_weights()[-1] if conv.use_bias else 0.0
-    fused = type(conv).from_config({**conv.get_config(), "use_bias": True})
-    fused.build(conv.input.shape)
-    scale = s.reshape(kernel.shape[-2:]) if type(conv) is layers.DepthwiseConv2D else s
-    fused.set_weights([*rest, kernel * scale, bias * s + t])
-    return fused
-
-
-def fingerprint(model):
-    """Return a digest of a model's layers, their settings and weights, whatever their names."""
-    digest = hashlib.sha256()
-    for op in layers_of(model):
-        config = {key: value for key, value in op.get_config().items() if key != "name"}
-        digest.update(json.dumps([type(op).__name__, config], default=str, sort_keys=True).encode())
-        for weight in getattr(op, "weights", ()):
-            digest.update(np.ascontiguousarray(weight).tobytes())
-    return digest.hexdigest()
-
-
-def packed(model):
-    """Return what `unpacked` makes the model of in another process: its file's bytes, and the classes it needs."""
-    own = {
-        type(op).__name__: type(op)
-        for op in layers_of(model)
-        if not type(op).__module__.startswith("keras.")
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        model.save(file := Path(folder, "model.keras"))
-        said = zipfile.ZipFile(file).read("config.json").decode()
-        named = {
-            name: it
-            for name, it in keras.saving.get_custom_objects().items()
-            if json.dumps(name) in said
-        }
-        return file.read_bytes(), {**named, **own}
-
-
-def unpacked(packed):
-    """Return the model that `packed` has made of one. Raises what Keras does where a layer cannot be made."""
-    data, own = packed
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "model.keras").write_bytes(data)
-        return keras.models.load_model(
-            Path(folder, "model.keras"), own, compile=False, safe_mode=False
-        )
-
-
-def compiled(function, features):
-    """Return `function` of a batch of images as a graph: compiled with XLA where that works and pays, else plain.
-
-    `features` is the model that it calls.
+    `source` is the call whose output it reads.
     """
-    signature = [tf.TensorSpec((None, *features.input_shape[1:]), "float32")]
-    fast, plain = (
-        tf.function(function, input_signature=signature, jit_compile=jit) for jit in (True, False)
-    )
-    graphs = {}  # by image size
-
-    def run(images):
-        size = images.shape[1:]
-        first = size not in graphs
-        if first:
-            graphs[size] = fast if _suits_xla(features, size) else plain
-        try:
-            with (
-                held_back(drop=True) if first else nullcontext()
-            ):  # TensorFlow 2.20 tells that it has compiled
-                return graphs[size](images)
-        except tf.errors.OpError:
-            if graphs[size] is plain:
-                raise
-            graphs[size] = plain
-            return plain(images)
-
-    return run
-
-
-@_random_unmoved()
-def _suits_xla(features, size):
-    """Return whether XLA is quick on a CPU for images of this size: it has but plain loops, ten times slower than the
-    plain graph, for depthwise and grouped convolutions and for kernels with more positions than the map they meet."""
-    slow = []
-
-    def visit(op):
-        def call(x, *args, **kwargs):
-            if isinstance(op, _CONVOLUTIONS):
-                grouped = not isinstance(op, layers.Conv2D) or op.groups > 1
-                slow.append(grouped or np.prod(op.kernel_size) > np.prod(x.shape[1:3]))
-            return op(x, *args, **kwargs)
-
-        return call
-
-    replay(features, [keras.Input(size)], visit)
-    return not any(slow)
+    settings = {"strides": stride, "padding": "same"}
+    if isinstance(layer, CONVOLUTIONS):
+        settings["dilation_rate"] = rate * layer.dilation_rate[0]
+    changes: Changes = {id(layer): settings}
+    # The padding is now the layer's own.
+    pads_before = source is not None and isinstance(source.layer, layers.ZeroPadding2D)
+    if pads_before and layer.padding == "valid":
+        changes[id(source.layer)] = None
+    return changes

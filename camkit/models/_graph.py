@@ -1,235 +1,259 @@
-"""Keras graphs: stepping into nested models, finding the GAP → Dense head.
+"""The graph of a Keras model, read once and handed on.
 
-Everything here reads the model that it is given and leaves it as it was.
+No other file of camkit touches a private name of Keras: `Function._nodes_by_depth`, which lists
+the calls of layers in a graph. Everything here leaves the model as it was.
 """
 
+import weakref
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import keras
-import numpy as np
 from keras import layers
 
 REMEDY = "camkit.gap_classifier(backbone, class_names) builds a model that CAM applies to"
-_PASSING = (
-    layers.Dropout,
-    layers.SpatialDropout2D,
-    layers.GaussianDropout,
-    layers.GaussianNoise,
-    layers.Identity,
-)
-_FLATTENING = (layers.Flatten, layers.Reshape)
-_NORMALIZING = (
-    layers.BatchNormalization,
-    layers.LayerNormalization,
-    layers.GroupNormalization,
-    layers.UnitNormalization,
-)
 
 
 class HeadError(ValueError):
-    """The model has no GAP → Dense head; the message names what was found and the remedy."""
+    """The model has no GAP → Dense head that CAM can read.
 
+    The message names what stands there instead, and the way out.
 
-# Walking ------------------------------------------------------------------------------------------------------
-
-
-def functional(model):
-    """Return `model` as a Functional model over its own layers; HeadError where it has no graph of layers."""
-    if isinstance(model, keras.Sequential):
-        if not model.built and getattr(model.layers[0], "input_shape", None):
-            model.build(
-                model.layers[0].input_shape
-            )  # it has no weights yet: any first call would do the same
-        if not model.built or not model.inputs:
-            raise HeadError(
-                f"the Sequential model {model.name!r} has no weights yet: begin it with keras.Input((height, width, 3))"
-            )
-        return keras.Model(model.inputs, model.outputs)
-    if not hasattr(model, "_run_through_graph"):
-        raise HeadError(
-            f"{type(model).__name__} is neither Functional nor Sequential, so its layers cannot be followed; {REMEDY}"
-        )
-    return model
-
-
-def one_way(model):
-    """Return `model` as a Functional one from one input to one output; HeadError where it has more."""
-    graph = functional(model)
-    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
-        raise HeadError(
-            f"the model has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs: CAM needs one image in and "
-            "one vector of class scores out; make a keras.Model of that part"
-        )
-    return graph
-
-
-def _is_nested(op):
-    return isinstance(op, keras.Sequential) or hasattr(op, "_run_through_graph")
-
-
-def layers_of(model):
-    """Yield the layers of `model` from input to output, those of nested models in their place."""
-    for op in functional(model).operations:
-        if _is_nested(op):
-            yield from layers_of(op)
-        else:
-            yield op
-
-
-def backwards(model):
-    """Yield (layer, its input tensor) from the output of `model` backwards, to the first layer with several inputs."""
-    tensor = functional(model).outputs[0]
-    while True:
-        op, node, _ = tensor._keras_history
-        if isinstance(op, layers.InputLayer):
-            return
-        inputs = op._inbound_nodes[node].input_tensors
-        if _is_nested(op):
-            yield from backwards(op)
-        else:
-            yield op, inputs[0]
-        if len(inputs) != 1:
-            return
-        tensor = inputs[0]
-
-
-def replay(model, inputs, visit):
-    """Return the outputs of `model` with `visit(layer)` called in place of each layer, nested models stepped into.
-
-    The inputs may be tensors or symbolic. It rests on the method by which Keras itself clones and calls its graphs.
+    Example:
+        >>> import camkit, keras
+        >>> image = keras.Input((8, 8, 3))
+        >>> pooled = keras.layers.GlobalMaxPooling2D()(image)
+        >>> try:
+        ...     camkit.CAM(keras.Model(image, keras.layers.Dense(2)(pooled)))
+        ... except camkit.HeadError as error:
+        ...     print(str(error)[:46])
+        the head is GlobalMaxPooling2D → Dense: global
     """
 
-    def operation(op):
-        return (lambda x, **_: replay(functional(op), [x], visit)) if _is_nested(op) else visit(op)
 
-    outputs = model._run_through_graph(inputs, operation_fn=operation)
-    return outputs if len(model.outputs) > 1 else keras.tree.flatten(outputs)[0]
+@dataclass(frozen=True, eq=False)
+class Value:
+    """A tensor in the graph of a model, known by its identity."""
+
+    shape: tuple[int | None, ...]
+    dtype: str
 
 
-# The head -----------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One call of a layer, or of another Keras operation, in the graph of a model.
 
+    A layer that is shared has several calls.
 
-@dataclass
-class Head:
-    """A GAP → Dense head: logits = mean(F) · kernel + bias.
-
-    `at` is the layer whose input is F (h, w, K); `layer` holds kernel (K, C) and bias (C), or is None where F is the
-    class maps already; `activation` names what turns logits into probabilities ("linear" where the model stops before).
+    Attributes:
+        layer: The layer that is called.
+        inputs: The values that it reads.
+        outputs: The values that it makes.
+        node: Keras' own record of the call.
     """
 
-    at: layers.Layer
-    layer: layers.Layer | None
-    kernel: np.ndarray
-    bias: np.ndarray
-    activation: str
+    layer: keras.Operation
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    node: Any
+
+    def arguments(self, tensors: Mapping[Value, Any]) -> tuple[tuple, dict]:
+        """Return the arguments (args, kwargs) of the call, with `tensors` for its values."""
+        symbolic = self.node.input_tensors
+        by_id = {
+            id(tensor): tensors[value] for tensor, value in zip(symbolic, self.inputs, strict=True)
+        }
+        return self.node.arguments.fill_in(by_id)
 
 
-def activation_of(op):
-    """Return the name of the activation that a layer ends with, "linear" where it has none."""
-    if isinstance(op, layers.Softmax | layers.ReLU | layers.LeakyReLU | layers.PReLU | layers.ELU):
-        return type(op).__name__.lower()
-    activation = (
-        getattr(op, "activation", None) or keras.activations.linear
-    )  # a function, or a layer itself
-    if isinstance(activation, layers.Layer):
-        return activation_of(activation)
-    return getattr(activation, "__name__", "unnamed")
+class Network:
+    """The graph of a Functional or Sequential model, flat: nested models are stepped into.
 
+    Make one by `network_of`, which keeps it as long as the model lives and does not change.
 
-def is_weighting(op):
-    pointwise = (
-        isinstance(op, layers.Conv2D) and op.kernel_size == op.strides == (1, 1) and op.groups == 1
-    )
-    return isinstance(op, layers.Dense) or pointwise
-
-
-def find_head(model):
-    """Return the `Head` of a Keras model: Functional or Sequential, flat or with the backbone nested.
-
-    Between pooling and output may stand Dropout, Flatten or Reshape, one Dense or 1×1 convolution, softmax or sigmoid.
-    A convolution with the classes as its channels before the pooling (as in SqueezeNet) serves as well.
-    Raises HeadError, which names what was found, for everything else.
+    Attributes:
+        inputs: The values that the model is given.
+        outputs: The values that it returns.
+        calls: All calls of layers, each after those whose values it reads.
+        layers: The layers from input to output in Keras' order, those of nested models in their
+            place.
+        input_layer: The layer that stands for the first input.
+        compiled: Functions that were compiled for this network, for whoever compiles them.
     """
-    graph = one_way(model)
-    chain, trail, weighting, activation = backwards(graph), [], None, "linear"
-    for op, tensor in chain:
-        trail.insert(0, type(op).__name__)
-        head, step = f"the head is {' → '.join(trail)}", activation_of(op)
-        if isinstance(op, layers.GlobalAveragePooling2D):
-            break
-        if isinstance(op, layers.GlobalMaxPooling2D):
-            raise HeadError(
-                f"{head}: global max pooling keeps one position a channel, so no map adds up to it; {REMEDY}"
-            )
-        if isinstance(op, _NORMALIZING):
-            raise HeadError(
-                f"{head}: normalisation after the pooling breaks the weighted sum of the channels; {REMEDY}"
-            )
-        if (
-            isinstance(op, _FLATTENING)
-            and len(tensor.shape) == 4
-            and tuple(tensor.shape[1:3]) != (1, 1)
-        ):
-            raise HeadError(
-                f"{head}: CAM needs global average pooling before the only Dense layer; {REMEDY}"
-            )
-        if is_weighting(op):
-            if weighting:
-                raise HeadError(
-                    f"{head}: CAM needs one Dense layer after the pooling and finds several; {REMEDY}"
-                )
-            weighting = op
-        elif not isinstance(op, (*_PASSING, *_FLATTENING, layers.Activation, layers.Softmax)):
-            raise HeadError(
-                f"{head}: {type(op).__name__} cannot stand between the pooling and the scores; {REMEDY}"
-            )
-        if step != "linear":
-            if (
-                activation != "linear"
-                or step not in ("softmax", "sigmoid")
-                or (weighting and weighting is not op)
-            ):
-                raise HeadError(
-                    f"{head}: {step!r} stands between the pooling and the scores; {REMEDY}"
-                )
-            activation = step
-    else:
+
+    def __init__(self, model: keras.Model):
+        self._functions: dict[int, keras.Function] = {}
+        self._sequentials: list[tuple[keras.Sequential, list]] = []
+        self.calls: list[Call] = []
+        self.compiled: dict[tuple, Callable] = {}
+
+        function = _as_function(model)
+        self._output_tensors = list(function.outputs)
+        self.inputs = [Value(tensor.shape, tensor.dtype) for tensor in function.inputs]
+        self.outputs = self._add_calls(function, self.inputs)
+        self.layers = list(self._layers_of(function))
+        self.input_layer = next(
+            layer
+            for layer in function.operations
+            if isinstance(layer, layers.InputLayer) and layer.output is function.inputs[0]
+        )
+        self._callers = {value: call for call in self.calls for value in call.outputs}
+
+    def describes(self, model: keras.Model) -> bool:
+        """Return whether `model` still has this graph. A Sequential model may have grown."""
+        if not _same_tensors(model, self._output_tensors):
+            return False
+        return all(_same_tensors(nested, tensors) for nested, tensors in self._sequentials)
+
+    def backwards(self) -> Iterator[Call]:
+        """Yield the calls from the output backwards, to the first that reads several values."""
+        value = self.outputs[0]
+        while value in self._callers:
+            call = self._callers[value]
+            yield call
+            if len(call.inputs) != 1:
+                return
+            value = call.inputs[0]
+
+    def needed(self, given: Mapping[Value, Any], wanted: list[Value]) -> list[Call]:
+        """Return the calls that compute the `wanted` values where those of `given` are known."""
+        missing = set(wanted).difference(given)
+        calls = []
+        for call in reversed(self.calls):
+            if not missing.isdisjoint(call.outputs):
+                calls.append(call)
+                missing.update(value for value in call.inputs if value not in given)
+        calls.reverse()
+        return calls
+
+    def run(
+        self,
+        given: Mapping[Value, Any],
+        wanted: list[Value],
+        visit: Callable[[keras.Operation], Callable],
+    ) -> list:
+        """Return the tensors of the `wanted` values, computed from those that are `given`.
+
+        Args:
+            given: A tensor, which may be symbolic, for each value that is known.
+            wanted: The values to compute. Only the calls that they need are made.
+            visit: Returns, for a layer, what is called in its place.
+        """
+        tensors = dict(given)
+        for call in self.needed(given, wanted):
+            args, kwargs = call.arguments(tensors)
+            results = keras.tree.flatten(visit(call.layer)(*args, **kwargs))
+            for value, tensor in zip(call.outputs, results, strict=True):
+                tensors.setdefault(value, tensor)
+        return [tensors[value] for value in wanted]
+
+    def _add_calls(self, function: keras.Function, inputs: list[Value]) -> list[Value]:
+        """Add the calls of a function that reads `inputs`, and return its outputs."""
+        values = dict(zip(map(id, function.inputs), inputs, strict=True))
+        for node in _nodes_of(function):
+            if any(id(tensor) not in values for tensor in node.input_tensors):
+                # What made an input of the function is no part of it.
+                continue
+            arguments = [values[id(tensor)] for tensor in node.input_tensors]
+            if _is_nested(node.operation):
+                nested = self._nested_function(node.operation)
+                # Further tensors are keyword arguments, such as a mask.
+                results = self._add_calls(nested, arguments[: len(nested.inputs)])
+            else:
+                results = [Value(tensor.shape, tensor.dtype) for tensor in node.outputs]
+                call = Call(node.operation, tuple(arguments), tuple(results), node)
+                self.calls.append(call)
+            values.update(zip(map(id, node.outputs), results, strict=True))
+        return [values[id(tensor)] for tensor in function.outputs]
+
+    def _layers_of(self, function: keras.Function) -> Iterator[keras.Operation]:
+        """Yield the layers of a function, those of nested models in their place."""
+        for operation in function.operations:
+            if _is_nested(operation):
+                yield from self._layers_of(self._nested_function(operation))
+            else:
+                yield operation
+
+    def _nested_function(self, model: keras.Model) -> keras.Function:
+        """Return the graph of a nested model, which is made once."""
+        if id(model) not in self._functions:
+            function = _as_function(model)
+            self._functions[id(model)] = function
+            if isinstance(model, keras.Sequential):
+                self._sequentials.append((model, list(function.outputs)))
+        return self._functions[id(model)]
+
+
+_networks: weakref.WeakKeyDictionary[keras.Model, Network] = weakref.WeakKeyDictionary()
+
+
+def network_of(model: keras.Model) -> Network:
+    """Return the network of a model, which is read the first time and when the model has changed.
+
+    Raises:
+        HeadError: The model has no graph of layers.
+    """
+    if not _is_nested(model):
         raise HeadError(
-            f"the head is {' → '.join(trail)}: there is no global average pooling; {REMEDY}"
+            f"{type(model).__name__} is neither Functional nor Sequential, so its layers cannot "
+            f"be followed; {REMEDY}"
         )
-    if op.data_format != "channels_last":
+    network = _networks.get(model)
+    if network is None or not network.describes(model):
+        network = Network(model)
+        _networks[model] = network
+    return network
+
+
+def one_way(model: keras.Model) -> Network:
+    """Return the network of a model that goes from one input to one output.
+
+    Raises:
+        HeadError: The model has no graph of layers, or more inputs or outputs.
+    """
+    network = network_of(model)
+    if len(network.inputs) != 1 or len(network.outputs) != 1:
         raise HeadError(
-            "the model is channels_first: CAM reads channels_last features (B, height, width, channels)"
+            f"the model has {len(network.inputs)} inputs and {len(network.outputs)} outputs: CAM "
+            "needs one image in and one vector of class scores out; make a keras.Model of that part"
         )
-    if weighting is None:
-        if activation == "linear":
-            raise HeadError(
-                f"the model ends in {' → '.join(trail)}: these are GAP features and no class scores; {REMEDY}"
-            )
-        before = next((layer for layer, _ in chain if not isinstance(layer, _PASSING)), None)
-        if before is not None and is_weighting(before) and activation_of(before) == "linear":
-            op = weighting = before
-        else:
-            classes = tensor.shape[-1]
-            return Head(
-                op, None, np.eye(classes, dtype="float32"), np.zeros(classes, "float32"), activation
-            )
-    kernel = np.asarray(weighting.kernel, dtype="float32").reshape(-1, weighting.kernel.shape[-1])
-    bias = np.zeros(kernel.shape[1]) if weighting.bias is None else np.asarray(weighting.bias)
-    return Head(op, weighting, kernel, bias.astype("float32"), activation)
+    return network
 
 
-# Images ---------------------------------------------------------------------------------------------------------
+def _is_nested(operation: Any) -> bool:
+    """Return whether an operation is a model with a graph of its own."""
+    return isinstance(operation, keras.Function | keras.Sequential)
 
 
-def batch_of(images, shape, remedy):
-    """Return images as a float32 array; ValueError, with the remedy, unless the shape is (B, *shape), None for any."""
-    images = np.asarray(images, dtype="float32")
-    if images.ndim != 1 + len(shape) or any(
-        want not in (None, have) for want, have in zip(shape, images.shape[1:])
-    ):
-        raise ValueError(
-            f"the batch has shape {images.shape}, the model takes (B, {', '.join(str(n or 'any') for n in shape)}): "
-            f"images.batches(batch_size, size) yields batches of one size, image[None] makes a batch of one, {remedy}"
+def _as_function(model: keras.Model) -> keras.Function:
+    """Return the graph of a model as Keras holds it; HeadError where it has none yet."""
+    if isinstance(model, keras.Function):
+        return model
+    # A Sequential model that knows its input shape has no weights before its first call. Building
+    # it now does what that call would do.
+    if not model.built and model.layers and getattr(model.layers[0], "input_shape", None):
+        model.build(model.layers[0].input_shape)
+    if not model.built or not getattr(model, "inputs", None):
+        raise HeadError(
+            f"the Sequential model {model.name!r} has no weights yet: begin it with "
+            "keras.Input((height, width, 3))"
         )
-    return images
+    return keras.Function(model.inputs, model.outputs)
+
+
+def _nodes_of(function: keras.Function) -> Iterator[Any]:
+    """Yield Keras' records of the calls in a graph, in the order in which Keras makes them."""
+    nodes_by_depth = function._nodes_by_depth
+    for depth in sorted(nodes_by_depth, reverse=True):
+        for node in nodes_by_depth[depth]:
+            if not node.is_input:
+                yield node
+
+
+def _same_tensors(model: keras.Model, tensors: list) -> bool:
+    """Return whether `tensors` are the very outputs of a model."""
+    outputs = getattr(model, "outputs", None) or []
+    if len(outputs) != len(tensors):
+        return False
+    return all(output is tensor for output, tensor in zip(outputs, tensors, strict=True))

@@ -1,238 +1,351 @@
-"""Probing a Keras model: its scores, and the activations and gradients at any of its layers.
+"""Questions to a Keras model: its scores, and the activations and gradients at any of its layers.
 
-What is asked is traced into a graph the first time and computed with the present weights every time, so that training
-is followed. The model stays as it was.
+Each kind of question is compiled the first time that it is asked, and computed with the model's
+present weights every time, so that further training is reflected. The model stays as it was.
 """
 
 import difflib
-import weakref
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-import tensorflow as tf
-from keras import layers
+from keras import layers, ops
+from numpy.typing import ArrayLike
 from scipy.special import expit, softmax
 
-from camkit.models._graph import (
-    HeadError,
-    activation_of,
-    backwards,
-    batch_of,
-    find_head,
-    functional,
-    is_weighting,
-    layers_of,
-    replay,
-)
+from camkit.models._backend import compile_query, gradient
+from camkit.models._batches import batch_of
+from camkit.models._graph import HeadError, Network, Value, one_way
+from camkit.models._head import activation_of, find_head, is_map, is_weighting
 
-_traced = weakref.WeakKeyDictionary()  # {model: {what is asked: graph}}, forgotten with the model
-_seen = []  # what `seen` keeps: (model, images, layer, maps)
+# Stands for the predicted class among the targets.
+_PREDICTED = -1
+
+LayerOrName = layers.Layer | str | None
 
 
-def scores(model, images, layer=None, maps=None):
-    """Return the logits S (B, C) of images (B, H, W, channels), read before the model's last softmax or sigmoid.
+class _Seen(NamedTuple):
+    """A forward pass whose activations `gradients` may go on from."""
 
-    With `maps` (n, h, w, K): the logits (n, C) of one image (1, H, W, channels) if `layer` had these maps for its own.
-    Raises ValueError for images and layers as `gradients` does.
+    model: keras.Model
+    images: np.ndarray
+    layer: LayerOrName
+    maps: np.ndarray
+
+
+_seen: list[_Seen] = []
+
+
+def scores(
+    model: keras.Model,
+    images: np.ndarray,
+    layer: LayerOrName = None,
+    maps: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return the logits S (B, C), read before the model's last softmax or sigmoid.
+
+    Args:
+        model: The model.
+        images: Images (B, H, W, channels) in the range that the model expects.
+        layer: With `maps`, the layer or its name that they stand for, as in `gradients`.
+        maps: Activations (n, h, w, K). If given, `images` is one image (1, H, W, channels), and
+            the logits (n, C) are those that it had if `layer` put out these maps.
+
+    Raises:
+        ValueError: As in `gradients`.
     """
-    return _ask(
-        _scores,
-        model,
-        layer,
-        images,
-        *([] if maps is None else [np.asarray(maps, dtype="float32")]),
-    ).numpy()
+    network = one_way(model)
+    if maps is None:
+        return _ask(network, _logits, None, images)
+    place = _place(model, network, layer)
+    maps = np.asarray(maps, dtype="float32")
+    repeated = np.repeat(images, len(maps), axis=0)
+    return _ask(network, _logits_of_maps, place, repeated, maps)
 
 
-def gradients(model, images, targets=None, layer=None):
-    """Return the activations A (B, h, w, K) of a layer and the gradients ∂S/∂A of the target classes' logits.
+def gradients(
+    model: keras.Model,
+    images: np.ndarray,
+    targets: ArrayLike | None = None,
+    layer: LayerOrName = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the activations A (B, h, w, K) of a layer and the gradients ∂S/∂A (B, h, w, K).
 
-    `targets` is one class or one for each image (default: the predicted class); `layer` a layer or its name, the input
-    included (default: the last map that is read). The logits are read before the model's last softmax or sigmoid.
-    Raises ValueError for images of another shape than the model takes, for targets that are no class, and for a layer
-    that is unknown, ambiguous or without a map.
+    S is the logit of the target class, read before the model's last softmax or sigmoid.
+
+    Args:
+        model: The model.
+        images: Images (B, H, W, channels) in the range that the model expects.
+        targets: One class or one for each image (default: the predicted class).
+        layer: A layer or its name, the input included (default: the last map that is read).
+
+    Raises:
+        ValueError: The images have another shape than the model takes, a target is no class, or
+            the layer is unknown, ambiguous or without a map.
+        HeadError: The model has no graph of layers.
     """
-    targets = _checked(targets, len(images), functional(model).outputs[0].shape[-1])
-    for *asked, maps in _seen:
-        if asked[0] is model and asked[1] is images and asked[2] == layer:
-            return maps, _ask(_slopes, model, layer, images, targets, maps).numpy()
-    maps, slopes = _ask(_gradients, model, layer, images, targets)
-    return maps.numpy(), slopes.numpy()
+    network = one_way(model)
+    chosen = _checked(targets, len(images), network.outputs[0].shape[-1])
+    place = _place(model, network, layer)
+    for seen_pass in _seen:
+        is_same_pass = seen_pass.model is model and seen_pass.images is images
+        if is_same_pass and seen_pass.layer == layer:
+            slopes = _ask(network, _slopes_of_maps, place, images, chosen, seen_pass.maps)
+            return seen_pass.maps, slopes
+    return _ask(network, _maps_and_slopes, place, images, chosen)
 
 
 @contextmanager
-def seen(model, images, layer=None):
-    """Yield the logits (B, C) of images and the activations A (B, h, w, K) of a layer, by one forward pass.
+def seen(
+    model: keras.Model, images: np.ndarray, layer: LayerOrName = None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Context manager: yield the logits (B, C) of images and the activations A (B, h, w, K).
 
-    Within, `gradients` of the same array at that layer goes on from A, so that several targets cost little more than
-    one. Nothing may be trained there. Raises ValueError as `gradients` does.
+    Both come from one forward pass. Inside the block `gradients` of the same array at the same
+    layer goes on from A, so that several targets cost little more than one. Do not train the
+    model inside it.
+
+    Raises:
+        ValueError: As in `gradients`.
     """
-    logits, maps = (array.numpy() for array in _ask(_look, model, layer, images))
-    _seen.append((model, images, layer, maps))
+    network = one_way(model)
+    place = _place(model, network, layer)
+    logits, maps = _ask(network, _logits_and_maps, place, images)
+    _seen.append(_Seen(model, images, layer, maps))
     try:
         yield logits, maps
     finally:
         _seen.pop()
 
 
-def probabilities(model, logits):
-    """Return the probabilities (B, C) of logits by the model's own sigmoid or softmax; softmax where it has neither."""
-    logits = logits.astype("float64")  # which tells the sure from the surer
-    return (
-        expit(logits) if "sigmoid" in last_activations(model).values() else softmax(logits, axis=1)
-    )
+def probabilities(model: keras.Model, logits: np.ndarray) -> np.ndarray:
+    """Return the probabilities (B, C) of logits (B, C), as float64.
+
+    They are by the model's own sigmoid or softmax, by softmax where it has neither.
+    """
+    # Double precision tells a sure class from a surer one.
+    logits = logits.astype("float64")
+    if "sigmoid" in _last_activations(one_way(model)).values():
+        return expit(logits)
+    return softmax(logits, axis=1)
 
 
-def choose(logits, targets=None):
-    """Return the target classes (B,) of logits (B, C): `targets`, one or one for each image, or else the predicted."""
-    chosen = _checked(targets, *logits.shape)
-    return np.where(chosen < 0, logits.argmax(axis=1), chosen)
+def choose(logits: np.ndarray, targets: ArrayLike | None = None) -> np.ndarray:
+    """Return the target classes (B,) of logits (B, C).
+
+    They are `targets`, one class or one for each image, by default the predicted ones.
+
+    Raises:
+        ValueError: A target is no class.
+    """
+    count, classes = logits.shape
+    chosen = _checked(targets, count, classes)
+    return np.where(chosen == _PREDICTED, logits.argmax(axis=1), chosen)
 
 
-def _checked(targets, count, classes):
-    """Return targets as an array (count,), -1 standing for the predicted class; ValueError where one is no class."""
-    chosen = np.array(-1 if targets is None else targets)
-    if chosen.shape not in ((), (count,)) or not (
-        targets is None or np.isin(chosen, np.arange(classes)).all()
-    ):
+def input_of(model: keras.Model) -> layers.InputLayer:
+    """Return the input layer of a model."""
+    return one_way(model).input_layer
+
+
+def _checked(targets: ArrayLike | None, count: int, classes: int) -> np.ndarray:
+    """Return the targets of `count` images as int64 (count,); ValueError if one is no class."""
+    if targets is None:
+        return np.full(count, _PREDICTED, dtype="int64")
+    chosen = np.array(targets)
+    are_classes = np.isin(chosen, np.arange(classes)).all()
+    if chosen.shape not in ((), (count,)) or not are_classes:
         raise ValueError(
             f"targets is {targets}: one class 0..{classes - 1}, or one for each image, is needed"
         )
     return np.broadcast_to(chosen, count).astype("int64")
 
 
-def input_of(model):
-    """Return the input layer of `model`."""
-    return functional(model).inputs[0]._keras_history.operation
+# The layer to read --------------------------------------------------------------------------------
 
 
-def last_activations(model):
-    """Return {layer: "softmax" or "sigmoid"} of the layers that end in one, from the last weights of `model` on."""
-    found = {}
-    for op, _ in backwards(model):
-        weighs = bool(getattr(op, "weights", None))
-        if activation_of(op) in ("softmax", "sigmoid") and (is_weighting(op) or not weighs):
-            found[op] = activation_of(op)
-        if weighs:
-            break
-    return found
-
-
-# Graphs ---------------------------------------------------------------------------------------------------------
-
-
-def _ask(question, model, layer, images, *more):
-    """Return the answer to one of the questions below, by a graph traced once for each model, layer and shape."""
-    graph, known = functional(model), _traced.setdefault(model, {})
-    remedy = "camkit.backbone(name, input_size=...) builds for another size"
-    arrays = batch_of(images, graph.inputs[0].shape[1:], remedy), *more
-    key = (
-        question,
-        layer,
-        id(graph.outputs[0]),
-        *(array.shape[1:] for array in arrays),
-    )  # a Sequential model may grow
-    if key not in known:
-        place = None if question is _scores and not more else _place(graph, layer)
-        signature = [tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in arrays]
-        function = tf.function(lambda *tensors: question(graph, place, *tensors), autograph=False)
-        known[key] = function.get_concrete_function(*signature)
-    return known[key](*map(tf.constant, arrays))
-
-
-def _scores(model, place, images, maps=None):
-    return _run(
-        model, place, images if maps is None else tf.repeat(images, tf.shape(maps)[0], axis=0), maps
-    )[0]
-
-
-def _look(model, place, images):
-    logits, maps = _run(model, place, images)
-    return logits, tf.cast(maps, "float32")
-
-
-def _gradients(model, place, images, targets):
-    logits, maps = _run(model, place, images)
-    return tf.cast(maps, "float32"), _slope(logits, targets, maps)
-
-
-def _slopes(model, place, images, targets, maps):
-    return _slope(_run(model, place, images, maps)[0], targets, maps)
-
-
-def _slope(logits, targets, maps):
-    chosen = tf.where(targets < 0, tf.argmax(logits, axis=1), targets)
-    score = tf.gather(logits, chosen, axis=1, batch_dims=1)
-    return tf.cast(tf.gradients(score, maps, unconnected_gradients="zero")[0], "float32")
-
-
-def _run(model, place, images, maps=None):
-    """Return the logits of images and what passes at a place of the model; `maps` pass there instead if given."""
-    last, kept = last_activations(model), []
-
-    def passing(x, *here):
-        if here != place:
-            return x
-        kept.append(x)
-        return x if maps is None else tf.ensure_shape(tf.cast(maps, x.dtype), x.shape)
-
-    def visit(op):
-        def call(x, *args, **kwargs):
-            x = passing(x, op, "in")
-            if "training" in getattr(op, "_call_context_args", ()):
-                kwargs["training"] = False  # as in predict: augmentation inside the model sleeps
-            return passing(_linear(op, x) if op in last else op(x, *args, **kwargs), op, "out")
-
-        return call
-
-    images = passing(images, input_of(model), "out")
-    logits = replay(model, [tf.cast(images, model.inputs[0].dtype)], visit)
-    if place and place[0] is None:
-        maps = [op.name for op in layers_of(model) if len(getattr(op.output, "shape", ())) == 4]
-        raise ValueError(
-            f"no map (batch, height, width, channels) leads straight to the scores: name the layer to read, such as "
-            f"layer={maps[-1]!r}"
-            if maps[1:]
-            else "the model has no map (batch, height, width, channels) to read"
-        )
-    if place and (len(kept) != 1 or len(kept[0].shape) != 4):
-        name, times = getattr(place[0], "name", None), len(kept)
-        found = f"has {times} maps" if times > 1 else "has no map (batch, height, width, channels)"
-        raise ValueError(f"the layer {name!r} {found}: name one before the pooling, called once")
-    return tf.cast(logits, "float32"), *kept
-
-
-def _linear(op, x):
-    """Return what a layer computes before its activation."""
-    if not is_weighting(op):
-        return x
-    y = (
-        op.convolution_op(x, op.kernel)
-        if isinstance(op, layers.Conv2D)
-        else keras.ops.matmul(x, op.kernel)
-    )
-    return y if op.bias is None else y + keras.ops.cast(op.bias, y.dtype)
-
-
-def _place(model, layer):
-    """Return (layer, "out") of the layer that is named, else (layer, "in") of the one that reads the last map."""
+def _place(model: keras.Model, network: Network, layer: LayerOrName) -> Value:
+    """Return the map (N, h, w, K) that a layer puts out, by default the last one that is read."""
     if layer is None:
-        try:
-            return find_head(model).at, "in"
-        except HeadError:  # it has gradients all the same
-            maps = (
-                op
-                for op, x in backwards(model)
-                if len(x.shape) == 4 and tuple(x.shape[1:3]) != (1, 1)
-            )
-            return next(maps, None), "in"
-    candidates = list(layers_of(model))
-    found = [op for op in candidates if op is layer or op.name == layer]
-    if len(found) != 1:
-        names = [op.name for op in candidates]
+        return _last_map(model, network)
+    matches = [known for known in network.layers if known is layer or known.name == layer]
+    if len(matches) != 1:
+        names = [known.name for known in network.layers]
         near = difflib.get_close_matches(str(layer), names, 3) or names[-3:]
         raise ValueError(
-            f"{len(found)} layers are named {layer!r}: name one of its {len(names)}, such as {near}"
+            f"{len(matches)} layers are named {layer!r}: name one of its {len(names)}, such as "
+            f"{near}"
         )
-    return found[0], "out"
+    return _output_of(network, matches[0])
+
+
+def _last_map(model: keras.Model, network: Network) -> Value:
+    """Return the features that the head reads, or else the last map on the way to the scores."""
+    try:
+        return find_head(model).features
+    except HeadError:
+        # The model has gradients all the same.
+        for call in network.backwards():
+            if is_map(call.inputs[0]):
+                return call.inputs[0]
+    names = [
+        layer.name
+        for layer in network.layers
+        if len(getattr(getattr(layer, "output", None), "shape", ())) == 4
+    ]
+    if len(names) < 2:
+        raise ValueError("the model has no map (batch, height, width, channels) to read")
+    raise ValueError(
+        "no map (batch, height, width, channels) leads straight to the scores: name the layer to "
+        f"read, such as layer={names[-1]!r}"
+    )
+
+
+def _output_of(network: Network, layer: keras.Operation) -> Value:
+    """Return the only value that a layer makes; ValueError unless it is one map."""
+    if layer is network.input_layer:
+        values = list(network.inputs)
+    else:
+        values = [value for call in network.calls if call.layer is layer for value in call.outputs]
+    if len(values) == 1 and len(values[0].shape) == 4:
+        return values[0]
+    if len(values) > 1:
+        reason = f"has {len(values)} maps"
+    else:
+        reason = "has no map (batch, height, width, channels)"
+    raise ValueError(f"the layer {layer.name!r} {reason}: name one before the pooling, called once")
+
+
+def _last_activations(network: Network) -> dict[keras.Operation, str]:
+    """Return {layer: "softmax" or "sigmoid"} of the layers that end in one, after the last weights.
+
+    The layer with those weights is among them where it has such an activation itself.
+    """
+    activations = {}
+    for call in network.backwards():
+        layer = call.layer
+        has_weights = bool(getattr(layer, "weights", None))
+        activation = activation_of(layer)
+        can_be_split = is_weighting(layer) or not has_weights
+        if activation in ("softmax", "sigmoid") and can_be_split:
+            activations[layer] = activation
+        if has_weights:
+            break
+    return activations
+
+
+# Questions, written for the backend to compile ----------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """The forward pass of a network up to its logits, by way of the map at `place`."""
+
+    network: Network
+    place: Value | None
+
+    def maps(self, images: Any) -> Any:
+        """Return the activations A of images."""
+        # Integers have no gradient: the input is read before it is cast.
+        if self.place is self.network.inputs[0]:
+            return images
+        return self._run({}, images, self.place)
+
+    def logits(self, images: Any, maps: Any = None) -> Any:
+        """Return the logits S of images as float32, with `maps` in place of their activations."""
+        given = {}
+        if maps is not None:
+            given[self.place] = ops.cast(maps, self.place.dtype)
+        return ops.cast(self._run(given, images, self.network.outputs[0]), "float32")
+
+    def slopes(self, images: Any, targets: Any, maps: Any) -> Any:
+        """Return ∂S/∂A as float32, S being the logit of the target class."""
+
+        def target_logits(maps: Any) -> Any:
+            logits = self.logits(images, maps)
+            predicted = ops.cast(ops.argmax(logits, axis=1), targets.dtype)
+            chosen = ops.where(targets == _PREDICTED, predicted, targets)
+            return ops.take_along_axis(logits, chosen[:, None], axis=1)
+
+        return ops.cast(gradient(target_logits, maps), "float32")
+
+    def _run(self, given: dict[Value, Any], images: Any, wanted: Value) -> Any:
+        """Return a value of the network, computed as in `predict`, without the last softmax."""
+        entry = self.network.inputs[0]
+        given = {entry: ops.cast(images, entry.dtype), **given}
+        last_activations = _last_activations(self.network)
+
+        def visit(layer: keras.Operation) -> Callable:
+            if layer in last_activations:
+                return partial(_call_without_activation, layer)
+            if isinstance(layer, layers.Layer):
+                # Augmentation inside the model sleeps.
+                return partial(_call_for_inference, layer)
+            return layer
+
+        return self.network.run(given, [wanted], visit)[0]
+
+
+def _call_for_inference(layer: layers.Layer, *args: Any, **kwargs: Any) -> Any:
+    """Call a layer with training=False, whatever the graph says."""
+    return layer(*args, **{**kwargs, "training": False})
+
+
+def _call_without_activation(layer: keras.Operation, tensor: Any, **_: Any) -> Any:
+    """Return what a layer computes before its activation."""
+    if not is_weighting(layer):
+        return tensor
+    if isinstance(layer, layers.Conv2D):
+        result = layer.convolution_op(tensor, layer.kernel)
+    else:
+        result = ops.matmul(tensor, layer.kernel)
+    if layer.bias is None:
+        return result
+    return result + ops.cast(layer.bias, result.dtype)
+
+
+def _logits(forward: _Pass, images: Any) -> Any:
+    return forward.logits(images)
+
+
+def _logits_of_maps(forward: _Pass, images: Any, maps: Any) -> Any:
+    return forward.logits(images, maps)
+
+
+def _logits_and_maps(forward: _Pass, images: Any) -> Any:
+    maps = forward.maps(images)
+    return forward.logits(images, maps), ops.cast(maps, "float32")
+
+
+def _maps_and_slopes(forward: _Pass, images: Any, targets: Any) -> Any:
+    maps = forward.maps(images)
+    return ops.cast(maps, "float32"), forward.slopes(images, targets, maps)
+
+
+def _slopes_of_maps(forward: _Pass, images: Any, targets: Any, maps: Any) -> Any:
+    return forward.slopes(images, targets, maps)
+
+
+def _ask(
+    network: Network,
+    question: Callable,
+    place: Value | None,
+    images: np.ndarray,
+    *more: np.ndarray,
+) -> Any:
+    """Return the answer to a question as NumPy arrays.
+
+    It is compiled once for each network, place and shape of the arrays.
+    """
+    remedy = "camkit.backbone(name, input_size=...) builds for another size"
+    arrays = [batch_of(images, network.inputs[0].shape[1:], remedy), *more]
+    shapes = [array.shape[1:] for array in arrays]
+    key = (question, place, *shapes)
+    if key not in network.compiled:
+        function = partial(question, _Pass(network, place))
+        network.compiled[key] = compile_query(function, *arrays)
+    return network.compiled[key](*arrays)

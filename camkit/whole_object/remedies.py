@@ -13,9 +13,12 @@ import numpy as np
 from keras import layers
 
 from camkit.maps.arrays import unit, upsample
-from camkit.models import _copy as inference
-from camkit.models import _graph as graph
 from camkit.models import _probe as probe
+from camkit.models._backend import compile_forward
+from camkit.models._batches import batch_of, fixed_size
+from camkit.models._copy import feature_model
+from camkit.models._head import find_head
+from camkit.models._serialize import fingerprint
 from camkit.whole_object import _heads as heads
 from camkit.whole_object import _regions as regions
 
@@ -236,25 +239,25 @@ def cross_image(model, images, *, references=8, seed=0):
 
 def _reader(model):
     """(read, head): read(pictures (B, H, W, 3)) gives features (B, h, w, K) float32; head is the model's GAP head."""
-    head, key = graph.find_head(model), inference.fingerprint(model)
+    head, key = find_head(model), fingerprint(model)
     if key in READERS:
         return READERS[key], head
-    features = inference.feature_model(model, head)
-    forward = inference.compiled(
+    features = feature_model(model, head)
+    forward = compile_forward(
         lambda x: keras.ops.cast(features(x, training=False), "float32"), features
     )
 
     def read(pictures):
         found = []
         for start in range(0, len(pictures), BATCH):
-            some = graph.batch_of(pictures[start : start + BATCH], features.input_shape[1:], REMEDY)
+            some = batch_of(pictures[start : start + BATCH], features.input_shape[1:], REMEDY)
             full = np.resize(
                 some, (min(BATCH, len(pictures)), *some.shape[1:])
             )  # compiled for one size
-            found.append(forward(full).numpy()[: len(some)])
+            found.append(forward(full)[: len(some)])
         return np.concatenate(found)
 
-    read.size = inference.fixed_size(features.input_shape[1:], REMEDY)
+    read.size = fixed_size(features.input_shape[1:], REMEDY)
     READERS.clear()
     READERS[key] = read
     return read, head

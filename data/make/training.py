@@ -10,7 +10,7 @@ import numpy as np
 from keras import layers, ops
 from things import CELLS, HEADS, OBJECTS
 
-from camkit.models.classifier import _mini
+from camkit.models.backbones import mini
 
 BATCH_SIZE = 32
 
@@ -88,7 +88,7 @@ def train(
 ) -> tuple[keras.Model, keras.Model]:
     """Return the trained backbone and the model with its heads."""
     keras.utils.set_random_seed(0)
-    backbone = _mini((None, None, 3))
+    backbone = mini((None, None, 3))
     for layer in backbone.layers:
         if isinstance(layer, layers.BatchNormalization):
             # The run is short: its averages must follow.

@@ -33,7 +33,7 @@ from camkit._files import present, write_whole
 from camkit.analysis import _shards as shards
 from camkit.analysis import ray as module
 from camkit.images import image_set
-from camkit.models import _copy as inference
+from camkit.models import _serialize as inference
 
 ROOT = Path(__file__).resolve().parents[2]
 BATCH, SHARDS = 1, 30  # 240 images, 8 a shard

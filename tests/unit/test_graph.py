@@ -10,8 +10,11 @@ import zoo
 from keras import layers
 
 import camkit
-from camkit.models import _copy as inference
-from camkit.models import _graph as graph
+from camkit.models._backend import tensorflow as backend
+from camkit.models._copy import feature_model
+from camkit.models._graph import network_of
+from camkit.models._head import find_head
+from camkit.models._serialize import fingerprint
 
 
 def agree(model, features, layer, batch, tolerance=2e-5):
@@ -101,7 +104,9 @@ def test_a_model_of_one_size_reads_another_where_it_is_asked_for(name):
     ):
         camkit.CAM(model)(wide)
     out = camkit.CAM(model, input_size=(40, 36))(wide)
-    F = graph.replay(graph.functional(features), [tf.constant(wide)], lambda op: op)
+    network = network_of(features)
+    given = {network.inputs[0]: tf.constant(wide)}
+    (F,) = network.run(given, network.outputs, lambda layer: layer)
     np.testing.assert_allclose(
         out.maps, np.einsum("nyxk,kc->nyxc", F, np.array(layer.kernel)), atol=1e-4
     )
@@ -199,7 +204,7 @@ def test_the_model_is_never_changed(name):
     cam = camkit.CAM(model)
     cam(batch)
     camkit.grad_cam(model, batch)
-    inference.fingerprint(model)
+    fingerprint(model)
     after = state(model)
     for key in before:
         assert before[key] == after[key], key
@@ -211,7 +216,7 @@ def test_the_model_is_never_changed(name):
 
 def test_the_copy_shares_no_variable_with_the_model():
     model, *_ = zoo.nested()
-    copy = inference.feature_model(model, graph.find_head(model))
+    copy = feature_model(model, find_head(model))
     assert not {id(weight) for weight in copy.variables} & {
         id(weight) for weight in model.variables
     }
@@ -233,7 +238,7 @@ CONVOLUTIONS = {
 def folded(body):
     """(worst difference relative to the largest feature, number of batch normalisations left) of the private copy."""
     model, features, _ = zoo.flat(body=body)
-    copy = inference.feature_model(model, graph.find_head(model))
+    copy = feature_model(model, find_head(model))
     ours, theirs = (np.array(net(zoo.images(), training=False)) for net in (copy, features))
     left = sum(isinstance(layer, layers.BatchNormalization) for layer in copy.layers)
     return np.abs(ours - theirs).max() / np.abs(theirs).max(), left
@@ -339,11 +344,12 @@ def test_what_xla_cannot_compile_runs_all_the_same(layer):
 
 def compiles(model, *sizes):
     """Whether XLA compiles the private copy, for images of each of these sizes."""
-    copy = inference.feature_model(model, graph.find_head(model))
+    copy = feature_model(model, find_head(model))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tf, "function", lambda function, jit_compile, **_: lambda images: jit_compile)
-        run = inference.compiled(copy, copy)
-    return [run(np.zeros((1, *size, 3), "float32")) for size in sizes]
+        patch.setattr(backend, "_as_arrays", lambda result: result)
+        run = backend.compile_forward(copy, copy)
+        return [run(np.zeros((1, *size, 3), "float32")) for size in sizes]
 
 
 def test_depthwise_and_grouped_convolutions_run_the_plain_graph():
@@ -372,14 +378,14 @@ def test_maps_smaller_than_a_kernel_run_the_plain_graph():
 
 def test_a_fingerprint_outlives_saving_and_tells_models_apart(tmp_path):
     model, *_ = zoo.flat()
-    found = inference.fingerprint(model)
-    assert inference.fingerprint(zoo.reloaded(tmp_path, lambda: (model,))[0]) == found
-    assert inference.fingerprint(zoo.flat()[0]) == found, "names of layers do not count"
-    assert inference.fingerprint(zoo.flat(use_bias=False)[0]) != found
+    found = fingerprint(model)
+    assert fingerprint(zoo.reloaded(tmp_path, lambda: (model,))[0]) == found
+    assert fingerprint(zoo.flat()[0]) == found, "names of layers do not count"
+    assert fingerprint(zoo.flat(use_bias=False)[0]) != found
     weights = model.get_weights()
     weights[0].flat[3] += 1e-6
     model.set_weights(weights)
-    assert inference.fingerprint(model) != found
+    assert fingerprint(model) != found
 
 
 # keras.applications -----------------------------------------------------------------------------------------------------
@@ -441,6 +447,16 @@ DEEP = {
 QUICK = {"DenseNet121", "EfficientNetB0", "MobileNet", "MobileNetV3Small", "ConvNeXtTiny", "VGG16"}
 
 
+def run_eagerly(function, features):
+    """In the place of `compile_forward`: nothing is compiled."""
+    return lambda batch: [tensor.numpy() for tensor in function(tf.constant(batch))]
+
+
+def cut_at_the_features(model, head, input_size):
+    """In the place of `feature_model`: nothing is copied."""
+    return keras.Model(model.input, head.at.input)
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -450,15 +466,9 @@ QUICK = {"DenseNet121", "EfficientNetB0", "MobileNet", "MobileNetV3Small", "Conv
 )
 def test_every_classifier_of_keras_applications_works_or_is_refused(name, monkeypatch):
     size, expected = APPLICATIONS[name]
-    if name not in (
-        "ResNet50",
-        "MobileNet",
-    ):  # compiling all of them takes minutes and says no more
-        monkeypatch.setattr(
-            inference,
-            "compiled",
-            lambda function, features: lambda batch: function(tf.constant(batch)),
-        )
+    # Compiling all of them takes minutes and says no more.
+    if name not in ("ResNet50", "MobileNet"):
+        monkeypatch.setattr("camkit.models._backend.compile_forward", run_eagerly)
     try:
         model = getattr(keras.applications, name)(
             weights=None, input_shape=(size, size, 3), classes=10
@@ -472,11 +482,7 @@ def test_every_classifier_of_keras_applications_works_or_is_refused(name, monkey
             [np.random.default_rng(0).normal(size=w.shape) for w in dense.get_weights()]
         )
         if name in DEEP:
-            monkeypatch.setattr(
-                inference,
-                "feature_model",
-                lambda model, head, _: keras.Model(model.input, head.at.input),
-            )
+            monkeypatch.setattr("camkit.models._copy.feature_model", cut_at_the_features)
         batch = np.random.default_rng(1).uniform(0, 255, (2, size, size, 3)).astype("float32")
         cam = camkit.CAM(model)
         out = cam(batch)

@@ -16,7 +16,8 @@ from PIL import Image
 
 import camkit
 from camkit._resources import carried
-from camkit.models import classifier as models
+from camkit.models import backbones, classifier
+from camkit.models._head import find_head
 
 NAMES = ["Apple Red 1", "樱桃", "a/b", "under_score", "dot.ted", " leading space", "Ünï>cödé (x)"]
 COLOURS = {
@@ -84,7 +85,7 @@ def test_the_preprocessing_inside_is_that_of_keras(name, mode):
     )
     preprocess = getattr(keras.applications, name).preprocess_input
     image = keras.Input((16, 16, 3))
-    inside = models._preprocessing(preprocess, image)
+    inside = backbones._preprocessing(preprocess, image)
     if mode is None:
         assert inside is image
     else:
@@ -139,7 +140,7 @@ def test_a_backbone_sees_images_at_the_size_that_it_was_trained_at(name, monkeyp
     """Keras' own default, which its models ask for before they build anything; MobileNetV3 says 224 in its text alone."""
     build = getattr(keras.applications, name)
     if name.startswith("MobileNetV3"):
-        assert "(224, 224, 3)" in build.__doc__ and name not in models.TRAINED_AT
+        assert "(224, 224, 3)" in build.__doc__ and name not in backbones.TRAINED_AT
         return
 
     def asked(*args, default_size, **options):
@@ -148,7 +149,7 @@ def test_a_backbone_sees_images_at_the_size_that_it_was_trained_at(name, monkeyp
     monkeypatch.setattr(keras.src.applications.imagenet_utils, "obtain_input_shape", asked)
     with pytest.raises(Asked) as size:
         build(weights=None)
-    assert models.TRAINED_AT.get(name, 224) == size.value.args[0]
+    assert backbones.TRAINED_AT.get(name, 224) == size.value.args[0]
 
 
 def test_the_size_of_the_images_travels_with_the_model(train):
@@ -337,14 +338,14 @@ def test_a_backbone_without_a_map_is_refused():
     "names", [NAMES, ["", "x"], ["a b", "a_b", "a.20.b", "a>b", "classes"], ["\n", "\t", "'\"\\"]]
 )
 def test_class_names_travel_in_the_name_of_the_model(names):
-    assert models.class_names_of(small(names)) == names
+    assert classifier.class_names_of(small(names)) == names
 
 
 def test_other_models_have_no_class_names():
     image = keras.Input((2, 2, 3))
     for name in ("classes", "functional_1", "classes_x>", "resnet50"):
         model = keras.Model(image, layers.ReLU()(image), name=name)
-        assert models.class_names_of(model) is None or name == "classes_x>"
+        assert classifier.class_names_of(model) is None or name == "classes_x>"
 
 
 READ = """
@@ -451,10 +452,10 @@ def test_training_changes_the_head_and_nothing_else(train):
 
 def test_a_fifth_of_each_class_is_set_aside_for_validation():
     labels = np.repeat([0, 1, 2, 3, 4], [25, 14, 5, 2, 1])
-    held = models._holdout(labels, np.random.default_rng(0))
+    held = classifier._holdout(labels, np.random.default_rng(0))
     assert np.bincount(labels[held], minlength=5).tolist() == [5, 2, 1, 1, 0]
     assert len(np.unique(held)) == len(held)
-    assert not np.array_equal(held, models._holdout(labels, np.random.default_rng(1)))
+    assert not np.array_equal(held, classifier._holdout(labels, np.random.default_rng(1)))
 
 
 class Watched(keras.Sequential):
@@ -545,8 +546,8 @@ def test_a_head_without_bias_is_trained_without_one(train, monkeypatch):
     monkeypatch.setattr(keras, "Sequential", Watched)
     model, _, layer = zoo.flat(use_bias=False)
     history = camkit.train_head(model, train, epochs=2)
-    (gap,) = models._gap_features(model, camkit.graph.find_head(model), train)
-    held = models._holdout(train.labels, np.random.default_rng(0))
+    (gap,) = classifier._gap_features(model, find_head(model), train)
+    held = classifier._holdout(train.labels, np.random.default_rng(0))
     accuracy = ((gap[held] @ np.asarray(layer.kernel)).argmax(1) == train.labels[held]).mean()
     assert accuracy == pytest.approx(history.history["val_accuracy"][-1], abs=1e-6)
 
@@ -554,7 +555,7 @@ def test_a_head_without_bias_is_trained_without_one(train, monkeypatch):
 def test_the_reported_validation_accuracy_is_that_of_the_trained_model(train):
     model = small()
     history = camkit.train_head(model, train, epochs=2)
-    held = models._holdout(train.labels, np.random.default_rng(0))
+    held = classifier._holdout(train.labels, np.random.default_rng(0))
     pixels = np.concatenate(list(train.select(held).batches(32, (24, 20))))
     accuracy = (model.predict(pixels, verbose=0).argmax(1) == train.labels[held]).mean()
     assert accuracy == pytest.approx(history.history["val_accuracy"][-1], abs=1e-6)
@@ -589,7 +590,7 @@ def test_a_head_that_is_no_dense_layer_is_not_trained(train):
 
 def test_gap_features_are_the_mean_of_the_features(train):
     model = small()
-    (gap,) = models._gap_features(model, camkit.graph.find_head(model), train.select(slice(0, 45)))
+    (gap,) = classifier._gap_features(model, find_head(model), train.select(slice(0, 45)))
     pixels = np.concatenate(list(train.select(slice(0, 45)).batches(32, (24, 20)))).astype(
         "float32"
     )

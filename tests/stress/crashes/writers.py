@@ -68,7 +68,7 @@ class Analyze(Writer):
         self.images = image_set(inputs, labels=np.arange(40) % 3, names=NAMES)
         reading.by_cam = lambda *_: arithmetic(reading)
         nothing = {name: lambda model: "model" for name in ("fingerprint", "packed", "unpacked")}
-        sys.modules["camkit.inference"] = types.SimpleNamespace(**nothing)
+        sys.modules["camkit.models._serialize"] = types.SimpleNamespace(**nothing)
         self.analyze = camkit.analyze
 
     def write(self, target):
@@ -101,7 +101,7 @@ def unpacked(packed):
     from writers import arithmetic
     reading.by_cam = lambda *_: arithmetic(reading, 0.1)
 
-sys.modules["camkit.inference"] = types.SimpleNamespace(unpacked=unpacked)
+sys.modules["camkit.models._serialize"] = types.SimpleNamespace(unpacked=unpacked)
 """
 
 

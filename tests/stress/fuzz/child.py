@@ -67,7 +67,8 @@ def models(folder):
     from fuzz.models import mutated, write_whole
 
     from camkit import _cli as shell
-    from camkit.models import _copy as inference  # noqa: F401        imports TensorFlow, which no process has run yet
+    # Imports TensorFlow, which no process has run yet.
+    from camkit.models import _backend  # noqa: F401
 
     found, whole = {}, folder / "whole.keras"
     if not os.fork():

@@ -1,0 +1,54 @@
+"""Which images a model takes: the shape of a batch, the size of an image."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+def batch_of(images: ArrayLike, shape: Sequence[int | None], remedy: str) -> np.ndarray:
+    """Return images as a float32 array (B, *shape).
+
+    Args:
+        images: The images, as an array or anything that NumPy makes one of.
+        shape: (height, width, channels) that the model takes; None stands for any number.
+        remedy: What the error advises besides making batches.
+
+    Raises:
+        ValueError: The images have another shape.
+    """
+    batch = np.asarray(images, dtype="float32")
+    if not _fits(batch.shape[1:], shape) or batch.ndim == 0:
+        wanted = ", ".join("any" if size is None else str(size) for size in shape)
+        raise ValueError(
+            f"the batch has shape {batch.shape}, the model takes (B, {wanted}): "
+            "images.batches(batch_size, size) yields batches of one size, image[None] makes a "
+            f"batch of one, {remedy}"
+        )
+    return batch
+
+
+def fixed_size(shape: Sequence[int | None], remedy: str) -> tuple[int, int]:
+    """Return (height, width) of the images that a model takes.
+
+    Args:
+        shape: (height, width, ...) of the model's input; None stands for any number.
+        remedy: What the error advises.
+
+    Raises:
+        ValueError: The model takes images of any size.
+    """
+    height, width = shape[:2]
+    if height is None or width is None:
+        raise ValueError(
+            f"the model takes images of any size and does not say which it was made for: {remedy}"
+        )
+    return height, width
+
+
+def _fits(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
+    """Return whether a shape has the sizes that are wanted, where None wants none."""
+    if len(shape) != len(wanted):
+        return False
+    pairs = zip(shape, wanted, strict=True)
+    return all(want is None or size == want for size, want in pairs)

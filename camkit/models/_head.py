@@ -1,0 +1,195 @@
+"""The head of a classifier: what stands between the pooling and the scores."""
+
+from dataclasses import dataclass
+from itertools import takewhile
+
+import keras
+import numpy as np
+from keras import layers
+
+from camkit.models._graph import REMEDY, Call, HeadError, Value, one_way
+
+_POOLING = layers.GlobalAveragePooling2D
+_PASSING = (
+    layers.Dropout,
+    layers.SpatialDropout2D,
+    layers.GaussianDropout,
+    layers.GaussianNoise,
+    layers.Identity,
+)
+_FLATTENING = (layers.Flatten, layers.Reshape)
+_ACTIVATIONS = (layers.Activation, layers.Softmax)
+_NORMALIZING = (
+    layers.BatchNormalization,
+    layers.LayerNormalization,
+    layers.GroupNormalization,
+    layers.UnitNormalization,
+)
+_ACTIVATION_LAYERS = (layers.Softmax, layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU)
+
+
+@dataclass
+class Head:
+    """A GAP → Dense head: logits = mean(F) · kernel + bias.
+
+    Attributes:
+        at: The layer whose input is the features F (N, h, w, K).
+        features: F as a value of the model's network.
+        layer: The layer that holds kernel and bias, or None where F is the class maps already.
+        kernel: Weights (K, C), float32.
+        bias: Biases (C,), float32.
+        activation: What turns logits into probabilities: "softmax" or "sigmoid", or "linear"
+            where the model ends in logits.
+    """
+
+    at: layers.Layer
+    features: Value
+    layer: layers.Layer | None
+    kernel: np.ndarray
+    bias: np.ndarray
+    activation: str
+
+
+def find_head(model: keras.Model) -> Head:
+    """Return the head of a Keras model: Functional or Sequential, flat or with a nested backbone.
+
+    Between pooling and output may stand Dropout, Flatten or Reshape, one Dense layer or 1×1
+    convolution, and softmax or sigmoid. A convolution with the classes as its channels before the
+    pooling (as in SqueezeNet) serves as well.
+
+    Raises:
+        HeadError: The model ends in anything else; the message names what was found.
+    """
+    chain = list(one_way(model).backwards())
+    between = list(takewhile(lambda call: not isinstance(call.layer, _POOLING), chain))
+    weighting, activation = _read_between(between)
+    if len(between) == len(chain):
+        raise HeadError(
+            f"the head is {_names(chain)}: there is no global average pooling; {REMEDY}"
+        )
+
+    pooling = chain[len(between)]
+    if pooling.layer.data_format != "channels_last":
+        raise HeadError(
+            "the model is channels_first: CAM reads channels_last features (B, height, width, "
+            "channels)"
+        )
+    if weighting is not None:
+        return _weighted_head(pooling, weighting, activation)
+    if activation == "linear":
+        ending = _names(chain[: len(between) + 1])
+        raise HeadError(
+            f"the model ends in {ending}: these are GAP features and no class scores; {REMEDY}"
+        )
+
+    # The pooling and a linear 1×1 convolution commute, so the one before the pooling weights, too.
+    before_pooling = (call for call in chain[len(between) + 1 :])
+    last = next((call for call in before_pooling if not isinstance(call.layer, _PASSING)), None)
+    if last is not None and is_weighting(last.layer) and activation_of(last.layer) == "linear":
+        return _weighted_head(last, last.layer, activation)
+    return _head_of_class_maps(pooling, activation)
+
+
+def activation_of(layer: keras.Operation) -> str:
+    """Return the name of the activation that a layer ends with, "linear" where it has none."""
+    if isinstance(layer, _ACTIVATION_LAYERS):
+        return type(layer).__name__.lower()
+    activation = getattr(layer, "activation", None)
+    if activation is None:
+        return "linear"
+    # An activation may be a layer itself.
+    if isinstance(activation, layers.Layer):
+        return activation_of(activation)
+    return getattr(activation, "__name__", "unnamed")
+
+
+def is_weighting(layer: keras.Operation) -> bool:
+    """Return whether a layer weights channels, alike at all positions: Dense, 1×1 convolution."""
+    if isinstance(layer, layers.Conv2D):
+        return layer.kernel_size == layer.strides == (1, 1) and layer.groups == 1
+    return isinstance(layer, layers.Dense)
+
+
+def _read_between(calls: list[Call]) -> tuple[layers.Layer | None, str]:
+    """Return the weighting layer (or None) and the activation among the calls after the pooling.
+
+    `calls` go from the output backwards. Raises HeadError for the first that cannot stand there.
+    """
+    weighting = None
+    activation = "linear"
+    for position, call in enumerate(calls):
+        layer = call.layer
+        head = f"the head is {_names(calls[: position + 1])}"
+        _refuse_what_breaks_the_sum(call, head)
+        if is_weighting(layer):
+            if weighting is not None:
+                raise HeadError(
+                    f"{head}: CAM needs one Dense layer after the pooling and finds several; "
+                    f"{REMEDY}"
+                )
+            weighting = layer
+
+        step = activation_of(layer)
+        if step != "linear":
+            follows_weights = weighting is None or weighting is layer
+            is_last = activation == "linear"
+            if step not in ("softmax", "sigmoid") or not follows_weights or not is_last:
+                raise HeadError(
+                    f"{head}: {step!r} stands between the pooling and the scores; {REMEDY}"
+                )
+            activation = step
+    return weighting, activation
+
+
+def _refuse_what_breaks_the_sum(call: Call, head: str) -> None:
+    """Raise HeadError for a layer behind which the logits are no weighted sum of GAP features."""
+    layer = call.layer
+    if isinstance(layer, layers.GlobalMaxPooling2D):
+        raise HeadError(
+            f"{head}: global max pooling keeps one position a channel, so no map adds up to it; "
+            f"{REMEDY}"
+        )
+    if isinstance(layer, _NORMALIZING):
+        raise HeadError(
+            f"{head}: normalisation after the pooling breaks the weighted sum of the channels; "
+            f"{REMEDY}"
+        )
+    if isinstance(layer, _FLATTENING) and is_map(call.inputs[0]):
+        raise HeadError(
+            f"{head}: CAM needs global average pooling before the only Dense layer; {REMEDY}"
+        )
+    harmless = (*_PASSING, *_FLATTENING, *_ACTIVATIONS)
+    if not is_weighting(layer) and not isinstance(layer, harmless):
+        raise HeadError(
+            f"{head}: {type(layer).__name__} cannot stand between the pooling and the scores; "
+            f"{REMEDY}"
+        )
+
+
+def is_map(value: Value) -> bool:
+    """Return whether a value is a map (N, h, w, K) of more than one position."""
+    return len(value.shape) == 4 and tuple(value.shape[1:3]) != (1, 1)
+
+
+def _weighted_head(reader: Call, weighting: layers.Layer, activation: str) -> Head:
+    """Return the head whose features `reader` reads and whose weights `weighting` holds."""
+    weights = keras.ops.convert_to_numpy(weighting.kernel)
+    kernel = weights.astype("float32").reshape(-1, weights.shape[-1])
+    if weighting.bias is None:
+        bias = np.zeros(kernel.shape[1], dtype="float32")
+    else:
+        bias = keras.ops.convert_to_numpy(weighting.bias).astype("float32")
+    return Head(reader.layer, reader.inputs[0], weighting, kernel, bias, activation)
+
+
+def _head_of_class_maps(pooling: Call, activation: str) -> Head:
+    """Return the head of a model whose channels before the pooling are its classes."""
+    classes = pooling.inputs[0].shape[-1]
+    kernel = np.eye(classes, dtype="float32")
+    bias = np.zeros(classes, dtype="float32")
+    return Head(pooling.layer, pooling.inputs[0], None, kernel, bias, activation)
+
+
+def _names(calls: list[Call]) -> str:
+    """Return the kinds of layers from input to output; `calls` go from the output backwards."""
+    return " → ".join(type(call.layer).__name__ for call in reversed(calls))
