@@ -1,4 +1,4 @@
-"""Finding the GAP → Dense head: what is read, what is refused, and that the model stays as it was."""
+"""Finding the GAP → Dense head: what is read and what is refused; the model stays as it was."""
 
 import gc
 
@@ -123,7 +123,7 @@ def test_a_model_whose_layers_know_its_size_says_so():
 
 
 def test_many_models_are_read_without_a_warning_of_tensorflow(caplog):
-    """More than five CAM in one process used to look to TensorFlow like one function traced too often."""
+    """To TensorFlow more than five CAM used to look like one function traced too often."""
     for seed in range(8):
         camkit.CAM(zoo.flat()[0])(zoo.images(1, seed=seed))
     assert not caplog.records
@@ -147,6 +147,22 @@ def test_a_sequential_model_is_read_once_it_was_called():
     np.testing.assert_allclose(out.logits, model.predict(zoo.images(), verbose=0), atol=1e-5)
 
 
+def test_a_pooling_that_is_shared_is_read_where_the_scores_come_from():
+    """Keras knows a layer's first input; the head has the second."""
+    pool, image = layers.GlobalAveragePooling2D(keepdims=True), keras.Input(zoo.SHAPE)
+    first = layers.Conv2D(zoo.CHANNELS, 3, padding="same")(image)
+    gated = layers.Multiply()([first, layers.Activation("sigmoid")(pool(first))])
+    features = layers.ReLU()(gated)
+    layer = layers.Dense(zoo.CLASSES)
+    model = zoo.shake(keras.Model(image, layer(layers.Flatten()(pool(features)))))
+    agree(model, keras.Model(image, features), layer, zoo.images())
+    np.testing.assert_allclose(
+        camkit.grad_cam(model, zoo.images(), 1),
+        np.maximum(0, camkit.CAM(model)(zoo.images()).maps[..., 1]) / np.prod(zoo.SHAPE[:2]),
+        atol=1e-5,
+    )
+
+
 @pytest.mark.parametrize("name", zoo.REFUSED)
 def test_what_has_no_such_head_is_refused_with_the_reason(name):
     build, pattern = zoo.REFUSED[name]
@@ -161,7 +177,7 @@ def test_a_layer_that_cannot_be_copied_is_named():
         camkit.CAM(model)
 
 
-# The model handed in stays as it was ----------------------------------------------------------------------------------
+# The model handed in stays as it was --------------------------------------------------------------
 
 
 def state(model):
@@ -222,7 +238,7 @@ def test_the_copy_shares_no_variable_with_the_model():
     }
 
 
-# Folding ----------------------------------------------------------------------------------------------------------------
+# Folding ------------------------------------------------------------------------------------------
 
 
 CONVOLUTIONS = {
@@ -236,7 +252,7 @@ CONVOLUTIONS = {
 
 
 def folded(body):
-    """(worst difference relative to the largest feature, number of batch normalisations left) of the private copy."""
+    """(worst difference relative to the largest feature, normalisations left) of the copy."""
     model, features, _ = zoo.flat(body=body)
     copy = feature_model(model, find_head(model))
     ours, theirs = (np.array(net(zoo.images(), training=False)) for net in (copy, features))
@@ -309,7 +325,7 @@ def test_features_that_end_in_batch_normalisation_or_a_convolution_are_read():
         assert folded(body)[0] < 2e-5
 
 
-# XLA --------------------------------------------------------------------------------------------------------------------
+# XLA ----------------------------------------------------------------------------------------------
 
 
 @keras.saving.register_keras_serializable("camkit-tests")
@@ -373,22 +389,7 @@ def test_maps_smaller_than_a_kernel_run_the_plain_graph():
         np.testing.assert_allclose(cam(images).logits, model.predict(images, verbose=0), atol=1e-5)
 
 
-# Fingerprints -----------------------------------------------------------------------------------------------------------
-
-
-def test_a_fingerprint_outlives_saving_and_tells_models_apart(tmp_path):
-    model, *_ = zoo.flat()
-    found = fingerprint(model)
-    assert fingerprint(zoo.reloaded(tmp_path, lambda: (model,))[0]) == found
-    assert fingerprint(zoo.flat()[0]) == found, "names of layers do not count"
-    assert fingerprint(zoo.flat(use_bias=False)[0]) != found
-    weights = model.get_weights()
-    weights[0].flat[3] += 1e-6
-    model.set_weights(weights)
-    assert fingerprint(model) != found
-
-
-# keras.applications -----------------------------------------------------------------------------------------------------
+# keras.applications -------------------------------------------------------------------------------
 
 
 WORKS, NORM, SEVERAL = (
@@ -426,7 +427,8 @@ def test_the_table_of_applications_is_complete():
     assert known == set(APPLICATIONS)
 
 
-# Deep ones made of the blocks of a smaller one: their heads are read, but the graph is not copied once more, to save time.
+# Deep ones made of the blocks of a smaller one: their heads are read, but to save time the graph
+# is not copied once more.
 DEEP = {
     "DenseNet169",
     "DenseNet201",
@@ -443,7 +445,7 @@ DEEP = {
 }
 
 
-# One of each kind of architecture in `make test`; `make sweep`, which CI runs too, builds them all (150 s).
+# One of each kind of architecture; the sweep builds them all.
 QUICK = {"DenseNet121", "EfficientNetB0", "MobileNet", "MobileNetV3Small", "ConvNeXtTiny", "VGG16"}
 
 
