@@ -29,10 +29,11 @@ def fingerprint(model: keras.Model) -> str:
         HeadError: The model has no graph of layers.
     """
     digest = hashlib.sha256()
+    as_json = _JsonForms().of
     for layer in network_of(model).layers:
         settings = {key: value for key, value in layer.get_config().items() if key != "name"}
         description = [type(layer).__name__, settings]
-        digest.update(json.dumps(description, default=_as_json, sort_keys=True).encode())
+        digest.update(json.dumps(description, default=as_json, sort_keys=True).encode())
         for weight in getattr(layer, "weights", ()):
             array = keras.ops.convert_to_numpy(weight)
             digest.update(np.ascontiguousarray(array).tobytes())
@@ -86,50 +87,62 @@ def unpacked(packed_model: PackedModel) -> keras.Model:
         )
 
 
-def _as_json(value: Any) -> Any:
-    """Return a setting that JSON cannot hold as one that it can, the same in every process.
+class _JsonForms:
+    """What stands in JSON for settings that it cannot hold, the same in every process."""
 
-    Version 1.0.0 wrote the text of such a value, which goes on unless the text has an address.
-    """
-    text = str(value)
-    if not _ADDRESS.search(text):
+    def __init__(self):
+        # Functions may call each other in a circle.
+        self._functions_met: list[FunctionType] = []
+
+    def of(self, value: Any) -> Any:
+        """Return what stands for a setting.
+
+        Version 1.0.0 wrote the text of such a value. That still holds unless the text has an
+        address.
+        """
+        text = str(value)
+        if not _ADDRESS.search(text):
+            return text
+        if isinstance(value, FunctionType):
+            return self._of_function(value)
+        if isinstance(value, MethodType):
+            return [value.__func__, value.__self__]
+        if isinstance(value, partial):
+            return [value.func, value.args, value.keywords]
+        if isinstance(value, CodeType):
+            return _of_code(value)
+        if hasattr(value, "get_config"):
+            return keras.saving.serialize_keras_object(value)
+        # Nothing is known of the object: by its address, it is never taken for another one.
         return text
-    if isinstance(value, partial):
-        return [value.func, value.args, value.keywords]
-    if isinstance(value, MethodType):
-        return [value.__func__, value.__self__]
-    if isinstance(value, FunctionType):
-        return _described_function(value)
-    if isinstance(value, CodeType):
-        return _described_code(value)
-    if hasattr(value, "get_config"):
-        return keras.saving.serialize_keras_object(value)
-    # An object that nothing is known of: by its address, it is never taken for another one.
-    return text
+
+    def _of_function(self, function: FunctionType) -> Any:
+        """Return the public name of a function of Keras, the code of another one."""
+        if function.__module__.startswith("keras."):
+            return keras.saving.serialize_keras_object(function)
+        if function not in self._functions_met:
+            self._functions_met.append(function)
+        cells = function.__closure__ or ()
+        return {
+            "name": function.__name__,
+            "code": function.__code__,
+            "defaults": function.__defaults__,
+            "keyword_defaults": function.__kwdefaults__,
+            "closure": [self._met_or_new(cell.cell_contents) for cell in cells],
+        }
+
+    def _met_or_new(self, value: Any) -> Any:
+        """Return a value, or its number among the functions that were met before."""
+        if isinstance(value, FunctionType) and value in self._functions_met:
+            return f"met before: {self._functions_met.index(value)}"
+        return value
 
 
-def _described_function(function: FunctionType) -> dict:
-    """Return what a function is: one of Keras its public name, another one its code."""
-    if function.__module__.startswith("keras."):
-        return keras.saving.serialize_keras_object(function)
-    cells = function.__closure__ or ()
-    return {
-        "name": function.__name__,
-        "code": function.__code__,
-        "defaults": function.__defaults__,
-        "keyword_defaults": function.__kwdefaults__,
-        # A function that calls itself is in its own closure.
-        "closure": [cell.cell_contents for cell in cells if cell.cell_contents is not function],
-    }
-
-
-def _described_code(code: CodeType) -> dict:
+def _of_code(code: CodeType) -> dict:
     """Return what code does, without the file and the lines where it stands."""
-    return {
-        "bytecode": code.co_code.hex(),
-        "names": code.co_names,
-        "constants": [
-            sorted(map(repr, constant)) if isinstance(constant, frozenset) else constant
-            for constant in code.co_consts
-        ],
-    }
+    constants = []
+    for constant in code.co_consts:
+        # The order of a set of texts changes from process to process.
+        is_set = isinstance(constant, frozenset)
+        constants.append(sorted(map(repr, constant)) if is_set else constant)
+    return {"bytecode": code.co_code.hex(), "names": code.co_names, "constants": constants}

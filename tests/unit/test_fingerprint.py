@@ -95,6 +95,12 @@ def test_functions_are_told_apart_by_what_they_do():
     def recursive(x, depth=2):
         return recursive(x + 1, depth - 1) if depth else x
 
+    def even(x, depth=2):
+        return odd(x, depth - 1) if depth else x
+
+    def odd(x, depth=2):
+        return even(x, depth - 1) if depth else -x
+
     class Method:
         def __init__(self, factor):
             self.factor = factor
@@ -110,6 +116,7 @@ def test_functions_are_told_apart_by_what_they_do():
 
     assert fingerprint_of(scaled(2.0)) == fingerprint_of(again(2.0)), "lines do not count"
     assert fingerprint_of(recursive) == fingerprint_of(recursive)
+    assert fingerprint_of(even) == fingerprint_of(even) != fingerprint_of(odd)
     functions = [
         scaled(2.0),
         scaled(3.0),
