@@ -180,15 +180,10 @@ def _write_page(record: Record, folder: Path, title: str) -> None:
     ):
         for start in range(0, len(content.numbers), CHUNK):
             numbers = content.numbers[start : start + CHUNK]
-            for data, kind in pool.map(browser_image, map(record.path, numbers)):
-                suffix = "jpg" if kind == "jpeg" else kind
-                name = f"pictures/{len(pictures):06d}.{suffix}"
-                (folder / name).write_bytes(data)
-                pictures.append(name)
-            details = [content.detail(i) for i in numbers]
-            chunk = start // CHUNK
-            script = f"camkitAtlas.chunks[{chunk}]={script_json(details)};"
-            (folder / "data" / f"{chunk:05d}.js").write_text(script, encoding="ascii")
+            images = pool.map(browser_image, map(record.path, numbers))
+            for position, (data, kind) in enumerate(images, start):
+                pictures.append(_write_picture(folder, position, data, kind))
+            _write_details(folder, start // CHUNK, [content.detail(i) for i in numbers])
             bar.update(len(numbers))
     script = _data_script({}, pictures, content.index)
     (folder / "data" / "index.js").write_text(script, encoding="ascii")
@@ -201,6 +196,20 @@ def _write_page(record: Record, folder: Path, title: str) -> None:
         script=joined("page.js"),
     )
     (folder / "index.html").write_text(page, encoding="utf-8")
+
+
+def _write_picture(folder: Path, position: int, data: bytes, kind: str) -> str:
+    """Return the address of a picture within the page, after writing its file."""
+    suffix = "jpg" if kind == "jpeg" else kind
+    name = f"pictures/{position:06d}.{suffix}"
+    (folder / name).write_bytes(data)
+    return name
+
+
+def _write_details(folder: Path, chunk: int, details: list[dict[str, Any]]) -> None:
+    """Write a data file: a script that adds the details of its images to those of the page."""
+    script = f"camkitAtlas.chunks[{chunk}]={script_json(details)};"
+    (folder / "data" / f"{chunk:05d}.js").write_text(script, encoding="ascii")
 
 
 def embedded(record: Record, index: dict[str, Any]) -> str:
@@ -276,17 +285,21 @@ class _Content:
         count = len(record.analysis)
         errors = record.analysis.errors.index.to_numpy()
         neighbours = self._neighbours()
-        of_errors = set(neighbours[errors].ravel().tolist())
-        shown = of_errors if neighbours_of_errors_only else set(neighbours.ravel().tolist())
-        shown.update(_images_of_faults(index))
+        neighbours_of_errors = set(neighbours[errors].ravel().tolist())
+        shown = _images_of_faults(index)
+        if neighbours_of_errors_only:
+            shown.update(neighbours_of_errors)
+        else:
+            shown.update(neighbours.ravel().tolist())
         from_reference = sorted(number for number in shown if number >= count)
         self.numbers = [*range(count), *from_reference]
         self.positions = {number: position for position, number in enumerate(self.numbers)}
 
         bytes_of_all = len(self.numbers) * record.analysis.maps[0].size
-        self.complete = of_errors.union(errors.tolist())
         if bytes_of_all <= map_bytes:
             self.complete = set(self.numbers)
+        else:
+            self.complete = neighbours_of_errors.union(errors.tolist())
         self.index = self._renumbered(index)
 
     def _neighbours(self) -> np.ndarray:

@@ -219,7 +219,7 @@ class Record:
 
         Args:
             i: The number of the image.
-            all_classes: Whether to return the maps of all classes that were kept, or those of the
+            all_classes: Whether to return the maps of all classes that there are, or those of the
                 true class and of the five most probable ones alone.
 
         Returns:

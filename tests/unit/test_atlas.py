@@ -1,6 +1,7 @@
 """The error atlas in Python: what the view is given, verdicts, the pages that are written."""
 
 import base64
+import html
 import json
 import os
 import re
@@ -586,6 +587,30 @@ def test_where_maps_are_many_errors_and_their_neighbours_keep_all(
     kept = [len(unpacked(base64.b64decode(detail["packed"]), (2, 4))) for detail in details]
     assert [i for i, count in enumerate(kept) if count == 8] == sorted({2, int(near[2, 0])})
     assert all(count in (5, 6, 8) for count in kept)
+
+
+@pytest.mark.parametrize("map_bytes", [0, 1_000_000])
+def test_an_embedded_atlas_holds_the_neighbours_of_errors_alone(
+    analysis, tmp_path, monkeypatch, map_bytes
+):
+    monkeypatch.setattr(page, "EMBEDDED_MAP_BYTES", map_bytes)
+    training = image_set(tmp_path / "train", np.tile(LABELS, 8))
+    reference = analysis_of(training, predicted=training.labels)
+    recorded = Record(analysis, reference)
+    index = recorded.index(open=False)
+    errors = np.flatnonzero(PREDICTED != LABELS)
+    neighbours = set(recorded.neighbours[0][errors].ravel().tolist())
+    of_faults = page._images_of_faults(index)
+
+    frame = page.embedded(recorded, index)
+    text = html.unescape(re.fullmatch(r'<iframe .* srcdoc="(.*)"></iframe>', frame, re.S)[1])
+    data = json.loads(re.search(r"<script>window\.camkitAtlas=(.*);</script>", text)[1])
+    [details] = data["chunks"]
+    assert len(details) == len(data["pictures"]) == data["index"]["chunk"]
+    assert len(details) == 8 + len({i for i in neighbours | of_faults if i >= 8})
+    assert all(len(details[i]["near"]) == 5 for i in errors)
+    shown = {neighbour["i"] for detail in details for neighbour in detail["near"]}
+    assert max(shown) < len(details)
 
 
 def test_a_page_is_whole_or_absent(analysis, images, tmp_path):

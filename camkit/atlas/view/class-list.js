@@ -56,11 +56,11 @@ export class ClassList {
     return matching.sort((a, b) => logits[b] - logits[a]);
   }
 
-  /** @param {number} count of the classes whose maps were kept */
+  /** @param {number} count of the classes that have a map */
   addRemark(count) {
     const total = this.index.classNames.length;
     if (count === total) return;
-    const text = `(${count} of ${total} classes are kept for this picture)`;
+    const text = `(${count} of ${total} classes are stored for this picture)`;
     this.list.append(make("option", { disabled: true }, text));
   }
 }

@@ -7,7 +7,7 @@ import { labelName, percent, signed, truth } from "./words.js";
 const SMALLEST = 1e-6;
 
 /**
- * Return the map of class c, or null where it was not kept.
+ * Return the map of class c, or null if the image has none.
  *
  * @param {Shown} detail
  * @param {number} c
@@ -18,7 +18,7 @@ function mapOf({ classes, maps }, c) {
 
 /**
  * Return the map of the predicted class minus that of the true class, or null unless the image is
- * misclassified and both maps were kept.
+ * misclassified and has both maps.
  *
  * @param {Shown} detail
  */
@@ -85,7 +85,7 @@ export function layersOf(index, detail, shown) {
 }
 
 /**
- * Return what an option of the class list says: the name of class number m of those kept, its
+ * Return what an option of the class list says: the name of the class of map m, its
  * probability and its logit as the mean of the map plus the bias.
  *
  * @param {Index} index

@@ -217,7 +217,8 @@ class Atlas {
   showChosen(i) {
     const { detail, group, shown } = this.selection;
     if (!detail) return;
-    // Beside the maps of a pair the class changes with the image; alone it stays where it was kept.
+    // With the maps of a pair, the class follows the image. Without them it stays as it was chosen, if
+    // the image has a map of it.
     const staysShown = !this.has("pairs") && shown !== null && detail.classes.includes(shown);
     if (!staysShown) this.selection.shown = detail.about.predicted;
     if (group) this.features?.show(group.members, i);
