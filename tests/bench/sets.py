@@ -294,7 +294,8 @@ def atlas(scale):
             )
             page, start = browser.new_page(), time.perf_counter()
             page.goto(Path(folder, "page", "index.html").as_uri())
-            page.wait_for_function("document.querySelector('.status').textContent.includes('Map of')")
+            status = "document.querySelector('.status').textContent"
+            page.wait_for_function(f"{status}.includes('Map of')")
             yield Line(
                 "its page, until the first maps are seen",
                 time.perf_counter() - start,
