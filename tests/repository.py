@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -19,8 +20,12 @@ MODULES += ["notebooks/assignments", "notebooks/site"]
 
 
 def child_environment():
-    """Return the environment of a program that is to import what the tests import."""
-    return os.environ | {"PYTHONPATH": os.pathsep.join(str(ROOT / name) for name in MODULES)}
+    """Return the environment of a program that imports what the tests do, and starts what is
+    installed beside Python.
+    """
+    modules = os.pathsep.join(str(ROOT / name) for name in MODULES)
+    commands = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return os.environ | {"PYTHONPATH": modules, "PATH": commands}
 
 
 def read(name):
