@@ -96,9 +96,12 @@ def identify(method: Method) -> str:
         UnknownState: The method uses an object whose state cannot be known; the message names it.
     """
     if isinstance(method, functools.partial):
-        arguments = [_shown(value) for value in method.args]
+        arguments = [_shown(value, "an argument") for value in method.args]
         for name, value in sorted(method.keywords.items()):
-            arguments.append(f"{name}={_shown(value)}")
+            if name == "layer" and _is_layer(value):
+                # It is a layer of the analysed model, whose digest is stored as well.
+                value = value.name
+            arguments.append(f"{name}={_shown(value, f'the argument {name!r}')}")
         return ", ".join([identify(method.func), *arguments])
     public = _public_name(method)
     if public is not None and _is_installed(method.__module__):
@@ -120,14 +123,11 @@ def is_same(stored: str | None, current: str | None) -> bool:
     return _MODULE_OF_1_0_0.sub("camkit.", stored) == current
 
 
-def _shown(value: Any) -> str:
-    """Return the text of an argument of functools.partial: readable where that is enough."""
-    if _is_layer(value):
-        # A layer is one of the analysed model's, whose digest is stored as well.
-        return repr(value.name)
+def _shown(value: Any, where: str) -> str:
+    """Return the text of an argument of functools.partial: readable where that says all of it."""
     if _is_plain(value):
         return repr(value)
-    return _digest(_State().of(value, "an argument"))
+    return _digest(_State().of(value, where))
 
 
 def _is_plain(value: Any) -> bool:

@@ -3,6 +3,8 @@
 import functools
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -72,6 +74,22 @@ def test_a_finished_analysis_opens(name, images):
     last = len(analysis) - 1
     assert analysis.class_map(last, analysis.predicted[last]).dtype == "float32"
     assert len(analysis.table) == 72 and len(analysis.errors) > 0
+
+
+def test_reading_an_analysis_loads_neither_keras_nor_a_backend_nor_scikit_learn():
+    code = (
+        "import sys, camkit\n"
+        "analysis = camkit.load_analysis(sys.argv[1])\n"
+        "assert camkit.Analysis is type(analysis)\n"
+        "analysis.table, analysis.errors, analysis.class_map(0, analysis.predicted[0])\n"
+        "analysis.images.paths\n"
+        "heavy = {'keras', 'tensorflow', 'jax', 'torch', 'sklearn', 'skimage', 'scipy'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, WRITTEN / "layer_cam"], capture_output=True, text=True
+    )
+    assert (ended.stdout, ended.stderr) == ("[]\n", "")
 
 
 @pytest.mark.parametrize("name", METHODS)

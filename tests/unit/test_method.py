@@ -358,9 +358,20 @@ def test_methods_of_camkit_go_by_their_public_name():
     assert re.fullmatch(r"camkit\.occlusion, baseline=[0-9a-f]{64}", identify(one))
 
 
-def test_positional_arguments_of_partial_count():
+def test_all_arguments_of_partial_count():
     one, other = (functools.partial(Scaled(1), value) for value in (1, 2))
     assert identify(one) != identify(other)
+
+    def model(seed):
+        keras.utils.set_random_seed(seed)
+        return keras.Sequential([keras.Input((3,)), layers.Dense(2)], name="reference")
+
+    one, again, other = (
+        identify(functools.partial(Scaled(1), reference=model(seed))) for seed in (0, 0, 1)
+    )
+    assert one == again != other
+    with pytest.raises(UnknownState, match="the argument 'session' is an object of builtins"):
+        identify(functools.partial(camkit.grad_cam, session=object()))
 
 
 def test_names_of_version_1_0_0_are_read():
