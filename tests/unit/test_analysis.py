@@ -22,6 +22,7 @@ from camkit.analysis._classes import match
 from camkit.analysis._folder import ARRAYS
 from camkit.images import image_set
 from camkit.models import _probe as probe
+from camkit.models._graph import network_of
 
 NAMES = ["Apple", "Lime", "Plum", "Snow"]
 COUNT, BATCH = 43, 2  # shards of 16, 16 and 11 images
@@ -512,18 +513,19 @@ def test_several_targets_share_one_forward_pass(unpooled, images, monkeypatch):
     """Gradients go on from the features: the images themselves are asked for once a batch."""
     asked = []
     ask = probe._ask
-    monkeypatch.setattr(
-        probe,
-        "_ask",
-        lambda question, *more: asked.append(question.__name__) or ask(question, *more),
-    )
-    traced = camkit.analyze(unpooled, images.unlabelled(), method=camkit.grad_cam, batch_size=16)
-    assert asked == ["_look"] + ["_look", *5 * ["_slopes"]] * 3 and len(traced) == COUNT
-    before = {key: id(graph) for key, graph in probe._traced[unpooled].items()}
-    camkit.analyze(unpooled, images.unlabelled(), method=camkit.grad_cam, batch_size=5)
-    assert {key: id(graph) for key, graph in probe._traced[unpooled].items()} == before, (
-        "nothing is traced again"
-    )
+
+    def counted(network, question, *arguments):
+        asked.append(question.__name__)
+        return ask(network, question, *arguments)
+
+    monkeypatch.setattr(probe, "_ask", counted)
+    unlabelled = images.unlabelled()
+    result = camkit.analyze(unpooled, unlabelled, method=camkit.grad_cam, batch_size=16)
+    one_batch = ["_logits_and_maps", *5 * ["_slopes_of_maps"]]
+    assert asked == ["_logits_and_maps", *3 * one_batch] and len(result) == COUNT
+    compiled = dict(network_of(unpooled).compiled)
+    camkit.analyze(unpooled, unlabelled, method=camkit.grad_cam, batch_size=5)
+    assert network_of(unpooled).compiled == compiled and compiled, "nothing is compiled again"
 
 
 def test_gradients_of_other_images_layers_or_models_are_not_mixed_up(unpooled, model):
