@@ -209,3 +209,14 @@ def test_the_same_seed_gives_the_same_image_to_pretrain_on():
         content = image.tobytes() + cover.tobytes() + labels.tobytes()
         digests.append(hashlib.sha256(content).hexdigest()[:16])
     assert digests == DRAWN
+
+
+def test_what_is_trained_is_the_committed_backbone_with_heads():
+    import training
+
+    backbone = training.mini((None, None, 3))
+    backbone.load_weights(DATA / "mini-backbone.weights.h5")
+    model = training.pretraining_model(backbone)
+    shapes = {head: output.shape[1:] for head, output in model.output.items()}
+    expected = {head: (things.OBJECTS, classes) for head, classes in things.HEADS.items()}
+    assert shapes == expected | {"background": (1,)}

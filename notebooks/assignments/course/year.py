@@ -87,13 +87,13 @@ def make_gradebook(folder: Path) -> None:
     partial = file.with_suffix(".partial")
     for leftover in file.parent.glob(f"{partial.name}*"):
         leftover.unlink()
-    _put_environment_on_path()
+    put_environment_on_path()
     with Gradebook(f"sqlite:///{partial}", COURSE):
         pass
     os.replace(partial, file)
 
 
-def _put_environment_on_path() -> None:
+def put_environment_on_path() -> None:
     """Put this environment's commands on the PATH: nbgrader calls `alembic` for its version."""
     commands = str(Path(sys.executable).parent)
     search_path = os.environ.get("PATH", os.defpath).split(os.pathsep)

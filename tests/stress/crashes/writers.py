@@ -255,7 +255,7 @@ class Course(Writer):
         import nbformat
         import nbgrader.api
         import test_course
-        from course import cli, proof, sources
+        from course import cli, proof, sources, year
 
         self.cli, here = cli, inputs / "here"
         here.mkdir(parents=True)
@@ -267,6 +267,7 @@ class Course(Writer):
         nbformat.write(test_course.tiny(), here / "1-tiny.ipynb")
         sources.HERE = here
         proof.prove = lambda *_: []  # which writes nothing
+        year.put_environment_on_path()
         version = nbgrader.api.get_alembic_version()
         nbgrader.api.get_alembic_version = lambda: version
         self.inputs, self.test = inputs, test_course
