@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import zipfile
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -563,17 +562,22 @@ def test_shrinking_is_antialiased(tmp_path):
 
 def test_no_more_than_two_batches_are_decoded_ahead(tmp_path, monkeypatch):
     found = write_photographs(tmp_path, 40)
-    read, decode = [], image_set.read_image
-    monkeypatch.setattr(image_set, "read_image", lambda *args: read.append(args) or decode(*args))
+    submitted = []
+
+    class Counting(ThreadPoolExecutor):
+        def submit(self, *arguments):
+            submitted.append(arguments)
+            return super().submit(*arguments)
+
+    monkeypatch.setattr(image_set, "ThreadPoolExecutor", Counting)
     batches = found.batches(4, 16)
-    assert not read
+    assert not submitted
     for taken in range(1, 5):
         next(batches)
-        time.sleep(0.1)
-        assert len(read) == 4 * (taken + 2)
+        assert len(submitted) == 4 * (taken + 2)
     before = threading.active_count()
     batches.close()
-    assert threading.active_count() < before and len(read) == 24
+    assert threading.active_count() < before and len(submitted) == 24
 
 
 def test_select_keeps_the_labels_with_the_images(tmp_path):
@@ -685,7 +689,7 @@ def serve(tmp_path, monkeypatch):
 
     monkeypatch.setitem(fruits360.FRUITS_360, "counts", {"classes": 2, "Training": 8, "Test": 4})
     monkeypatch.setenv("CAMKIT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
+    monkeypatch.setattr(fruits360, "_PAUSES", (0, 0))
     yield start
     for server in servers:
         server.shutdown()

@@ -1,9 +1,11 @@
 """The commands of the shell: what they write, what they say, and how they end."""
 
 import functools
+import importlib
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import keras
@@ -40,6 +42,17 @@ def told(capsys, *arguments):
     code = main([str(argument) for argument in arguments])
     out, err = capsys.readouterr()
     return code, out.splitlines(), err.splitlines()
+
+
+def test_the_console_command_and_the_module_are_one():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    module, _, name = project["scripts"]["camkit"].partition(":")
+    assert getattr(importlib.import_module(module), name) is main
+    shown = subprocess.run(
+        [sys.executable, "-m", "camkit", "--help"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout.startswith("usage: camkit [-h] COMMAND ...")
 
 
 def test_analyze_is_camkits(analysed, model):
