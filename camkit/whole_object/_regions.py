@@ -1,6 +1,7 @@
-"""Regions of a picture: its colours say where an object ends, as a classifier says where it is.
+"""Regions of an image: its colours say where an object ends, as a classifier says where it is.
 
-Arrays only. Pictures are uint8 (H, W, 3), maps (h, w) of any size; P is a probability 0..1 of the object.
+Arrays only. Images are uint8 (H, W, 3), maps (h, w) of any size; probabilities 0..1 are those of
+the object.
 """
 
 from functools import cache
@@ -14,115 +15,210 @@ from skimage import color, segmentation
 
 from camkit.maps.arrays import unit, upsample
 
-SIDE = 112  # pixels: the side of the picture that is cut into regions
+# The side in pixels to which an image is reduced before it is cut into regions, and their number.
+SIDE = 112
+REGION_COUNT = 150
+
+# Two colours are similar by a Gaussian of their distance, with this σ in CIE Lab.
+COLOUR_SIGMA = 10
+
+# Two cells of a map are near by a Gaussian of their distance, with this σ as a share of its side.
+POSITION_SIGMA = 0.15
+
+# The number of mean-field steps of the conditional random field.
+STEPS = 5
 
 
-def cells(picture, size):
-    """A picture uint8 (H, W, 3), or a map (H, W), at `size` (h, w): each cell the mean of its pixels."""
-    picture = np.asarray(picture)
-    picture = (
-        picture.clip(0, 255).astype("uint8") if picture.ndim == 3 else picture.astype("float32")
-    )
-    return np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.BOX))
+def shrink(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return an image or a map with each cell the mean of its pixels.
 
+    Args:
+        image: An image uint8 (H, W, 3), or a map (H, W).
+        size: (h, w).
 
-def erased(pictures, maps, colour, threshold):
-    """Pictures (B, H, W, 3) that have one colour (3,) where their map (B, h, w), enlarged and scaled, exceeds this."""
-    gone = unit(upsample(maps, pictures.shape[1:3]))[..., None] > threshold
-    return np.where(gone, colour, pictures).astype(pictures.dtype)
-
-
-def unlike_rim(picture):
-    """How far the colour of each pixel (H, W) is from the usual one at the rim, in CIE Lab; a little smoothed.
-
-    A cue for ground that knows no network and no names: people put things in the middle of plain grounds.
+    Returns:
+        uint8 (h, w, 3), or float32 (h, w).
     """
-    lab = color.rgb2lab(picture)
-    rim = np.concatenate([lab[0], lab[-1], lab[:, 0], lab[:, -1]])
-    return ndimage.gaussian_filter(
-        np.linalg.norm(lab - np.median(rim, axis=0), axis=-1), len(lab) / 56
-    )
+    image = np.asarray(image)
+    if image.ndim == 3:
+        image = image.clip(0, 255).astype("uint8")
+    else:
+        image = image.astype("float32")
+    height, width = size
+    smaller = Image.fromarray(image).resize((width, height), Image.Resampling.BOX)
+    return np.asarray(smaller)
 
 
-def redraw(P, picture, *, weight=5):
-    """Probabilities (h, w) that follow colours: P after five steps of a conditional random field over its cells.
+def erase(images: np.ndarray, maps: np.ndarray, colour: np.ndarray, threshold: float) -> np.ndarray:
+    """Return images painted with one colour where their map exceeds a threshold.
 
-    Cells of a picture (h, w, 3) are alike, A_ij, by a Gaussian of their distance (σ 0.15 of the side) and of that of
-    their colours (σ 10 in CIE Lab); rows of A add up to 1. logit Q_i = logit P_i + weight · Σ_j A_ij (2 Q_j − 1), the
-    mean field of two labels (Krähenbühl & Koltun, Efficient Inference in Fully Connected CRFs, NIPS 2011).
+    Args:
+        images: (B, H, W, 3).
+        maps: (B, h, w), which are enlarged and scaled to 0..1.
+        colour: (3,).
+        threshold: 0..1.
     """
-    y, x = np.indices(P.shape) / (0.15 * len(P))
-    X = np.dstack([y, x, color.rgb2lab(picture) / 10]).reshape(-1, 5).astype("float32")
-    half = (X**2).sum(axis=1) / 2
-    A = np.exp(np.minimum(X @ X.T - half - half[:, None], 0))
-    np.fill_diagonal(A, 0)
-    A /= A.sum(axis=1, keepdims=True) + 1e-6  # a cell like no other keeps its P
-    Q = P = np.clip(P.ravel(), 1e-4, 1 - 1e-4).astype("float32")
-    for _ in range(5):
-        Q = expit(logit(P) + weight * (A @ (2 * Q - 1)))
-    return Q.reshape(y.shape)
+    heat = unit(upsample(maps, images.shape[1:3]))
+    is_erased = heat[..., None] > threshold
+    return np.where(is_erased, colour, images).astype(images.dtype)
 
 
-def grow(seeds, P, thresholds):
-    """Seeds (2, N, h, w) bool of two kinds, and what is connected to them and likely: P (2, N, h, w) above a threshold.
+def rim_difference(image: np.ndarray) -> np.ndarray:
+    """Return how far the colour of each pixel is from the median at the rim, in CIE Lab.
 
-    Corners connect, and no kind takes the other's seeds. Thresholds (2,) exceed one half, so that what is likely for
-    one kind is not for the other (Huang et al., CVPR 2018: the similarity criterion of seeded region growing).
+    A cue for the background that knows neither a network nor classes: people put things in the
+    middle of plain backgrounds. The map (H, W) is smoothed a little.
     """
-    likely = (P > np.reshape(thresholds, (2, 1, 1, 1))) & ~seeds[::-1]
-    within = np.zeros((3, 3, 3), bool)
-    within[1] = True  # neighbours within a picture, not between pictures
-    return np.stack(
-        [ndimage.binary_propagation(s, within, mask=s | more) for s, more in zip(seeds, likely)]
-    )
+    lab = color.rgb2lab(image)
+    columns = lab.swapaxes(0, 1)
+    rim = np.concatenate([lab[0], lab[-1], columns[0], columns[-1]])
+    median = np.median(rim, axis=0)
+    difference = np.linalg.norm(lab - median, axis=-1)
+    return ndimage.gaussian_filter(difference, len(lab) / 56)
+
+
+def redraw(probability: np.ndarray, image: np.ndarray, *, weight: float = 5) -> np.ndarray:
+    """Return probabilities that follow colours: five steps of a conditional random field.
+
+    Cells of the image have the affinity A_ij, a Gaussian of their distance (σ 0.15 of the side)
+    times one of the distance of their colours (σ 10 in CIE Lab); rows of A add up to 1. The mean
+    field of two labels is logit Q_i = logit P_i + weight · Σ_j A_ij (2 Q_j − 1) (Krähenbühl &
+    Koltun, Efficient Inference in Fully Connected CRFs, NIPS 2011).
+
+    Args:
+        probability: P (h, w).
+        image: The image at the same size, uint8 (h, w, 3).
+        weight: How much the neighbours count.
+
+    Returns:
+        Q (h, w) float32.
+    """
+    affinity = _affinity(image)
+    P = np.clip(probability.ravel(), 1e-4, 1 - 1e-4).astype("float32")
+    Q = P
+    for _ in range(STEPS):
+        opinion = affinity @ (2 * Q - 1)
+        Q = expit(logit(P) + weight * opinion)
+    return Q.reshape(probability.shape)
+
+
+def _affinity(image: np.ndarray) -> np.ndarray:
+    """Return the affinity A (h·w, h·w) of the cells of an image (h, w, 3); rows add up to 1."""
+    height, width, _ = image.shape
+    y, x = np.indices((height, width)) / (POSITION_SIGMA * height)
+    colours = color.rgb2lab(image) / COLOUR_SIGMA
+    points = np.dstack([y, x, colours]).reshape(-1, 5).astype("float32")
+    # −|a − b|² / 2 = a·b − |a|² / 2 − |b|² / 2; rounding must not lift it above 0.
+    half = (points**2).sum(axis=1) / 2
+    exponent = points @ points.T - half - half[:, None]
+    affinity = np.exp(np.minimum(exponent, 0))
+    np.fill_diagonal(affinity, 0)
+    # A cell like no other keeps its probability.
+    affinity /= affinity.sum(axis=1, keepdims=True) + 1e-6
+    return affinity
+
+
+def grow(
+    seeds: np.ndarray, probabilities: np.ndarray, thresholds: tuple[float, float]
+) -> np.ndarray:
+    """Return seeds of two kinds, grown over connected cells that are likely of their kind.
+
+    Corners connect, and no kind takes the other's seeds (Huang et al., CVPR 2018: the similarity
+    criterion of seeded region growing).
+
+    Args:
+        seeds: (2, N, h, w) bool.
+        probabilities: (2, N, h, w) of either kind.
+        thresholds: The probabilities from which a cell is likely. They exceed one half, so that no
+            cell is likely for both kinds.
+
+    Returns:
+        The grown seeds (2, N, h, w) bool.
+    """
+    # Neighbours lie within an image, not in the next one.
+    structure = np.zeros((3, 3, 3), bool)
+    structure[1] = True
+    grown = []
+    for kind, threshold in enumerate(thresholds):
+        others = seeds[1 - kind]
+        is_likely = (probabilities[kind] > threshold) & ~others
+        mask = seeds[kind] | is_likely
+        grown.append(ndimage.binary_propagation(seeds[kind], structure, mask=mask))
+    return np.stack(grown)
 
 
 class Regions(NamedTuple):
-    """The n regions of a picture, and what belongs to each."""
+    """The n regions of an image, and what belongs to each."""
 
-    labels: np.ndarray  # (SIDE, SIDE) int: the region of each pixel
-    sizes: np.ndarray  # (n,) pixels
-    weights: (
-        np.ndarray
-    )  # (n, h·w): times a map (h, w), the means over the regions of the map enlarged
-    colours: np.ndarray  # (n, 3) CIE Lab
-    unlike: np.ndarray  # (n,) how unlike the rim, 0..1
+    # (SIDE, SIDE) int: the region of each pixel
+    labels: np.ndarray
+    # (n,) in pixels
+    sizes: np.ndarray
+    # (n, h·w): times a map (h·w), the means over the regions of the enlarged map
+    weights: np.ndarray
+    # (n, 3) in CIE Lab
+    colours: np.ndarray
+    # (n,) the difference from the rim, 0..1
+    unlike: np.ndarray
+
+    def pool(self, cells: np.ndarray) -> np.ndarray:
+        """Return the means (n, …) over the regions of maps or features (h, w, …)."""
+        height, width, *channels = cells.shape
+        return self.weights @ cells.reshape(height * width, *channels)
 
 
-def cut(picture, size):
-    """The Regions of a picture for maps of `size` cells: some 150 superpixels of like colour (SLIC)."""
-    picture = cells(picture, (SIDE, SIDE))
-    labels = segmentation.slic(picture, 150, compactness=10, start_label=0)
-    sizes = np.bincount(labels.ravel())
-    inside = sparse.csr_array(
-        (1 / sizes[labels].ravel(), (labels.ravel(), np.arange(labels.size))), dtype="float32"
-    )
-    unlike = unit(unlike_rim(picture)).ravel()
-    lab = color.rgb2lab(picture).reshape(-1, 3)
-    return Regions(labels, sizes, inside @ _enlarging(size), inside @ lab, inside @ unlike)
+def cut_regions(image: np.ndarray, size: tuple[int, int]) -> Regions:
+    """Cut an image into some 150 superpixels of like colour (SLIC), for maps of `size` cells."""
+    image = shrink(image, (SIDE, SIDE))
+    labels = segmentation.slic(image, REGION_COUNT, compactness=10, start_label=0)
+    pixel_labels = labels.ravel()
+    sizes = np.bincount(pixel_labels)
+    # Times the values of pixels, the means over the regions.
+    pixels = np.arange(labels.size)
+    entries = 1 / sizes[pixel_labels]
+    means = sparse.csr_array((entries, (pixel_labels, pixels)), dtype="float32")
+    colours = color.rgb2lab(image).reshape(-1, 3)
+    unlike = unit(rim_difference(image)).ravel()
+    return Regions(labels, sizes, means @ _enlarging(size), means @ colours, means @ unlike)
 
 
 @cache
-def _enlarging(size):
-    """The matrix (SIDE², h·w) that enlarges a map."""
-    n = size[0] * size[1]
-    return upsample(np.eye(n, dtype="float32").reshape(n, *size), SIDE).reshape(n, -1).T
+def _enlarging(size: tuple[int, int]) -> np.ndarray:
+    """Return the matrix (SIDE², h·w) that enlarges a map."""
+    height, width = size
+    cell_count = height * width
+    identity = np.eye(cell_count, dtype="float32")
+    maps_of_one_cell = identity.reshape(cell_count, height, width)
+    enlarged = upsample(maps_of_one_cell, SIDE)
+    return enlarged.reshape(cell_count, -1).T
 
 
-def shares(P, part):
-    """The share (h·w,) of each cell that objects cover, where regions of P (n,) above one half are objects."""
-    mass = part.sizes[:, None] * part.weights
-    return (P > 0.5) @ mass / mass.sum(axis=0)
+def object_shares(probability: np.ndarray, regions: Regions) -> np.ndarray:
+    """Return the share (h·w,) of each cell that is covered by regions of probability above 0.5."""
+    mass = regions.sizes[:, None] * regions.weights
+    is_object = probability > 0.5
+    return is_object @ mass / mass.sum(axis=0)
 
 
-def refine(P, part):
-    """P (n,) of regions by Bayes' rule: the prior is how unlike the rim they are, the likelihood that of their colours.
+def refine(probability: np.ndarray, regions: Regions) -> np.ndarray:
+    """Return the probabilities (n,) of regions after Bayes' rule.
 
-    A colour is as likely in the object as the share of the object, P times size, that is of like colour (σ 10 in CIE
-    Lab), and likewise in the ground (Wang et al., CVPR 2018: saliency-guided refinement).
+    The prior is how unlike the rim the regions are, the likelihood that of their colours. A colour
+    is as likely in the object as the share of the object, probability times size, that has a
+    similar colour (σ 10 in CIE Lab), and likewise in the background (Wang et al., CVPR 2018:
+    saliency-guided refinement).
     """
-    apart = np.linalg.norm(part.colours[:, None] - part.colours, axis=-1)
-    alike = np.exp(-(apart**2) / 200) * part.sizes
-    inside, outside = (alike @ p / max(part.sizes @ p, 1e-6) for p in (P, 1 - P))
-    prior = np.clip(part.unlike, 0.05, 0.95)  # no cue is that sure
-    return prior * inside / (prior * inside + (1 - prior) * outside)
+    difference = regions.colours[:, None] - regions.colours
+    distance = np.linalg.norm(difference, axis=-1)
+    similarity = np.exp(-(distance**2) / (2 * COLOUR_SIGMA**2))
+    weights = similarity * regions.sizes
+
+    def likelihood(membership: np.ndarray) -> np.ndarray:
+        total = max(regions.sizes @ membership, 1e-6)
+        return weights @ membership / total
+
+    # No cue is surer than this.
+    prior = np.clip(regions.unlike, 0.05, 0.95)
+    of_object = prior * likelihood(probability)
+    of_background = (1 - prior) * likelihood(1 - probability)
+    return of_object / (of_object + of_background)

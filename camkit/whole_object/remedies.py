@@ -1,287 +1,476 @@
-"""The whole object: six remedies for class activation maps that show only the part which tells a class best.
+"""Six remedies for class activation maps that show only the part which tells a class best.
 
-All have one signature. `locate = remedy(model, images, *, seed=0)` learns from labelled images what its paper learns,
-on the frozen features F (h, w, K) of a model with a GAP head; images: a set with `labels`, one a picture, and
-`batches`, all of it held in memory. `locate(batch, targets=None)` returns one map a picture, (B, y, x), higher where
-the target class (one index, or one a picture; default: the predicted class) is likelier to be. M_c is the class
-activation map. The model stays as it was. All raise HeadError where it has no GAP head, and ValueError for images of
-another size than it takes, labels that its head does not know and targets that are no class.
+All have one signature. `locate = remedy(model, images, *, seed=0)` learns from labelled images what
+its paper learns, on the frozen features F (h, w, K) of a model with a GAP head. The images are a
+set with `labels`, one per image, and `batches`; all of it is held in memory.
+`locate(batch, targets=None)` returns one map per image, (B, y, x), higher where the target class is
+more likely to be. The target is one class index, or one per image; by default it is the predicted
+class. M_c is the class activation map. The model stays as it was.
+
+All raise HeadError if the model has no GAP head, and ValueError for images of another size than it
+takes, labels that its head does not know and targets that are no class.
 """
+
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 from keras import layers
 
 from camkit.maps.arrays import unit, upsample
-from camkit.models import _probe as probe
-from camkit.models._backend import compile_forward
-from camkit.models._batches import batch_of, fixed_size
-from camkit.models._copy import feature_model
-from camkit.models._head import find_head
-from camkit.models._serialize import fingerprint
 from camkit.whole_object import _heads as heads
 from camkit.whole_object import _regions as regions
+from camkit.whole_object._reader import LabelledImages, class_maps, read_known
 
-REMEDY = "camkit.backbone(name, input_size=...) builds for another size"
-BATCH, SIDE = 32, 48  # pictures read at once; cells a side of the map that colours redraw
-SURE, GROUND = (
-    0.8,
-    0.2,
-)  # of maps scaled to 0..1: the class is above the first, the ground below the second
-READERS = {}  # what reads for the last model, by its fingerprint: several remedies ask for the same
+Locator = Callable[..., np.ndarray]
+
+# Of maps scaled to 0..1: above the first value a cell surely belongs to the object, below the
+# second to the background.
+SURE_OBJECT = 0.8
+SURE_BACKGROUND = 0.2
+
+# The most steps of erasing, the first of which is the model's own head.
+ERASING_STEPS = 5
+
+# The probabilities from which a cell joins the seeds of the background and of the object.
+GROWTH = (0.99, 0.85)
+
+# The cells per side of the map that colours redraw.
+SIDE = 48
+
+# The side of the windows of cells of FickleNet.
+WINDOW = 5
 
 
-def adversarial_erasing(model, images, *, steps=None, seed=0):
-    """A locator that erases what it found and looks again; its map is the highest of all steps' maps, each in 0..1.
+def adversarial_erasing(
+    model: keras.Model, images: LabelledImages, *, steps: int | None = None, seed: int = 0
+) -> Locator:
+    """Return a locator that erases what it has located and looks again.
 
-    Where M_c, scaled, exceeds SURE, a picture gets the mean colour of all; the next step's head learns on what is left
-    (Wei et al., Object Region Mining with Adversarial Erasing, CVPR 2017; the highest map stands for its union of
-    regions). The first head is the model's own. Steps end before the head that names less than half of what the first
-    new one named of a fifth of the pictures, held out by `seed` (there: when training no longer converges), and after
-    five; or as `steps` says.
+    Where M_c, scaled to 0..1, exceeds 0.8, an image is painted with the mean colour of all images;
+    the next step's head learns on what is left. The first head is the model's own. The map of the
+    locator is the highest of all steps' maps, each scaled to 0..1 (Wei et al., Object Region Mining
+    with Adversarial Erasing, CVPR 2017; the highest map stands for its union of regions).
+
+    Args:
+        model: A model with a GAP head.
+        images: Labelled images to learn from.
+        steps: The number of steps. By default steps end before the first head that classifies less
+            than half as many held-out images correctly as the first new head did, and after five at
+            the latest (in the paper: when training no longer converges). A fifth of the images is
+            held out.
+        seed: Draws the images that are held out.
+
+    Returns:
+        `locate(batch, targets=None)`, whose maps (B, h, w) are 0..1.
+
+    Example:
+        >>> import camkit
+        >>> images = camkit.load_images("mini", "Training", per_class=2)
+        >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+        >>> locate = adversarial_erasing(model, images, steps=2)
+        >>> locate(next(images.batches(4, 100))).shape
+        (4, 7, 7)
     """
-    read, head, pictures, F, labels = _opened(model, images)
-    mean, classes = pictures.mean(axis=(0, 1, 2)), np.eye(len(head.bias))[labels]
-    held = np.random.default_rng(seed).permutation(len(labels)) % 5 == 0
-    kernels, least = [head.kernel], 0
-    while len(kernels) < (steps or 5):
-        pictures = regions.erased(pictures, _maps(F, kernels[-1], labels), mean, SURE)
-        F = read(pictures)
-        gap = F.mean(axis=(1, 2))
-        W, b = heads.softmax_layer(gap[~held], classes[~held])
-        right = ((gap @ W + b).argmax(axis=1) == labels)[held].mean()
-        least = least or right / 2
-        if steps is None and right < least:
+    known = read_known(model, images)
+    reader = known.reader
+    mean_colour = known.images.mean(axis=(0, 1, 2))
+    classes = np.eye(reader.class_count)
+    one_hot = classes[known.labels]
+    order = np.random.default_rng(seed).permutation(len(known.labels))
+    is_held_out = order % 5 == 0
+    is_learnt = ~is_held_out
+
+    kernels = [reader.head.kernel]
+    erased = known.images
+    features = known.features
+    least_accuracy = 0
+    while len(kernels) < (steps or ERASING_STEPS):
+        maps = class_maps(features, kernels[-1], known.labels)
+        erased = regions.erase(erased, maps, mean_colour, SURE_OBJECT)
+        features = reader.features(erased)
+        gap = features.mean(axis=(1, 2))
+        kernel, bias = heads.fit_softmax(gap[is_learnt], one_hot[is_learnt])
+        predicted = (gap @ kernel + bias).argmax(axis=1)
+        is_correct = predicted == known.labels
+        accuracy = is_correct[is_held_out].mean()
+        if least_accuracy == 0:
+            least_accuracy = accuracy / 2
+        if steps is None and accuracy < least_accuracy:
             break
-        kernels.append(W)
+        kernels.append(kernel)
 
-    def locate(batch, targets=None):
-        F, targets = _asked(read, head, batch, targets)
-        found = [_maps(F, kernels[0], targets)]
-        for W in kernels[1:]:
-            batch = regions.erased(batch, found[-1], mean, SURE)
-            found.append(_maps(read(batch), W, targets))
-        return np.max([unit(maps) for maps in found], axis=0)
-
-    return locate
-
-
-def multi_dilated(model, images, *, dilations=(1, 3, 6, 9), seed=0):
-    """A locator whose kernels reach further: H = H_0 + (1/n) Σ H_i, the first map and the mean of the others.
-
-    A layer of 64 channels on the features, then for each dilation (in cells) a 3×3 convolution and a GAP head, all
-    trained together; H_i is the map, with its bias, whose mean is the logit of head i. Wide kernels carry the class
-    from the part that tells it to what lies around; the mean dims what only one of them says (Wei et al., Revisiting
-    Dilated Convolution, CVPR 2018: multi-dilated convolution, MDC).
-    """
-    read, head, _, F, labels = _opened(model, images)
-    new, inputs = heads.maker(seed), keras.Input(F.shape[1:])
-    x = new(64, 1, activation="relu")(inputs)
-    blocks = [new(64, 3, padding="same", dilation_rate=d, activation="relu")(x) for d in dilations]
-    net = keras.Model(inputs, [new(len(head.bias), 1)(block) for block in blocks])
-    heads.train(net, [F], labels, seed)
-
-    def locate(batch, targets=None):
-        F, targets = _asked(read, head, batch, targets)
-        first, *others = (H[np.arange(len(F)), ..., targets] for H in heads.outputs(net, F))
-        return first + np.mean(others, axis=0) if others else first
+    def locate(batch: np.ndarray, targets: int | np.ndarray | None = None) -> np.ndarray:
+        features, targets = reader.features_and_targets(batch, targets)
+        maps = [class_maps(features, kernels[0], targets)]
+        for kernel in kernels[1:]:
+            batch = regions.erase(batch, maps[-1], mean_colour, SURE_OBJECT)
+            maps.append(class_maps(reader.features(batch), kernel, targets))
+        return np.max([unit(step_maps) for step_maps in maps], axis=0)
 
     return locate
 
 
-def seeded_region_growing(model, images, *, seed=0):
-    """A locator that grows what is sure; its map (B, SIDE, SIDE) is the probability of the class against the ground.
+def multi_dilated(
+    model: keras.Model,
+    images: LabelledImages,
+    *,
+    dilations: Sequence[int] = (1, 3, 6, 9),
+    seed: int = 0,
+) -> Locator:
+    """Return a locator whose kernels reach further: H = H_0 + (1/n) Σ H_i.
 
-    Seeds of a picture's class are the cells where M_c, scaled, exceeds SURE; of the ground, where `regions.unlike_rim`,
-    scaled, is below GROUND. A softmax layer over the classes and the ground learns the cells: from the mean over the
-    seeds of either kind (balanced seeding loss), and from its own maps redrawn by the colours (boundary loss). Then the
-    seeds grow over connected cells of a probability above 0.85 (ground: 0.99); three times in turn (Huang et al.,
-    Weakly-Supervised Semantic Segmentation Network with Deep Seeded Region Growing, CVPR 2018).
+    A layer of 64 channels on the features, then for each dilation a 3×3 convolution and a GAP head,
+    all trained together. H_i is the map, with its bias, whose mean is the logit of head i. Wide
+    kernels carry the class from the part that tells it to its surroundings; the mean of all maps
+    but the first dims what only one of them sees (Wei et al., Revisiting Dilated Convolution, CVPR
+    2018: multi-dilated convolution, MDC).
+
+    Args:
+        model: A model with a GAP head.
+        images: Labelled images to learn from.
+        dilations: The dilations, in cells.
+        seed: Draws the first weights and the order of the images.
+
+    Returns:
+        `locate(batch, targets=None)`, whose maps (B, h, w) are those of logits.
+
+    Example:
+        >>> import camkit
+        >>> images = camkit.load_images("mini", "Training", per_class=2)
+        >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+        >>> locate = multi_dilated(model, images, dilations=(1, 2))
+        >>> locate(next(images.batches(4, 100))).shape
+        (4, 7, 7)
     """
-    read, head, pictures, F, labels = _opened(model, images)
-    size, compress = F.shape[1:3], heads.components(F, seed)
-    small, E = [regions.cells(picture, size) for picture in pictures], compress(F)
-    rim = np.stack([regions.cells(regions.unlike_rim(picture), size) for picture in pictures])
-    seeds = np.stack([unit(rim) < GROUND, unit(_maps(F, head.kernel, labels)) > SURE])
-    seeds[0] &= ~seeds[1]
-    agreed = np.zeros(seeds.shape)
+    known = read_known(model, images)
+    reader = known.reader
+    convolution = heads.convolution_factory(seed)
+    inputs = keras.Input(known.features.shape[1:])
+    x = convolution(64, 1, activation="relu")(inputs)
+    blocks = []
+    for dilation in dilations:
+        block = convolution(64, 3, padding="same", dilation_rate=dilation, activation="relu")
+        blocks.append(block(x))
+    maps = [convolution(reader.class_count, 1)(block) for block in blocks]
+    net = keras.Model(inputs, maps)
+    heads.train_maps(net, [known.features], known.labels, seed)
+
+    def locate(batch: np.ndarray, targets: int | np.ndarray | None = None) -> np.ndarray:
+        features, targets = reader.features_and_targets(batch, targets)
+        outputs = heads.predict_maps(net, features)
+        maps = [heads.of_targets(output, targets) for output in outputs]
+        if len(maps) == 1:
+            return maps[0]
+        return maps[0] + np.mean(maps[1:], axis=0)
+
+    return locate
+
+
+def seeded_region_growing(model: keras.Model, images: LabelledImages, *, seed: int = 0) -> Locator:
+    """Return a locator that grows regions from seeds which are sure.
+
+    Seeds of an image's class are the cells where M_c, scaled to 0..1, exceeds 0.8; seeds of the
+    background are those where the difference from the colour of the rim, scaled, is below 0.2. A
+    softmax layer over the classes and the background learns the cells: from the mean over the seeds
+    of either kind (balanced seeding loss), and from its own maps redrawn by the colours (boundary
+    loss). Then the seeds grow over connected cells of a probability above 0.85 (background: 0.99).
+    All that is done three times in turn (Huang et al., Weakly-Supervised Semantic Segmentation
+    Network with Deep Seeded Region Growing, CVPR 2018).
+
+    Args:
+        model: A model with a GAP head.
+        images: Labelled images to learn from.
+        seed: Draws the cells that are learnt.
+
+    Returns:
+        `locate(batch, targets=None)`, whose maps (B, 48, 48) are the probability of the class
+        against the background.
+
+    Example:
+        >>> import camkit
+        >>> images = camkit.load_images("mini", "Training", per_class=2)
+        >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+        >>> locate = seeded_region_growing(model, images)
+        >>> locate(next(images.batches(4, 100))).shape
+        (4, 48, 48)
+    """
+    known = read_known(model, images)
+    reader = known.reader
+    labels = known.labels
+    components = heads.fit_components(known.features, seed)
+    cells = components.project(known.features)
+    seeds = _first_seeds(known.images, known.class_maps())
+    size = cells.shape[1:3]
+    small_images = [regions.shrink(image, size) for image in known.images]
+
+    boundary_loss = np.zeros(seeds.shape)
     for _ in range(3):
-        losses = seeds / np.maximum(seeds.sum(axis=(2, 3), keepdims=True), 1) + agreed
-        layer = heads.place_layer(E, losses, labels, head, seed)
-        P = heads.against_ground(E, layer, labels)
-        Q = np.stack([regions.redraw(*one) for one in zip(P, small)])
-        agreed = np.stack([1 - Q, Q]) / Q[0].size
-        seeds = regions.grow(seeds, np.stack([1 - P, P]), (0.99, 0.85))
+        seed_counts = seeds.sum(axis=(2, 3), keepdims=True)
+        seeding_loss = seeds / np.maximum(seed_counts, 1)
+        losses = seeding_loss + boundary_loss
+        layer = heads.fit_cell_layer(cells, losses, labels, reader.class_count, seed)
+        probability = heads.probability_against_background(cells, layer, labels)
+        redrawn = _redraw_all(probability, small_images)
+        boundary_loss = np.stack([1 - redrawn, redrawn]) / redrawn[0].size
+        probabilities = np.stack([1 - probability, probability])
+        seeds = regions.grow(seeds, probabilities, GROWTH)
 
-    def locate(batch, targets=None):
-        F, targets = _asked(read, head, batch, targets)
-        P = upsample(heads.against_ground(compress(F), layer, targets), SIDE)
-        return np.stack(
-            [
-                regions.redraw(p, regions.cells(picture, (SIDE, SIDE)))
-                for p, picture in zip(P, batch)
-            ]
-        )
+    def locate(batch: np.ndarray, targets: int | np.ndarray | None = None) -> np.ndarray:
+        features, targets = reader.features_and_targets(batch, targets)
+        cells = components.project(features)
+        probability = heads.probability_against_background(cells, layer, targets)
+        small_images = [regions.shrink(image, (SIDE, SIDE)) for image in batch]
+        return _redraw_all(upsample(probability, SIDE), small_images)
 
     return locate
 
 
-def superpixels(model, images, *, seed=0):
-    """A locator that decides for regions of like colour; its map (B, 112, 112) is the probability of being the object.
+def _first_seeds(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """Return the seeds (2, N, h, w) bool of background and class; the class has the last word."""
+    size = maps.shape[1:]
+    differences = [regions.shrink(regions.rim_difference(image), size) for image in images]
+    is_class = unit(maps) > SURE_OBJECT
+    is_background = unit(np.stack(differences)) < SURE_BACKGROUND
+    return np.stack([is_background & ~is_class, is_class])
 
-    The first objects of a picture are its superpixels whose mean of M_c, scaled, exceeds one half. Then, twice in turn:
-    a softmax layer over the classes and the ground learns the superpixels from their mean features (region network),
-    what it finds is refined by `regions.refine`, a second layer learns the cells from the share that objects have in
-    them (pixel network), and its mean over superpixels gives the next objects (Wang et al., Weakly-Supervised Semantic
-    Segmentation by Iteratively Mining Common Object Features, CVPR 2018, which refines in the first turn only). The map
-    is the mean of both layers, refined.
+
+def _redraw_all(probabilities: np.ndarray, images: Sequence[np.ndarray]) -> np.ndarray:
+    """Return probabilities (N, h, w) that follow the colours of images (h, w, 3)."""
+    pairs = zip(probabilities, images, strict=True)
+    return np.stack([regions.redraw(probability, image) for probability, image in pairs])
+
+
+def superpixels(model: keras.Model, images: LabelledImages, *, seed: int = 0) -> Locator:
+    """Return a locator that decides for regions of like colour.
+
+    The first objects of an image are its superpixels whose mean of M_c, scaled to 0..1, exceeds one
+    half. Then, twice in turn: a softmax layer over the classes and the background learns the
+    superpixels from their mean features (region network); its objects are refined by Bayes' rule
+    with the difference from the rim as prior; a second layer learns the cells from the share that
+    objects have in them (pixel network); its mean over superpixels gives the next objects. The map
+    is the mean of both layers, refined (Wang et al., Weakly-Supervised Semantic Segmentation by
+    Iteratively Mining Common Object Features, CVPR 2018, which refines in the first turn only).
+
+    Args:
+        model: A model with a GAP head.
+        images: Labelled images to learn from.
+        seed: Draws the cells and superpixels that are learnt.
+
+    Returns:
+        `locate(batch, targets=None)`, whose maps (B, 112, 112) are the probability of the object.
+
+    Example:
+        >>> import camkit
+        >>> images = camkit.load_images("mini", "Training", per_class=2)
+        >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+        >>> locate = superpixels(model, images)
+        >>> locate(next(images.batches(4, 100))).shape
+        (4, 112, 112)
     """
-    read, head, pictures, F, labels = _opened(model, images)
-    (N, *size), compress = F.shape[:3], heads.components(F, seed)
-    E, parts = compress(F), [regions.cut(picture, tuple(size)) for picture in pictures]
-    owner = np.repeat(np.arange(N), [len(part.sizes) for part in parts])
-    X = np.concatenate([part.weights @ e.reshape(-1, e.shape[-1]) for e, part in zip(E, parts)])
-    P = unit(_maps(F, head.kernel, labels))
+    known = read_known(model, images)
+    reader = known.reader
+    labels = known.labels
+    class_count = reader.class_count
+    components = heads.fit_components(known.features, seed)
+    cells = components.project(known.features)
+    size = cells.shape[1:3]
+    cuts = [regions.cut_regions(image, size) for image in known.images]
+    region_labels = np.repeat(labels, [len(cut.sizes) for cut in cuts])
+    region_features = _pool_all(cuts, cells)
+
+    probability = unit(known.class_maps())
     for _ in range(2):
-        pooled = np.concatenate([part.weights @ p.ravel() for p, part in zip(P, parts)]) > 0.5
-        by_region = heads.place_layer(
-            X, np.stack([~pooled, pooled]).astype(float), labels[owner], head, seed
+        is_object = _pool_all(cuts, probability) > 0.5
+        losses = np.stack([~is_object, is_object]).astype(float)
+        region_layer = heads.fit_cell_layer(
+            region_features, losses, region_labels, class_count, seed
         )
-        found = heads.against_ground(X, by_region, labels[owner])
-        objects = [regions.refine(found[owner == n], part) for n, part in enumerate(parts)]
-        share = np.stack([regions.shares(p, part) for p, part in zip(objects, parts)]).reshape(
-            P.shape
+        region_probability = heads.probability_against_background(
+            region_features, region_layer, region_labels
         )
-        by_cell = heads.place_layer(E, np.stack([1 - share, share]), labels, head, seed)
-        P = heads.against_ground(E, by_cell, labels)
+        shares = _object_shares(cuts, region_probability).reshape(probability.shape)
+        losses = np.stack([1 - shares, shares])
+        cell_layer = heads.fit_cell_layer(cells, losses, labels, class_count, seed)
+        probability = heads.probability_against_background(cells, cell_layer, labels)
 
-    def locate(batch, targets=None):
-        F, targets = _asked(read, head, batch, targets)
-        E, maps = compress(F), []
-        for picture, e, p, c in zip(batch, E, heads.against_ground(E, by_cell, targets), targets):
-            part = regions.cut(picture, p.shape)
-            found = heads.against_ground(
-                part.weights @ e.reshape(p.size, -1), by_region, np.full(len(part.sizes), c)
-            )
-            maps.append(regions.refine((found + part.weights @ p.ravel()) / 2, part)[part.labels])
-        return np.stack(maps)
+    def locate_one(
+        image: np.ndarray, cells: np.ndarray, probability: np.ndarray, target: int
+    ) -> np.ndarray:
+        cut = regions.cut_regions(image, probability.shape)
+        region_targets = np.full(len(cut.sizes), target)
+        by_region = heads.probability_against_background(
+            cut.pool(cells), region_layer, region_targets
+        )
+        by_cell = cut.pool(probability)
+        refined = regions.refine((by_region + by_cell) / 2, cut)
+        return refined[cut.labels]
+
+    def locate(batch: np.ndarray, targets: int | np.ndarray | None = None) -> np.ndarray:
+        features, targets = reader.features_and_targets(batch, targets)
+        cells = components.project(features)
+        probability = heads.probability_against_background(cells, cell_layer, targets)
+        parts = zip(batch, cells, probability, targets, strict=True)
+        return np.stack([locate_one(*part) for part in parts])
 
     return locate
 
 
-def ficklenet(model, images, *, rate=0.9, passes=20, seed=0):
-    """A locator that looks many times, each time at other cells; its map is the highest of the passes', each in 0..1.
+def _pool_all(cuts: list[regions.Regions], cells: np.ndarray) -> np.ndarray:
+    """Return the means (M, …) over the M regions of all images, of cells (N, h, w, …)."""
+    pooled = [cut.pool(of_image) for cut, of_image in zip(cuts, cells, strict=True)]
+    return np.concatenate(pooled)
 
-    A layer of 32 channels on the features, then one layer makes 64 channels of each window of 5×5 cells, and a GAP
-    head maps of them. In training and later, every window drops each of its cells, but the one in its centre, with the
-    probability `rate`, so that ever other parts must tell the class (Lee et al., FickleNet, CVPR 2019: dropout that
-    preserves the centre, on an expanded feature map; the highest map here is the union of their maps there).
+
+def _object_shares(cuts: list[regions.Regions], probability: np.ndarray) -> np.ndarray:
+    """Return the share (N, h·w) of cells that objects cover, by the probability (M,) of regions."""
+    ends = np.cumsum([len(cut.sizes) for cut in cuts])
+    shares = []
+    probabilities = np.split(probability, ends[:-1])
+    for cut, of_image in zip(cuts, probabilities, strict=True):
+        refined = regions.refine(of_image, cut)
+        shares.append(regions.object_shares(refined, cut))
+    return np.stack(shares)
+
+
+def ficklenet(
+    model: keras.Model,
+    images: LabelledImages,
+    *,
+    rate: float = 0.9,
+    passes: int = 20,
+    seed: int = 0,
+) -> Locator:
+    """Return a locator that looks many times, each time at other cells.
+
+    A layer of 32 channels on the features, then one layer makes 64 channels of each window of 5×5
+    cells, and a GAP head makes maps of them. In training and later, each window drops each of its
+    cells but the one in its centre at random, so that other parts must tell the class each time.
+    The map of the locator is the highest of the passes', each scaled to 0..1 (Lee et al.,
+    FickleNet, CVPR 2019: dropout that preserves the centre, on an expanded feature map; the highest
+    map here is the union of their maps there).
+
+    Args:
+        model: A model with a GAP head.
+        images: Labelled images to learn from.
+        rate: The probability 0..1 of dropping a cell.
+        passes: The number of looks at an image.
+        seed: Draws the first weights, the order of the images and the cells that are dropped.
+
+    Returns:
+        `locate(batch, targets=None)`, whose maps (B, h, w) are 0..1.
+
+    Example:
+        >>> import camkit
+        >>> images = camkit.load_images("mini", "Training", per_class=2)
+        >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+        >>> locate = ficklenet(model, images, passes=2)
+        >>> locate(next(images.batches(4, 100))).shape
+        (4, 7, 7)
     """
-    read, head, _, F, labels = _opened(model, images)
-    new, (h, w), inputs = heads.maker(seed), F.shape[1:3], keras.Input(F.shape[1:])
-    x = layers.ZeroPadding2D(2)(new(32, 1, activation="relu")(inputs))
-    windows = keras.ops.stack(
-        [x[:, i : i + h, j : j + w] for i in range(5) for j in range(5)], axis=3
-    )
-    kept = keras.Input((h, w, 25))
-    x = layers.Reshape((h, w, 25 * 32))(windows * kept[..., None])
-    net = keras.Model([inputs, kept], new(len(head.bias), 1)(new(64, 1, activation="relu")(x)))
+    known = read_known(model, images)
+    reader = known.reader
+    height, width = known.features.shape[1:3]
+    window_size = WINDOW**2
+    centre = window_size // 2
+    # Dropout scales what stays, so that the mean of a window is what it was.
+    share_of_kept = 1 - rate * (window_size - 1) / window_size
 
-    def draw(count, rng):
-        kept = rng.random((count, h, w, 25)) >= rate
-        kept[..., 12] = True  # the centre
-        return kept / (1 - rate * 24 / 25)
+    def draw(count: int, rng: np.random.Generator) -> np.ndarray:
+        is_kept = rng.random((count, height, width, window_size)) >= rate
+        is_kept[..., centre] = True
+        return is_kept / share_of_kept
 
-    heads.train(net, [F, draw], labels, seed)
+    shape = known.features.shape[1:]
+    net = _window_network(shape, reader.class_count, seed)
+    heads.train_maps(net, [known.features, draw], known.labels, seed)
 
-    def locate(batch, targets=None):
-        F, targets = _asked(read, head, batch, targets)
-        rng, own = np.random.default_rng(seed), np.arange(len(F))
-        looks = (
-            np.repeat(draw(1, rng), len(F), axis=0) for _ in range(passes)
-        )  # the same for each picture
-        return np.max(
-            [unit(heads.outputs(net, F, kept)[0][own, ..., targets]) for kept in looks], axis=0
-        )
+    def locate(batch: np.ndarray, targets: int | np.ndarray | None = None) -> np.ndarray:
+        features, targets = reader.features_and_targets(batch, targets)
+        rng = np.random.default_rng(seed)
+        maps = []
+        for _ in range(passes):
+            # All images drop the same cells, so that a map does not depend on the others.
+            scale = np.repeat(draw(1, rng), len(features), axis=0)
+            (all_maps,) = heads.predict_maps(net, features, scale)
+            maps.append(unit(heads.of_targets(all_maps, targets)))
+        return np.max(maps, axis=0)
 
     return locate
 
 
-def cross_image(model, images, *, references=8, seed=0):
-    """A locator that asks other pictures of the class; its map is the mean of M_c and of what they have of like cells.
+def _window_network(shape: tuple[int, int, int], class_count: int, seed: int) -> keras.Model:
+    """Return a network of windows of 5×5 cells, each scaled by a second input (h, w, 25)."""
+    height, width, _ = shape
+    convolution = heads.convolution_factory(seed)
+    inputs = keras.Input(shape)
+    scale = keras.Input((height, width, WINDOW**2))
+    squeeze = convolution(32, 1, activation="relu")
+    classify = convolution(class_count, 1)
+    expand = convolution(64, 1, activation="relu")
+    x = layers.ZeroPadding2D(WINDOW // 2)(squeeze(inputs))
+    shifted = []
+    for row in range(WINDOW):
+        for column in range(WINDOW):
+            below = row + height
+            shifted.append(x[:, row:below, column : column + width])
+    windows = keras.ops.stack(shifted, axis=3) * scale[..., None]
+    x = layers.Reshape((height, width, WINDOW**2 * 32))(windows)
+    return keras.Model([inputs, scale], classify(expand(x)))
 
-    A cell i takes from the cells j of a picture Σ_j softmax_j(cos(E_i, E_j) / 0.1) M_c(j), E principal components of
-    the features. The mean is taken over `references` pictures of the class, drawn by `seed`, and the picture itself.
-    As the head is linear, this is the map of features completed in the same way (Fan et al., CIAN: Cross-Image Affinity
-    Net, AAAI 2020, where E is trained with the network).
+
+def cross_image(
+    model: keras.Model, images: LabelledImages, *, references: int = 8, seed: int = 0
+) -> Locator:
+    """Return a locator that asks other images of the class.
+
+    A cell i takes from the cells j of an image Σ_j softmax_j(cos(E_i, E_j) / 0.1) M_c(j), where E
+    are principal components of the features. The mean of that is taken over some images of the
+    class, the references, and the image itself; the map of the locator is the mean of M_c and this.
+    As the head is linear, this is the map of features completed in the same way (Fan et al., CIAN:
+    Cross-Image Affinity Net, AAAI 2020, where E is trained with the network).
+
+    Args:
+        model: A model with a GAP head.
+        images: Labelled images to learn from.
+        references: The number of references of each class.
+        seed: Draws the references, and the cells of which principal components are computed.
+
+    Returns:
+        `locate(batch, targets=None)`, whose maps (B, h, w) have the unit of M_c.
+
+    Example:
+        >>> import camkit
+        >>> images = camkit.load_images("mini", "Training", per_class=2)
+        >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+        >>> locate = cross_image(model, images, references=1)
+        >>> locate(next(images.batches(4, 100))).shape
+        (4, 7, 7)
     """
-    read, head, _, F, labels = _opened(model, images)
-    compress, rng = heads.components(F, seed), np.random.default_rng(seed)
-    bank = [
-        rng.permutation(np.flatnonzero(labels == c))[:references] for c in range(len(head.bias))
-    ]
-    E, M = heads.directions(compress(F)), _maps(F, head.kernel, labels)
+    known = read_known(model, images)
+    reader = known.reader
+    kernel = reader.head.kernel
+    components = heads.fit_components(known.features, seed)
+    known_cells = heads.unit_vectors(components.project(known.features))
+    known_maps = known.class_maps()
+    rng = np.random.default_rng(seed)
+    references_of_class = []
+    for c in range(reader.class_count):
+        of_class = np.flatnonzero(known.labels == c)
+        references_of_class.append(rng.permutation(of_class)[:references])
 
-    def locate(batch, targets=None):
-        F, targets = _asked(read, head, batch, targets)
-        maps, own = _maps(F, head.kernel, targets), heads.directions(compress(F))
-        told = [
-            np.mean([heads.told(e, e, m), *(heads.told(e, E[r], M[r]) for r in bank[c])], axis=0)
-            for e, m, c in zip(own, maps, targets)
-        ]
-        return (maps + np.array(told)) / 2
+    def transfer(cells: np.ndarray, heat: np.ndarray, target: int) -> np.ndarray:
+        transferred = [heads.transfer_map(cells, cells, heat)]
+        for n in references_of_class[target]:
+            transferred.append(heads.transfer_map(cells, known_cells[n], known_maps[n]))
+        return np.mean(transferred, axis=0)
+
+    def locate(batch: np.ndarray, targets: int | np.ndarray | None = None) -> np.ndarray:
+        features, targets = reader.features_and_targets(batch, targets)
+        maps = class_maps(features, kernel, targets)
+        cells = heads.unit_vectors(components.project(features))
+        parts = zip(cells, maps, targets, strict=True)
+        transferred = np.stack([transfer(*part) for part in parts])
+        return (maps + transferred) / 2
 
     return locate
-
-
-# What they share ------------------------------------------------------------------------------------------------------
-
-
-def _reader(model):
-    """(read, head): read(pictures (B, H, W, 3)) gives features (B, h, w, K) float32; head is the model's GAP head."""
-    head, key = find_head(model), fingerprint(model)
-    if key in READERS:
-        return READERS[key], head
-    features = feature_model(model, head)
-    forward = compile_forward(
-        lambda x: keras.ops.cast(features(x, training=False), "float32"), features
-    )
-
-    def read(pictures):
-        found = []
-        for start in range(0, len(pictures), BATCH):
-            some = batch_of(pictures[start : start + BATCH], features.input_shape[1:], REMEDY)
-            full = np.resize(
-                some, (min(BATCH, len(pictures)), *some.shape[1:])
-            )  # compiled for one size
-            found.append(forward(full)[: len(some)])
-        return np.concatenate(found)
-
-    read.size = fixed_size(features.input_shape[1:], REMEDY)
-    READERS.clear()
-    READERS[key] = read
-    return read, head
-
-
-def _opened(model, images):
-    """What reads, the head, and the images as uint8 (N, H, W, 3), features F (N, h, w, K) and labels (N,)."""
-    read, head = _reader(model)
-    labels = np.ravel(images.labels)
-    if len(labels) != len(images) or not np.isin(labels, np.arange(len(head.bias))).all():
-        raise ValueError(
-            f"{len(images)} images have {len(labels)} labels, {labels.min()} to {labels.max()}: one a "
-            f"picture, 0 to {len(head.bias) - 1} as in the model's head, is needed"
-        )
-    pictures = np.concatenate(list(images.batches(BATCH, read.size)))
-    return read, head, pictures, read(pictures), labels
-
-
-def _asked(read, head, batch, targets):
-    """Features (B, h, w, K) and target classes (B,) of a batch."""
-    F = read(batch)
-    return F, probe.choose(F.mean(axis=(1, 2)) @ head.kernel + head.bias, targets)
-
-
-def _maps(F, W, targets):
-    """The class activation maps (B, h, w) of the targets (B,)."""
-    return np.einsum("nyxk,kn->nyx", F, W[:, targets])

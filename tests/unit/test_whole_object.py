@@ -9,6 +9,7 @@ import camkit
 from camkit import scenes, whole_object
 from camkit.whole_object import _heads as heads
 from camkit.whole_object import _regions as regions
+from camkit.whole_object._reader import reader_of
 
 RNG = np.random.default_rng(0)
 COLOURS = np.array([[220, 40, 40], [40, 60, 220]], np.uint8)
@@ -81,14 +82,14 @@ def test_every_remedy_finds_a_square_and_changes_nothing(model, name):
 
 def test_a_model_is_made_ready_once_and_anew_when_its_weights_change(model):
     pictures = squares(4).images
-    read = whole_object._reader(model)[0]
-    assert whole_object._reader(model)[0] is read
+    reader = reader_of(model)
+    assert reader_of(model) is reader
     (conv,) = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
     kept = conv.get_weights()
     conv.set_weights([2 * weights for weights in kept])
     try:
         np.testing.assert_allclose(
-            whole_object._reader(model)[0](pictures), 2 * read(pictures), rtol=1e-5
+            reader_of(model).features(pictures), 2 * reader.features(pictures), rtol=1e-5
         )
     finally:
         conv.set_weights(kept)
@@ -101,7 +102,7 @@ def test_errors_say_what_was_found(model, name):
         known.images, known.labels + 1, known.masks, known.boxes, known.class_names
     )
     with pytest.raises(
-        ValueError, match="4 images have 4 labels, 1 to 2: one a picture, 0 to 1 .* is needed"
+        ValueError, match="4 images have 4 labels, 1 to 2: one label per image, 0 to 1 .* is needed"
     ):
         remedy(model, wrong)
     with pytest.raises(camkit.HeadError, match="global average pooling"):
@@ -146,7 +147,7 @@ def test_erasing_of_one_step_is_cam_and_more_steps_only_add(model):
 def test_erasing_paints_what_is_above_the_threshold():
     pictures = RNG.integers(0, 256, (1, 4, 4, 3), "uint8")
     heat = np.array([[[0, 1.0], [0.5, 0]]])  # enlarged twice, the upper right corner alone is 1
-    erased = regions.erased(pictures, heat, np.array([7, 8, 9]), 0.8)
+    erased = regions.erase(pictures, heat, np.array([7, 8, 9]), 0.8)
     expected = pictures.copy()
     expected[0, 0, 3] = 7, 8, 9
     np.testing.assert_array_equal(erased, expected)
@@ -159,12 +160,12 @@ def test_erasing_stops_where_names_fail(model, monkeypatch):
         learnt.clear()
         layer = iter(kernels)
         monkeypatch.setattr(
-            heads, "softmax_layer", lambda X, T: learnt.append(len(X)) or (next(layer), np.zeros(2))
+            heads, "fit_softmax", lambda X, T: learnt.append(len(X)) or (next(layer), np.zeros(2))
         )
         whole_object.adversarial_erasing(model, squares(20), **options)
         return learnt
 
-    monkeypatch.setattr(regions, "erased", lambda pictures, *_: pictures)  # so that nothing is lost
+    monkeypatch.setattr(regions, "erase", lambda pictures, *_: pictures)  # so that nothing is lost
     assert erasing([right] * 9) == [16] * 4  # 16 of 20 teach, five steps with the first head
     assert erasing([right, right, right[:, ::-1], right]) == [16] * 3  # the third names none
     assert erasing([right, right[:, ::-1], right], steps=4) == [16] * 3  # as many as are asked for
@@ -172,16 +173,18 @@ def test_erasing_stops_where_names_fail(model, monkeypatch):
 
 @pytest.fixture
 def nets(monkeypatch):
-    """What `heads.train` was given."""
+    """The networks that `heads.train_maps` was given."""
     caught = []
-    train = heads.train
-    monkeypatch.setattr(heads, "train", lambda net, *rest: (caught.append(net), train(net, *rest)))
+    train = heads.train_maps
+    monkeypatch.setattr(
+        heads, "train_maps", lambda net, *rest: (caught.append(net), train(net, *rest))
+    )
     return caught
 
 
 def test_one_dilation_is_the_map_of_its_head_and_more_are_merged_as_in_the_paper(model, nets):
     known, new = squares(20, seed=2), squares(4, seed=3)
-    F = whole_object._reader(model)[0](new.images)
+    F = reader_of(model).features(new.images)
     own = np.arange(4), slice(None), slice(None), new.labels[:, 0]
     alone = whole_object.multi_dilated(model, known, dilations=(1,))(new.images, new.labels[:, 0])
     np.testing.assert_allclose(alone, nets[0].predict(F, verbose=0)[own], atol=1e-5)
@@ -199,7 +202,7 @@ def test_ficklenet_without_dropping_sees_always_the_same(model, nets):
         for n in (1, 4)
     )
     np.testing.assert_allclose(one, many, atol=1e-4)
-    F = whole_object._reader(model)[0](new.images)
+    F = reader_of(model).features(new.images)
     plain = nets[0].predict([F, np.ones((4, 10, 10, 25))], verbose=0)[
         np.arange(4), ..., new.labels[:, 0]
     ]
@@ -208,7 +211,7 @@ def test_ficklenet_without_dropping_sees_always_the_same(model, nets):
 
 def test_ficklenet_that_drops_all_keeps_the_centre(model, nets):
     whole_object.ficklenet(model, squares(20, seed=2), rate=1)
-    F = whole_object._reader(model)[0](squares(1).images)
+    F = reader_of(model).features(squares(1).images)
     kept = np.zeros((1, 10, 10, 25), "float32")
     kept[..., 12] = 1
     other = F.copy()
@@ -223,10 +226,12 @@ def test_cells_ask_cells_like_themselves():
     E = np.eye(4).reshape(2, 2, 4)
     M = np.array([[1.0, 2], [3, 4]])
     weight = np.exp(10) / (np.exp(10) + 3)  # cosine 1 against 0, three times, by 0.1
-    np.testing.assert_allclose(heads.told(E, E, M), weight * M + (1 - weight) * (10 - M) / 3)
-    np.testing.assert_allclose(heads.told(E[::-1], E, M)[0], heads.told(E, E, M)[1])
     np.testing.assert_allclose(
-        heads.told(E, E[:1, :1].repeat(2, 0), np.array([[1.0], [3]])), np.full((2, 2), 2)
+        heads.transfer_map(E, E, M), weight * M + (1 - weight) * (10 - M) / 3
+    )
+    np.testing.assert_allclose(heads.transfer_map(E[::-1], E, M)[0], heads.transfer_map(E, E, M)[1])
+    np.testing.assert_allclose(
+        heads.transfer_map(E, E[:1, :1].repeat(2, 0), np.array([[1.0], [3]])), np.full((2, 2), 2)
     )
 
 
@@ -285,17 +290,17 @@ def test_regions_of_one_pixel_leave_a_map_as_it_is(monkeypatch):
     monkeypatch.setattr(regions, "SIDE", 8)
     regions._enlarging.cache_clear()
     monkeypatch.setattr(regions.segmentation, "slic", lambda *_, **__: np.arange(64).reshape(8, 8))
-    part = regions.cut(RNG.integers(0, 256, (8, 8, 3), "uint8"), (8, 8))
+    part = regions.cut_regions(RNG.integers(0, 256, (8, 8, 3), "uint8"), (8, 8))
     heat = RNG.random((8, 8)).astype("float32")
     np.testing.assert_allclose(part.weights @ heat.ravel(), heat.ravel(), atol=1e-6)
     np.testing.assert_array_equal(part.sizes, np.ones(64))
-    np.testing.assert_allclose(regions.shares(heat.ravel(), part), heat.ravel() > 0.5)
+    np.testing.assert_allclose(regions.object_shares(heat.ravel(), part), heat.ravel() > 0.5)
     regions._enlarging.cache_clear()
 
 
 def test_regions_end_where_colours_end():
     one = squares(1)
-    part = regions.cut(one.images[0], (10, 10))
+    part = regions.cut_regions(one.images[0], (10, 10))
     mask = np.asarray(camkit.upsample(one.masks[0, 0].astype(float), 112) > 0.5)
     inside = np.bincount(part.labels.ravel(), mask.ravel()) / part.sizes
     assert (np.minimum(inside, 1 - inside) * part.sizes).sum() < 0.01 * 112**2
@@ -318,9 +323,11 @@ def test_refining_by_bayes_by_hand():
 def test_the_rim_is_what_is_usual_there():
     picture = np.full((56, 56, 3), 200, np.uint8)
     picture[20:36, 20:36] = 40, 200, 40
-    far = regions.unlike_rim(picture)
+    far = regions.rim_difference(picture)
     assert far[:10].max() < 0.01 and far[28, 28] > 50 and far.argmax() // 56 in range(20, 36)
-    np.testing.assert_allclose(regions.unlike_rim(np.full((9, 9, 3), 7, np.uint8)), 0, atol=1e-9)
+    np.testing.assert_allclose(
+        regions.rim_difference(np.full((9, 9, 3), 7, np.uint8)), 0, atol=1e-9
+    )
 
 
 # Heads ----------------------------------------------------------------------------------------------------------------
@@ -329,7 +336,7 @@ def test_the_rim_is_what_is_usual_there():
 def test_a_softmax_layer_is_logistic_regression():
     X, y = RNG.normal(3, [1, 2, 0.5, 4], (90, 4)), np.arange(90) % 3
     X[:, 0] += y
-    W, b = heads.softmax_layer(X, np.eye(3)[y])
+    W, b = heads.fit_softmax(X, np.eye(3)[y])
     scale = X.std(axis=0) + X.std(axis=0).mean()
     known = LogisticRegression(C=0.1, tol=1e-8, max_iter=1000).fit((X - X.mean(axis=0)) / scale, y)
     np.testing.assert_allclose(W * scale[:, None], known.coef_.T, atol=2e-3)
@@ -341,13 +348,13 @@ def test_a_softmax_layer_is_logistic_regression():
 def test_targets_weigh_rows():
     X, T = RNG.normal(size=(40, 3)), RNG.random((40, 2))
     twice, shared = np.concatenate([X, X]), np.concatenate([T * [1, 0], T * [0, 1]])
-    for one, other in zip(heads.softmax_layer(X, T), heads.softmax_layer(twice, shared)):
+    for one, other in zip(heads.fit_softmax(X, T), heads.fit_softmax(twice, shared)):
         np.testing.assert_allclose(one, other, atol=2e-3)
 
 
 def test_components_have_equal_spread_and_no_relation():
     F = RNG.normal(5, 1, (10, 6, 6, 3)) @ np.array([[1, 2, 0], [0, 1, 0], [0, 0, 3.0]])
-    E = heads.components(F, 0)(F).reshape(-1, 3)
+    E = heads.fit_components(F, 0).project(F).reshape(-1, 3)
     spread = np.linalg.eigvalsh(np.cov(F.reshape(-1, 3).T))[::-1]
     np.testing.assert_allclose(
         np.cov(E.T), np.diag(spread / (spread + 1e-3 * spread[0])), atol=1e-4
@@ -359,6 +366,6 @@ def test_probabilities_against_the_ground_are_a_softmax_of_two():
     layer = np.eye(3)[:, :3], np.zeros(3)
     E = np.array([[[1.0, 2, 0]], [[0, 0, 3]]])
     np.testing.assert_allclose(
-        heads.against_ground(E, layer, np.array([1, 0]))[:, 0],
+        heads.probability_against_background(E, layer, np.array([1, 0]))[:, 0],
         [np.exp(2) / (np.exp(2) + 1), 1 / (1 + np.exp(3))],
     )
