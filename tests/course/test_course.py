@@ -235,11 +235,14 @@ def unmarked(notebook):
     return notebook
 
 
-def one(body, first=""):
-    """Hands in a function `one` with this body, right but for what it does beside."""
-    return lambda released: answered(
-        released, one=f"{first}\ndef one(x):\n    {body}\n    return x + 1"
-    )
+def answer_one(body, imports=""):
+    """Return what hands in a function `one` with this body, right but for what it does besides."""
+    source = f"{imports}\ndef one(x):\n    {body}\n    return x + 1"
+
+    def hand_in(released):
+        return answered(released, one=source)
+
+    return hand_in
 
 
 # The limits of the submissions below: low, so that loops end soon.
@@ -261,42 +264,48 @@ HANDED_IN = {
         None,
     ),
     "prints on standard error": (
-        one("print('W0000 oneDNN', file=sys.stderr)", "import sys"),
+        answer_one("print('W0000 oneDNN', file=sys.stderr)", "import sys"),
         (2, 2),
         None,
     ),
     "C prints on standard error": (
-        one(r"os.write(2, b'E0000 cuda_dnn.cc\n')", "import os"),
+        answer_one(r"os.write(2, b'E0000 cuda_dnn.cc\n')", "import os"),
         (2, 2),
         None,
     ),
-    "warns": (one("warnings.warn('deprecated')", "import warnings"), (2, 2), None),
+    "warns": (answer_one("warnings.warn('deprecated')", "import warnings"), (2, 2), None),
     "syntax error": (lambda r: answered(r, one="def one(x)\n    return x + 1"), (0, 2), None),
     "endless loop": (
         lambda r: answered(r, one="def one(x):\n    while True: pass"),
         (0, 2),
         "check-one ran longer",
     ),
-    "sys.exit": (one("sys.exit()", "import sys"), (0, 2), r"ends Python with exit\(\)"),
+    "sys.exit": (answer_one("sys.exit()", "import sys"), (0, 2), r"ends Python with exit\(\)"),
     "exit in a cell": (lambda r: with_cell(answered(r), "two", "exit()"), (2, 2), None),
     "killed kernel": (
-        one("os.kill(os.getpid(), 9)", "import os"),
+        answer_one("os.kill(os.getpid(), 9)", "import os"),
         (0, 0),
         "ended the Python process",
     ),
-    "os._exit": (one("os._exit(0)", "import os"), (0, 0), "ended the Python process"),
+    "os._exit": (answer_one("os._exit(0)", "import os"), (0, 0), "ended the Python process"),
     "deaf loop": (
-        one("signal.signal(signal.SIGINT, signal.SIG_IGN)\n    while True: pass", "import signal"),
+        answer_one(
+            "signal.signal(signal.SIGINT, signal.SIG_IGN)\n    while True: pass", "import signal"
+        ),
         (0, 0),
         "nothing could interrupt|ended the Python process|still running",
     ),
-    "memory at once": (one("bytearray(200 << 30)"), (0, 2), "more memory"),
+    "memory at once": (answer_one("bytearray(200 << 30)"), (0, 2), "more memory"),
     "memory bit by bit": (
-        one("a = []\n    while True: a.append(bytes(64 << 20))"),
+        answer_one("a = []\n    while True: a.append(bytes(64 << 20))"),
         (0, 2),
         "more memory",
     ),
-    "prints without end": (one("while True: print('x' * 10000)"), (0, 2), "printed without end"),
+    "prints without end": (
+        answer_one("while True: print('x' * 10000)"),
+        (0, 2),
+        "printed without end",
+    ),
     "deleted test": (
         lambda r: without(answered(r, one=WRONG), "check-one"),
         (0, 2),
@@ -324,31 +333,37 @@ HANDED_IN = {
     "empty file": (lambda r: "", (0, 0), "empty or damaged"),
     "no notebook": (lambda r: "hello", (0, 0), "empty or damaged"),
     "looks for tests": (
-        one("print(glob.glob('*.ipynb'))", "import glob"),
+        answer_one("print(glob.glob('*.ipynb'))", "import glob"),
         (0, 2),
         "one reads ipynb",
     ),
     "lists files": (
-        one("assert os.listdir() == ['checks.py'], os.listdir()", "import os"),
+        answer_one("assert os.listdir() == ['checks.py'], os.listdir()", "import os"),
         (2, 2),
         None,
     ),
-    "looks for the gradebook": (one("open('../gradebook.db')"), (0, 2), "one reads gradebook"),
-    "reads In": (one("print(In[-1])"), (0, 2), "one reads In"),
+    "looks for the gradebook": (
+        answer_one("open('../gradebook.db')"),
+        (0, 2),
+        "one reads gradebook",
+    ),
+    "reads In": (answer_one("print(In[-1])"), (0, 2), "one reads In"),
     "reads frames": (
         lambda r: with_cell(answered(r), "one", "import inspect"),
         (2, 2),
         "yours reads inspect",
     ),
     "asks the network": (
-        one("urllib.request.urlopen('http://example.com')", "import urllib.request"),
+        answer_one("urllib.request.urlopen('http://example.com')", "import urllib.request"),
         (0, 2),
         "asks for the network",
     ),
-    "runs within limits": (one(LIMITS, "import resource"), (2, 2), None),
-    "imports the course": (one("import course"), (0, 2), None),
+    "runs within limits": (answer_one(LIMITS, "import resource"), (2, 2), None),
+    "imports the course": (answer_one("import course"), (0, 2), None),
     "leaves a daemon": (
-        one("subprocess.Popen(['sleep', '4242'], start_new_session=True)", "import subprocess"),
+        answer_one(
+            "subprocess.Popen(['sleep', '4242'], start_new_session=True)", "import subprocess"
+        ),
         (2, 2),
         None,
     ),
@@ -392,21 +407,25 @@ def table(path):
 
 @pytest.mark.parametrize("student", HANDED_IN)
 def test_whatever_is_handed_in_ends_in_a_mark_and_a_line(graded, student):
-    _, want, told = HANDED_IN[student]
-    got = gradebook.scores(graded, "1-tiny", student)
+    _, expected, pattern = HANDED_IN[student]
+    scores = gradebook.scores(graded, "1-tiny", student)
     remarks = [
-        line
-        for name, _, line in table(graded / "remarks.csv")[1:]
-        if name.removeprefix("'") == student
+        remark
+        for name, _, remark in table(graded / "remarks.csv")[1:]
+        if name.removeprefix("'") == student and "by hand" not in remark
     ]
-    assert (got["check-one"][0], got["check-two"][0]) == want, remarks
-    told_of = [line for line in remarks if "by hand" not in line]
-    assert re.search(told, " ".join(told_of)) if told else not told_of, remarks
-    assert float(rows(graded)[student]) == sum(want)
+    assert (scores["check-one"].points, scores["check-two"].points) == expected, remarks
+    if pattern:
+        assert re.search(pattern, " ".join(remarks))
+    else:
+        assert not remarks
+    assert float(rows(graded)[student]) == sum(expected)
     page = (graded / "feedback" / student / "1-tiny" / "1-tiny.html").read_text(encoding="utf-8")
     text = BeautifulSoup(page, "html.parser").get_text()
-    assert f"{sum(want):g} of 7 points" in text and "hush" not in text
-    assert all(re.sub(r"\s+", " ", line) in re.sub(r"\s+", " ", text) for line in told_of)
+    assert f"{sum(expected):g} of 7 points" in text
+    assert "hush" not in text, "a hidden test"
+    text = re.sub(r"\s+", " ", text)
+    assert all(re.sub(r"\s+", " ", remark) in text for remark in remarks)
 
 
 def test_nothing_that_a_student_started_goes_on(graded):
