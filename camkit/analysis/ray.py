@@ -337,8 +337,12 @@ class _Worker:
         """Return the Reader of the model, which is unpacked when the first shard asks for it."""
         from camkit.models._serialize import unpacked
 
-        model, method = pickle.loads(self.sent)
-        return reader_of(unpacked(model), method, self.input_size)
+        try:
+            model, method = pickle.loads(self.sent)
+            return reader_of(unpacked(model), method, self.input_size)
+        except Exception as error:
+            # The driver has read the same model: something of its process is lacking here.
+            raise _unreadable(error) from error
 
     def __call__(self, row: dict) -> dict:
         """Compute and write the shard of a task, and return its row."""
@@ -369,6 +373,11 @@ def _as_plain_error(error: Exception) -> Exception:
         return OSError(str(error))
     if isinstance(error, ValueError):
         return ValueError(str(error))
+    return _unreadable(error)
+
+
+def _unreadable(error: Exception) -> ValueError:
+    """Return the error for a model or method that works in the driver, but not in a worker."""
     return ValueError(
         "a worker has the model and the modules installed there, and nothing else of this "
         f"process, and cannot read it: {type(error).__name__}: {error}"

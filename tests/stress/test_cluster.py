@@ -315,7 +315,7 @@ def test_from_the_shell_on_this_machine_without_a_word(model, images, whole, tmp
 
 def test_the_engine_that_is_not_asked_for_is_not_imported():
     code = (
-        "import camkit, sys; camkit.analysis; import camkit.__main__\n"
+        "import camkit, sys; camkit.analysis; import camkit.__main__, camkit._cli\n"
         "print([m for m in ('ray', 'fsspec', 'upath', 'camkit.analysis.ray') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
