@@ -70,7 +70,7 @@ def adversarial_erasing(
         >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
         >>> locate = adversarial_erasing(model, images, steps=2)
         >>> locate(next(images.batches(4, 100))).shape
-        (4, 7, 7)
+        (4, 13, 13)
     """
     known = read_known(model, images)
     reader = known.reader
@@ -141,7 +141,7 @@ def multi_dilated(
         >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
         >>> locate = multi_dilated(model, images, dilations=(1, 2))
         >>> locate(next(images.batches(4, 100))).shape
-        (4, 7, 7)
+        (4, 13, 13)
     """
     known = read_known(model, images)
     reader = known.reader
@@ -366,7 +366,7 @@ def ficklenet(
         >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
         >>> locate = ficklenet(model, images, passes=2)
         >>> locate(next(images.batches(4, 100))).shape
-        (4, 7, 7)
+        (4, 13, 13)
     """
     known = read_known(model, images)
     reader = known.reader
@@ -445,7 +445,7 @@ def cross_image(
         >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
         >>> locate = cross_image(model, images, references=1)
         >>> locate(next(images.batches(4, 100))).shape
-        (4, 7, 7)
+        (4, 13, 13)
     """
     known = read_known(model, images)
     reader = known.reader
