@@ -190,7 +190,7 @@ def _evidence(
 def _resize(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Return the share of each of (h, w) cells that the mask covers."""
     height, width = size
-    image = Image.fromarray(np.float32(mask))
+    image = Image.fromarray(mask.astype("float32"))
     return np.asarray(image.resize((width, height), Image.Resampling.BOX))
 
 

@@ -51,7 +51,8 @@ def _closer_than(
     limit: float, images: Images, nearest: Nearest, describe: Callable[[int], str]
 ) -> Iterator[Fault]:
     """Yield the images whose nearest neighbour is closer than the limit, as copies or twins."""
-    for i in np.flatnonzero(nearest.cosine > limit):
+    is_close = nearest.cosine > limit
+    for i in np.flatnonzero(is_close).tolist():
         j = nearest.index(i)
         cosine = nearest.cosine[i]
         relation = describe(j)

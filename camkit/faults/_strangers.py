@@ -14,7 +14,8 @@ def find_strangers(nearest: Nearest) -> Iterator[Fault]:
     distance = np.log(distance)
     low, high = np.quantile(distance, (0.25, 0.75))
     fence = high + 1.5 * (high - low)
-    for i in np.flatnonzero(distance > fence):
+    is_far = distance > fence
+    for i in np.flatnonzero(is_far).tolist():
         cosine = nearest.cosine[i]
         reason = f"cosine {cosine:.3f} with the nearest image"
         score = min(1 - cosine, 1.0)

@@ -1,10 +1,13 @@
 """What the measures share: scaled maps, maps beside their images, and pixels that touch."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from camkit.maps.arrays import unit
+
+# One array of all images, or a list of arrays of different sizes.
+Arrays = np.ndarray | Sequence[np.ndarray]
 
 
 def scaled(heat: np.ndarray) -> np.ndarray:

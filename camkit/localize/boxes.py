@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
-from camkit.localize._grid import scaled, touching
+from camkit.localize._grid import Arrays, scaled, touching
 
 # One threshold per 8-bit score; Choe et al. quantise maps to 8 bits.
 THRESHOLDS = np.arange(1, 256) / 255
@@ -89,17 +89,14 @@ def filled(boxes: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
         array([[0, 1, 1, 0],
                [0, 0, 0, 0]])
     """
-    if np.ndim(size) == 0:
-        size = (size, size)
-    mask = np.zeros(size, bool)
+    height, width = np.broadcast_to(size, 2)
+    mask = np.zeros((height, width), bool)
     for x0, y0, x1, y1 in np.rint(boxes).astype(int):
         mask[y0:y1, x0:x1] = True
     return mask
 
 
-def best_ious(
-    maps: Sequence[np.ndarray], boxes: Sequence[np.ndarray], *, largest: bool = False
-) -> np.ndarray:
+def best_ious(maps: Arrays, boxes: Arrays, *, largest: bool = False) -> np.ndarray:
     """Return the best IoU of a box of each map with a true box, at each of THRESHOLDS.
 
     `(best_ious(maps, boxes) >= 0.5).mean(axis=0)` is the accuracy at each threshold. Its argmax on
@@ -147,8 +144,8 @@ def _largest_of_each_level(
 
 
 def max_box_acc(
-    maps: Sequence[np.ndarray],
-    boxes: Sequence[np.ndarray],
+    maps: Arrays,
+    boxes: Arrays,
     ious: Sequence[float] = (0.3, 0.5, 0.7),
     *,
     largest: bool = False,

@@ -13,7 +13,7 @@ from scipy import ndimage, sparse, stats
 from scipy.sparse.linalg import splu
 from skimage import color, filters
 
-from camkit.localize._grid import matched, touching
+from camkit.localize._grid import Arrays, matched, touching
 
 # The mean colour of ImageNet.
 GREY = 123.675, 116.28, 103.53
@@ -68,7 +68,7 @@ def baselines(images: np.ndarray, seed: int = 0) -> dict[str, np.ndarray]:
 def insertion_deletion(
     predict: Callable[[np.ndarray], np.ndarray],
     images: np.ndarray,
-    maps: np.ndarray,
+    maps: Arrays,
     targets: int | Sequence[int],
     *,
     steps: int = 50,
@@ -121,7 +121,7 @@ def insertion_deletion(
 def road(
     predict: Callable[[np.ndarray], np.ndarray],
     images: np.ndarray,
-    maps: np.ndarray,
+    maps: Arrays,
     targets: int | Sequence[int],
     *,
     shares: Sequence[float] = (0.1, 0.3, 0.5, 0.7, 0.9),
@@ -339,7 +339,7 @@ def _shuffle(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return rng.permutation(array.ravel()).reshape(array.shape)
 
 
-def _ranks(maps: Sequence[np.ndarray], seed: int) -> Iterator[np.ndarray]:
+def _ranks(maps: Arrays, seed: int) -> Iterator[np.ndarray]:
     """Yield the ranks (H, W) of each map's pixels: 0 is the highest, equals are in random order."""
     rng = np.random.default_rng([seed, 0])
     for heat in maps:

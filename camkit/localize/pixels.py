@@ -3,18 +3,16 @@
 Where it can be, a measure is one value per image, so that an interval is a bootstrap over images.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from scipy import ndimage
 
-from camkit.localize._grid import matched, scaled
+from camkit.localize._grid import Arrays, matched, scaled
 
 # The grid of thresholds of Choe et al. for pixels.
 SCORES = np.arange(1001) / 1000
 
 
-def pixel_counts(maps: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> np.ndarray:
+def pixel_counts(maps: Arrays, masks: Arrays) -> np.ndarray:
     """Return histograms of the scaled scores of each map, apart for background and object.
 
     A pixel is counted at the highest of SCORES that its value reaches, the map scaled to 0..1.
@@ -72,7 +70,7 @@ def average_precision(counts: np.ndarray) -> np.ndarray:
     return (precision * np.diff(recall, prepend=0)).sum(axis=-1)
 
 
-def pxap(maps: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> float:
+def pxap(maps: Arrays, masks: Arrays) -> float:
     """Return PxAP: average precision over the pixels of all images, at common thresholds.
 
     It is 1 where all object pixels rank above all others. Chance is what a constant map has: the
@@ -102,9 +100,7 @@ def pxap(maps: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> float:
     return float(average_precision(counts))
 
 
-def pointing_game(
-    maps: Sequence[np.ndarray], masks: Sequence[np.ndarray], tolerance: float = 0
-) -> np.ndarray:
+def pointing_game(maps: Arrays, masks: Arrays, tolerance: float = 0) -> np.ndarray:
     """Return whether the highest point of each map hits the object; the mean is the accuracy.
 
     If several points are equally high, the share of them that hits is counted, so that a constant
