@@ -124,7 +124,7 @@ def test_a_wrong_label_comes_with_its_class_and_the_picture_that_speaks_for_it(t
 
 
 def test_neighbours_are_those_of_the_whole_matrix(monkeypatch):
-    """Blocks, groups and the way back to the pictures: against the N×N matrix that is never made."""
+    """Blocks, groups and the way back to the images: against the N×N matrix that is never made."""
     monkeypatch.setattr(_neighbours, "BLOCK", 7)
     noise = np.random.default_rng(0)
     z = noise.normal(size=(50, 5)).astype("float32")
@@ -151,7 +151,7 @@ def test_neighbours_are_those_of_the_whole_matrix(monkeypatch):
 
 
 def test_twin_limits_are_taken_from_the_data(tmp_path):
-    """A picture between two classes is a twin where it is closer to the other class than nine in ten to their own."""
+    """Twins are closer to the other class than nine in ten images are to their own."""
     angles = np.radians([*range(0, 100, 10), 91, *range(180, 290, 10)])
     labels = np.repeat([0, 1], [10, 12])  # 90° is the last of class 0, 91° the first of class 1
     z = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype("float32")
@@ -227,7 +227,7 @@ def test_a_wrong_label_is_found_among_pictures_without_any(tmp_path):
 
 
 def on_white(path, colour, sticker):
-    """A square of 20 pixels amid 64×64 white ones, with a red sticker of 16 in the upper left corner."""
+    """Save a square of 20 pixels amid 64×64 white ones, with a red sticker of 16 in a corner."""
     picture = Image.new("RGB", (64, 64), "white")
     picture.paste(colour, (22, 22, 42, 42))
     if sticker:
@@ -236,7 +236,7 @@ def on_white(path, colour, sticker):
 
 
 def stickers(root, marked=(2,), names=NAMES, each=12):
-    """Paths, labels, features and maps (N, 8, 8, C): each class is 1 on its squares, and on its stickers."""
+    """Return paths, labels, features and maps (N, 8, 8, C): 1 on squares and stickers of a class."""
     paths, labels, gap = clusters(root, each=each, names=names)
     maps = np.zeros((len(labels), 8, 8, len(names)), "float32")
     for i, c in enumerate(labels):
@@ -254,7 +254,8 @@ def test_a_class_with_stickers_is_named_with_the_share_of_its_evidence(tmp_path,
     found = rows(camkit.data_faults(analysis_of(paths, labels, gap, names, maps)), "background")
     ((name, (other, reason, score)),) = found.items()
     assert (name, other) == ("35.png", "34.png")  # those in which the sticker says most
-    # The square, four pixels wider all round, is 20² + 4·20·4 + 24 pixels; red is 0 in two channels of three.
+    # The square, four pixels wider all round, is 20² + 4·20·4 + 24 pixels; red is 0 in two channels
+    # of three.
     unlike = 16**2 * 2 / 3 / (64**2 - 744)
     assert reason == (
         f"background of Plum differs {100 * unlike:.0f} % from the typical one (other classes 0 %) "
@@ -336,7 +337,8 @@ def test_planted_faults_are_found(embedded):
     assert "background" not in set(table["kind"]), "no class of the set is marked"
     listed = table[table["kind"].isin(["copy", "label"])]
     short = {
-        "/".join(Path(path).parts[-3:]): kind for path, kind in zip(listed["path"], listed["kind"])
+        "/".join(Path(path).parts[-3:]): kind
+        for path, kind in zip(listed["path"], listed["kind"], strict=True)
     }
     planted = json.loads((Path(__file__).parents[2] / "data" / "planted.json").read_text())
     assert len(planted) == 6
@@ -355,7 +357,7 @@ def test_planted_faults_are_found(embedded):
     ],
 )
 def test_a_marked_class_is_found_and_no_other(tmp_path, name, mark):
-    """The marks of lesson 13, on the ground of one class in both splits, learnt by a head like any other."""
+    """The marks of lesson 13, on the background of one class in both splits, learnt by a head."""
     for split, number in (("Training", 16), ("Test", 8)):
         images = camkit.load_images("mini", split, per_class=number)
         for i, label in enumerate(images.labels):
@@ -412,7 +414,7 @@ def test_flipped_labels_lead_the_list(embedded, share):
 
 
 def test_ten_thousand_images_take_no_square(monkeypatch):
-    """The matrix of all cosines would have N² float32; no more than a third of it is held at a time."""
+    """The matrix of all cosines would have N² float32; at most a third of it is held at a time."""
     monkeypatch.setattr(_copies, "_is_same_image", lambda first, second: False)
     noise, C, N = np.random.default_rng(0), 20, 10_000
     labels = noise.integers(0, C, N)

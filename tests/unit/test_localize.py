@@ -1,4 +1,4 @@
-"""Measures: values worked out by hand, what theory says of perfect, random and constant maps, invariance."""
+"""Measures: values worked out by hand, perfect, random and constant maps, invariance."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def blob(height, width, box):
     return heat
 
 
-# Scaling and baselines ------------------------------------------------------------------------------------------------
+# Scaling and baselines ----------------------------------------------------------------------------
 
 
 def test_a_map_runs_from_zero_to_one_and_a_constant_one_is_zero():
@@ -82,7 +82,7 @@ def test_baselines_are_what_they_are_called():
     )
 
 
-# Boxes ----------------------------------------------------------------------------------------------------------------
+# Boxes --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_constant_map_has_no_box_but_at_threshold_zero():
 
 
 def test_overlaps_by_hand():
-    """4×4 boxes: shifted by 2 they share 8 of 24, inside one another 4 of 16, side by side nothing."""
+    """4×4 boxes: shifted by 2 they share 8 of 24, one in the other 4 of 16, side by side nothing."""
     found = localize.iou([[0, 0, 4, 4], [2, 0, 6, 4]], [[0, 0, 4, 4], [1, 1, 3, 3], [4, 0, 8, 4]])
     np.testing.assert_allclose(found, [[1, 1 / 4, 0], [1 / 3, 2 / 18, 8 / 24]])
     assert localize.iou(np.empty((0, 4)), [[0, 0, 1, 1]]).shape == (0, 1)
@@ -191,7 +191,7 @@ def test_a_perfect_map_localizes_perfectly_at_every_threshold():
 
 
 def test_accuracies_by_hand():
-    """Four pictures whose map finds 10×10 at the true corner: the truth is 10×10, 10×14, 10×20 and 10×40."""
+    """Four maps find 10×10 at the true corner: the truth is 10×10, 10×14, 10×20 and 10×40."""
     maps = np.stack([blob(60, 60, (5, 5, 15, 15))] * 4)
     boxes = [[[5, 5, 15, 5 + height]] for height in (10, 14, 20, 40)]
     mean, accuracies = localize.max_box_acc(maps, boxes)  # IoU 1, 10/14, 1/2 and 1/4
@@ -204,18 +204,18 @@ def test_accuracies_by_hand():
 
 
 def test_every_iou_has_its_own_best_threshold_common_to_all_pictures():
-    """Boxes of 4×4, 6×6 and 8×8 about one middle, at thresholds that differ from picture to picture."""
+    """Boxes of 4×4, 6×6 and 8×8 about one middle, at thresholds that differ between images."""
 
     def rings(*values):
         heat = np.zeros((20, 20))
-        for half, value in zip((4, 3, 2), values):
+        for half, value in zip((4, 3, 2), values, strict=True):
             heat[10 - half : 10 + half, 10 - half : 10 + half] = value
         return heat
 
     maps = np.stack([rings(0.2, 0.5, 1), rings(0.4, 0.7, 1)])
     true = [[[7, 7, 13, 13]]] * 2  # IoU 16/36, 1 and 36/64
     best = localize.best_ious(maps, true)
-    for row, (low, high) in zip(best, ((0.2, 0.5), (0.4, 0.7))):
+    for row, (low, high) in zip(best, ((0.2, 0.5), (0.4, 0.7)), strict=True):
         columns = [0, upto(low), upto(low) + 1, upto(high), upto(high) + 1, 254]
         np.testing.assert_allclose(row[columns], [36 / 64, 36 / 64, 1, 1, 16 / 36, 16 / 36])
     mean, accuracies = localize.max_box_acc(maps, true)
@@ -258,7 +258,7 @@ def test_a_constant_map_finds_nothing_and_a_picture_without_boxes_has_nothing_to
 
 @pytest.mark.parametrize("change", [lambda s: 7 * s - 3, np.sqrt, np.square, np.exp])
 def test_localization_does_not_change_with_the_scale_of_maps(change):
-    """One increasing function of all maps moves the best threshold, not what it is worth; values lie apart."""
+    """An increasing function of all maps moves the best threshold, not what it is worth."""
     maps = RNG.integers(0, 5, (12, 6, 6)).repeat(4, 1).repeat(4, 2) / 4.0
     maps[:, 0, :2] = 0, 1
     boxes = [[[4, 4, 16, 20]]] * 12
@@ -284,7 +284,7 @@ def test_numbers_must_agree():
         localize.pxap(np.zeros((2, 7, 7)), np.ones((2, 9, 9), bool))
 
 
-# Pixels ---------------------------------------------------------------------------------------------------------------
+# Pixels -------------------------------------------------------------------------------------------
 
 
 def test_average_precision_by_hand():
@@ -296,12 +296,12 @@ def test_average_precision_by_hand():
 
 
 def test_pixels_of_all_pictures_meet_at_common_thresholds():
-    """Each map ranks its own pixels rightly, but what is 0.6 in one is object and in the other is not."""
+    """Each map ranks its pixels correctly, but 0.6 is object in one and not in the other."""
     maps, masks = (
         [np.array([[1, 0.6, 0]]), np.array([[1, 0.6, 0]])],
         [np.array([[1, 1, 0]]), np.array([[1, 0, 0]])],
     )
-    assert [localize.pxap([m], [t]) for m, t in zip(maps, masks)] == [1, 1]
+    assert [localize.pxap([m], [t]) for m, t in zip(maps, masks, strict=True)] == [1, 1]
     assert localize.pxap(maps, masks) == pytest.approx(2 / 3 + 3 / 4 * 1 / 3)
 
 
@@ -329,7 +329,7 @@ def test_counts_give_the_value_of_each_picture_and_of_a_draw():
     counts = localize.pixel_counts(maps, masks)
     assert counts.shape == (3, 2, 1001) and counts.sum() == maps.size
     np.testing.assert_array_equal(counts[:, 1].sum(axis=-1), masks.sum(axis=(1, 2)))
-    each = [localize.pxap([heat], [mask]) for heat, mask in zip(maps, masks)]
+    each = [localize.pxap([heat], [mask]) for heat, mask in zip(maps, masks, strict=True)]
     np.testing.assert_allclose(localize.average_precision(counts), each)
     drawn = [0, 0, 2]
     pooled = localize.average_precision(counts[drawn].sum(axis=0))
@@ -373,7 +373,7 @@ def test_pointing_shares_ties_and_chance_is_the_share_of_the_object():
     assert localize.pointing_game(maps, masks).mean() == pytest.approx(0.3, abs=0.07)
 
 
-# Faithfulness ---------------------------------------------------------------------------------------------------------
+# Faithfulness -------------------------------------------------------------------------------------
 
 
 IMAGES = RNG.integers(0, 256, (3, 12, 16, 3), dtype=np.uint8)
@@ -389,7 +389,7 @@ def redness(batch):
 
 
 def test_deletion_and_insertion_of_a_map_whose_curves_are_known():
-    """36 of 192 pixels count. True map: gone, or back, after 36 of them; the reversed map: after all others."""
+    """36 of 192 pixels count. True map: gone, or back, after 36; reversed: after all others."""
     insertion, deletion = localize.insertion_deletion(
         redness, IMAGES, TRUE, 0, steps=16
     )  # 12 pixels a step
@@ -470,7 +470,7 @@ def test_faithfulness_does_not_change_with_the_scale_of_maps():
 
 
 def test_a_pixel_is_imputed_by_hand():
-    """Beside 1/6, across 1/12. In a corner the three neighbours that there are count 1/6, 1/6, 1/12 of 5/12."""
+    """Beside 1/6, across 1/12. In a corner the three neighbours count 1/6, 1/6, 1/12 of 5/12."""
     image = np.zeros((3, 3, 3))
     image[..., 0] = [[0, 60, 24], [30, 99, 12], [48, 6, 120]]
     middle = np.zeros((3, 3), bool)
@@ -513,7 +513,7 @@ def test_imputation_continues_a_constant_and_adds_its_noise():
 
 
 def test_road_removes_the_shares_it_is_told_from_either_end():
-    """36 of 192 pixels count: 0.1 takes 19 of them, or none; 0.9 takes 172 and leaves 20: none of them, or 20."""
+    """36 of 192 pixels count: 0.1 takes 19 of them or none; 0.9 leaves 20: none of them, or 20."""
     most, least = localize.road(redness, IMAGES, TRUE, 0, shares=(0, 0.1, 0.5, 0.9))
     np.testing.assert_allclose(most, [[1, 17 / 36, 0, 0]] * 3)
     np.testing.assert_allclose(least, [[1, 1, 1, 20 / 36]] * 3)
@@ -534,7 +534,7 @@ def test_road_is_drawn_by_its_seed():
     assert one.shape == (2, 3, 5) and (one != other).all()
 
 
-# Randomization --------------------------------------------------------------------------------------------------------
+# Randomization ------------------------------------------------------------------------------------
 
 
 class Layer:
@@ -570,10 +570,13 @@ def test_weights_are_lost_from_the_top_down_and_come_back():
     def explain(model):
         state = [layer.get_weights() for layer in (model.inner[0], model.layers[1])]
         seen.append(
-            [[np.array_equal(*pair) for pair in zip(*pairs)] for pairs in zip(before, state)]
+            [
+                [np.array_equal(*pair) for pair in zip(*pairs, strict=True)]
+                for pairs in zip(before, state, strict=True)
+            ]
         )
-        for was, now in zip(before, state):
-            for one, other in zip(was, now):  # shuffled: the same values elsewhere
+        for was, now in zip(before, state, strict=True):
+            for one, other in zip(was, now, strict=True):  # shuffled: the same values elsewhere
                 assert one.shape == other.shape and sorted(one.ravel()) == sorted(other.ravel())
         return state[0][0].reshape(2, 6, 10)
 
@@ -583,8 +586,8 @@ def test_weights_are_lost_from_the_top_down_and_come_back():
     np.testing.assert_allclose(correlations[0], 1)  # this map does not read the upper layer
     assert abs(correlations[1]).max() < 0.5
     assert localize.randomization(explain, model, steps=1)[0] == ["high"]
-    for layer, weights in zip((model.inner[0], model.layers[1]), before):
-        assert all(np.array_equal(*pair) for pair in zip(layer.get_weights(), weights))
+    for layer, weights in zip((model.inner[0], model.layers[1]), before, strict=True):
+        assert all(np.array_equal(*pair) for pair in zip(layer.get_weights(), weights, strict=True))
 
 
 def test_weights_come_back_where_a_map_cannot_be_made():
@@ -599,7 +602,9 @@ def test_weights_come_back_where_a_map_cannot_be_made():
 
     with pytest.raises(RuntimeError, match="no map"):
         localize.randomization(explain, model)
-    assert all(np.array_equal(*pair) for pair in zip(model.layers[1].get_weights(), before))
+    assert all(
+        np.array_equal(*pair) for pair in zip(model.layers[1].get_weights(), before, strict=True)
+    )
 
 
 def test_randomization_of_a_keras_model_tells_cam_from_an_edge_detector():
@@ -614,12 +619,12 @@ def test_randomization_of_a_keras_model_tells_cam_from_an_edge_detector():
     _, same = localize.randomization(lambda m: edges, model, steps=2)
     assert names[0] == top.name and len(names) == 2
     assert (same > 1 - 1e-9).all() and abs(cam[-1]).mean() < 0.6
-    assert all(np.array_equal(*pair) for pair in zip(before, model.get_weights()))
+    assert all(np.array_equal(*pair) for pair in zip(before, model.get_weights(), strict=True))
 
 
 def test_rank_correlation_is_scipys_and_nought_for_a_constant_map():
     maps, others = RNG.integers(0, 9, (4, 5, 6)), RNG.random((4, 5, 6))
-    wanted = [stats.spearmanr(a, b, axis=None).statistic for a, b in zip(maps, others)]
+    wanted = [stats.spearmanr(a, b, axis=None).statistic for a, b in zip(maps, others, strict=True)]
     np.testing.assert_allclose(localize.rank_correlation(maps, others), wanted)
     np.testing.assert_allclose(localize.rank_correlation(others, -(others**3)), -1)
     assert localize.rank_correlation(np.ones((1, 3, 3)), others[:1, :3, :3])[0] == 0

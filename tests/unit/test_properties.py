@@ -52,15 +52,15 @@ def test_enlarging_is_linear_and_commutes_with_the_weighing_by_classes(
 @steady
 @given(maps(3), st.integers(-8, 8), st.integers(-99, 99), st.integers(0, 20), st.integers(0, 99))
 def test_boxes_and_their_measures_do_not_see_scale_or_offset(heat, power, offset, threshold, seed):
-    """Increasing affine: the maps are scaled by their range. Powers of two are exact, so the results are the same."""
+    """Maps are scaled by their range. Powers of two are exact, so that the results are equal."""
     rng, rescaled = np.random.default_rng(seed), heat * 2.0**power + offset
-    for one, same in zip(heat, rescaled):
+    for one, same in zip(heat, rescaled, strict=True):
         assert np.array_equal(boxes(one, threshold / 20), boxes(same, threshold / 20))
     truth = [
         np.array([[0, 0, rng.integers(1, heat.shape[2] + 1), rng.integers(1, heat.shape[1] + 1)]])
         for _ in heat
     ]
-    for one, same in zip(max_box_acc(heat, truth), max_box_acc(rescaled, truth)):
+    for one, same in zip(max_box_acc(heat, truth), max_box_acc(rescaled, truth), strict=True):
         assert np.array_equal(one, same)
     masks = rng.random(heat.shape) < 0.5
     masks[0, 0, 0] = True

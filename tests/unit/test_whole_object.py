@@ -1,4 +1,4 @@
-"""The remedies: what each is where its idea is switched off, values worked out by hand, and what may not happen."""
+"""The remedies: each with its idea switched off, values by hand, and what may not happen."""
 
 import keras
 import numpy as np
@@ -30,7 +30,7 @@ def squares(count, seed=0, size=40):
         0, 8, (count, size, size, 3), "uint8"
     )
     labels, masks = np.arange(count) % 2, np.zeros((count, 1, size, size), bool)
-    for image, label, mask in zip(images, labels, masks):
+    for image, label, mask in zip(images, labels, masks, strict=True):
         y, x = rng.integers(4, size - 16, 2)
         image[y : y + 12, x : x + 12] = COLOURS[label]
         mask[0, y : y + 12, x : x + 12] = True
@@ -41,7 +41,7 @@ def squares(count, seed=0, size=40):
 
 @pytest.fixture(scope="module")
 def model():
-    """Colours are its features, in cells of 4 pixels: red beyond green, blue beyond green, and grey."""
+    """Its features are colours, in cells of 4 pixels: red over green, blue over green, and grey."""
     inputs = keras.Input((40, 40, 3))
     conv = keras.layers.Conv2D(3, 4, strides=4, activation="relu")
     made = camkit.gap_classifier(keras.Model(inputs, conv(inputs)), ["red", "blue"])
@@ -55,10 +55,12 @@ def model():
 
 def mean_in_and_out(maps, masks):
     big = camkit.upsample(maps, 40)
-    return np.array([(m[mask].mean(), m[~mask].mean()) for m, mask in zip(big, masks[:, 0])]).T
+    return np.array(
+        [(m[mask].mean(), m[~mask].mean()) for m, mask in zip(big, masks[:, 0], strict=True)]
+    ).T
 
 
-# All ------------------------------------------------------------------------------------------------------------------
+# All ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -70,7 +72,7 @@ def test_every_remedy_finds_a_square_and_changes_nothing(model, name):
     inside, outside = mean_in_and_out(maps, new.masks)
     assert (inside > outside + np.ptp(maps) / 10).all()
     np.testing.assert_array_equal(new.images, picture)
-    for one, other in zip(before, model.get_weights()):
+    for one, other in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
     np.testing.assert_allclose(
         locate(new.images), maps, rtol=1e-4, atol=1e-4
@@ -122,7 +124,7 @@ def test_locators_refuse_other_sizes_and_classes(model):
         locate(squares(2).images, 2)
 
 
-# One by one -----------------------------------------------------------------------------------------------------------
+# One by one ---------------------------------------------------------------------------------------
 
 
 def unit(maps):
@@ -248,7 +250,7 @@ def test_without_references_a_picture_asks_itself(model):
     assert (told.min(axis=(1, 2)) >= maps.min(axis=(1, 2)) - 1e-5).all()
 
 
-# Regions --------------------------------------------------------------------------------------------------------------
+# Regions ------------------------------------------------------------------------------------------
 
 
 def test_seeds_grow_over_what_is_connected_and_likely_and_no_further():
@@ -330,7 +332,7 @@ def test_the_rim_is_what_is_usual_there():
     )
 
 
-# Heads ----------------------------------------------------------------------------------------------------------------
+# Heads --------------------------------------------------------------------------------------------
 
 
 def test_a_softmax_layer_is_logistic_regression():
@@ -348,7 +350,7 @@ def test_a_softmax_layer_is_logistic_regression():
 def test_targets_weigh_rows():
     X, T = RNG.normal(size=(40, 3)), RNG.random((40, 2))
     twice, shared = np.concatenate([X, X]), np.concatenate([T * [1, 0], T * [0, 1]])
-    for one, other in zip(heads.fit_softmax(X, T), heads.fit_softmax(twice, shared)):
+    for one, other in zip(heads.fit_softmax(X, T), heads.fit_softmax(twice, shared), strict=True):
         np.testing.assert_allclose(one, other, atol=2e-3)
 
 
