@@ -67,7 +67,8 @@ class LayerCopies:
             layer = self._layers[key]
             if not getattr(layer, "weights", None):
                 continue
-            copy.set_weights(self._weights.get(key) or layer.get_weights())
+            weights = self._weights.get(key) or layer.get_weights()
+            copy.set_weights(weights)
             # Normalization keeps what it computes from its weights.
             if hasattr(copy, "finalize_state"):
                 copy.finalize_state()
@@ -75,7 +76,9 @@ class LayerCopies:
     def _copy(self, layer: keras.Operation) -> keras.Operation:
         """Return a copy of a layer without its weights, of a name that no other copy has."""
         try:
-            config = {**layer.get_config(), **(self._changes.get(id(layer)) or {})}
+            # A copy: the layer may hold the very dictionary.
+            config = dict(layer.get_config())
+            config.update(self._changes.get(id(layer), {}))
             # Two nested models may use a name twice.
             if layer.name in self._names:
                 config["name"] = f"{layer.name}_{len(self._names)}"
@@ -107,9 +110,10 @@ def call_copy(
     """
     network = network_of(model)
     copies = LayerCopies(changes or {})
-    outputs = network.run({network.inputs[0]: image}, network.outputs, copies.of)
+    given = {network.input: image}
+    (output,) = network.run(given, [network.output], copies.of)
     copies.take_weights()
-    return outputs[0]
+    return output
 
 
 @random_numbers_kept()
@@ -132,24 +136,25 @@ def feature_model(
         ValueError: The model has layers that work at its own size only.
     """
     network = network_of(model)
-    given = network.inputs[0]
-    shape = list(given.shape)
+    own_shape = network.input.shape
+    shape = list(own_shape)
     if input_size is not None:
         shape[1:3] = np.broadcast_to(input_size, 2).tolist()
-    image = keras.Input(batch_shape=shape, dtype=given.dtype)
+    image = keras.Input(batch_shape=shape, dtype=network.input.dtype)
 
     changes, weights = _folding(network, head.features)
     copies = LayerCopies(changes, weights)
     try:
-        features = network.run({given: image}, [head.features], copies.of)
+        given = {network.input: image}
+        (features,) = network.run(given, [head.features], copies.of)
     except ValueError as error:
         if input_size is None or isinstance(error, HeadError):
             raise
         raise ValueError(
-            f"the model cannot read images of {shape[1:3]}, only of {given.shape[1:3]}: {error}"
+            f"the model cannot read images of {shape[1:3]}, only of {own_shape[1:3]}: {error}"
         ) from error
     copies.take_weights()
-    return keras.Model(image, features[0])
+    return keras.Model(image, features)
 
 
 def _identity(tensor: keras.KerasTensor, **_: object) -> keras.KerasTensor:
@@ -184,38 +189,45 @@ def _folding(network: Network, features: Value) -> tuple[Changes, dict[int, list
 
     A BatchNormalization is absorbed by the convolution whose only reader it is.
     """
-    calls = network.needed({network.inputs[0]: None}, [features])
+    calls = network.needed([network.input], [features])
     changes: Changes = {}
-    # The copies get their weights later: random ones would be drawn to be overwritten.
     for call in calls:
         if type(call.layer) in CONVOLUTIONS:
-            settings = call.layer.get_config()
-            initializers = [key for key in settings if key.endswith("_initializer")]
-            changes[id(call.layer)] = dict.fromkeys(initializers, "zeros")
+            changes[id(call.layer)] = _without_random_weights(call.layer)
 
     weights = {}
-    for convolution, norm in _foldable(calls, features):
+    for convolution, norm in _foldable(network, calls, features):
         changes[id(norm)] = None
         changes[id(convolution)]["use_bias"] = True
         weights[id(convolution)] = _folded_weights(convolution, norm)
     return changes, weights
 
 
+def _without_random_weights(layer: layers.Layer) -> dict[str, str]:
+    """Return settings for a copy whose weights come later: random ones would be drawn in vain."""
+    initializers = [key for key in layer.get_config() if key.endswith("_initializer")]
+    return dict.fromkeys(initializers, "zeros")
+
+
 def _foldable(
-    calls: list[Call], features: Value
+    network: Network, calls: list[Call], features: Value
 ) -> Iterator[tuple[layers.Layer, layers.BatchNormalization]]:
     """Yield each plain convolution and the BatchNormalization that is its only reader."""
-    callers = {value: call for call in calls for value in call.outputs}
-    times_read = Counter(value for call in calls for value in call.inputs)
-    times_called = Counter(call.layer for call in calls)
+    times_read: Counter[Value] = Counter()
+    times_called: Counter[keras.Operation] = Counter()
+    for call in calls:
+        times_read.update(call.inputs)
+        times_called[call.layer] += 1
+
     for call in calls:
         norm = call.layer
-        source = callers.get(call.inputs[0])
+        source = network.maker_of(call.inputs[0])
         if source is None or not isinstance(norm, layers.BatchNormalization):
             continue
         convolution = source.layer
+        output = source.outputs[0]
         is_shared = times_called[convolution] > 1 or times_called[norm] > 1
-        has_other_readers = times_read[call.inputs[0]] > 1 or call.inputs[0] is features
+        has_other_readers = times_read[output] > 1 or output is features
         if _is_plain(convolution) and norm.axis in (-1, 3) and not (is_shared or has_other_readers):
             yield convolution, norm
 
@@ -273,26 +285,26 @@ def dilation(model: keras.Model, output_stride: int) -> Changes:
         ValueError: The model has no such stride on its way.
     """
     network = network_of(model)
-    callers = {value: call for call in network.calls for value in call.outputs}
     changes: Changes = {}
     # (stride, dilation) of each value that was reached
-    reached = {network.inputs[0]: (1, 1)}
+    reached = {network.input: (1, 1)}
     for call in network.calls:
         stride, rate = max((reached[value] for value in call.inputs), default=(1, 1))
         if isinstance(call.layer, _WINDOWS):
             step = call.layer.strides[0]
-            keeps_stride = stride * step <= output_stride
-            if not keeps_stride or rate > 1:
-                source = callers.get(call.inputs[0])
-                changes |= _dilated(call.layer, source, step if keeps_stride else 1, rate)
-            if keeps_stride:
+            keeps_step = stride * step <= output_stride
+            if not keeps_step or rate > 1:
+                source = network.maker_of(call.inputs[0])
+                new_step = step if keeps_step else 1
+                changes |= _dilated(call.layer, source, new_step, rate)
+            if keeps_step:
                 stride *= step
             else:
                 rate *= step
         for value in call.outputs:
             reached[value] = (stride, rate)
 
-    nearest = reached[network.outputs[0]][0]
+    nearest, _ = reached[network.output]
     if nearest != output_stride:
         raise ValueError(
             f"the output stride of {model.name} cannot be {output_stride}: {nearest} is the "

@@ -5,7 +5,7 @@ the calls of layers in a graph. Everything here leaves the model as it was.
 """
 
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +75,8 @@ class Network:
     Attributes:
         inputs: The values that the model is given.
         outputs: The values that it returns.
+        input: The first of its inputs.
+        output: The first of its outputs.
         calls: All calls of layers, each after those whose values it reads.
         layers: The layers from input to output in Keras' order, those of nested models in their
             place.
@@ -90,7 +92,7 @@ class Network:
 
         function = _as_function(model)
         self._output_tensors = list(function.outputs)
-        self.inputs = [Value(tensor.shape, tensor.dtype) for tensor in function.inputs]
+        self.inputs = [_value_of(tensor) for tensor in function.inputs]
         self.outputs = self._add_calls(function, self.inputs)
         self.layers = list(self._layers_of(function))
         self.input_layer = next(
@@ -98,7 +100,12 @@ class Network:
             for layer in function.operations
             if isinstance(layer, layers.InputLayer) and layer.output is function.inputs[0]
         )
-        self._callers = {value: call for call in self.calls for value in call.outputs}
+        self.input = self.inputs[0]
+        self.output = self.outputs[0]
+        self._makers: dict[Value, Call] = {}
+        for call in self.calls:
+            for value in call.outputs:
+                self._makers[value] = call
 
     def describes(self, model: keras.Model) -> bool:
         """Return whether `model` still has this graph. A Sequential model may have grown."""
@@ -106,24 +113,28 @@ class Network:
             return False
         return all(_same_tensors(nested, tensors) for nested, tensors in self._sequentials)
 
+    def maker_of(self, value: Value) -> Call | None:
+        """Return the call that makes a value, None for an input of the model."""
+        return self._makers.get(value)
+
     def backwards(self) -> Iterator[Call]:
         """Yield the calls from the output backwards, to the first that reads several values."""
-        value = self.outputs[0]
-        while value in self._callers:
-            call = self._callers[value]
+        call = self.maker_of(self.output)
+        while call is not None:
             yield call
             if len(call.inputs) != 1:
                 return
-            value = call.inputs[0]
+            call = self.maker_of(call.inputs[0])
 
-    def needed(self, given: Mapping[Value, Any], wanted: list[Value]) -> list[Call]:
-        """Return the calls that compute the `wanted` values where those of `given` are known."""
-        missing = set(wanted).difference(given)
+    def needed(self, given: Iterable[Value], wanted: list[Value]) -> list[Call]:
+        """Return the calls that compute the `wanted` values from those that are `given`."""
+        known = set(given)
+        missing = set(wanted) - known
         calls = []
         for call in reversed(self.calls):
             if not missing.isdisjoint(call.outputs):
                 calls.append(call)
-                missing.update(value for value in call.inputs if value not in given)
+                missing.update(set(call.inputs) - known)
         calls.reverse()
         return calls
 
@@ -143,8 +154,9 @@ class Network:
         tensors = dict(given)
         for call in self.needed(given, wanted):
             args, kwargs = call.arguments(tensors)
-            results = keras.tree.flatten(visit(call.layer)(*args, **kwargs))
-            for value, tensor in zip(call.outputs, results, strict=True):
+            results = visit(call.layer)(*args, **kwargs)
+            flat_results = keras.tree.flatten(results)
+            for value, tensor in zip(call.outputs, flat_results, strict=True):
                 tensors.setdefault(value, tensor)
         return [tensors[value] for value in wanted]
 
@@ -161,7 +173,7 @@ class Network:
                 # Further tensors are keyword arguments, such as a mask.
                 results = self._add_calls(nested, arguments[: len(nested.inputs)])
             else:
-                results = [Value(tensor.shape, tensor.dtype) for tensor in node.outputs]
+                results = [_value_of(tensor) for tensor in node.outputs]
                 call = Call(node.operation, tuple(arguments), tuple(results), node)
                 self.calls.append(call)
             values.update(zip(map(id, node.outputs), results, strict=True))
@@ -185,7 +197,8 @@ class Network:
         return self._functions[id(model)]
 
 
-_networks: weakref.WeakKeyDictionary[keras.Model, Network] = weakref.WeakKeyDictionary()
+# The networks of models that are alive: {model: network}.
+_networks = weakref.WeakKeyDictionary()
 
 
 def network_of(model: keras.Model) -> Network:
@@ -240,6 +253,11 @@ def _as_function(model: keras.Model) -> keras.Function:
             "keras.Input((height, width, 3))"
         )
     return keras.Function(model.inputs, model.outputs)
+
+
+def _value_of(tensor: keras.KerasTensor) -> Value:
+    """Return a new value like a symbolic tensor."""
+    return Value(tensor.shape, tensor.dtype)
 
 
 def _nodes_of(function: keras.Function) -> Iterator[Any]:

@@ -1,7 +1,6 @@
 """The head of a classifier: what stands between the pooling and the scores."""
 
 from dataclasses import dataclass
-from itertools import takewhile
 
 import keras
 import numpy as np
@@ -9,7 +8,6 @@ from keras import layers
 
 from camkit.models._graph import REMEDY, Call, HeadError, Value, one_way
 
-_POOLING = layers.GlobalAveragePooling2D
 _PASSING = (
     layers.Dropout,
     layers.SpatialDropout2D,
@@ -61,14 +59,12 @@ def find_head(model: keras.Model) -> Head:
         HeadError: The model ends in anything else; the message names what was found.
     """
     chain = list(one_way(model).backwards())
-    between = list(takewhile(lambda call: not isinstance(call.layer, _POOLING), chain))
+    between, pooling, before = _split_at_pooling(chain)
     weighting, activation = _read_between(between)
-    if len(between) == len(chain):
+    if pooling is None:
         raise HeadError(
             f"the head is {_names(chain)}: there is no global average pooling; {REMEDY}"
         )
-
-    pooling = chain[len(between)]
     if pooling.layer.data_format != "channels_last":
         raise HeadError(
             "the model is channels_first: CAM reads channels_last features (B, height, width, "
@@ -77,16 +73,15 @@ def find_head(model: keras.Model) -> Head:
     if weighting is not None:
         return _weighted_head(pooling, weighting, activation)
     if activation == "linear":
-        ending = _names(chain[: len(between) + 1])
+        ending = _names([*between, pooling])
         raise HeadError(
             f"the model ends in {ending}: these are GAP features and no class scores; {REMEDY}"
         )
 
     # The pooling and a linear 1×1 convolution commute, so the one before the pooling weights, too.
-    before_pooling = (call for call in chain[len(between) + 1 :])
-    last = next((call for call in before_pooling if not isinstance(call.layer, _PASSING)), None)
-    if last is not None and is_weighting(last.layer) and activation_of(last.layer) == "linear":
-        return _weighted_head(last, last.layer, activation)
+    weighting_call = _linear_weighting(before)
+    if weighting_call is not None:
+        return _weighted_head(weighting_call, weighting_call.layer, activation)
     return _head_of_class_maps(pooling, activation)
 
 
@@ -108,6 +103,27 @@ def is_weighting(layer: keras.Operation) -> bool:
     if isinstance(layer, layers.Conv2D):
         return layer.kernel_size == layer.strides == (1, 1) and layer.groups == 1
     return isinstance(layer, layers.Dense)
+
+
+def _split_at_pooling(chain: list[Call]) -> tuple[list[Call], Call | None, list[Call]]:
+    """Return the calls after the global average pooling, that call, and those before it.
+
+    All go from the output backwards. Without such a pooling, all calls are after it.
+    """
+    for position, call in enumerate(chain):
+        if isinstance(call.layer, layers.GlobalAveragePooling2D):
+            return chain[:position], call, chain[position + 1 :]
+    return chain, None, []
+
+
+def _linear_weighting(before: list[Call]) -> Call | None:
+    """Return the call before the pooling if it weights channels and does nothing else."""
+    for call in before:
+        if isinstance(call.layer, _PASSING):
+            continue
+        is_linear = activation_of(call.layer) == "linear"
+        return call if is_weighting(call.layer) and is_linear else None
+    return None
 
 
 def _read_between(calls: list[Call]) -> tuple[layers.Layer | None, str]:
@@ -168,7 +184,10 @@ def _refuse_what_breaks_the_sum(call: Call, head: str) -> None:
 
 def is_map(value: Value) -> bool:
     """Return whether a value is a map (N, h, w, K) of more than one position."""
-    return len(value.shape) == 4 and tuple(value.shape[1:3]) != (1, 1)
+    if len(value.shape) != 4:
+        return False
+    size = tuple(value.shape[1:3])
+    return size != (1, 1)
 
 
 def _weighted_head(reader: Call, weighting: layers.Layer, activation: str) -> Head:

@@ -89,7 +89,7 @@ def gradients(
         HeadError: The model has no graph of layers.
     """
     network = one_way(model)
-    chosen = _checked(targets, len(images), network.outputs[0].shape[-1])
+    chosen = _checked(targets, len(images), network.output.shape[-1])
     place = _place(model, network, layer)
     for seen_pass in _seen:
         is_same_pass = seen_pass.model is model and seen_pass.images is images
@@ -251,7 +251,7 @@ class _Pass:
     def maps(self, images: Any) -> Any:
         """Return the activations A of images."""
         # Integers have no gradient: the input is read before it is cast.
-        if self.place is self.network.inputs[0]:
+        if self.place is self.network.input:
             return images
         return self._run({}, images, self.place)
 
@@ -260,7 +260,7 @@ class _Pass:
         given = {}
         if maps is not None:
             given[self.place] = ops.cast(maps, self.place.dtype)
-        return ops.cast(self._run(given, images, self.network.outputs[0]), "float32")
+        return ops.cast(self._run(given, images, self.network.output), "float32")
 
     def slopes(self, images: Any, targets: Any, maps: Any) -> Any:
         """Return ∂S/∂A as float32, S being the logit of the target class."""
@@ -275,7 +275,7 @@ class _Pass:
 
     def _run(self, given: dict[Value, Any], images: Any, wanted: Value) -> Any:
         """Return a value of the network, computed as in `predict`, without the last softmax."""
-        entry = self.network.inputs[0]
+        entry = self.network.input
         given = {entry: ops.cast(images, entry.dtype), **given}
         last_activations = _last_activations(self.network)
 
@@ -342,7 +342,7 @@ def _ask(
     It is compiled once for each network, place and shape of the arrays.
     """
     remedy = "camkit.backbone(name, input_size=...) builds for another size"
-    arrays = [batch_of(images, network.inputs[0].shape[1:], remedy), *more]
+    arrays = [batch_of(images, network.input.shape[1:], remedy), *more]
     shapes = [array.shape[1:] for array in arrays]
     key = (question, place, *shapes)
     if key not in network.compiled:

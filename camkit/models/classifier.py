@@ -1,8 +1,9 @@
 """The GAP classifier: a backbone with a linear head, its class names, training the head."""
 
+import math
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 import numpy as np
@@ -57,10 +58,14 @@ def gap_classifier(backbone: keras.Model, class_names: Sequence[str]) -> keras.M
             f"{backbone.name} ends in shape {backbone.output.shape}: a feature map (N, h, w, K) is "
             "needed, so build it with include_top=False and pooling=None"
         )
-    gap = layers.GlobalAveragePooling2D(name="gap")(backbone.output)
-    logits = layers.Dense(len(class_names), kernel_initializer="zeros", name="logits")(gap)
+    pool = layers.GlobalAveragePooling2D(name="gap")
+    dense = layers.Dense(len(class_names), kernel_initializer="zeros", name="logits")
     softmax = layers.Activation("softmax", dtype="float32", name="probabilities")
-    model = keras.Model(backbone.input, softmax(logits), name=_as_model_name(class_names))
+
+    gap = pool(backbone.output)
+    logits = dense(gap)
+    probabilities = softmax(logits)
+    model = keras.Model(backbone.input, probabilities, name=_as_model_name(class_names))
     _compile(model, channels=backbone.output.shape[-1])
     # A model that is saved before any training then loads without a warning.
     model.optimizer.build(model.trainable_variables)
@@ -125,26 +130,19 @@ def train_head(
     sets = [train] if validation is None else [train, validation]
     for images in sets:
         _check_classes(model, head, images)
-    gap, *other_gaps = _gap_features(model, head, *sets)
+    gaps = _gap_features(model, head, *sets)
 
     if validation is None:
-        held_out = _holdout(train.labels, np.random.default_rng(seed))
-        fitted = np.setdiff1d(np.arange(len(train)), held_out)
-        validation_gap, validation_labels = gap[held_out], train.labels[held_out]
+        learnt, checked = _split(gaps[0], train.labels, seed)
     else:
-        fitted = np.arange(len(train))
-        validation_gap, validation_labels = other_gaps[0], validation.labels
-
-    mean, scale = _centre_and_scale(gap[fitted], centred=head.layer.use_bias)
+        learnt = _Features(gaps[0], train.labels)
+        checked = _Features(gaps[1], validation.labels)
+    mean, scale = _centre_and_scale(learnt.gap, head.layer.use_bias)
     trained, history = _fit_dense(
-        (gap[fitted] - mean) / scale,
-        train.labels[fitted],
-        ((validation_gap - mean) / scale, validation_labels),
-        head,
-        epochs,
-        seed,
+        learnt.standardised(mean, scale), checked.standardised(mean, scale), head, epochs, seed
     )
-    head.layer.set_weights(_uncentred(trained.get_weights(), mean, scale))
+    weights = _for_plain_features(trained.get_weights(), mean, scale)
+    head.layer.set_weights(weights)
     return history
 
 
@@ -191,13 +189,36 @@ def _check_classes(model: keras.Model, head: Head, images: "ImageSet") -> None:
 # Training -----------------------------------------------------------------------------------------
 
 
+class _Features(NamedTuple):
+    """GAP features of images and their labels."""
+
+    # (N, K)
+    gap: np.ndarray
+    # (N,)
+    labels: np.ndarray
+
+    def standardised(self, mean: np.ndarray, scale: np.ndarray) -> "_Features":
+        """Return the features less `mean`, divided by `scale` (K,)."""
+        return _Features((self.gap - mean) / scale, self.labels)
+
+
+def _split(gap: np.ndarray, labels: np.ndarray, seed: int) -> tuple[_Features, _Features]:
+    """Return the features to learn from and a fifth of each class, drawn by `seed`, to check."""
+    random = np.random.default_rng(seed)
+    held_out = _holdout(labels, random)
+    learnt = np.setdiff1d(np.arange(len(labels)), held_out)
+    return _Features(gap[learnt], labels[learnt]), _Features(gap[held_out], labels[held_out])
+
+
 def _holdout(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Return the indices of a fifth of each class, rounded down; of two to four images, one."""
     held_out = []
     for label in np.unique(labels):
         members = random.permutation(np.flatnonzero(labels == label))
-        least = 1 if len(members) > 1 else 0
-        held_out.append(members[: max(len(members) // 5, least)])
+        count = len(members) // 5
+        if count == 0 and len(members) > 1:
+            count = 1
+        held_out.append(members[:count])
     return np.sort(np.concatenate(held_out))
 
 
@@ -218,44 +239,49 @@ def _gap_features(model: keras.Model, head: Head, *sets: "ImageSet") -> list[np.
             parts = []
             for batch in images.batches(_BATCH_SIZE, size):
                 # All batches have one shape, so that XLA compiles once.
-                full = np.resize(batch, (_BATCH_SIZE, *batch.shape[1:]))
-                parts.append(forward(full.astype("float32"))[: len(batch)])
+                full_shape = (_BATCH_SIZE, *batch.shape[1:])
+                full = np.resize(batch, full_shape).astype("float32")
+                gap = forward(full)
+                parts.append(gap[: len(batch)])
                 bar.update(len(batch))
             gaps.append(np.concatenate(parts))
     return gaps
 
 
-def _centre_and_scale(gap: np.ndarray, centred: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return what is taken from each channel of GAP features, and what it is divided by."""
-    mean = gap.mean(axis=0) if centred else np.zeros_like(gap[0])
+def _centre_and_scale(gap: np.ndarray, uses_bias: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return what is taken from each channel of GAP features, and what it is divided by.
+
+    Nothing is taken where no bias can make up for it.
+    """
+    mean = gap.mean(axis=0)
+    if not uses_bias:
+        mean = np.zeros_like(mean)
     spread = gap.std(axis=0)
     # The mean of all channels keeps a nearly silent one from being amplified.
     scale = spread + max(spread.mean(), 1e-6)
     return mean, scale
 
 
-def _uncentred(weights: list[np.ndarray], mean: np.ndarray, scale: np.ndarray) -> list[np.ndarray]:
-    """Return the kernel (and bias) for GAP features as they are, from those for centred ones."""
+def _for_plain_features(
+    weights: list[np.ndarray], mean: np.ndarray, scale: np.ndarray
+) -> list[np.ndarray]:
+    """Return the kernel (and bias) for plain GAP features, from those for standardised ones."""
     kernel = weights[0] / scale[:, None]
     biases = [bias - mean @ kernel for bias in weights[1:]]
     return [kernel, *biases]
 
 
 def _fit_dense(
-    gap: np.ndarray,
-    labels: np.ndarray,
-    validation: tuple[np.ndarray, np.ndarray],
-    head: Head,
-    epochs: int,
-    seed: int,
+    learnt: _Features, checked: _Features, head: Head, epochs: int, seed: int
 ) -> tuple[keras.Model, keras.callbacks.History]:
-    """Return a softmax layer that was fitted to GAP features (N, K), and the history of it."""
-    classes = len(head.bias)
-    uses_bias = head.layer.use_bias
-    dense = layers.Dense(classes, "softmax", uses_bias, kernel_initializer="zeros")
-    model = keras.Sequential([keras.Input(gap.shape[1:]), dense])
-    _compile(model, channels=gap.shape[1])
-    steps = -(-len(gap) // _BATCH_SIZE)
+    """Return a softmax layer like the head's, fitted to features, and the history of that."""
+    count, channels = learnt.gap.shape
+    dense = layers.Dense(
+        len(head.bias), "softmax", use_bias=head.layer.use_bias, kernel_initializer="zeros"
+    )
+    model = keras.Sequential([keras.Input((channels,)), dense])
+    _compile(model, channels)
+    steps = math.ceil(count / _BATCH_SIZE)
 
     with progress(epochs, "Training the head", "epoch") as bar:
 
@@ -265,27 +291,25 @@ def _fit_dense(
             bar.update()
 
         history = model.fit(
-            _endless_batches(gap, labels, seed),
+            _endless_batches(learnt, seed),
             steps_per_epoch=steps,
             epochs=epochs,
             shuffle=False,
-            validation_data=validation,
+            validation_data=tuple(checked),
             callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=show)],
             verbose=0,
         )
     return model, history
 
 
-def _endless_batches(
-    gap: np.ndarray, labels: np.ndarray, seed: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _endless_batches(features: _Features, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield batches of features and labels, in a new order each time that all were seen.
 
     The order is drawn here and not by Keras, so that no global seed is touched.
     """
     random = np.random.default_rng(seed)
     while True:
-        order = random.permutation(len(gap))
+        order = random.permutation(len(features.labels))
         for start in range(0, len(order), _BATCH_SIZE):
             indices = order[start : start + _BATCH_SIZE]
-            yield gap[indices], labels[indices]
+            yield features.gap[indices], features.labels[indices]

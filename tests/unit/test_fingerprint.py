@@ -10,6 +10,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pytest
 import zoo
 from keras import layers
 
@@ -28,6 +29,8 @@ def test_a_fingerprint_outlives_saving_and_tells_models_apart(tmp_path):
     assert fingerprint(model) != digest
 
 
+# Older versions of Keras cannot load the file.
+@pytest.mark.locked
 def test_a_model_has_the_fingerprint_that_version_1_0_0_gave_it():
     folder = Path(__file__).parent / "analysis_1_0_0"
     model = keras.models.load_model(folder / "model.keras")

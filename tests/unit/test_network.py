@@ -3,6 +3,7 @@
 import ast
 import gc
 import weakref
+from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 
 import keras
@@ -168,3 +169,10 @@ def test_the_folder_of_backends_alone_imports_one():
     for path, tree in trees().items():
         if not path.startswith("models/_backend/"):
             assert not {"tensorflow", "jax", "torch"} & set(packages_imported(tree)), path
+
+
+def test_a_backend_that_has_no_file_yet_is_refused(monkeypatch):
+    found = find_spec("camkit.models._backend")
+    monkeypatch.setattr(keras.backend, "backend", lambda: "openvino")
+    with pytest.raises(ImportError, match="backend 'openvino' yet.*KERAS_BACKEND=tensorflow"):
+        found.loader.exec_module(module_from_spec(found))

@@ -99,7 +99,7 @@ def _suits_xla(features: keras.Model, size: tuple[int, ...]) -> bool:
         return call
 
     network = network_of(features)
-    network.run({network.inputs[0]: keras.Input(size)}, network.outputs, visit)
+    network.run({network.input: keras.Input(size)}, network.outputs, visit)
     return not slow_layers
 
 
