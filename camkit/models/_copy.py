@@ -7,6 +7,8 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,8 +20,20 @@ from camkit.models._head import Head, activation_of
 CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
 _WINDOWS = (*CONVOLUTIONS, layers.MaxPooling2D, layers.AveragePooling2D)
 
-# What the copies of some layers differ in: {id(layer): settings}. None leaves a layer out.
-Changes = dict[int, dict | None]
+
+@dataclass
+class Changes:
+    """What the copies of some layers differ in, by id(layer).
+
+    Attributes:
+        settings: Settings that replace those of the layer's configuration.
+        left_out: The layers that have no copy: their input passes as it is.
+        weights: The weights of copies that have others than their layers.
+    """
+
+    settings: dict[int, dict[str, Any]] = field(default_factory=dict)
+    left_out: set[int] = field(default_factory=set)
+    weights: dict[int, list[np.ndarray]] = field(default_factory=dict)
 
 
 @contextmanager
@@ -36,13 +50,11 @@ class LayerCopies:
     """Copies of layers, each made from its configuration when it is first needed.
 
     Args:
-        changes: The settings that copies differ in, or None for a layer to leave out.
-        weights: The weights of copies that have others than their layers, by id(layer).
+        changes: What the copies differ in.
     """
 
-    def __init__(self, changes: Changes, weights: dict[int, list[np.ndarray]] | None = None):
+    def __init__(self, changes: Changes):
         self._changes = changes
-        self._weights = weights or {}
         self._layers: dict[int, keras.Operation] = {}
         self._copies: dict[int, keras.Operation] = {}
         self._names: set[str] = set()
@@ -54,7 +66,7 @@ class LayerCopies:
             HeadError: The layer cannot be copied from its configuration.
         """
         key = id(layer)
-        if key in self._changes and self._changes[key] is None:
+        if key in self._changes.left_out:
             return _identity
         if key not in self._copies:
             self._copies[key] = self._copy(layer)
@@ -67,7 +79,7 @@ class LayerCopies:
             layer = self._layers[key]
             if not getattr(layer, "weights", None):
                 continue
-            weights = self._weights.get(key) or layer.get_weights()
+            weights = self._changes.weights.get(key) or layer.get_weights()
             copy.set_weights(weights)
             # Normalization keeps what it computes from its weights.
             if hasattr(copy, "finalize_state"):
@@ -78,7 +90,7 @@ class LayerCopies:
         try:
             # A copy: the layer may hold the very dictionary.
             config = dict(layer.get_config())
-            config.update(self._changes.get(id(layer), {}))
+            config.update(self._changes.settings.get(id(layer), {}))
             # Two nested models may use a name twice.
             if layer.name in self._names:
                 config["name"] = f"{layer.name}_{len(self._names)}"
@@ -103,13 +115,13 @@ def call_copy(
     Args:
         model: The model, from one input to one output.
         image: What the copy is called on.
-        changes: The settings that copies of layers differ in, or None for a layer to leave out.
+        changes: What the copies of layers differ in.
 
     Raises:
         HeadError: A layer cannot be copied from its configuration.
     """
     network = network_of(model)
-    copies = LayerCopies(changes or {})
+    copies = LayerCopies(changes or Changes())
     given = {network.input: image}
     (output,) = network.run(given, [network.output], copies.of)
     copies.take_weights()
@@ -142,8 +154,7 @@ def feature_model(
         shape[1:3] = np.broadcast_to(input_size, 2).tolist()
     image = keras.Input(batch_shape=shape, dtype=network.input.dtype)
 
-    changes, weights = _folding(network, head.features)
-    copies = LayerCopies(changes, weights)
+    copies = LayerCopies(_folding(network, head.features))
     try:
         given = {network.input: image}
         (features,) = network.run(given, [head.features], copies.of)
@@ -184,26 +195,25 @@ def _lambda_copy(layer: layers.Lambda, config: dict) -> layers.Lambda:
 # Folding batch normalisation ----------------------------------------------------------------------
 
 
-def _folding(network: Network, features: Value) -> tuple[Changes, dict[int, list[np.ndarray]]]:
-    """Return changes and weights of the copies in which convolutions absorb normalisations.
+def _folding(network: Network, features: Value) -> Changes:
+    """Return the changes of copies in which convolutions absorb normalisations.
 
     A BatchNormalization is absorbed by the convolution whose only reader it is.
     """
     calls = network.needed([network.input], [features])
-    changes: Changes = {}
+    changes = Changes()
     for call in calls:
         if type(call.layer) in CONVOLUTIONS:
-            changes[id(call.layer)] = _without_random_weights(call.layer)
+            changes.settings[id(call.layer)] = _without_random_weights(call.layer)
 
-    weights = {}
     for convolution, norm in _foldable(network, calls, features):
-        changes[id(norm)] = None
-        changes[id(convolution)]["use_bias"] = True
-        weights[id(convolution)] = _folded_weights(convolution, norm)
-    return changes, weights
+        changes.left_out.add(id(norm))
+        changes.settings[id(convolution)]["use_bias"] = True
+        changes.weights[id(convolution)] = _folded_weights(convolution, norm)
+    return changes
 
 
-def _without_random_weights(layer: layers.Layer) -> dict[str, str]:
+def _without_random_weights(layer: layers.Layer) -> dict[str, Any]:
     """Return settings for a copy whose weights come later: random ones would be drawn in vain."""
     initializers = [key for key in layer.get_config() if key.endswith("_initializer")]
     return dict.fromkeys(initializers, "zeros")
@@ -285,7 +295,7 @@ def dilation(model: keras.Model, output_stride: int) -> Changes:
         ValueError: The model has no such stride on its way.
     """
     network = network_of(model)
-    changes: Changes = {}
+    changes = Changes()
     # (stride, dilation) of each value that was reached
     reached = {network.input: (1, 1)}
     for call in network.calls:
@@ -294,9 +304,12 @@ def dilation(model: keras.Model, output_stride: int) -> Changes:
             step = call.layer.strides[0]
             keeps_step = stride * step <= output_stride
             if not keeps_step or rate > 1:
-                source = network.maker_of(call.inputs[0])
-                new_step = step if keeps_step else 1
-                changes |= _dilated(call.layer, source, new_step, rate)
+                settings = {"strides": step if keeps_step else 1, "padding": "same"}
+                if isinstance(call.layer, CONVOLUTIONS):
+                    settings["dilation_rate"] = rate * call.layer.dilation_rate[0]
+                changes.settings[id(call.layer)] = settings
+                # Padding is now the layer's own.
+                changes.left_out |= _padding_before(network, call)
             if keeps_step:
                 stride *= step
             else:
@@ -313,17 +326,9 @@ def dilation(model: keras.Model, output_stride: int) -> Changes:
     return changes
 
 
-def _dilated(layer: layers.Layer, source: Call | None, stride: int, rate: int) -> Changes:
-    """Return the changes that give a layer with a window this stride and a wider dilation.
-
-    `source` is the call whose output it reads.
-    """
-    settings = {"strides": stride, "padding": "same"}
-    if isinstance(layer, CONVOLUTIONS):
-        settings["dilation_rate"] = rate * layer.dilation_rate[0]
-    changes: Changes = {id(layer): settings}
-    # The padding is now the layer's own.
-    pads_before = source is not None and isinstance(source.layer, layers.ZeroPadding2D)
-    if pads_before and layer.padding == "valid":
-        changes[id(source.layer)] = None
-    return changes
+def _padding_before(network: Network, call: Call) -> set[int]:
+    """Return the id of the layer that pads for the layer of a call, which does not pad itself."""
+    source = network.maker_of(call.inputs[0])
+    if source is None or not isinstance(source.layer, layers.ZeroPadding2D):
+        return set()
+    return {id(source.layer)} if call.layer.padding == "valid" else set()

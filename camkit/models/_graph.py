@@ -4,10 +4,10 @@ No other file of camkit touches a private name of Keras: `Function._nodes_by_dep
 the calls of layers in a graph. Everything here leaves the model as it was.
 """
 
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import keras
 from keras import layers
@@ -38,6 +38,14 @@ class Value:
 
     shape: tuple[int | None, ...]
     dtype: str
+
+    @property
+    def channels(self) -> int:
+        """The size of the last axis; ValueError where it is unknown."""
+        size = self.shape[-1]
+        if size is None:
+            raise ValueError(f"a tensor of shape {self.shape} has an unknown number of channels")
+        return size
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,8 +205,8 @@ class Network:
         return self._functions[id(model)]
 
 
-# The networks of models that are alive: {model: network}.
-_networks = weakref.WeakKeyDictionary()
+# The networks of the models that are alive.
+_networks: WeakKeyDictionary[keras.Model, Network] = WeakKeyDictionary()
 
 
 def network_of(model: keras.Model) -> Network:

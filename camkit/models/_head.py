@@ -203,7 +203,7 @@ def _weighted_head(reader: Call, weighting: layers.Layer, activation: str) -> He
 
 def _head_of_class_maps(pooling: Call, activation: str) -> Head:
     """Return the head of a model whose channels before the pooling are its classes."""
-    classes = pooling.inputs[0].shape[-1]
+    classes = pooling.inputs[0].channels
     kernel = np.eye(classes, dtype="float32")
     bias = np.zeros(classes, dtype="float32")
     return Head(pooling.layer, pooling.inputs[0], None, kernel, bias, activation)

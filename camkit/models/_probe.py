@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import keras
 import numpy as np
@@ -25,7 +25,7 @@ from camkit.models._head import activation_of, find_head, is_map, is_weighting
 # Stands for the predicted class among the targets.
 _PREDICTED = -1
 
-LayerOrName = layers.Layer | str | None
+LayerOrName: TypeAlias = "layers.Layer | str | None"
 
 
 class _Seen(NamedTuple):
@@ -60,7 +60,7 @@ def scores(
     """
     network = one_way(model)
     if maps is None:
-        return _ask(network, _logits, None, images)
+        return _ask(network, _logits, network.output, images)
     place = _place(model, network, layer)
     maps = np.asarray(maps, dtype="float32")
     repeated = np.repeat(images, len(maps), axis=0)
@@ -89,7 +89,7 @@ def gradients(
         HeadError: The model has no graph of layers.
     """
     network = one_way(model)
-    chosen = _checked(targets, len(images), network.output.shape[-1])
+    chosen = _checked(targets, len(images), network.output.channels)
     place = _place(model, network, layer)
     for seen_pass in _seen:
         is_same_pass = seen_pass.model is model and seen_pass.images is images
@@ -246,7 +246,7 @@ class _Pass:
     """The forward pass of a network up to its logits, by way of the map at `place`."""
 
     network: Network
-    place: Value | None
+    place: Value
 
     def maps(self, images: Any) -> Any:
         """Return the activations A of images."""
@@ -333,7 +333,7 @@ def _slopes_of_maps(forward: _Pass, images: Any, targets: Any, maps: Any) -> Any
 def _ask(
     network: Network,
     question: Callable,
-    place: Value | None,
+    place: Value,
     images: np.ndarray,
     *more: np.ndarray,
 ) -> Any:

@@ -139,7 +139,11 @@ def train_head(
         checked = _Features(gaps[1], validation.labels)
     mean, scale = _centre_and_scale(learnt.gap, head.layer.use_bias)
     trained, history = _fit_dense(
-        learnt.standardised(mean, scale), checked.standardised(mean, scale), head, epochs, seed
+        head.layer,
+        learnt.standardised(mean, scale),
+        checked.standardised(mean, scale),
+        epochs,
+        seed,
     )
     weights = _for_plain_features(trained.get_weights(), mean, scale)
     head.layer.set_weights(weights)
@@ -272,13 +276,11 @@ def _for_plain_features(
 
 
 def _fit_dense(
-    learnt: _Features, checked: _Features, head: Head, epochs: int, seed: int
+    like: layers.Dense, learnt: _Features, checked: _Features, epochs: int, seed: int
 ) -> tuple[keras.Model, keras.callbacks.History]:
-    """Return a softmax layer like the head's, fitted to features, and the history of that."""
+    """Return a softmax layer `like` that of a head, fitted to features, and the history of it."""
     count, channels = learnt.gap.shape
-    dense = layers.Dense(
-        len(head.bias), "softmax", use_bias=head.layer.use_bias, kernel_initializer="zeros"
-    )
+    dense = layers.Dense(like.units, "softmax", use_bias=like.use_bias, kernel_initializer="zeros")
     model = keras.Sequential([keras.Input((channels,)), dense])
     _compile(model, channels)
     steps = math.ceil(count / _BATCH_SIZE)

@@ -30,9 +30,10 @@ def trained():
     return model, test, batch, cam, cam(batch)
 
 
-# A real classifier ---------------------------------------------------------------------------------------------------
+# A real classifier --------------------------------------------------------------------------------
 
-INSIDE = {  # what the network calls it, and (left, top, right, bottom) of the object at 224×224, drawn by eye
+# What the network calls it, and (left, top, right, bottom) of the object at 224×224, drawn by eye.
+INSIDE = {
     "bird": ("chickadee", (15, 50, 215, 195)),
     "cat": ("Egyptian cat", (40, 25, 165, 224)),
     "dragonfly": ("dragonfly", (60, 40, 200, 200)),
@@ -65,11 +66,11 @@ def test_a_real_imagenet_classifier_shows_where_it_looks_in_real_photographs(sha
         )
 
 
-# The identities -------------------------------------------------------------------------------------------------------
+# The identities -----------------------------------------------------------------------------------
 
 
 def test_real_fruits_are_pointed_at_alone_and_among_others(shared):
-    """At the size that the backbone was trained at: 44 varieties, and 2×2 mosaics of four of them."""
+    """At the size that the backbone was trained at: 44 varieties, 2×2 mosaics of four of them."""
     train = camkit.load_images(shared / "fruits-360", "Training", per_class=20)
     test = camkit.load_images(shared / "fruits-360", "Test", per_class=4)
     backbone = camkit.backbone(
@@ -79,7 +80,7 @@ def test_real_fruits_are_pointed_at_alone_and_among_others(shared):
     camkit.train_head(model, train)
     seen = camkit.analyze(model, test)
     assert seen.maps.shape[1:3] == (7, 7)
-    own = np.stack([maps[..., c] for maps, c in zip(seen.maps, seen.labels)])
+    own = np.stack([maps[..., c] for maps, c in zip(seen.maps, seen.labels, strict=True)])
     fruit = np.stack([camkit.scenes.foreground(test[i]) for i in range(len(test))])
     peak = camkit.upsample(own, fruit.shape[1:]).reshape(len(test), -1).argmax(axis=1)
     assert fruit.reshape(len(test), -1)[np.arange(len(test)), peak].mean() >= 0.95
@@ -183,11 +184,11 @@ def test_a_batch_of_the_wrong_shape_is_refused_with_both_shapes(flat):
         camkit.CAM(zoo.flat(shape=(None, None, 3))[0])(np.zeros((2, 24, 24, 4)))
 
 
-# Enlargement ------------------------------------------------------------------------------------------------------------
+# Enlargement --------------------------------------------------------------------------------------
 
 
 def test_enlargement_by_hand():
-    """Pixel centres of the large map at (i + 1/2)/2 − 1/2 = −1/4, 1/4, 3/4, 5/4: half-pixel, constant at the rim."""
+    """Half-pixel: centres at (i + 1/2)/2 − 1/2 = −1/4, 1/4, 3/4, 5/4; constant at the rim."""
     np.testing.assert_allclose(camkit.upsample([[0.0, 4.0]], (1, 4)), [[0, 1, 3, 4]])
     np.testing.assert_allclose(camkit.upsample([[3.0], [9.0]], (6, 1))[:, 0], [3, 3, 5, 7, 9, 9])
     square = camkit.upsample(np.array([[0.0, 4.0], [8.0, 12.0]]), 4)
@@ -279,7 +280,7 @@ def test_enlarging_to_the_same_size_changes_nothing_and_never_the_input():
     np.testing.assert_array_equal(maps, before)
 
 
-# Overlay ----------------------------------------------------------------------------------------------------------------
+# Overlay ------------------------------------------------------------------------------------------
 
 
 INFERNO = 255 * np.array(

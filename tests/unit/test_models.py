@@ -62,7 +62,7 @@ def small(names=tuple(COLOURS), seed=0):
     return camkit.gap_classifier(base, names)
 
 
-# Backbones ------------------------------------------------------------------------------------------------------------
+# Backbones ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,10 @@ class Asked(Exception):
     ],
 )
 def test_a_backbone_sees_images_at_the_size_that_it_was_trained_at(name, monkeypatch):
-    """Keras' own default, which its models ask for before they build anything; MobileNetV3 says 224 in its text alone."""
+    """It is Keras' own default, which its models ask for before they build anything.
+
+    MobileNetV3 says 224 in its text alone.
+    """
     build = getattr(keras.applications, name)
     if name.startswith("MobileNetV3"):
         assert "(224, 224, 3)" in build.__doc__ and name not in backbones.TRAINED_AT
@@ -187,7 +190,7 @@ def test_the_embedded_backbone_is_small_frozen_and_fine(tmp_path):
     assert not backbone.trainable_weights
     assert (carried("data") / "mini-backbone.weights.h5").stat().st_size <= 2 * 2**20
     for ours, theirs in zip(
-        backbone.get_weights(), camkit.backbone(weights="imagenet").get_weights()
+        backbone.get_weights(), camkit.backbone(weights="imagenet").get_weights(), strict=True
     ):
         np.testing.assert_array_equal(ours, theirs)
     backbone.save_weights(tmp_path / "own.weights.h5")
@@ -197,7 +200,10 @@ def test_the_embedded_backbone_is_small_frozen_and_fine(tmp_path):
 
 
 def test_the_embedded_backbone_has_what_the_lessons_need():
-    """A frozen backbone that never saw these fruits, a new head: right on most, not on all, and for the right reason."""
+    """A frozen backbone that never saw these fruits, with a new head.
+
+    It is right on most, not on all, and for the right reason.
+    """
     train, test = camkit.load_images("mini", "Training"), camkit.load_images("mini", "Test")
     model = camkit.gap_classifier(camkit.backbone(), train.class_names)
     camkit.train_head(model, train)
@@ -208,7 +214,9 @@ def test_the_embedded_backbone_has_what_the_lessons_need():
         Image.open(str(path).replace("mini-fruits", "mini-fruits/Masks").replace(".jpg", ".png"))
         for path in test.paths
     ]
-    on_fruit = [np.asarray(mask).ravel()[heat.argmax()] for mask, heat in zip(masks, enlarged)]
+    on_fruit = [
+        np.asarray(mask).ravel()[heat.argmax()] for mask, heat in zip(masks, enlarged, strict=True)
+    ]
     assert np.mean(np.array(on_fruit) > 0) > 0.8, "the map of the true class peaks on the fruit"
 
 
@@ -309,7 +317,7 @@ def test_weights_that_fit_in_part_are_refused(tmp_path):
         camkit.backbone(weights=tmp_path / "part.weights.h5")
 
 
-# The classifier -------------------------------------------------------------------------------------------------------
+# The classifier -----------------------------------------------------------------------------------
 
 
 def test_a_new_classifier_gives_equal_odds_and_is_plain_keras():
@@ -382,7 +390,7 @@ def test_a_saved_classifier_is_read_by_plain_keras_without_a_warning(tmp_path):
     )
 
 
-# Training the head ------------------------------------------------------------------------------------------------------
+# Training the head --------------------------------------------------------------------------------
 
 
 def seeds():
@@ -429,7 +437,7 @@ def test_training_is_that_of_its_seed_and_touches_no_other(train):
     keras.utils.set_random_seed(7)
     camkit.train_head(again, train, epochs=2)
     camkit.train_head(other, train, epochs=2, seed=1)
-    for a, b in zip(first.get_weights(), again.get_weights()):
+    for a, b in zip(first.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     assert not np.array_equal(first.get_weights()[-2], other.get_weights()[-2])
 
@@ -443,9 +451,9 @@ def test_training_changes_the_head_and_nothing_else(train):
     )
     camkit.train_head(model, train, epochs=1)
     after = model.get_weights()
-    for a, b in zip(before[:-2], after[:-2]):
+    for a, b in zip(before[:-2], after[:-2], strict=True):
         np.testing.assert_array_equal(a, b)
-    assert all((a != b).any() for a, b in zip(before[-2:], after[-2:]))
+    assert all((a != b).any() for a, b in zip(before[-2:], after[-2:], strict=True))
     assert (model.get_config(), [layer.trainable for layer in model.layers]) == (config, trainable)
     assert int(model.optimizer.iterations) == 0
 
@@ -466,7 +474,7 @@ class Watched(keras.Sequential):
     def fit(self, batches, steps_per_epoch, epochs, validation_data, **options):
         epochs_of_batches = [[next(batches) for _ in range(steps_per_epoch)] for _ in range(epochs)]
         for epoch in epochs_of_batches:
-            Watched.seen.append((*map(np.concatenate, zip(*epoch)), *validation_data))
+            Watched.seen.append((*map(np.concatenate, zip(*epoch, strict=True)), *validation_data))
         return super().fit(
             (batch for epoch in epochs_of_batches for batch in epoch),
             steps_per_epoch=steps_per_epoch,
@@ -536,7 +544,7 @@ def test_any_model_with_a_dense_head_can_be_trained(name, train):
     model, features, layer = zoo.HEADS[name]()
     kept = features.get_weights()
     camkit.train_head(model, train, epochs=100 if name == "no bias" else 25)
-    for a, b in zip(kept, features.get_weights()):
+    for a, b in zip(kept, features.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     pixels = np.concatenate(list(train.batches(32, (24, 20)))).astype("float32")
     assert (model.predict(pixels, verbose=0).argmax(1) == train.labels).mean() > 0.9
@@ -571,7 +579,7 @@ def test_classes_that_are_not_those_of_the_model_are_refused(train, test):
     ):
         with pytest.raises(
             ValueError,
-            match=r"the model has \d classes .*the images have \d.*gap_classifier\(backbone, images",
+            match=r"the model has \d classes .*images have \d.*gap_classifier\(backbone, images",
         ):
             camkit.train_head(model, images)
     with pytest.raises(ValueError, match="the images have 3"):
