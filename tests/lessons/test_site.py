@@ -175,7 +175,7 @@ def test_the_reference_needs_no_network_and_scripts_for_the_search_alone(site):
         assert len(scripts) == (path.name == "search.html")
         assert not re.search(
             r"fetch\(|XMLHttpRequest|import\(",
-            "".join(one.string for one in scripts).partition("= [[")[0],
+            "".join(one.string for one in scripts).rpartition("startSearch([[")[0],
         )
 
 
