@@ -106,8 +106,16 @@ def plain(html: str) -> str:
 
 def headings(notebook: NotebookNode) -> list[Heading]:
     """Return the headings of a notebook in order."""
-    sources = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
-    html = "".join(markdown2html(source) for source in sources)
+    all_headings = []
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            all_headings += cell_headings(cell.source)
+    return all_headings
+
+
+def cell_headings(source: str) -> list[Heading]:
+    """Return the headings of a Markdown cell in order."""
+    html = markdown2html(source)
     matches = re.findall(r'<h(\d) id="(.*?)">(.*?)</h\1>', html)
     return [Heading(int(level), name, text) for level, name, text in matches]
 
@@ -140,7 +148,8 @@ def neighbours(name: str) -> dict[str, Link | None]:
 def link_to(name: str) -> Link:
     """Return the link to the page of the lesson of this file name."""
     notebook = nbformat.read(LESSONS / name, as_version=4)
-    title = headings(notebook)[0]
+    # A lesson begins with its title; to render all of it would take a while.
+    title = cell_headings(notebook.cells[0].source)[0]
     return Link(page_name(name), title.html)
 
 
