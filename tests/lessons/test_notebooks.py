@@ -53,6 +53,14 @@ def test_sources_are_clean(lesson):
 
 
 @lessons
+def test_camkit_is_imported_before_keras(lesson):
+    """It makes TensorFlow quiet, and says which backend Keras takes."""
+    source = "\n".join(cell.source for cell in cells(lesson, "code"))
+    imported = re.findall(r"^(?:import|from) (camkit|keras|tensorflow)\b", source, re.M)
+    assert imported[0] == "camkit"
+
+
+@lessons
 def test_headings_are_questions(lesson):
     text = "\n".join(cell.source for cell in cells(lesson, "markdown"))
     text = re.sub(r"```.*?```", "", text, flags=re.S)
