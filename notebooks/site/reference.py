@@ -10,7 +10,7 @@ import inspect
 import json
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,15 +65,19 @@ def public_names() -> list[Name]:
     A room's names are those that `camkit` itself has from it. A room of which it has none shows all
     that it makes public, called by the room's name.
     """
-    rooms = [name for name in camkit.__all__ if inspect.ismodule(getattr(camkit, name))]
+    rooms = []
     names = []
     for name in camkit.__all__:
-        if name not in rooms:
-            module = getattr(camkit, name).__module__
-            room = module.split(".")[1]
-            names.append(Name(f"camkit.{name}", room, read(module).members[name]))
+        value = getattr(camkit, name)
+        if inspect.ismodule(value):
+            rooms.append(name)
+        else:
+            room = value.__module__.split(".")[1]
+            member = read(value.__module__).members[name]
+            names.append(Name(f"camkit.{name}", room, member))
+    rooms_with_names = {name.room for name in names}
     for room in rooms:
-        if not any(name.room == room for name in names):
+        if room not in rooms_with_names:
             names += names_of_room(room)
     return sorted(names, key=lambda name: rooms.index(name.room))
 
@@ -82,10 +86,13 @@ def names_of_room(room: str) -> Iterator[Name]:
     """Yield the public functions and classes of a room that were written in it."""
     package = f"camkit.{room}"
     for name, value in inspect.getmembers(importlib.import_module(package)):
-        if name.startswith("_") or not (inspect.isfunction(value) or inspect.isclass(value)):
+        is_callable = inspect.isfunction(value) or inspect.isclass(value)
+        if name.startswith("_") or not is_callable:
             continue
-        if value.__module__ == package or value.__module__.startswith(f"{package}."):
-            yield Name(f"{package}.{name}", room, read(value.__module__).members[name])
+        module = value.__module__
+        if module == package or module.startswith(f"{package}."):
+            member = read(module).members[name]
+            yield Name(f"{package}.{name}", room, member)
 
 
 def read(module: str) -> doc.Module:
@@ -107,13 +114,17 @@ def reference() -> dict[str, NotebookNode]:
     first_line = camkit.__doc__.partition("\n")[0]
     index = ["# Reference", markdown(first_line, addresses)]
     notebooks = {}
-    for room in dict.fromkeys(name.room for name in names):
-        title, text = room_docstring(room)
+    rooms = dict.fromkeys(name.room for name in names)
+    for room in rooms:
         of_room = [name for name in names if name.room == room]
+        page_file = f"camkit.{room}.html"
+        title, text = room_docstring(room)
         cells = [f"# {title}: `camkit.{room}`", markdown(text, addresses)]
-        cells += [entry(name.called, name.member, addresses) for name in of_room]
-        notebooks[f"camkit.{room}.html"] = notebook_of(cells)
-        index += [f"## {title}", f"[`camkit.{room}`](camkit.{room}.html)"]
+        for name in of_room:
+            cells.append(entry(name.called, name.member, addresses))
+        notebooks[page_file] = notebook_of(cells)
+        index.append(f"## {title}")
+        index.append(f"[`camkit.{room}`]({page_file})")
         index.append(table(of_room, addresses))
     return {INDEX: notebook_of(index), **notebooks}
 
@@ -150,10 +161,12 @@ def entry(call: str, member: doc.Doc, addresses: dict[str, str], level: int = 2)
         blocks.append(f"```python\n{wrapped(call + signature)}\n```")
     blocks.append(markdown(member.docstring, addresses))
     if isinstance(member, doc.Class):
-        fields = FIELD.findall(member.source)
-        blocks += [f"`{field}`: {markdown(comment, addresses)}" for field, comment in fields]
-        for method in documented_methods(member, [field for field, _ in fields]):
-            method_call = f"{member.name.lower()}.{method.name}".removesuffix(".__call__")
+        fields = dict(FIELD.findall(member.source))
+        for field, comment in fields.items():
+            blocks.append(f"`{field}`: {markdown(comment, addresses)}")
+        for method in documented_methods(member, fields):
+            instance = member.name.lower()
+            method_call = f"{instance}.{method.name}".removesuffix(".__call__")
             blocks.append(entry(method_call, method, addresses, level + 1))
     return "\n\n".join(blocks)
 
@@ -179,7 +192,7 @@ def wrapped(call: str) -> str:
     return "\n".join(textwrap.wrap(call, 88, subsequent_indent="    "))
 
 
-def documented_methods(member: doc.Class, fields: list[str]) -> Iterator[doc.Doc]:
+def documented_methods(member: doc.Class, fields: Iterable[str]) -> Iterator[doc.Doc]:
     """Yield the public members of a class that have a docstring and are no fields."""
     for method in member.own_members:
         is_public = not method.name.startswith("_") or method.name == "__call__"
@@ -200,11 +213,18 @@ def results(page_file: str, notebook: NotebookNode) -> list[Result]:
     title = plain(headings(notebook)[0].html)
     cells = []
     for cell in notebook.cells:
-        is_text = cell.cell_type == "markdown"
-        cells.append(markdown2html(cell.source) if is_text else html.escape(cell.source))
-    before, *parts = re.split(r'<h\d id="(.*?)">(.*?)</h\d>', "\n".join(cells))
+        if cell.cell_type == "markdown":
+            cells.append(markdown2html(cell.source))
+        else:
+            cells.append(html.escape(cell.source))
+    # The parts are what stands before the first heading, then of each heading its anchor, its
+    # text and what stands below it.
+    parts = re.split(r'<h\d id="(.*?)">(.*?)</h\d>', "\n".join(cells))
+    anchors = parts[1::3]
+    titles = parts[2::3]
+    bodies = parts[3::3]
     sections = []
-    for anchor, heading, body in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+    for anchor, heading, body in zip(anchors, titles, bodies, strict=True):
         address = f"{page_file}#{html.unescape(anchor)}"
         words = " ".join(plain(body).split())
         sections.append(Result(address, plain(heading), title, words))

@@ -1,4 +1,4 @@
-"""The pages of the lessons, and the interactive ones in a real JupyterLab, in a headless browser."""
+"""The pages of the lessons, and the interactive ones in JupyterLab, in a headless browser."""
 
 import os
 import re
@@ -22,14 +22,17 @@ pytestmark = needs_chromium
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A copy of the lessons that a browser may change, beside the embedded data."""
-    own = tmp_path_factory.mktemp("lab")
-    (own / "data").symlink_to(ROOT / "data")
-    return Path(shutil.copytree(ROOT / "notebooks", own / "notebooks"))
+    home = tmp_path_factory.mktemp("lab")
+    (home / "data").symlink_to(ROOT / "data")
+    return Path(shutil.copytree(ROOT / "notebooks", home / "notebooks"))
 
 
 @pytest.fixture
 def opened(lab, browser):
-    """with opened(name) as page: all cells of the notebook have run; no error was told on the page or the console."""
+    """Return a context manager: name -> page of the notebook, all of whose cells have run.
+
+    No error may stand on the page or the console, then and at the end of the block.
+    """
 
     @contextmanager
     def open_and_run(name):
@@ -40,9 +43,11 @@ def opened(lab, browser):
                     "jupyterapp.shell.currentWidget.sessionContext.session.kernel.status == 'idle'"
                 )
                 red = page.locator(
-                    "[data-mime-type='application/vnd.jupyter.stderr'], [data-mime-type*='jupyter.error']"
+                    "[data-mime-type='application/vnd.jupyter.stderr'], "
+                    "[data-mime-type*='jupyter.error']"
                 )
-                assert not errors + red.all_inner_texts(), "\n".join(errors + red.all_inner_texts())
+                all_errors = errors + red.all_inner_texts()
+                assert not all_errors, "\n".join(all_errors)
 
             page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
             check()
@@ -60,25 +65,20 @@ def view(page, label):
 
 
 def move(found, label):
-    """Moves a control one step by keyboard; for a list, says what it then shows."""
+    """Move a control one step by keyboard; for a list, return what it then shows."""
     row = found.locator(".widget-inline-hbox", has=found.page.get_by_text(label, exact=True))
     control = row.locator("select, [role=slider]")
     control.focus()
     if control.get_attribute("role") == "slider":
-        at, last = (
-            float(control.get_attribute("aria-valuenow")),
-            float(control.get_attribute("aria-valuemax")),
-        )
-        assert last > 0, f"{label} cannot be moved"
-        found.page.keyboard.press("ArrowRight" if at < last else "ArrowLeft")
+        value = float(control.get_attribute("aria-valuenow"))
+        highest = float(control.get_attribute("aria-valuemax"))
+        assert highest > 0, f"{label} cannot be moved"
+        found.page.keyboard.press("ArrowRight" if value < highest else "ArrowLeft")
         return None
     last = control.evaluate("list => list.selectedIndex == list.length - 1")
-    for key in [
-        "Space",
-        "ArrowUp" if last else "ArrowDown",
-        "Enter",
-    ]:  # JupyterLab takes arrows for itself
-        found.page.keyboard.press(key)  # unless the list is open
+    # JupyterLab takes the arrow keys for itself unless the list is open.
+    for key in ["Space", "ArrowUp" if last else "ArrowDown", "Enter"]:
+        found.page.keyboard.press(key)
     return control.evaluate("list => list.selectedOptions[0].text").replace("\xa0", " ")
 
 
@@ -101,7 +101,8 @@ CUT_CODE = """Array.from(document.querySelectorAll(".highlight pre"))
     .filter(pre => Math.max(...pre.textContent.split("\\n").map(line => line.length)) <= 100)
     .filter(pre => pre.scrollWidth > pre.clientWidth).map(pre => pre.textContent)"""
 CUT_TABLES = """Array.from(document.querySelectorAll("table"))
-    .filter(table => table.offsetWidth > table.parentElement.clientWidth || table.scrollWidth > table.clientWidth)
+    .filter(table => table.offsetWidth > table.parentElement.clientWidth
+                     || table.scrollWidth > table.clientWidth)
     .map(table => table.textContent)"""
 CUT_FORMULAS = """Array.from(document.querySelectorAll(".formula"))
     .filter(box => box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight)
@@ -110,20 +111,23 @@ CUT_FORMULAS = """Array.from(document.querySelectorAll(".formula"))
 
 @pytest.fixture
 def leaf(executed, browser, tmp_path):
-    """with leaf(lesson, width, height) as page: nothing came from elsewhere, nothing was told on the console."""
+    """Return a context manager: lesson, width, height -> its page in a window of this size.
+
+    Nothing may come from elsewhere, and nothing may stand on the console.
+    """
 
     @contextmanager
     def open_page(lesson, width, height):
         (tmp_path / "page.html").write_text(executed(lesson)[1], encoding="utf-8")
         context = browser.new_context(viewport={"width": width, "height": height})
         page = context.new_page()
-        told, fetched = [], []
-        page.on("console", lambda message: told.append(message.text))
-        page.on("pageerror", lambda error: told.append(str(error)))
+        messages, fetched = [], []
+        page.on("console", lambda message: messages.append(message.text))
+        page.on("pageerror", lambda error: messages.append(str(error)))
         page.on("request", lambda request: fetched.append(request.url))
         page.goto((tmp_path / "page.html").as_uri())
         yield page
-        assert told == []
+        assert messages == []
         assert [url for url in fetched if not url.startswith(("file:", "data:"))] == []
         context.close()
 
@@ -178,7 +182,10 @@ def test_contents_stay_while_one_scrolls(lesson, leaf):
             assert 0 <= box["y"] and box["y"] + box["height"] <= 900
         title = page.locator("main h2").nth(1)
         title.evaluate("heading => heading.scrollIntoView()")
-        marked = "title => document.querySelector('nav.contents a:target-current')?.textContent === title"
+        marked = (
+            "title => "
+            "document.querySelector('nav.contents a:target-current')?.textContent === title"
+        )
         page.wait_for_function(marked, arg=title.text_content())
 
 
@@ -193,8 +200,12 @@ def test_contents_are_folded_on_a_phone(lesson, leaf):
 
 
 def next_class(found, status):
-    """Asks an atlas, by keyboard, for the map of the next class in its list; its name, and the readout before and after."""
-    before, classes = status.inner_text(), found.get_by_label("Map of class")
+    """Ask an atlas for the map of the next class in its list, by keyboard.
+
+    Returns its name, and the readout before and after.
+    """
+    before = status.inner_text()
+    classes = found.get_by_label("Map of class")
     classes.press("ArrowDown")
     name = classes.evaluate("list => list.selectedOptions[0].text").split(" · ")[0]
     return name, before, changed(status, before, f"Map of {name}:")
@@ -326,7 +337,7 @@ def test_error_review(folder, opened):
 
 
 def test_method_layer_and_class(folder, opened):
-    """In the scene of four fruits each control changes what it names, and the rest of the readout stays."""
+    """Each control changes what it names, and the rest of the readout stays."""
     with opened(next(folder.glob("06*.ipynb")).name) as page:
         found, status = view(page, "Method")
         start = status.inner_text()
@@ -346,7 +357,8 @@ def test_method_layer_and_class(folder, opened):
 
 def test_the_app_serves_the_atlas_and_a_verdict_survives_it(browser, tmp_path):
     """In Voila; its own template asks for an icon font from afar, which nobody needs."""
-    verdicts, told = tmp_path / "verdicts.csv", []
+    verdicts = tmp_path / "verdicts.csv"
+    messages = []
     environment = {
         **os.environ,
         "VERDICTS": str(verdicts),
@@ -383,9 +395,9 @@ def test_the_app_serves_the_atlas_and_a_verdict_survives_it(browser, tmp_path):
             )
             page.on(
                 "console",
-                lambda message: told.append(message.text) if message.type == "error" else None,
+                lambda message: messages.append(message.text) if message.type == "error" else None,
             )
-            page.on("pageerror", lambda error: told.append(str(error)))
+            page.on("pageerror", lambda error: messages.append(str(error)))
             for _ in range(120):
                 try:
                     page.goto(f"http://127.0.0.1:{port}/")
@@ -409,4 +421,4 @@ def test_the_app_serves_the_atlas_and_a_verdict_survives_it(browser, tmp_path):
         finally:
             server.terminate()
             server.wait(timeout=30)
-    assert told == []
+    assert messages == []
