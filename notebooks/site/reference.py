@@ -33,6 +33,11 @@ RESULTS = (
 # A field of a class, described by a comment beside it.
 FIELD = re.compile(r"^    (\w+): [^#\n]*# (.*)$", re.M)
 
+# In a signature: where Keras keeps a class, which users know by its short name, and the modules of
+# the classes of camkit and of paths.
+PRIVATE_KERAS = re.compile(r"\bkeras\.src\.(?:\w+\.)+(?=[A-Z])")
+MODULE_OF_CLASS = re.compile(r"\b(?:camkit|pathlib)\.(?:\w+\.)*(?=[A-Z])")
+
 # The first sentence of a module's docstring, which is its title, and the rest.
 TITLE = re.compile(r"(.+?)[:;.]\s+(.*)", re.S)
 
@@ -184,6 +189,8 @@ def signature_of(member: doc.Doc) -> str | None:
     else:
         return None
     words = " ".join(str(signature).split())
+    words = PRIVATE_KERAS.sub("keras.", words)
+    words = MODULE_OF_CLASS.sub("", words)
     return words.replace("( ", "(").replace(" )", ")")
 
 

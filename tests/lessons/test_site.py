@@ -137,6 +137,12 @@ def test_sections_of_docstrings_become_lists_text_and_code():
     assert soup.find_all("p")[-1].get_text() == "And so on."
 
 
+def test_signatures_name_classes_as_users_do(soups):
+    call = " ".join(entry_of(soups, "camkit.grad_cam").pre.get_text().split())
+    assert "model: keras.Model" in call and "keras.src" not in call
+    assert "camkit." not in call.removeprefix("camkit.grad_cam(")
+
+
 def test_docstrings_have_code_formulas_and_links(soups):
     entry = entry_of(soups, "camkit.upsample")
     assert [item.code.get_text() for item in entry.select("li")][:2] == ["maps", "size"]
