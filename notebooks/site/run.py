@@ -8,10 +8,12 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
 import nbformat
+import psutil
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
@@ -23,9 +25,6 @@ WIDGETS = "application/vnd.jupyter.widget-state+json"
 
 # What NumPy, scikit-learn and TensorFlow read to learn how many threads they may use.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
-
-# Processor seconds that the kernel and the processes that it started have used, computed there.
-CPU_SECONDS = "sum(__import__('os').times()[:4])"
 
 # A line of `pip show`-style metadata that belongs to an extra which no lesson needs.
 OTHER_EXTRA = re.compile(r"extra == .(?!lessons|notebook)")
@@ -147,8 +146,10 @@ def run(
     )
     notebook.metadata["cpu_seconds"] = 0.0
 
-    async def after_cell(**_: object) -> None:
-        notebook.metadata["cpu_seconds"] = await kernel_cpu_seconds(client)
+    def after_cell(**_: object) -> None:
+        # A kernel that has ended meanwhile has no times; then those of the cell before stand.
+        with suppress(psutil.Error):
+            notebook.metadata["cpu_seconds"] = round(kernel_cpu_seconds(client), 1)
         if progress:
             progress()
 
@@ -157,9 +158,9 @@ def run(
         client.on_notebook_start = lambda **_: started(client)
     start = time.perf_counter()
     try:
-        client.execute(env=environment(threads))
-    except CellExecutionError:
-        pass  # The cell's output holds the error, and `problems` finds it there.
+        # An error of a cell stands among its outputs, where `problems` sees it.
+        with suppress(CellExecutionError):
+            client.execute(env=environment(threads))
     except (CellTimeoutError, DeadKernelError) as error:
         notebook.metadata["stopped"] = str(error)
     client.set_widgets_metadata()
@@ -173,12 +174,10 @@ def environment(threads: int | None) -> dict[str, str]:
     return limits | os.environ
 
 
-async def kernel_cpu_seconds(client: NotebookClient) -> float:
-    """Return the processor seconds that the client's kernel has used so far."""
-    request = client.kc.execute("", silent=True, user_expressions={"cpu": CPU_SECONDS})
-    reply = await client.async_wait_for_reply(request)
-    answer = reply["content"]["user_expressions"]["cpu"]
-    return round(float(answer["data"]["text/plain"]), 1)
+def kernel_cpu_seconds(client: NotebookClient) -> float:
+    """Return the processor seconds of a client's kernel and of the processes that it has ended."""
+    times = psutil.Process(client.km.provisioner.pid).cpu_times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def problems(notebook: NotebookNode) -> list[str]:
