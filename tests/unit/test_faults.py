@@ -236,7 +236,7 @@ def on_white(path, colour, sticker):
 
 
 def stickers(root, marked=(2,), names=NAMES, each=12):
-    """Return paths, labels, features and maps (N, 8, 8, C): 1 on squares and stickers of a class."""
+    """Return paths, labels, features and maps (N, 8, 8, C): 1 on a class's squares and stickers."""
     paths, labels, gap = clusters(root, each=each, names=names)
     maps = np.zeros((len(labels), 8, 8, len(names)), "float32")
     for i, c in enumerate(labels):

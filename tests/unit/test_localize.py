@@ -126,7 +126,7 @@ def test_a_constant_map_has_no_box_but_at_threshold_zero():
 
 
 def test_overlaps_by_hand():
-    """4×4 boxes: shifted by 2 they share 8 of 24, one in the other 4 of 16, side by side nothing."""
+    """4×4 boxes: shifted by 2 they share 8 of 24, one inside 4 of 16, side by side nothing."""
     found = localize.iou([[0, 0, 4, 4], [2, 0, 6, 4]], [[0, 0, 4, 4], [1, 1, 3, 3], [4, 0, 8, 4]])
     np.testing.assert_allclose(found, [[1, 1 / 4, 0], [1 / 3, 2 / 18, 8 / 24]])
     assert localize.iou(np.empty((0, 4)), [[0, 0, 1, 1]]).shape == (0, 1)
