@@ -8,6 +8,7 @@ that passed, and of the cores' time together.
 
 import os
 import resource
+import shutil
 import subprocess
 import tempfile
 import time
@@ -22,15 +23,20 @@ ROUNDS = 3
 
 
 def product():
-    """Return the seconds of a fixed matrix product on one thread: the least of a few."""
+    """Return (seconds, seconds of the core) of a fixed matrix product on one thread: the least of a
+    few.
+    """
     matrix = np.random.default_rng(0).normal(size=(SIDE, SIDE))
-    seconds = []
+    walls = []
+    cpus = []
     with threadpool_limits(1):
         for _ in range(ROUNDS):
             start = time.perf_counter()
+            cpu_start = time.process_time()
             matrix @ matrix
-            seconds.append(time.perf_counter() - start)
-    return min(seconds)
+            cpus.append(time.process_time() - cpu_start)
+            walls.append(time.perf_counter() - start)
+    return min(walls), min(cpus)
 
 
 def timed(command, folder):
@@ -54,14 +60,16 @@ def compared(name, commands):
     """Yield the lines of one thing: `commands` has [(checkout, command)], this checkout first."""
     results = []
     for folder, command in commands:
-        unit = product()
+        before = product()
         wall, cpu = timed(command, folder)
-        unit = (unit + product()) / 2
-        results.append((wall / unit, cpu / unit))
+        after = product()
+        unit = (before[0] + after[0]) / 2
+        cpu_unit = (before[1] + after[1]) / 2
+        results.append((wall / unit, cpu / cpu_unit))
         where = "here" if folder == ROOT else str(folder)
         details = f"{where}: {wall:.1f} s, {cpu:.1f} s of the cores; the product {unit:.2f} s"
         yield Line(f"{name}, time", wall / unit, "", None, "×", details)
-        yield Line(f"{name}, time of the cores", cpu / unit, "", None, "×", details)
+        yield Line(f"{name}, time of the cores", cpu / cpu_unit, "", None, "×", details)
     if len(results) == 2:
         (wall, cpu), (other_wall, other_cpu) = results
         details = f"time of the cores {cpu / other_cpu:.2f}×"
@@ -122,8 +130,6 @@ def set_aside(checkout):
 
 def put_back(checkout):
     """Undo `set_aside`, and remove what the command has left."""
-    import shutil
-
     aside = checkout / "build-set-aside"
     if aside.exists():
         shutil.rmtree(checkout / "build", ignore_errors=True)
