@@ -67,6 +67,7 @@ def models(folder):
     from fuzz.models import mutated, write_whole
 
     from camkit import _cli as shell
+
     # Imports TensorFlow, which no process has run yet.
     from camkit.models import _backend  # noqa: F401
 
