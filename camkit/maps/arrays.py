@@ -18,11 +18,11 @@ def upsample(maps: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
         size: The size in pixels, an int for a square or (H, W).
 
     Returns:
-        The enlarged maps, of shape (H, W), (B, H, W) or (B, H, W, C); float64 where `maps` is
-        float64, else float32.
+        The enlarged maps, of shape (H, W), (B, H, W) or (B, H, W, C). They are float32, or float64
+        for float64 and for integers of 32 bits or more.
 
     Raises:
-        ValueError: `maps` has another number of dimensions.
+        ValueError: `maps` does not have two, three or four dimensions.
 
     Example:
         >>> import camkit
@@ -43,7 +43,7 @@ def upsample(maps: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
     columns = _interpolation(w, width, dtype)
     if maps.ndim == 4:
         return np.einsum("Yy,nyxc,Xx->nYXc", rows, maps, columns, optimize=True)
-    # Map by map: one large product would wake threads of BLAS, which stay busy after it.
+    # Map by map: one large product would wake threads of BLAS, which stay busy afterwards.
     return rows @ maps @ columns.T
 
 
@@ -62,7 +62,7 @@ def _interpolation(n: int, size: int, dtype: np.dtype) -> np.ndarray:
 def rescale(maps: np.ndarray, low: float | np.ndarray, high: float | np.ndarray) -> np.ndarray:
     """Return (maps − low) / (high − low), so that `low` becomes 0 and `high` becomes 1.
 
-    Where `high` is not above `low`, as in a map with a single value, nothing is divided.
+    Where `high` is not above `low`, as for a constant map, the difference is not divided.
 
     Args:
         maps: Maps of any shape.
@@ -83,7 +83,7 @@ def rescale(maps: np.ndarray, low: float | np.ndarray, high: float | np.ndarray)
 
 
 def unit(maps: np.ndarray) -> np.ndarray:
-    """Return each map scaled to 0..1 (Score-CAM, eq. 8), and to 0 where it has a single value.
+    """Return each map scaled to 0..1 (Score-CAM, eq. 8); a constant map becomes 0.
 
     Args:
         maps: Maps of shape (…, h, w).
@@ -113,11 +113,11 @@ def overlay(
     alpha: float = 0.5,
     cmap: str = "inferno",
 ) -> np.ndarray:
-    """Return an image with a map laid over it in colours.
+    """Return an image with a coloured map laid over it.
 
     Args:
         image: The image, uint8 of shape (H, W, 3).
-        heat: The map, of shape (h, w) and any size; it is enlarged first.
+        heat: The map (h, w), of any size; it is first enlarged to the image.
         vmin: The value that takes the lowest colour (default: the lowest value of `heat`).
         vmax: The value that takes the highest colour (default: the highest value of `heat`). Give
             both limits where images are compared.
@@ -141,7 +141,7 @@ def overlay(
     share = rescale(heat, low, high)
     share = np.clip(share, 0, 1)
     colours = colormaps[cmap](share)
-    # Without the opacity of the colour map, in the range of pixels.
+    # Drop the opacity of the colour map, and scale to the range of pixels.
     colours = 255 * colours[..., :3]
     mixed = (1 - alpha) * image + alpha * colours
     return np.rint(mixed).astype("uint8")

@@ -9,7 +9,7 @@ gradient ∂S_c/∂F_k(x, y), and S_c the logit of the target class. It is the l
 P_c, because the gradient of P_c vanishes where the model is confident. M_c is the class activation
 map: on the last layer of a GAP head it is the reference for all methods.
 
-The model is never changed, and its later training is followed.
+The model is never changed. Each call uses its current weights, so further training has an effect.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,8 +23,8 @@ from camkit.models import _probe as probe
 from camkit.models._graph import HeadError
 from camkit.models._head import Head, find_head
 
-# Altered copies of an image are scored together up to this number of pixels. That bounds the
-# memory, and the caches of a processor work best with few images.
+# Altered copies of an image are scored together, up to this number of pixels. That bounds the
+# memory, and processor caches work best with few images.
 PIXELS = 8 * 224 * 224
 
 # Steps on the path of integrated gradients: completeness within 3 % on photographs.
@@ -89,7 +89,7 @@ def grad_cam_plus_plus(
     is ReLU(Σ_k w_k F_k) (Chattopadhay et al., Grad-CAM++, WACV 2018, eq. 19, 5 and 20). The paper
     derives this for the score exp(S_c), which overflows for confident models; being a factor of the
     whole map, it is left out. So is the normalisation of α to the sum 1, which is in the authors'
-    program but not in their text.
+    code but not in the paper.
 
     Args:
         model: A Functional or Sequential Keras model with any head.
@@ -112,7 +112,7 @@ def grad_cam_plus_plus(
         (1, 13, 13)
     """
     features, gradients = probe.gradients(model, batch, targets, layer)
-    # The powers of small gradients vanish in single precision.
+    # In single precision the powers of small gradients would vanish.
     F = features.astype("float64")
     g = gradients.astype("float64")
     sum_of_F = F.sum(axis=(1, 2), keepdims=True)
@@ -216,14 +216,14 @@ def eigen_cam(
 
     With the features of all positions as rows, F (h·w, K) = U Σ Vᵀ, the map is F v₁, without
     centring (Muhammad & Yeasin, Eigen-CAM, IJCNN 2020, eq. 2 and 3). A singular vector has no sign
-    of its own. Where the features are ≥ 0, as ReLU leaves them, the map has the same sign
-    everywhere (Perron and Frobenius), and it is meant to be positive. Therefore every map is
-    negated if its sum is below 0.
+    of its own. Where the features are ≥ 0, as after ReLU, the map has the same sign everywhere
+    (Perron and Frobenius), and the positive one is meant. Therefore a map is negated if its sum is
+    below 0.
 
     Args:
         model: A Functional or Sequential Keras model with any head.
         batch: Images (B, H, W, channels) in the value range that the model expects.
-        targets: Checked as for the other methods, but without influence on the maps.
+        targets: Checked as for the other methods, but without effect on the maps.
         layer: A layer or its name (default: as for `grad_cam`).
 
     Returns:
@@ -263,7 +263,7 @@ def score_cam(
     H_k is F_k enlarged to the image and scaled to 0..1, α_k = P_c(image · H_k) − P_c(0), and the
     map is ReLU(Σ_k α_k F_k) (Wang et al., Score-CAM, CVPR Workshops 2020, eq. 6 to 10, with the
     probability as in section 3.2). A channel that is the same everywhere lets nothing through and
-    has no weight. Each distinct mask takes one forward pass.
+    has no weight. There is one forward pass for each distinct mask.
 
     Args:
         model: A Functional or Sequential Keras model with any head.
@@ -308,7 +308,7 @@ def _score_cam_weights(
     channels = features.transpose(2, 0, 1)
     nothing = np.zeros_like(channels[:1])
     masks = np.concatenate([unit(channels), nothing])
-    # Channels that differ in scale only let the same image through, which is scored once.
+    # Channels that differ only in scale have the same mask, which is scored once.
     distinct, index = np.unique(masks, axis=0, return_inverse=True)
     P = np.empty(len(distinct))
     for chunk in _chunks(len(distinct), image):
@@ -371,7 +371,7 @@ def ablation_cam(
 
 
 def _gap_head(model: keras.Model) -> Head | None:
-    """Return the head of a model from pooling to scores, or None where it has none of this kind."""
+    """Return the GAP → Dense head of a model, or None if it has none."""
     try:
         return find_head(model)
     except HeadError:
@@ -410,12 +410,12 @@ def occlusion(
     window: int = 32,
     stride: int = 16,
 ) -> np.ndarray:
-    """Return the occlusion maps: how much surer is the model with a position than without it?
+    """Return the occlusion maps: how much surer is the model with a region than without it?
 
-    A square in the mean colour of the image moves over it. The value of a pixel is what P_c loses
-    by a square, in the mean over the squares that cover the pixel (Zeiler & Fergus, Visualizing and
-    Understanding Convolutional Networks, ECCV 2014, section 4.2; the probability, because a square
-    of no class moves all logits). Each square takes one forward pass.
+    A square in the mean colour of the image moves over it. The value of a pixel is P_c − P_c with a
+    square, averaged over the squares that cover the pixel (Zeiler & Fergus, Visualizing and
+    Understanding Convolutional Networks, ECCV 2014, section 4.2; with the probability, because a
+    square, which belongs to no class, moves all logits). There is one forward pass for each square.
 
     Args:
         model: A Functional or Sequential Keras model with any head.
@@ -501,10 +501,10 @@ def integrated_gradients(
 
     The map is x ∫₀¹ ∂S_c/∂x (t·x) dt on the straight path from the image 0 to the image x, summed
     over the colours (Sundararajan et al., Axiomatic Attribution for Deep Networks, ICML 2017,
-    eq. 1). Up to the error of the steps, the sum of a map is S_c(x) − S_c(0): completeness, their
-    proposition 1. The integral is taken at the midpoints of 128 steps of u = √t, because the score
-    changes fastest where the image is faint: equal steps of t, as in their eq. 3, miss up to a
-    tenth.
+    eq. 1). Except for the error of the steps, the sum of a map is S_c(x) − S_c(0): completeness,
+    their proposition 1. The integral is taken at the midpoints of 128 steps of u = √t, because the
+    score changes fastest where the image is faint: equal steps of t, as in their eq. 3, miss up to
+    a tenth of it.
 
     Args:
         model: A Functional or Sequential Keras model with any head.
@@ -557,7 +557,7 @@ def _integral_of_gradients(model: keras.Model, x: np.ndarray, c: int) -> np.ndar
 
 
 def fuse(maps_of_layers: Sequence[np.ndarray], size: int | tuple[int, int]) -> np.ndarray:
-    """Return maps that unite those of several layers: at each pixel the highest of them.
+    """Return maps that combine those of several layers: the highest of them at each pixel.
 
     The positive part of each map is scaled to tanh(2 M / max M) and enlarged, so that an early
     layer, whose values are small, counts as well (Jiang et al., LayerCAM, 2021, who scale the early
@@ -590,7 +590,7 @@ def fuse(maps_of_layers: Sequence[np.ndarray], size: int | tuple[int, int]) -> n
 
 
 def _relu(x: np.ndarray) -> np.ndarray:
-    """Return the positive part of x, 0 elsewhere."""
+    """Return x where it is positive, else 0."""
     return np.maximum(0, x)
 
 
@@ -612,7 +612,7 @@ def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _chunks(count: int, image: np.ndarray) -> Iterator[slice]:
-    """Yield slices of `count` altered copies of an image (H, W, channels), PIXELS at a time."""
+    """Yield slices of `count` altered copies of an image (H, W, channels), ≤ PIXELS at a time."""
     height, width = image.shape[:2]
     step = max(1, PIXELS // (height * width))
     for start in range(0, count, step):

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 class CamOutput(NamedTuple):
-    """What one forward pass yields, as float32 arrays.
+    """The results of one forward pass, as float32 arrays.
 
-    B is the number of images, (h, w) the size of a map, K the number of channels and C that of
-    classes.
+    B is the number of images, (h, w) the size of a map, K the number of channels and C the number
+    of classes.
 
     Attributes:
         maps: (B, h, w, C), signed class activation maps M. Their mean over h and w, plus the
@@ -42,22 +42,23 @@ class CAM:
 
     M_c(x, y) = Σ_k F_k(x, y) · W_kc, so that mean(M_c) + b_c is the logit of class c (Zhou et al.,
     Learning Deep Features for Discriminative Localization, CVPR 2016, eq. 1 and 2, with the mean
-    in place of their sum). It works on a private copy, made when it is built: the model is not
-    changed, and later training is not followed.
+    in place of their sum). A CAM works on a private copy that is made when it is created: the model
+    is not changed, and its later training has no effect on the CAM.
 
     Args:
-        model: A Functional or Sequential Keras model.
-        input_size: Pixels, one number or (height, width), to read images of another size than the
-            model's input, such as those of several objects.
+        model: A Functional or Sequential Keras model with a GAP → Dense head.
+        input_size: The size of the images in pixels, one number or (height, width), if it is not
+            that of the model's input (the default). Larger images, for example, show several
+            objects.
 
     Attributes:
         class_names: The names that the model carries, or None.
         kernel: Weights W (K, C), float32.
         bias: Biases b (C,), float32.
-        input_shape: (height, width, channels) of the images; None where any size goes.
+        input_shape: (height, width, channels) of the images; None where any size is accepted.
 
     Raises:
-        HeadError: The model has no such head.
+        HeadError: The model has no GAP → Dense head.
         ValueError: The model cannot read images of `input_size`.
 
     Example:
@@ -78,9 +79,9 @@ class CAM:
     input_shape: tuple[int | None, ...]
 
     def __init__(self, model: "keras.Model", *, input_size: int | tuple[int, int] | None = None):
-        """Find the head of the model, copy what is below it, and prepare to compile that.
+        """Find the head of the model, copy the layers below it, and prepare to compile the copy.
 
-        The class says what the arguments are.
+        See the class for the arguments.
         """
         # Keras and its backend are loaded when a model is first met.
         from keras import ops
@@ -115,7 +116,7 @@ class CAM:
             batch: Images (B, H, W, channels), in the value range that the model expects.
 
         Raises:
-            ValueError: The shape is not what the model takes.
+            ValueError: The shape is not one that the model accepts.
         """
         from camkit.models._batches import batch_of
 
