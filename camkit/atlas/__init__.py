@@ -1,8 +1,8 @@
-"""The error atlas: a model's errors to look through, in a notebook, a page or an app.
+"""The error atlas: browse a model's errors in a notebook, on a page or in an app.
 
-`record.py` says what the view is given, `summary.py` sums an analysis up, `notebook.py` shows the
-atlas in a notebook, `page.py` writes it as a folder that opens from disk, `verdicts.py` stores what
-reviewers say. The view in `view/` is the same everywhere.
+`record.py` prepares the data that the view reads, `summary.py` summarises an analysis,
+`notebook.py` shows the atlas in a notebook, `page.py` writes it as a folder that opens from disk,
+and `verdicts.py` stores what reviewers decide. The view in `view/` is the same everywhere.
 """
 
 import lazy_loader

@@ -4,33 +4,33 @@ import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
-# Fewer images have no neighbourhoods that a map could keep.
+# With fewer images there are no neighbourhoods that a map could preserve.
 FEWEST = 10
 
-# The map shows this many images at most, drawn at random: openTSNE takes time proportional to their
-# number, the Barnes-Hut algorithm of scikit-learn a good deal more.
+# The map shows at most this many images, drawn at random. The time of openTSNE is proportional to
+# their number; the Barnes-Hut algorithm of scikit-learn takes a good deal more.
 POINTS = 25_000
 POINTS_WITHOUT_OPENTSNE = 5_000
 
-# Neighbours of a point, on a smooth scale (van der Maaten and Hinton, JMLR 2008).
+# The effective number of neighbours of a point (van der Maaten and Hinton, JMLR 2008).
 PERPLEXITY = 30
 
-# Numbers of clusters that are tried, and images on which they are judged.
+# The largest number of clusters that is tried, and the images that the silhouette is measured on.
 MOST_CLUSTERS = 12
 SILHOUETTE_SAMPLE = 2000
 
 
 def embed(features: np.ndarray) -> dict[int, list[float]]:
-    """Return where images lie on the map of features: t-SNE, scaled to 0..1.
+    """Return the positions of images on the map of features: t-SNE, scaled to 0..1.
 
-    Computed by openTSNE, or without it by scikit-learn's TSNE.
+    It is computed by openTSNE if that is installed, else by scikit-learn's TSNE.
 
     Args:
         features: Unit vectors (N, D) of the images.
 
     Returns:
-        {row: [x, y]} for all rows, or for as many as a map can have, drawn at random. Empty if
-        there are fewer than ten images.
+        {row: [x, y]} for all rows, or for 25,000 rows drawn at random (5,000 without openTSNE).
+        Empty if there are fewer than ten images.
     """
     count = len(features)
     if count < FEWEST:
@@ -55,7 +55,7 @@ def embed(features: np.ndarray) -> dict[int, list[float]]:
 
 
 def _drawn(count: int, most: int) -> np.ndarray:
-    """Return all rows, or `most` drawn ones in ascending order."""
+    """Return all rows, or `most` rows drawn at random, in ascending order."""
     if count <= most:
         return np.arange(count)
     generator = np.random.default_rng(0)
@@ -74,7 +74,7 @@ def _tsne_of_scikit_learn(features: np.ndarray) -> np.ndarray:
 
 
 def scale_to_unit(points: np.ndarray) -> list[list[float]]:
-    """Return points (N, 2) in 0..1: one scale for both axes, the shorter one in the middle.
+    """Return points (N, 2) scaled to 0..1: one scale for both axes, the shorter one centred.
 
     >>> scale_to_unit(np.array([[0, 0], [10, 4]]))
     [[0.0, 0.3], [1.0, 0.7]]

@@ -1,4 +1,4 @@
-"""What the view is given, in a form that JavaScript and any browser can read."""
+"""Class maps, images and JSON in forms that JavaScript and any browser can read."""
 
 import io
 import json
@@ -19,7 +19,7 @@ LOSSLESS_SIDE = 128
 
 JPEG_QUALITY = 92
 
-# The tag in EXIF that says how the camera was held.
+# The EXIF tag that says how the camera was held.
 ORIENTATION = 0x0112
 
 
@@ -62,10 +62,11 @@ def pack(
 
 
 def browser_image(path: str | os.PathLike[str]) -> tuple[bytes, str]:
-    """Return an image as every browser shows it, and its type: "jpeg" or "png".
+    """Return the bytes of an image that any browser can show, and their type: "jpeg" or "png".
 
-    A small upright RGB image in one of these formats is passed on as it is. Any other is decoded,
-    turned upright and scaled down to 512 pixels at most.
+    An upright RGB image in one of these formats with sides of at most 512 pixels is passed on
+    unchanged. Any other image is decoded, turned upright and, if it is larger, scaled down to 512
+    pixels. It is stored as PNG up to 128 pixels, else as JPEG.
 
     Raises:
         OSError: If the file cannot be read.
@@ -89,12 +90,12 @@ def _browser_format(path: str | os.PathLike[str]) -> str | None:
             is_upright = not image.getexif().get(ORIENTATION)
             return kind if image.mode == "RGB" and is_small and is_upright else None
     except (OSError, SyntaxError, ValueError):
-        # read_image knows more formats than Pillow's headers tell, or says what is wrong.
+        # read_image raises an error that says what is wrong.
         return None
 
 
 def script_json(value: object) -> str:
-    r"""Return JSON that may stand in a script element of any page: ASCII without an angle bracket.
+    r"""Return JSON that is safe inside a script element: ASCII without a left angle bracket.
 
     >>> print(script_json({"name": "</script>"}))
     {"name":"\u003c/script>"}

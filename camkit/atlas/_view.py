@@ -1,13 +1,13 @@
 """The view as text: its stylesheet, and its ES modules joined into one.
 
-A page on disk may not import modules, and a notebook takes a single one: so the modules in `view/`
-are joined here. They keep to four rules, which make that easy:
+A page on disk may not import modules, and a notebook accepts only one. So the modules in `view/`
+are joined here. They follow four rules, which make that easy:
 
 - an import stands at the start of a line and reads `import { name, other } from "./module.js";`;
 - only declarations are exported (`export function`, `export class`, `export const`), and the entry
   may have an `export default`;
-- no name is declared at the top of two modules;
-- imports do not go round in a circle.
+- no name is declared at the top level of two modules;
+- imports form no circle.
 """
 
 import re
@@ -31,18 +31,18 @@ def stylesheet() -> str:
 
 @cache
 def joined(entry: str, folder: Path = FOLDER) -> str:
-    """Return a module and all that it imports as one module.
+    """Return a module and everything that it imports, joined into one module.
 
     Args:
         entry: The file name of the module.
-        folder: Where the modules lie.
+        folder: The folder of the modules.
 
     Returns:
         JavaScript without imports, each module after those that it imports. Its only export is the
         entry's default export, if it has one.
 
     Raises:
-        ValueError: If a module does not keep to the rules above.
+        ValueError: If a module does not follow the rules above.
 
     >>> joined("csv.js").splitlines()[0]
     '// Tables as text.'
@@ -67,7 +67,7 @@ def _collect(name: str, folder: Path, sources: dict[str, str], importers: tuple[
 
 
 def _check_names(sources: dict[str, str]) -> None:
-    """Raise ValueError if two modules declare the same name at their top."""
+    """Raise ValueError if two modules declare the same name at the top level."""
     declared: dict[str, str] = {}
     for module, source in sources.items():
         for _, _, name in DECLARATION.findall(source):

@@ -1,4 +1,4 @@
-"""The atlas as an anywidget, whose view asks the kernel for what it shows."""
+"""The atlas as an anywidget, whose view asks the kernel for the data that it shows."""
 
 from collections.abc import Callable
 from typing import Any

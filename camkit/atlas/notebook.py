@@ -26,22 +26,22 @@ def error_atlas(
 ) -> "AtlasView":
     """Return the error atlas of an analysis, to be shown in a notebook.
 
-    It has the confusion pairs and the confusion matrix, the maps of any class, the map of GAP
+    It shows confused pairs and the confusion matrix, the maps of any class, the map of GAP
     features, nearest images, data faults and verdicts. The network is not run. As the last line of
-    a cell the atlas is shown; up to 2,000 images, the output also holds a copy that works without a
-    kernel.
+    a cell, the atlas is displayed; up to 2,000 images, the output also holds a static copy that
+    works without a kernel.
 
     Args:
         analysis: The analysis.
-        images: The ImageSet that was analysed. It may be left out, since the analysis knows the
-            files; where it is passed, it is checked.
+        images: The ImageSet that was analysed. It can be omitted, since the analysis knows the
+            files; if it is passed, it is checked.
         verdicts: A CSV file (path, true, predicted, verdict, comment, reviewer). Each verdict is
-            written to it at once, and the next review goes on from it. Without a file, verdicts end
-            with the notebook.
+            written to it at once, and the next review continues from it. Without a file, verdicts
+            are lost when the notebook ends.
         reference: The analysis of another split, such as the training set, by the same model:
             nearest images come from it, and data faults are looked for in both.
         points: The map of features (N, 2), in place of a t-SNE.
-        panels: What is shown: any of "summary", "pairs", "classes", "review", "near" and
+        panels: The parts to show: any of "summary", "pairs", "classes", "review", "near" and
             "features".
 
     Returns:
@@ -50,8 +50,8 @@ def error_atlas(
     Raises:
         ImportError: If anywidget is not installed.
         TypeError: If `images` is no ImageSet.
-        ValueError: If analysis, images, reference and points do not belong together, the file is no
-            table of verdicts, or there is no such panel.
+        ValueError: If analysis, images, reference and points do not belong together, the file is
+            not a table of verdicts, or there is no such panel.
 
     >>> import camkit
     >>> images = camkit.load_images("mini", "Test", per_class=2)

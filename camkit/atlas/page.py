@@ -29,7 +29,7 @@ CHUNK = 64
 # Bytes of class maps up to which a page stores the maps of all classes for every image.
 MAP_BYTES = 64_000_000
 
-# The same for an element of another page, which should stay small.
+# The same limit for an element of another page, which should stay small.
 EMBEDDED_MAP_BYTES = 8_000_000
 
 PAGE = """<!doctype html>
@@ -74,25 +74,26 @@ def write_atlas(
     *,
     reference: Analysis | None = None,
 ) -> Path:
-    """Return the index.html of an error atlas that is written into a folder, and opens from disk.
+    """Return the path of an error atlas, which is written to a folder and opens from disk.
 
     Call it as `write_atlas(analysis, folder)`. The folder appears as a whole or not at all; an
-    atlas that it holds already is replaced.
+    atlas that it already holds is replaced.
 
-    Class maps are stored in 8 bits with a scale and offset of their own, so they are off by 1/510
-    of a map's range at most. The maps of all classes are stored for every image where these come to
-    64 MB or less; otherwise for misclassified images and their neighbours, and for the other images
-    those of the true class and the top five. Verdicts stay in the browser until they are saved as
-    CSV. `faults.csv` beside the page is the table of camkit.data_faults. The network is not run.
+    Each class map is stored in 8 bits with its own scale and offset, so it is off by at most 1/510
+    of its range. The maps of all classes are stored for every image if they come to 64 MB or less.
+    Otherwise they are stored for misclassified images and their neighbours only; the other images
+    have those of the true class and of the top five. Verdicts stay in the browser until they are
+    saved as CSV. `faults.csv` beside the page is the table of camkit.data_faults. The network is
+    not run.
 
-    Up to 25,000 images, drawn at random, are on the map of features (t-SNE) if openTSNE is
-    installed, and 5,000 without it.
+    The map of features (t-SNE) shows up to 25,000 images, drawn at random, if openTSNE is
+    installed, and up to 5,000 without it.
 
     Args:
         analysis: The analysis.
         images: The ImageSet that was analysed, before the folder: `write_atlas(analysis, images,
-            folder)`. It may be left out, since the analysis knows the files; where it is passed, it
-            is checked.
+            folder)`. It can be omitted, since the analysis knows the files; if it is passed, it is
+            checked.
         folder: The folder, which need not exist.
         reference: The analysis of another split, such as the training set, by the same model:
             nearest images come from it, and data faults are looked for in both.
@@ -101,9 +102,9 @@ def write_atlas(
         The path of index.html.
 
     Raises:
-        TypeError: If there is no folder, or `images` is no ImageSet.
+        TypeError: If there is no folder, or `images` is not an ImageSet.
         ValueError: If analysis, images and reference do not belong together, or the folder holds
-            something that is no atlas.
+            something other than an atlas.
         OSError: If an image cannot be read or the folder cannot be written to.
 
     >>> import tempfile
@@ -119,7 +120,7 @@ def write_atlas(
     images, folder = _images_and_folder(analysis, images, folder)
     if _holds_something_else(folder):
         raise ValueError(
-            f"{folder} holds something that is no atlas: choose an empty folder or a new one"
+            f"{folder} holds something other than an atlas: choose an empty folder or a new one"
         )
     record = Record(analysis, reference)
     root = analysis.images.root if images is None else images.root
@@ -127,7 +128,7 @@ def write_atlas(
     new = folder.with_name(f".{folder.name}.new")
     old = folder.with_name(f".{folder.name}.old")
     with in_turn(folder.with_name(f".{folder.name}.lock")):
-        # A process that was killed may have left something.
+        # A process that was killed may have left temporary folders.
         _tidy(folder, new, old)
         try:
             _write_page(record, new, title)
@@ -151,7 +152,7 @@ def _images_and_folder(
 
 
 def _holds_something_else(folder: Path) -> bool:
-    """Whether the folder is a file, or holds something that is no atlas."""
+    """Return whether the folder is a file, or holds something other than an atlas."""
     if folder.is_file():
         return True
     if not folder.exists() or (folder / "data" / "index.js").exists():
@@ -160,7 +161,7 @@ def _holds_something_else(folder: Path) -> bool:
 
 
 def _tidy(folder: Path, new: Path, old: Path) -> None:
-    """Remove what stands beside an atlas; the old one comes back if there is no other."""
+    """Remove the temporary folders beside an atlas; restore the old one if there is no new one."""
     if old.exists() and not folder.exists():
         os.replace(old, folder)
     for leftover in (new, old):
@@ -199,7 +200,7 @@ def _write_page(record: Record, folder: Path, title: str) -> None:
 
 
 def _write_picture(folder: Path, position: int, data: bytes, kind: str) -> str:
-    """Return the address of a picture within the page, after writing its file."""
+    """Write the file of a picture, and return its address within the page."""
     suffix = "jpg" if kind == "jpeg" else kind
     name = f"pictures/{position:06d}.{suffix}"
     (folder / name).write_bytes(data)
@@ -207,15 +208,15 @@ def _write_picture(folder: Path, position: int, data: bytes, kind: str) -> str:
 
 
 def _write_details(folder: Path, chunk: int, details: list[dict[str, Any]]) -> None:
-    """Write a data file: a script that adds the details of its images to those of the page."""
+    """Write a data file: a script that adds the details of its images to the page."""
     script = f"camkitAtlas.chunks[{chunk}]={script_json(details)};"
     (folder / "data" / f"{chunk:05d}.js").write_text(script, encoding="ascii")
 
 
 def embedded(record: Record, index: dict[str, Any]) -> str:
-    """Return the atlas as one HTML element that works without Python: a frame that holds it all.
+    """Return the atlas as one HTML element that works without Python: a frame with all its data.
 
-    To stay small it has the nearest images of misclassified images alone.
+    To keep it small, nearest images are included for misclassified images only.
 
     Args:
         record: The record.
@@ -258,8 +259,8 @@ def _fill_page(title: str, heading: str, margin: str, data: str, script: str) ->
 class _Content:
     """The images of a page: those of the analysis, and those of the reference that it shows.
 
-    A page numbers its images without gaps, so an image of the reference gets another number than in
-    the record.
+    A page numbers its images without gaps, so an image of the reference has another number there
+    than in the record.
 
     Args:
         record: The record.
@@ -334,7 +335,7 @@ class _Content:
 
 
 def _images_of_faults(index: dict[str, Any]) -> set[int]:
-    """Return the numbers of the images that the faults of an index name."""
+    """Return the numbers of all images that appear in the faults of an index."""
     numbers: set[int] = set()
     summary = index.get("summary", {"faults": []})
     for kind in summary["faults"]:

@@ -1,4 +1,4 @@
-"""What the view reads of an analysis: an index of all images, and what belongs to each of them.
+"""The data that the view reads of an analysis: an index of all images, and the details of each.
 
 Images are numbered: first those of the analysis, then those of the reference.
 """
@@ -23,10 +23,11 @@ from camkit.plots import MAP, SIGNED
 
 PANELS = ("summary", "pairs", "classes", "review", "near", "features")
 
-# Neighbours that are shown of an image.
+# Neighbours shown for each image.
 NEIGHBOURS = 5
 
-# Where not all class maps are stored: those of the most probable classes, and of the true one.
+# Where not all class maps are stored, those of this many most probable classes and of the true one
+# are.
 TOP_CLASSES = 5
 
 # Colours in the palette of classes; a class takes the colour of its number modulo this.
@@ -37,25 +38,27 @@ def checked_images(analysis: Analysis, images: object) -> ImageSet | None:
     """Return the image set that was analysed, or None for None.
 
     Raises:
-        TypeError: If `images` is no ImageSet.
-        ValueError: If it is another one than was analysed.
+        TypeError: If `images` is not an ImageSet.
+        ValueError: If it is not the one that was analysed.
     """
     if images is None:
         return None
     if not isinstance(images, ImageSet):
         kind = type(images).__name__
-        raise TypeError(f"images is the ImageSet that was analysed, or left out, not a {kind}")
+        raise TypeError(
+            f"images must be the ImageSet that was analysed or be left out, not a {kind}"
+        )
     paths = [str(path) for path in images.paths]
     if paths != list(analysis.paths):
         raise ValueError(
-            f"the analysis holds {len(analysis)} images, the image set {len(images)}, not all the "
-            "same: pass the images that were analysed, or leave them out"
+            f"the analysis holds {len(analysis)} images and the image set {len(images)}, not all "
+            "the same: pass the images that were analysed, or leave them out"
         )
     return images
 
 
 class Record:
-    """An analysis as the view asks for it; the network is not run."""
+    """An analysis in the form in which the view reads it. The network is not run."""
 
     def __init__(
         self,
@@ -64,14 +67,14 @@ class Record:
         points: np.ndarray | None = None,
         panels: Sequence[str] = PANELS,
     ) -> None:
-        """Take an analysis and what is shown of it.
+        """Store an analysis and what is to be shown of it.
 
         Args:
             analysis: The analysis.
             reference: The analysis of another split, such as the training set, by the same model.
                 Neighbours come from it, and data faults are looked for in both.
             points: The map of features (N, 2), in place of a t-SNE.
-            panels: What is shown, of PANELS.
+            panels: The parts to show, a selection of PANELS.
 
         Raises:
             ValueError: If the reference has other classes or features than the analysis, or there
@@ -109,7 +112,7 @@ class Record:
 
     @cached_property
     def features(self) -> tuple[np.ndarray, np.ndarray]:
-        """Unit vectors (N, D) of the analysis, and those of the images that it is compared with."""
+        """Unit vectors (N, D) of the analysed images, and of the images they are compared with."""
         if self.reference is None:
             [features] = feature_space(self.analysis.gap)
             return features, features
@@ -130,8 +133,8 @@ class Record:
     def neighbours(self) -> tuple[np.ndarray, np.ndarray]:
         """Numbers (N, n) and cosines (N, n) of the nearest images.
 
-        They are those of the reference or, without one, the others of the analysis; the nearest
-        first.
+        They are images of the reference or, without one, other images of the analysis; the nearest
+        comes first.
         """
         features, candidates = self.features
         if self.reference is not None:
@@ -143,7 +146,7 @@ class Record:
         return rows[is_other].reshape(shape), cosines[is_other].reshape(shape)
 
     def index(self, verdicts: Iterable[dict] = (), **more: Any) -> dict[str, Any]:
-        """Return what is known of all images, as JSON can hold it.
+        """Return the data of all images that the view needs at once, in types that JSON holds.
 
         Args:
             verdicts: Rows {i, verdict, comment, reviewer}.
@@ -167,7 +170,7 @@ class Record:
         return bool((self.analysis.labels >= 0).any())
 
     def _describe_images(self) -> dict[str, Any]:
-        """Return a list with an entry for each image, under several names, and an id of all."""
+        """Return lists with an entry for each image, by name, and "id", a digest of all paths."""
         analysis = self.analysis
         rows = np.arange(len(analysis))
         confidence = analysis.probs[rows, analysis.predicted]
@@ -183,7 +186,7 @@ class Record:
         }
 
     def _describe_view(self) -> dict[str, Any]:
-        """Return what the view needs to draw any image."""
+        """Return what the view needs to draw any of the images: names, sizes and palettes."""
         analysis = self.analysis
         near_title = "Nearest pictures"
         if self.reference is not None:
@@ -204,8 +207,8 @@ class Record:
     def map_points(self) -> Sequence[list[float] | None] | None:
         """Return the map of features: [x, y] in 0..1 for each image.
 
-        An image that is not on the map has None; so has the whole list if the images are too few
-        for a map.
+        An image that is not on the map has None. Instead of a list, None is returned if there are
+        too few images for a map.
         """
         if self.points is not None:
             return scale_to_unit(np.asarray(self.points, dtype="float64"))
@@ -219,11 +222,11 @@ class Record:
 
         Args:
             i: The number of the image.
-            all_classes: Whether to return the maps of all classes that there are, or those of the
-                true class and of the five most probable ones alone.
+            all_classes: Whether to return all maps that the analysis holds, rather than only those
+                of the true class and of the five most probable ones.
 
         Returns:
-            {about, near} as JSON can hold it, and the maps as `pack` has them.
+            {about, near} in types that JSON holds, and the maps in the format of `pack`.
         """
         analysis, row = self.locate(i)
         classes = np.asarray(analysis.map_classes[row])
@@ -269,10 +272,9 @@ def _nearest(
 
 
 def _others(rows: np.ndarray) -> np.ndarray:
-    """Return a mask of neighbours (N, n) that leaves out one in each row: the image itself.
+    """Return a mask of neighbours (N, n) that excludes one in each row: the image itself.
 
-    An image that has many copies may be missing among its neighbours: then the last one is left
-    out.
+    An image with many copies may be missing among its neighbours. Then the last one is excluded.
     """
     is_itself = rows == np.arange(len(rows))[:, None]
     missing = ~is_itself.any(axis=1)
@@ -281,7 +283,7 @@ def _others(rows: np.ndarray) -> np.ndarray:
 
 
 def _about(analysis: Analysis, row: int, highest: float) -> dict[str, Any]:
-    """Return what the figures of an image say; `highest` is the highest value of its maps."""
+    """Return what the captions of an image need; `highest` is the highest value of its maps."""
     predicted = int(analysis.predicted[row])
     margin = float(analysis.table["margin"].iat[row])
     return {

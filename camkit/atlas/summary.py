@@ -1,4 +1,4 @@
-"""An analysis summed up: accuracy with its interval, calibration, classes, faults in the data."""
+"""The summary of an analysis: accuracy with its interval, calibration, classes, data faults."""
 
 import os
 from pathlib import Path
@@ -15,15 +15,15 @@ from camkit.analysis import Analysis
 # Bins of the reliability diagram.
 BINS = 10
 
-# Faults of one kind that are shown; the table has them all.
+# The number of faults of each kind that are shown; the table has them all.
 LISTED = 24
 
 MEANING = {
     "copy": "The same picture has two labels, or is in both splits: keep one.",
-    "label": "Similar pictures speak for another class than the label: check it, then relabel.",
-    "background": "The background of this class differs from others: does the model rely on it?",
+    "label": "Similar pictures point to another class than the label: look at it, then relabel.",
+    "background": "This class has another background than the others: does the model rely on it?",
     "twin": "Very similar to one with another label or in the other split: one object, shot twice?",
-    "stranger": "Similar to no other picture: does it belong here?",
+    "stranger": "Not similar to any other picture: does it belong here?",
 }
 
 
@@ -79,7 +79,7 @@ def calibration(confidence: np.ndarray, correct: np.ndarray) -> tuple[float, lis
 def summarize(
     analysis: Analysis, reference: Analysis | None, faults: pd.DataFrame
 ) -> tuple[dict[str, Any], list[float]]:
-    """Return the summary and the suspicion against each label.
+    """Return the summary of an analysis, and how suspicious each label is.
 
     Args:
         analysis: The analysis.
@@ -87,8 +87,9 @@ def summarize(
         faults: The table of camkit.data_faults of both.
 
     Returns:
-        {lines, bins, classes, faults} as JSON holds it, where bins and classes are None without
-        labels; and for each image a score 0..1, that of the fault "label".
+        {lines, bins, classes, faults} in types that JSON holds, where bins and classes are None if
+        there are no labels; and for each image a score 0..1, that of the fault "label", 0 if it has
+        none.
     """
     labelled = analysis.labels >= 0
     if labelled.any():
@@ -133,8 +134,8 @@ def _accuracy_line(correct: np.ndarray) -> str:
     interval = binomtest(int(correct.sum()), len(correct)).proportion_ci(method="wilson")
     errors = (~correct).sum()
     return (
-        f"{errors} of {len(correct)} pictures are misclassified. On other pictures of the same "
-        f"kind, accuracy lies between {_percent(interval.low)} and {_percent(interval.high)} "
+        f"{errors} of {len(correct)} pictures are misclassified. On other pictures of this kind, "
+        f"the accuracy lies between {_percent(interval.low)} and {_percent(interval.high)} "
         "(95 % interval, Wilson)."
     )
 
@@ -148,9 +149,10 @@ def _calibration_line(mean_confidence: float, accuracy: float, error: float) -> 
 
 
 def _class_rows(truth: np.ndarray, predicted: np.ndarray) -> list[dict[str, Any]]:
-    """Return {class, n, recall, precision} for each class that occurs, least recall first.
+    """Return {class, n, recall, precision} for each class that occurs, lowest recall first.
 
-    A class without images has no recall, one that is never predicted no precision: both are None.
+    The recall of a class without images is None, and so is the precision of one that is never
+    predicted.
     """
     classes = np.unique(np.concatenate([truth, predicted]))
     precision, recall, _, counts = precision_recall_fscore_support(
@@ -173,7 +175,7 @@ def _number_or_none(value: float) -> float | None:
 
 
 def _by_recall(row: dict[str, Any]) -> tuple[float, float]:
-    """Return the key that sorts rows by recall, then precision; no recall comes last."""
+    """Return the key that sorts rows by recall, then by precision; those without recall last."""
     recall = np.inf if row["recall"] is None else row["recall"]
     return recall, row["precision"] or 0
 

@@ -1,7 +1,7 @@
 """The verdicts of reviewers in a CSV file: one row for each image and reviewer, written at once.
 
-Columns: path, true, predicted, verdict, comment, reviewer. Others stay as they are, and so do the
-rows of other images.
+The columns are path, true, predicted, verdict, comment and reviewer. Other columns are left as they
+are, and so are the rows of other images.
 """
 
 import io
@@ -20,18 +20,18 @@ NEEDED = ("path", "true", "predicted", "verdict")
 COLUMNS = (*NEEDED, "comment", "reviewer")
 KEY = ["path", "reviewer"]
 
-# What a reviewer may write, and how it reads as long as nobody has.
+# The fields that a reviewer fills in, and their values before that.
 BLANK = {"verdict": "not reviewed", "comment": ""}
 
-# A spreadsheet would run a cell that begins so as a formula: it is written with an apostrophe
-# before it.
+# A spreadsheet would run a cell that begins like this as a formula. So it is written with an
+# apostrophe before it.
 FORMULA = re.compile(r"^'*[=+\-@\t\r]")
 
 SEPARATORS = ",;\t"
 
 
 class Verdicts:
-    """The verdicts in a CSV file, which is read anew each time, since others may write to it, too.
+    """The verdicts in a CSV file, which is read each time, since other processes may write to it.
 
     >>> verdicts = Verdicts()
     >>> row = {"path": "a.jpg", "true": "Apple", "predicted": "Pear", "verdict": "label wrong"}
@@ -47,7 +47,7 @@ class Verdicts:
             file: The file, which need not exist. Without one, verdicts last as long as this object.
 
         Raises:
-            ValueError: If the file is no table of verdicts.
+            ValueError: If the file is not a table of verdicts.
         """
         self.file = None if file is None else Path(file)
         self._table = _empty_table()
@@ -58,7 +58,7 @@ class Verdicts:
         """Return the table of all verdicts, indexed by (path, reviewer); all columns are text.
 
         Raises:
-            ValueError: If the file is no table of verdicts.
+            ValueError: If the file is not a table of verdicts.
         """
         if self.file is None:
             return self._table
@@ -81,16 +81,16 @@ class Verdicts:
     def save(
         self, row: Mapping[str, str], seen: Mapping[str, Any] | None = None
     ) -> tuple[bool, dict[str, str]]:
-        """Return whether a verdict was saved, and the row that is stored now.
+        """Save a verdict; return whether it was saved, and the row that is stored now.
 
-        Nothing is written if another verdict is stored than the one that the reviewer saw.
+        Nothing is written if the stored verdict is not the one that the reviewer saw.
 
         Args:
             row: {path, true, predicted, verdict, comment, reviewer}.
             seen: {verdict, comment} that the reviewer saw, or None if there was none.
 
         Raises:
-            ValueError: If the file is no table of verdicts.
+            ValueError: If the file is not a table of verdicts.
             OSError: If it cannot be written.
         """
         if self.file is None:
@@ -117,7 +117,7 @@ class Verdicts:
 def _conflict(
     table: pd.DataFrame, row: Mapping[str, str], seen: Mapping[str, Any] | None
 ) -> dict[str, str] | None:
-    """Return what is stored in place of a verdict, if that differs from what the reviewer saw."""
+    """Return the stored verdict and comment if they are not those that the reviewer saw."""
     key = (row["path"], row["reviewer"])
     if key not in table.index:
         return None
@@ -155,7 +155,7 @@ def _read_csv(file: Path) -> pd.DataFrame:
         header = text.partition("\n")[0]
         separator = max(SEPARATORS, key=header.count)
         with warnings.catch_warnings():
-            # pandas warns of rows that are longer than the header, and cuts them.
+            # pandas truncates rows that are longer than the header, with a warning.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             table = pd.read_csv(
                 io.StringIO(text),
@@ -168,7 +168,7 @@ def _read_csv(file: Path) -> pd.DataFrame:
     except (ValueError, pd.errors.ParserWarning) as error:
         reason = " ".join(str(error).split())
         raise ValueError(
-            f"{file} is no table of verdicts: {reason}; fix it or choose another file"
+            f"{file} is not a table of verdicts: {reason}; fix it or choose another file"
         ) from error
     return table.fillna("")
 

@@ -169,7 +169,7 @@ def test_pictures_without_labels_have_clusters_in_place_of_errors(tmp_path):
 
 
 def test_what_does_not_belong_together_is_refused(analysis, images, tmp_path):
-    with pytest.raises(ValueError, match="holds 8 images, the image set 7"):
+    with pytest.raises(ValueError, match="holds 8 images and the image set 7"):
         camkit.error_atlas(analysis, images.select(slice(7)))
     with pytest.raises(ValueError, match="not all the same"):
         camkit.write_atlas(analysis, images.select(np.arange(8)[::-1]), tmp_path / "page")
@@ -188,9 +188,9 @@ def test_arguments_of_another_kind_are_refused_with_the_way_out(analysis, images
         camkit.write_atlas(analysis)
     with pytest.raises(TypeError, match="no folder"):
         camkit.write_atlas(analysis, images)
-    with pytest.raises(TypeError, match="images is the ImageSet .* not a str"):
+    with pytest.raises(TypeError, match="images must be the ImageSet .* not a str"):
         camkit.write_atlas(analysis, "pets", tmp_path / "page")
-    with pytest.raises(TypeError, match="images is the ImageSet .* not a str"):
+    with pytest.raises(TypeError, match="images must be the ImageSet .* not a str"):
         camkit.error_atlas(analysis, "verdicts.csv")
     assert not (tmp_path / "page").exists()
 
@@ -631,7 +631,7 @@ def test_an_atlas_is_replaced_and_nothing_else(analysis, images, tmp_path):
     assert not (file.parent / "old").exists()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years")
-    with pytest.raises(ValueError, match="holds something that is no atlas"):
+    with pytest.raises(ValueError, match="holds something other than an atlas"):
         camkit.write_atlas(analysis, images, tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years"
 

@@ -3,7 +3,7 @@
 /** @import { Point } from "./types.js" */
 import { contextOf, make } from "./dom.js";
 
-/** A canvas that is drawn at the resolution of the screen, and anew when its size or colours change. */
+/** A canvas that is drawn at screen resolution, and redrawn when its size or colours change. */
 export class Board {
   /**
    * @param {string} name
@@ -54,7 +54,7 @@ export class Board {
   }
 
   /**
-   * Return the present value of a colour of atlas.css, such as "--ink".
+   * Return the current value of a colour of atlas.css, such as "--ink".
    *
    * @param {string} name
    */

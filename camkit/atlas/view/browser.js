@@ -9,7 +9,7 @@ import { Tiles } from "./tiles.js";
 import { countOfPictures, describe } from "./words.js";
 
 /**
- * Return a list of the groups under the names of their parts.
+ * Return a list of the groups, each part under its name.
  *
  * @param {Group[]} all
  * @param {(group: Group) => void} showGroup
@@ -50,7 +50,7 @@ export class Browser {
       return make("option", { value: order }, name);
     });
     this.order = make("select", { onchange: () => showGroup(this.group) }, ...orders);
-    // Without labels, doubt is all there is to go by.
+    // Without labels there are no errors, so the least confident predictions come first.
     this.order.value = index.clusters ? "doubt" : "confidence";
     this.heading = make("h3", { className: "group" });
     this.tiles = new Tiles("Pictures of the group", source, (i) => describe(index, i), choose);
@@ -113,7 +113,7 @@ export class Browser {
     if (members.length) this.choose(members[0]);
   }
 
-  /** Return the group to begin with. */
+  /** Return the group that is shown first. */
   firstGroup() {
     const { clusters, panels } = this.index;
     let part = clusters ? "Clusters" : "True class";

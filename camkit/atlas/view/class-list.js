@@ -1,4 +1,4 @@
-// The list of classes, of which one is chosen for its map.
+// The list of classes, from which the user chooses one to see its map.
 
 /** @import { Index, Selection } from "./types.js" */
 import { make } from "./dom.js";
@@ -8,7 +8,7 @@ export class ClassList {
   /**
    * @param {Index} index
    * @param {Selection} selection its `shown` is the class that is chosen here
-   * @param {() => void} redraw is called when another class was chosen
+   * @param {() => void} redraw is called when another class has been chosen
    */
   constructor(index, selection, redraw) {
     this.index = index;
@@ -25,7 +25,10 @@ export class ClassList {
     this.redraw();
   }
 
-  /** List the classes whose name matches the search, highest logit first; choose the first if need be. */
+  /**
+   * List the classes whose names match the search, highest logit first; choose the first of them if
+   * the chosen class is not listed.
+   */
   show() {
     const { detail, shown } = this.selection;
     if (!detail) return;

@@ -39,7 +39,7 @@ export class Confusion {
   }
 
   /**
-   * Return the images in a cell as a group, or undefined where there are none.
+   * Return the images in a cell as a group, or undefined if there are none.
    *
    * @param {number} row
    * @param {number} column

@@ -1,6 +1,7 @@
 // Tables as text.
 
-// A spreadsheet would run a cell that begins so as a formula; verdicts.py has the same expression.
+// A spreadsheet would run a cell that begins like this as a formula; verdicts.py has the same
+// expression.
 const FORMULA = /^'*[=+\-@\t\r]/;
 
 /** @param {unknown} value */
@@ -11,8 +12,8 @@ function csvCell(value) {
 }
 
 /**
- * Return rows as CSV (RFC 4180). What a spreadsheet would run as a formula becomes text by an
- * apostrophe, as in verdicts.py.
+ * Return rows as CSV (RFC 4180). A cell that a spreadsheet would run as a formula gets an
+ * apostrophe before it, as in verdicts.py.
  *
  * @param {unknown[][]} rows
  */

@@ -2,7 +2,7 @@
 
 /** @import { Source } from "./types.js" */
 
-// A notebook may show several atlases: ids are counted over all of them.
+// A notebook may show several atlases, so ids are counted over all of them.
 let ids = 0;
 
 /** Return an id that no other element of the page has. */

@@ -8,18 +8,19 @@ import { isError } from "./groups.js";
 const FEATURE_MAP_HELP =
   "Map of GAP features: arrows go to the next point, L takes the 30 nearest, + and − zoom";
 
-// Sides of the points in pixels: of many points each is drawn smaller.
+// Sides of the points in pixels; if there are many points, they are drawn smaller.
 const MANY_POINTS = 3000;
 const SMALL_POINT = 3;
 const LARGE_POINT = 6;
 
 const LARGEST_ZOOM = 60;
 
-// Pixels from the pointer within which a point is taken, and a drag is still a click.
+// Distances in pixels: from the pointer to a point that it selects, and of a drag that is still a
+// click.
 const CATCH_RADIUS = 20;
 const CLICK_RADIUS = 8;
 
-// How many points the key L gathers.
+// The number of points that the key L gathers.
 const GATHERED = 30;
 
 /** @type {Record<string, Point>} */
@@ -54,7 +55,7 @@ export class FeatureMap {
     this.current = null;
     /** @type {Point[] | null} The lasso while it is drawn. */
     this.lasso = null;
-    /** @type {Point | null} Where a drag has come to. */
+    /** @type {Point | null} The last position of a drag. */
     this.dragged = null;
 
     this.board = new Board(FEATURE_MAP_HELP, "features", (context) => this.paint(context));
@@ -92,7 +93,7 @@ export class FeatureMap {
     this.board.redraw();
   }
 
-  /** Each point on the canvas. */
+  /** The position of each point on the canvas. */
   get screenPoints() {
     const { size } = this.board;
     return this.points.map((point) => point && project(point, this.view, size));
@@ -120,7 +121,7 @@ export class FeatureMap {
   /**
    * @param {CanvasRenderingContext2D} context
    * @param {number} i
-   * @param {Point} point where the image lies on the canvas
+   * @param {Point} point the position of the image on the canvas
    * @param {string} wrong the colour of the frame around an error
    */
   paintPoint(context, i, [x, y], wrong) {

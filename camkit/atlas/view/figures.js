@@ -29,7 +29,7 @@ function paintLayer(canvas, image, layer, shape) {
   if (!alone) context.drawImage(image, 0, 0);
   if (!cells) return;
 
-  // On a page from disk the pixels of an image may be shown, but not be read: so the canvas blends.
+  // A page on disk may show the pixels of an image, but not read them. So the canvas blends them.
   const heat = make("canvas", { width, height });
   const bytes = colours(upsample(cells, shape, height, width), low, high, palette);
   contextOf(heat).putImageData(new ImageData(bytes, width, height), 0, 0);
@@ -89,7 +89,7 @@ export class Figures {
   /**
    * @param {Shown} detail
    * @param {HTMLImageElement} image
-   * @param {number} shown the class that was chosen
+   * @param {number} shown the chosen class
    */
   draw(detail, image, shown) {
     const layers = layersOf(this.index, detail, shown);

@@ -6,7 +6,7 @@
 const BORDER = 8;
 
 /**
- * Return the number of screen pixels that the map's unit has.
+ * Return the number of screen pixels in one unit of the map.
  *
  * @param {View} view
  * @param {[number, number]} size width and height of the canvas
@@ -16,7 +16,7 @@ export function scaleOf(view, [width, height]) {
 }
 
 /**
- * Return where a point of the map (0..1) lies on a canvas.
+ * Return the position of a point of the map (0..1) on a canvas.
  *
  * @param {Point} point
  * @param {View} view
@@ -30,8 +30,8 @@ export function project([x, y], view, size) {
 }
 
 /**
- * Return the numbers of the points inside a closed polygon: a ray from such a point crosses its sides
- * an odd number of times.
+ * Return the numbers of the points inside a closed polygon. A ray from such a point crosses the sides
+ * of the polygon an odd number of times.
  *
  * @param {(Point | null)[]} points
  * @param {Point[]} polygon
@@ -121,7 +121,7 @@ export function nextPoint(points, from, direction) {
 }
 
 /**
- * Return the number that stands beside the lowest distance.
+ * Return the number that belongs to the lowest distance, or null if there is none.
  *
  * @param {[number, number][]} distances
  */

@@ -3,7 +3,7 @@
 /** @import { Group, Index } from "./types.js" */
 
 /**
- * Whether image i has a label and is not predicted to be of that class.
+ * Return whether image i has a label and another class is predicted.
  *
  * @param {Pick<Index, "labels" | "predicted">} index
  * @param {number} i
@@ -13,7 +13,8 @@ export function isError({ labels, predicted }, i) {
 }
 
 /**
- * Return the members by a key of theirs, keys in ascending order; a key below 0 belongs to no group.
+ * Return [key, members with this key], keys in ascending order. Members with a key below 0 are left
+ * out.
  *
  * @param {number[]} members
  * @param {(i: number) => number} keyOf
@@ -53,8 +54,8 @@ function confusedPairs({ labels, predicted, classNames }, errors) {
 }
 
 /**
- * Return the names of the two classes that are predicted most often for the members; of equally
- * frequent ones the class that comes first among them.
+ * Return the names of the two classes that are predicted most often for the members; if classes are
+ * equally frequent, the one that occurs first among the members comes first.
  *
  * @param {Index} index
  * @param {number[]} members
@@ -120,8 +121,8 @@ export function possibleOrders(index) {
 }
 
 /**
- * Return the members in one of ORDERS. Images without a value come last where low values come first,
- * and first where high ones do; ties stay in the order of the files.
+ * Return the members in one of ORDERS. Images without a value come last if low values come first,
+ * and first if high values do. Ties stay in the order of the files.
  *
  * @param {Index} index
  * @param {number[]} members

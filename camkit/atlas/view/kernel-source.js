@@ -20,7 +20,7 @@ function bytesOf(buffer) {
 }
 
 /**
- * Messages and their answers bear one number.
+ * The data of the kernel. A message and its answer have the same number.
  *
  * @implements {Source}
  */
@@ -49,7 +49,7 @@ class KernelSource {
   }
 
   /**
-   * Send a message that notebook.py answers, and return the answer with its buffers.
+   * Send a message that _widget.py answers, and return the answer with its buffers.
    *
    * @param {string} kind
    * @param {object} content

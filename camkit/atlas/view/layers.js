@@ -1,9 +1,9 @@
-// Which figures an image has, and what is written under them: pure functions.
+// The figures of an image, and the text under them: pure functions.
 
 /** @import { Index, Layer, Shown } from "./types.js" */
 import { labelName, percent, signed, truth } from "./words.js";
 
-// Limits of colour are at least this far from zero, so that a map of zeros has a range.
+// The limits of a colour map are at least this far from zero, so that a map of zeros has a range.
 const SMALLEST = 1e-6;
 
 /**
@@ -31,13 +31,13 @@ function differenceOf(detail) {
 }
 
 /**
- * Return the figures of an image from left to right: the image; for an error the maps of the true and
- * the predicted class and their difference; and the map of the class that was chosen, unless it is
- * one of these.
+ * Return the figures of an image from left to right: the image; the map of the predicted class, for
+ * an error after that of the true class and before their difference; and the map of the chosen
+ * class, unless it is one of these.
  *
  * @param {Index} index
  * @param {Shown} detail
- * @param {number} shown the class that was chosen
+ * @param {number} shown the chosen class
  * @returns {Layer[]}
  */
 export function layersOf(index, detail, shown) {
@@ -85,8 +85,8 @@ export function layersOf(index, detail, shown) {
 }
 
 /**
- * Return what an option of the class list says: the name of the class of map m, its
- * probability and its logit as the mean of the map plus the bias.
+ * Return the text of an option of the class list: the name of the class of map m, its probability,
+ * and its logit as the mean of the map plus the bias.
  *
  * @param {Index} index
  * @param {Shown} detail
@@ -99,8 +99,8 @@ export function classLine({ bias, classNames }, { classes, logits, probs }, m) {
 }
 
 /**
- * Return the line under the figures: what the image is and was taken for, and how the logit of the
- * class `shown` comes about.
+ * Return the line under the figures: the true and the predicted class of the image, and how the
+ * logit of the class `shown` is composed.
  *
  * @param {Index} index
  * @param {Shown} detail

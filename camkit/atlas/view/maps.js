@@ -3,7 +3,7 @@
 /** @import { Palette } from "./types.js" */
 
 /**
- * Return for each of `size` pixels the two of `count` cells between which it lies, and the share of
+ * Return for each of `size` pixels the two of `count` cells between which it lies, and the weight of
  * the second. Pixels and cells have their centres at halves, as in camkit.upsample.
  *
  * @param {number} count

@@ -6,13 +6,16 @@ import { Board } from "./board.js";
 
 const MATRIX_HELP = "Confusion matrix: arrow keys move, Enter shows the pictures";
 
-// Cells smaller than this hold no number.
+// Cells smaller than this many pixels show no number.
 const SIDE_FOR_NUMBERS = 22;
 
 /** @type {Record<string, [number, number]>} Rows and columns that an arrow key moves. */
 const STEPS = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] };
 
-/** True classes in rows, predicted ones in columns. Colour shows errors only, as in camkit.plots.confusion. */
+/**
+ * The matrix with true classes in rows and predicted ones in columns. Colour shows errors only, as
+ * in camkit.plots.confusion.
+ */
 export class Matrix {
   /**
    * @param {Confusion} confusion

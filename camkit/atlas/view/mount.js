@@ -88,7 +88,7 @@ class Atlas {
   open() {
     const { root } = this;
     root.classList.add("camkit-atlas");
-    // JupyterLab leaves keys alone inside such an element.
+    // JupyterLab handles no shortcuts inside such an element.
     root.dataset.lmSuppressShortcuts = "true";
     if (this.summary) root.replaceChildren(this.summary);
     else root.replaceChildren();
@@ -184,7 +184,7 @@ class Atlas {
   }
 
   /**
-   * Show an image, unless another one is chosen before its data are there.
+   * Show an image, unless another one is chosen before its data have arrived.
    *
    * @param {number} i
    */
@@ -217,8 +217,8 @@ class Atlas {
   showChosen(i) {
     const { detail, group, shown } = this.selection;
     if (!detail) return;
-    // With the maps of a pair, the class follows the image. Without them it stays as it was chosen, if
-    // the image has a map of it.
+    // With the panel of pairs, each image starts with its predicted class. Without it, the chosen
+    // class stays, if the image has a map of it.
     const staysShown = !this.has("pairs") && shown !== null && detail.classes.includes(shown);
     if (!staysShown) this.selection.shown = detail.about.predicted;
     if (group) this.features?.show(group.members, i);
@@ -238,7 +238,7 @@ class Atlas {
   /** @param {KeyboardEvent} event */
   onKey(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    // The keys of JupyterLab rest while the focus is in here.
+    // Keep the key from the shortcuts of JupyterLab.
     event.stopPropagation();
     const target = /** @type {Element} */ (event.target);
     if (target.closest("input, textarea")) return;

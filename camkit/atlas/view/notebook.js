@@ -1,4 +1,4 @@
-// Entry of a notebook: anywidget calls `render` and, in the end, what it returns.
+// Entry of a notebook: anywidget calls `render` and, at the end, the function that it returns.
 
 /** @import { WidgetModel } from "./kernel-source.js" */
 import { fromKernel } from "./kernel-source.js";

@@ -1,11 +1,11 @@
-// The summary: accuracy, reliability, the most confused pairs, every class, the faults in the data.
+// The summary: accuracy, reliability, the most confused pairs, all classes, the faults in the data.
 
 /** @import { ClassRow, Bin, Fault, FaultKind, Group, Index, Source } from "./types.js" */
 import { make, section, showPicture } from "./dom.js";
 import { reliability } from "./reliability.js";
 import { percent } from "./words.js";
 
-// How many confused pairs the summary lists.
+// The number of confused pairs that the summary lists.
 const LISTED_PAIRS = 8;
 
 /**
@@ -57,7 +57,7 @@ function reliabilityCard(bins) {
     percent(bin.accuracy),
   ]);
   const table = scrollingTable("Reliability", ["confidence", "pictures", "of them correct"], rows);
-  return card("How far its confidence can be trusted", reliability(bins), table);
+  return card("How far the confidence can be trusted", reliability(bins), table);
 }
 
 /** @param {number | null} share */
@@ -78,13 +78,13 @@ function classesCard(classes, classNames) {
   ]);
   const heads = ["class", "pictures", "recall", "precision"];
   return card(
-    "Every class, least recall first",
+    "All classes, lowest recall first",
     scrollingTable("Precision and recall", heads, rows),
   );
 }
 
 /**
- * Return image i in small, loaded as soon as it is scrolled into sight.
+ * Return a small picture of image i, which is loaded when it is scrolled into view.
  *
  * @param {Source} source
  * @param {number} i

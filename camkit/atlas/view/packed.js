@@ -1,4 +1,4 @@
-// The bytes of an image's maps, as record.pack writes them.
+// The bytes of an image's maps, as `pack` in _encoding.py writes them.
 
 /** @import { Maps } from "./types.js" */
 
@@ -6,7 +6,7 @@
 const BYTES_BEFORE_CELLS = 20;
 
 /**
- * Return the maps that record.pack has packed: first each column for all maps, then the cells.
+ * Return the maps in the bytes of `pack`: first each column for all maps, then the cells.
  *
  * @param {Uint8Array} bytes
  * @param {[number, number]} shape height and width of a map in cells
@@ -37,7 +37,7 @@ export function unpack(bytes, [h, w]) {
 }
 
 /**
- * Return the bytes that a base64 text stands for.
+ * Return the bytes that a base64 text encodes.
  *
  * @param {string} text
  */

@@ -1,4 +1,4 @@
-// The data of a page on disk: an index that is there at once, and files that are read when needed.
+// The data of a page on disk: an index that is loaded with it, and files that are read when needed.
 
 /** @import { Detail, Entry, Index, Source, Verdict } from "./types.js" */
 import { make } from "./dom.js";
@@ -6,8 +6,8 @@ import { decodeBase64 } from "./packed.js";
 import { saySame } from "./verdicts.js";
 
 /**
- * What page.py has written: the details of `index.chunk` images are in one file, which adds itself to
- * `chunks`; `pictures` are addresses.
+ * The data that page.py has written. The details of `index.chunk` images are in one file, which adds
+ * itself to `chunks`; `pictures` are addresses.
  *
  * @typedef {Omit<Detail, "packed" | "verdicts"> & {packed: string}} StoredDetail
  * @typedef {{index: Index, chunks: Record<number, StoredDetail[]>, pictures: string[]}} PageData
@@ -27,7 +27,7 @@ class PageSource {
   }
 
   /**
-   * Return the verdicts that this browser keeps for the atlas.
+   * Return the verdicts that this browser has stored for the atlas.
    *
    * @returns {Verdict[]}
    */
@@ -49,7 +49,7 @@ class PageSource {
   }
 
   /**
-   * A page on disk may not read files, but it may run scripts: so the data are scripts.
+   * Load a data file. A page on disk may not read files, but may run scripts, so data are scripts.
    *
    * @param {number} chunk
    */
@@ -96,7 +96,7 @@ class PageSource {
 }
 
 /**
- * Whether two verdicts are on the same image by the same reviewer.
+ * Return whether two verdicts are on the same image and by the same reviewer.
  *
  * @param {Verdict} first
  * @param {Verdict} second

@@ -47,7 +47,8 @@ function svgText(text, x, y, anchor) {
 }
 
 /**
- * Return the diagram as SVG: one bar for each bin of confidence, which should end on the diagonal.
+ * Return the diagram as SVG, with a bar for each bin of confidence. The bars of a calibrated model
+ * end on the diagonal.
  *
  * @param {Bin[]} bins
  */
@@ -57,7 +58,7 @@ export function reliability(bins) {
     role: "img",
     class: "reliability",
     "aria-label":
-      "Reliability diagram: share of correct answers over confidence; the table beside it has the numbers",
+      "Reliability diagram: share of correct predictions over confidence; the table beside it has the numbers",
   });
   diagram.append(...bins.map(accuracyBar));
   diagram.append(svg("path", { class: "axis", d: `M0 0V${SIDE}H${SIDE}` }));

@@ -15,7 +15,7 @@ export class Review {
     this.selection = selection;
     this.errors = errors;
     this.table = new VerdictTable(source.index.verdicts);
-    /** @type {Verdict | null} What the reviewer has been shown. */
+    /** @type {Verdict | null} The verdict that the reviewer has been shown. */
     this.stored = null;
 
     const save = () => this.save();
@@ -45,7 +45,7 @@ export class Review {
     this.recall();
   }
 
-  /** Fill the form with what this reviewer has said, and list what others have. */
+  /** Fill the form with this reviewer's verdict, and list the verdicts of others. */
   recall() {
     const i = this.selection.current;
     if (i === null) return;
@@ -56,7 +56,7 @@ export class Review {
     this.verdict.value = verdict;
     this.comment.value = this.stored?.comment ?? "";
 
-    // Neighbours from the reference are not under review.
+    // Images of the reference are not reviewed.
     const isReference = i >= this.source.index.labels.length;
     this.verdict.disabled = isReference;
     this.comment.disabled = isReference;
@@ -70,7 +70,7 @@ export class Review {
   }
 
   /**
-   * A file edited by hand may hold a verdict that is not on the list.
+   * Add a verdict to the list if it is missing: a file edited by hand may hold any text.
    *
    * @param {string} verdict
    */
@@ -98,7 +98,7 @@ export class Review {
 
   async save() {
     const { current, seen } = this.selection;
-    // No verdict on an image that is not on the screen yet.
+    // An image that is not yet on the screen gets no verdict.
     if (current === null || current !== seen) return;
     const entry = {
       verdict: this.verdict.value,

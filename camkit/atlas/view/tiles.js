@@ -3,15 +3,15 @@
 /** @import { Source } from "./types.js" */
 import { make, showPicture, uniqueId } from "./dom.js";
 
-// The side of a tile with its margin in pixels; atlas.css has the same.
+// The side of a tile with its margin in pixels; atlas.css has the same number.
 const TILE = 76;
 
-// Rows of tiles that are made beyond those in sight, so that scrolling shows no gaps.
+// Rows of tiles that are created beyond those in view, so that scrolling shows no gaps.
 const ROWS_ABOVE = 1;
 const ROWS_BELOW = 3;
 
 /**
- * Return the first position that is made, and the one after the last.
+ * Return the first position whose tile is created, and the one after the last.
  *
  * @param {{scrollTop: number, clientHeight: number}} box
  * @param {number} columns
@@ -84,7 +84,8 @@ export class Tiles {
   }
 
   /**
-   * A tile is made anew when its position, image or column changes.
+   * Return the key of a tile, which is created again when its position, its image or the number of
+   * columns changes.
    *
    * @param {number} position
    */

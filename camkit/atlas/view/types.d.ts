@@ -1,4 +1,4 @@
-/** What the modules of the view hand to one another. The index and the details are written by record.py. */
+/** The types that the modules of the view share. The index and the details are written by record.py. */
 
 export type Point = [number, number];
 
@@ -13,7 +13,7 @@ export interface Verdict {
   reviewer: string;
 }
 
-/** What a reviewer has entered, before it belongs to an image. */
+/** What a reviewer has entered, without the image that it is about. */
 export type Entry = Omit<Verdict, "i">;
 
 export interface Fault {
@@ -53,7 +53,7 @@ export interface Summary {
   faults: FaultKind[];
 }
 
-/** What is known of all images before one is chosen. Classes are numbers; -1 is "no label". */
+/** The data of all images, there before one is chosen. Classes are numbers; -1 is "no label". */
 export interface Index {
   panels: string[];
   classNames: string[];
@@ -80,7 +80,7 @@ export interface Index {
   chunk?: number;
 }
 
-/** A group of images to look through. `true` and `predicted` are set for confused pairs alone. */
+/** A group of images to look through. `true` and `predicted` are set for confused pairs only. */
 export interface Group {
   title: string;
   members: number[];
@@ -106,7 +106,7 @@ export interface Neighbour {
   name: string;
 }
 
-/** What belongs to one image; `packed` are the bytes of record.pack. */
+/** The details of one image; `packed` are the bytes of `pack` in _encoding.py. */
 export interface Detail {
   about: About;
   near: Neighbour[];
@@ -125,15 +125,15 @@ export interface Maps {
 /** A chosen image as it is shown. */
 export type Shown = Detail & Maps;
 
-/** Where the atlas gets its data: the files of a page, or the kernel of a notebook. */
+/** The source of the data of an atlas: the files of a page, or the kernel of a notebook. */
 export interface Source {
   index: Index;
   detail(i: number): Promise<Detail>;
   /** The address of image i. */
   picture(i: number): Promise<string>;
   /**
-   * Store a verdict on image i. `seen` is the verdict that the reviewer saw (null: none): if another one
-   * is stored by now, nothing is written and that one comes back with saved: false.
+   * Store a verdict on image i. `seen` is the verdict that the reviewer saw (null: none). If another one
+   * has been stored since, nothing is written, and that one is returned with saved: false.
    */
   save(i: number, entry: Entry, seen: Verdict | null): Promise<{ saved: boolean; row: Verdict }>;
   /** Call `listener` for verdicts that another window has stored. */
@@ -145,12 +145,12 @@ export interface Source {
 /** What the user is looking at; shared by the parts of one atlas. */
 export interface Selection {
   group: Group | null;
-  /** The image that was asked for last, and the one that is on the screen. */
+  /** The image that was chosen last, and the one that is on the screen (`seen`). */
   current: number | null;
   seen: number | null;
   detail: Shown | null;
   image: HTMLImageElement | null;
-  /** The class whose map was chosen. */
+  /** The class whose map is chosen. */
   shown: number | null;
 }
 

@@ -6,7 +6,7 @@ import { countOfPictures } from "./words.js";
 
 export const NOT_REVIEWED = "not reviewed";
 
-/** What a reviewer may say of an image; the key of each is its position. */
+/** The verdicts that a reviewer may choose; the key of each is its position. */
 export const VERDICTS = [
   NOT_REVIEWED,
   "label wrong",
@@ -39,7 +39,7 @@ export class VerdictTable {
   }
 
   /**
-   * Return the verdicts of all reviewers but one on image i.
+   * Return the verdicts on image i of all reviewers except one.
    *
    * @param {number} i
    * @param {string} reviewer
@@ -56,7 +56,7 @@ export class VerdictTable {
   }
 
   /**
-   * Return the sentence on what is done: of the errors, or where there are none, in all.
+   * Return a sentence on the progress: among the errors or, if there are none, among all images.
    *
    * @param {number[]} errors
    */
@@ -68,7 +68,7 @@ export class VerdictTable {
   }
 
   /**
-   * Return the table as verdicts.py writes it.
+   * Return the table as CSV, in the format of verdicts.py.
    *
    * @param {Index} index
    */
@@ -83,7 +83,7 @@ export class VerdictTable {
 }
 
 /**
- * Whether two verdicts say the same; null is "not reviewed", without a comment.
+ * Return whether two verdicts say the same; null is "not reviewed" without a comment.
  *
  * @param {Entry | null} first
  * @param {Entry | null} second
