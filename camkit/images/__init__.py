@@ -1,4 +1,4 @@
-"""Images: files become arrays with labels."""
+"""Images: read files as arrays with labels."""
 
 from camkit.images.decoding import read_image
 from camkit.images.image_set import ImageSet, load_images

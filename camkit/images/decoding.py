@@ -1,4 +1,4 @@
-"""Decoding: one file becomes one upright RGB image, or a reason why it cannot be read."""
+"""Decoding: read a file as an upright RGB image, or say why it cannot be read."""
 
 import logging
 import os
@@ -14,19 +14,19 @@ from camkit._quiet import held_back
 # How many threads decode images at once.
 THREADS = 4
 
-# `Image.init` registers all formats that Pillow has. Those listed need no other program: EPS, which
-# is not among them, would be handed to Ghostscript.
+# `Image.init` registers all formats that Pillow has. Those listed need no other program. EPS is not
+# among them, since Pillow would hand it to Ghostscript.
 Image.init()
 FORMATS = ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000"]
 if "AVIF" in Image.OPEN:
     FORMATS.append("AVIF")
 SUFFIXES = {suffix for suffix, name in Image.registered_extensions().items() if name in FORMATS}
 
-# The value that is white in an integer image of 16 or 32 bits, and the largest 8-bit value.
+# White in an integer image of 16 or 32 bits, and in an image of 8 bits.
 _WHITE_16_BIT = 65535
 _WHITE_8_BIT = 255
 
-# Pillow warns of "Corrupt EXIF data" and the like, and logs errors that it raises as well.
+# Pillow warns of "Corrupt EXIF data" and the like, and logs errors that it also raises.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
@@ -42,7 +42,7 @@ def read_image(path: str | os.PathLike, size: tuple[int, int] | None = None) -> 
     Args:
         path: The file.
         size: (height, width) that the image is stretched to, bilinear with antialiasing; None
-            keeps its own size.
+            keeps the size of the file.
 
     Returns:
         The pixels (H, W, 3), uint8, 0 to 255.
@@ -69,9 +69,9 @@ def read_image(path: str | os.PathLike, size: tuple[int, int] | None = None) -> 
 
 
 def check_image(path: Path) -> str | None:
-    """Return why a file is not a whole image, or None if it is one.
+    """Return why a file is not a complete image, or None if it is one.
 
-    A JPEG file is read to its end, but decoded at an eighth of its size only.
+    A JPEG file is read to its end, but decoded only at an eighth of its size.
 
     Args:
         path: The file.
@@ -85,7 +85,7 @@ def check_image(path: Path) -> str | None:
         'not a file'
     """
     try:
-        # Opening a pipe would wait for somebody to write to it.
+        # Opening a pipe would block until another process writes to it.
         if not (path.is_file() or path.is_dir()):
             raise FileNotFoundError(path)
         with Image.open(path, formats=FORMATS) as image:
@@ -103,8 +103,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     try:
         ImageOps.exif_transpose(image, in_place=True)
     except Exception:
-        # The EXIF block is damaged, but the pixels are whole. Pillow turns the image before it
-        # writes the block anew, so an image that can be turned has been turned.
+        # The EXIF block is damaged, but the pixels are intact. Pillow turns the image before it
+        # rewrites the block, so an image that can be turned has been turned.
         pass
     if image.mode.startswith(("I", "F")):
         image = _to_8_bit(image)
@@ -115,7 +115,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 def _load(image: Image.Image) -> None:
     """Decode the pixels of an opened image."""
-    # libtiff writes its remarks to standard error.
+    # libtiff writes its messages to standard error.
     silence = held_back(drop=True) if image.format == "TIFF" else nullcontext()
     with silence:
         image.load()
@@ -133,7 +133,7 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
 
 
 def _white_of(mode: str, largest: float) -> float:
-    """Return the sample that stands for white in an image whose largest sample is `largest`."""
+    """Return the sample value that is white in an image whose largest sample is `largest`."""
     ranges = (1, _WHITE_8_BIT, _WHITE_16_BIT) if mode == "F" else (_WHITE_16_BIT,)
     for white in ranges:
         if largest <= white:
@@ -158,7 +158,7 @@ def _explain(path: Path, error: Exception) -> str:
     if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
         return f"a decompression bomb: more than {Image.MAX_IMAGE_PIXELS:,} pixels"
     if isinstance(error, MemoryError):
-        return "it asks for more memory than is available"
+        return "it needs more memory than is available"
     return f"truncated or damaged: {error}"
 
 

@@ -11,7 +11,7 @@ from camkit.images.fruits360 import fetch_fruits_360
 
 MINI = carried("data") / "mini-fruits"
 
-# The names that the folder of a split may have, best first.
+# The names that the folder of a split may have, preferred ones first.
 SPLITS = {
     "training": ("training", "train"),
     "test": ("test", "validation", "valid", "val"),
@@ -19,13 +19,13 @@ SPLITS = {
 }
 _OTHER_NAMES = {"train": "training", "val": "validation", "valid": "validation"}
 
-# Notes that lie beside images and are passed over without a word.
+# Files that often lie beside images; they are skipped without being reported.
 SIDECARS = {".txt", ".csv", ".tsv", ".json", ".xml", ".yaml", ".yml", ".md", ".html", ".ini", ".db"}
 
-# A set may lie so many levels below the folder that is named.
+# A set may lie up to this many levels below the given folder.
 _LEVELS = 3
 
-# A message lists at most so many names.
+# A message lists at most this many names.
 _MOST_NAMES = 12
 
 
@@ -34,9 +34,9 @@ class Layout(NamedTuple):
 
     Attributes:
         root: The folder of the set.
-        chosen: The folders of the split that was asked for; the root in a set without splits.
-        splits: All folders that hold class folders: those of all splits, or the root. Empty where
-            the images lie in the root itself, without classes.
+        chosen: The folders of the requested split; the root in a set without splits.
+        splits: All folders that hold class folders: those of all splits, or the root. Empty if the
+            images lie in the root itself, without classes.
     """
 
     root: Path
@@ -55,8 +55,9 @@ def find_set(source: str | os.PathLike, split: str | None) -> Layout:
         The set's root, the folders of the split, and all folders that hold class folders.
 
     Raises:
-        FileNotFoundError: No set, or no such split.
-        ValueError: An unknown split, or several sets.
+        FileNotFoundError: There is no set, or no such split.
+        ValueError: The split is unknown, or the folder holds several sets.
+        OSError: Fruits-360 cannot be downloaded.
 
     Example:
         >>> layout = find_set("mini", "Test")
@@ -82,7 +83,7 @@ def find_set(source: str | os.PathLike, split: str | None) -> Layout:
 
 
 def _role_of(split: str | None) -> str | None:
-    """Return the key of SPLITS that a split's name stands for, or None for all splits."""
+    """Return the key of SPLITS for the name of a split, or None for all splits."""
     if split is None:
         return None
     role = str(split).lower()
@@ -102,7 +103,7 @@ def _existing(source: str | os.PathLike) -> Path:
         folder = fetch_fruits_360()
     else:
         folder = Path(source).expanduser()
-    # What an analysis remembers must hold from any working directory.
+    # The paths that an analysis stores must be valid from any working directory.
     folder = folder.resolve()
     if folder.is_dir():
         return folder
@@ -115,7 +116,7 @@ def _existing(source: str | os.PathLike) -> Path:
 
 
 def _search(folder: Path, holds_set: Callable[[Path], bool]) -> Path | None:
-    """Return the one folder, at `folder` or a few levels below it, that holds a set, or None."""
+    """Return the only folder, at `folder` or up to _LEVELS below it, that holds a set, or None."""
     level = [folder]
     for _ in range(1 + _LEVELS):
         matches = [inner for inner in level if holds_set(inner)]
@@ -128,7 +129,10 @@ def _search(folder: Path, holds_set: Callable[[Path], bool]) -> Path | None:
 
 
 def _split_layout(root: Path, split: str | None, role: str | None) -> Layout:
-    """Return the layout of a set with split folders. Raises FileNotFoundError without this one."""
+    """Return the layout of a set with split folders.
+
+    Raises FileNotFoundError if there is no folder for this split.
+    """
     by_name = _split_folders(root)
     splits = list(by_name.values())
     if role is None:
@@ -143,7 +147,7 @@ def _split_layout(root: Path, split: str | None, role: str | None) -> Layout:
 def _split_folders(folder: Path) -> dict[str, Path]:
     """Return the split folders in a folder by their lower-case names.
 
-    A folder of such a name without folders inside is a class that is called "train", say.
+    A folder of such a name that holds no folders is not a split but a class, called "train" say.
     """
     names = {name for synonyms in SPLITS.values() for name in synonyms}
     splits = {}
@@ -165,7 +169,7 @@ def _has_class_folders(folder: Path) -> bool:
 
 
 def _scan(folder: Path) -> list[os.DirEntry]:
-    """Return what lies in a folder, sorted by name, without what is hidden."""
+    """Return the entries of a folder, sorted by name, without hidden ones."""
     with os.scandir(folder) as entries:
         visible = [entry for entry in entries if not entry.name.startswith((".", "__"))]
     return sorted(visible, key=lambda entry: entry.name)
@@ -174,7 +178,7 @@ def _scan(folder: Path) -> list[os.DirEntry]:
 def folders(folder: Path) -> list[Path]:
     """Return the folders in a folder, sorted by name; none if it cannot be read.
 
-    Hidden folders are passed over.
+    Hidden folders are skipped.
 
     Example:
         >>> [path.name for path in folders(MINI / "Test")][:2]
@@ -187,10 +191,10 @@ def folders(folder: Path) -> list[Path]:
 
 
 def candidates(folder: Path) -> list[Path]:
-    """Return all in a folder that ought to be an image, sorted by name.
+    """Return the entries of a folder that should be images, sorted by name.
 
-    Hidden files and notes (see SIDECARS) are passed over. A folder that cannot be read stands in
-    the list itself, so that it is reported.
+    Hidden files and sidecar files (see SIDECARS) are skipped. For a folder that cannot be read, the
+    list holds the folder itself, so that it is reported.
 
     Example:
         >>> candidates(MINI / "Test" / "Lime")[0].name
@@ -204,7 +208,7 @@ def candidates(folder: Path) -> list[Path]:
 
 
 def holds_images(folder: Path) -> bool:
-    """Return whether files in a folder are called as images are.
+    """Return whether a folder holds files with the suffix of an image format.
 
     Example:
         >>> holds_images(MINI / "Test" / "Lime"), holds_images(MINI)

@@ -24,7 +24,7 @@ FRUITS_360: dict[str, Any] = {
     "counts": {"classes": 155, "Training": 76_893, "Test": 25_746},
 }
 
-# Seconds between the attempts to download, and for connecting and for each answer.
+# Seconds between attempts to download, and timeouts for connecting and for each answer.
 _PAUSES = (1, 2)
 _TIMEOUTS = (10, 60)
 _CHUNK = 1 << 14
@@ -32,7 +32,8 @@ _CHUNK = 1 << 14
 # JPEG files hardly shrink further, so an archive of images unpacks to about its own size.
 _MOST_EXPANSION = 2
 
-# Errors of the system that a name in a damaged archive causes. An OSError of bz2 has no number.
+# Errors of the system that a bad file name in a damaged archive causes. None is for bz2, which
+# raises OSError without a number.
 _ERRORS_OF_NAMES = (None, errno.EEXIST, errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG)
 
 _WITH_A_COPY = "pass the folder that holds Training and Test: load_images('path/to/fruits-360')"
@@ -41,14 +42,15 @@ _WITH_A_COPY = "pass the folder that holds Training and Test: load_images('path/
 def fetch_fruits_360() -> Path:
     """Return the folder of Fruits-360, downloaded and unpacked on first use.
 
-    It lies in the user's cache, or in the folder that the environment variable CAMKIT_CACHE names.
+    It is stored in the user's cache, or in the folder given by the environment variable
+    CAMKIT_CACHE.
 
     Returns:
         The folder that holds Training and Test.
 
     Raises:
-        OSError: The archive does not arrive, or does not hold as many images as it should.
-        ImportError: The packages that download are not installed.
+        OSError: The archive cannot be downloaded, or does not hold as many images as it should.
+        ImportError: The packages for the download are not installed.
 
     Example:
         >>> fetch_fruits_360()  # doctest: +SKIP
@@ -70,7 +72,7 @@ def fetch_fruits_360() -> Path:
 
 
 def _cache() -> Path:
-    """Return the folder that downloads go to."""
+    """Return the folder for downloads."""
     named = os.environ.get("CAMKIT_CACHE")
     if named:
         return Path(named).expanduser()
@@ -82,19 +84,19 @@ def _cache() -> Path:
 
 
 def _lacking(package: str) -> ImportError:
-    """Return the error that says how to do without a package, or how to get it."""
+    """Return the error for a missing package, which says how to get it or to do without it."""
     return ImportError(
         f"downloading Fruits-360 needs the package {package}: pip install 'camkit[lessons]'; "
-        f"with a copy, {_WITH_A_COPY}"
+        f"if you have a copy, {_WITH_A_COPY}"
     )
 
 
 def _download(archive: Path) -> None:
     """Fetch the archive.
 
-    What has arrived before an interruption stays in a .part file, and the next attempt asks for the
-    rest (HTTP Range), where pooch would begin anew. A server that packs archives on demand, as
-    GitHub may, answers with the whole, and the file is written anew.
+    What has arrived before an interruption stays in a .part file, and the next attempt requests the
+    rest (HTTP Range), where pooch would start again. A server that packs archives on demand, as
+    GitHub may, answers with the whole archive, and the file is written from the start.
     """
     try:
         import requests
@@ -108,8 +110,8 @@ def _download(archive: Path) -> None:
             if pause is None:
                 raise OSError(
                     f"Fruits-360 could not be downloaded from {FRUITS_360['url']}: {error}. "
-                    f"What has arrived stays in {archive.parent}; the next call goes on from it "
-                    f"where the server can. With a copy, {_WITH_A_COPY}"
+                    f"What has arrived stays in {archive.parent}, and the next call continues "
+                    f"from it if the server can. If you have a copy, {_WITH_A_COPY}"
                 ) from error
             time.sleep(pause)
         else:
@@ -118,9 +120,9 @@ def _download(archive: Path) -> None:
 
 
 def _resume(part: Path) -> None:
-    """Fetch what the .part file lacks.
+    """Fetch the missing rest of the .part file.
 
-    Raises ValueError or a RequestException if it does not arrive.
+    Raises ValueError or a RequestException if it cannot be fetched.
     """
     import requests
 
@@ -147,7 +149,7 @@ def _expect_complete(part: Path, size: int, response: "requests.Response") -> No
 
 
 def _save(response: "requests.Response", part: Path, size: int) -> None:
-    """Write the answer behind the `size` bytes of the .part file, or in their place."""
+    """Append the answer to the `size` bytes of the .part file, or replace them by it."""
     span = response.headers.get("Content-Range", "")
     goes_on = response.status_code == HTTPStatus.PARTIAL_CONTENT
     goes_on = goes_on and span.startswith(f"bytes {size}-")
@@ -171,13 +173,14 @@ def _unpack(archive: Path, folder: Path) -> None:
         _check_counts(unpacking)
         unpacking.rename(folder)
     except Exception as error:
+        # Members may be encrypted, packed in an unknown way, or have a name twice or too long.
         if isinstance(error, OSError) and error.errno not in _ERRORS_OF_NAMES:
-            # The fault is the disk's, not the archive's.
+            # The disk is at fault, not the archive.
             raise
         archive.unlink()
         raise OSError(
             f"the archive from {FRUITS_360['url']} is damaged: {error}. It has been removed from "
-            f"{archive.parent}: call again to fetch it anew, or pass a copy's folder"
+            f"{archive.parent}: call again to download it again, or pass the folder of a copy"
         ) from error
     finally:
         shutil.rmtree(unpacking, ignore_errors=True)
@@ -212,7 +215,7 @@ def _check_counts(folder: Path) -> None:
 def _is_image(member: zipfile.ZipInfo) -> bool:
     """Return whether a member is an image at <top>/Training|Test/<class>/<name> and nothing else.
 
-    Names that could lead out of the folder, and links, are no images.
+    Names that could lead out of the folder, and links, are rejected.
     """
     parts = member.filename.split("/")
     if len(parts) != 4:

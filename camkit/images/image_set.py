@@ -1,4 +1,4 @@
-"""Image sets: the paths and labels of a folder per class, whose pixels are read when asked for."""
+"""Image sets: paths and labels from a folder for each class; pixels are read on demand."""
 
 import operator
 import os
@@ -18,7 +18,7 @@ from camkit._progress import progress
 from camkit.images.decoding import FORMATS, SUFFIXES, THREADS, check_image, read_image
 from camkit.images.folders import Layout, candidates, find_set, folders, quote
 
-# How many batches are decoded before they are asked for.
+# How many batches are decoded before they are requested.
 _AHEAD = 2
 
 # The label of an image without a class.
@@ -27,14 +27,14 @@ _NO_LABEL = -1
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ImageSet:
-    """The paths and labels of N images; indexing reads one image, iterating all of them.
+    """The paths and labels of N images. Indexing reads one image, iterating reads all.
 
     Attributes:
         root: The folder of the set.
         paths: The N files.
         labels: (N,) integers; `labels[i]` indexes `class_names`, -1 is no label.
         class_names: The names of the classes, in the order of the labels.
-        skipped: (path, reason) of each file that could not be used.
+        skipped: (path, reason) for each file that could not be used.
 
     Example:
         >>> import camkit
@@ -52,7 +52,7 @@ class ImageSet:
     skipped: list[tuple[Path, str]]
 
     def __repr__(self) -> str:
-        """Return how many images the set has, in how many classes, and where."""
+        """Return a text with the number of images and classes, and the folder."""
         if self.class_names:
             classes = f"in {len(self.class_names)} classes"
         else:
@@ -65,20 +65,20 @@ class ImageSet:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        """Return image `index` as uint8 RGB (H, W, 3), at its own size.
+        """Return image `index` as uint8 RGB (H, W, 3), at the size of its file.
 
         Raises:
-            OSError: The file cannot be read any more.
+            OSError: The file can no longer be read.
             IndexError: There is no such image.
         """
         path = self.paths[operator.index(index)]
         return read_image(path)
 
     def select(self, indices: Sequence[int] | np.ndarray | slice) -> "ImageSet":
-        """Return the set of some of the images, in the order asked for.
+        """Return the set of the selected images, in the given order.
 
         Args:
-            indices: Whole numbers, a mask of N booleans, or a slice.
+            indices: Integers, a mask of N booleans, or a slice.
 
         Returns:
             An ImageSet with the same classes.
@@ -109,9 +109,9 @@ class ImageSet:
         return replace(self, labels=labels, class_names=[])
 
     def batches(self, batch_size: int, size: int | tuple[int, int]) -> Iterator[np.ndarray]:
-        """Yield the images in order, in batches of one size.
+        """Yield the images in order, in batches, all stretched to one size.
 
-        Images are stretched, bilinear with antialiasing. At most two batches are decoded ahead, in
+        They are resized bilinearly with antialiasing. At most two batches are decoded ahead, in
         threads.
 
         Args:
@@ -123,7 +123,7 @@ class ImageSet:
 
         Raises:
             ValueError: `batch_size` is less than 1.
-            OSError: A file cannot be read any more.
+            OSError: A file can no longer be read.
 
         Example:
             >>> import camkit
@@ -150,7 +150,7 @@ class ImageSet:
 
 
 def _stack(batch: list[Future]) -> np.ndarray:
-    """Return the images of a batch as one array, when all are decoded."""
+    """Wait until all images of a batch are decoded, and return them as one array."""
     return np.stack([image.result() for image in batch])
 
 
@@ -164,33 +164,34 @@ def load_images(
 ) -> ImageSet:
     """Return the readable images of a source as an `ImageSet`, sorted by class and path.
 
-    Every file is decoded once to see that it is whole. What cannot be read goes to `skipped`;
-    hidden files and notes (.txt, .csv, .json, ...) are passed over.
+    Every file is decoded once to check that it is complete. Files that cannot be read are listed in
+    `skipped`; hidden files and sidecar files (.txt, .csv, .json, ...) are ignored.
 
-    Classes are the sorted names of the folders in all splits, so a label means the same in Training
-    and in Test, and a class keeps its label where none of its images can be read.
+    Classes are the sorted names of the folders in all splits. So a label means the same in Training
+    and in Test, and a class keeps its label even if none of its images can be read.
 
     Args:
-        source: "mini" (embedded), "fruits-360" (downloaded on first use), or a folder. The folder
-            holds, at most three levels down, Training/ and Test/ with a folder for each class, or
-            else the class folders themselves, or else lies full of images, which then have no
-            labels.
+        source: "mini" (embedded), "fruits-360" (downloaded on first use), or a folder. At most
+            three levels down, the folder holds Training/ and Test/ with a folder for each class, or
+            else the class folders themselves. A folder that holds images itself, and none of these,
+            is read without labels.
         split: "Training", "Test", "Validation", or None for all. Folders may be called train, val
-            and valid, in any case; "Test" falls back on a validation folder. A set without split
-            folders comes back whole whichever split is asked for: before training, see that the two
-            sets share no path.
-        classes: The names of the classes wanted; None for all.
-        per_class: At most so many readable images of each class; None for all.
+            and valid, in upper or lower case; "Test" falls back on a validation folder. A set
+            without split folders is returned as a whole, whichever split is requested: before
+            training, check that the two sets share no path.
+        classes: The names of the classes to load; None for all.
+        per_class: The maximum number of readable images of each class; None for all.
         seed: Draws the images if `per_class` is given. The draw of a class does not depend on the
             other classes.
 
     Returns:
-        The images, their labels and what was skipped.
+        The ImageSet, with the labels and the skipped files.
 
     Raises:
         FileNotFoundError: There is no set, no such split or no readable image.
-        ValueError: `split`, `per_class` or a class is none that there is, or the folder holds
+        ValueError: The split or a class is unknown, `per_class` is less than 1, or the folder holds
             several sets.
+        OSError: "fruits-360" cannot be downloaded.
         ImportError: "fruits-360" has to be downloaded and camkit[lessons] is not installed.
 
     Example:
@@ -217,14 +218,14 @@ def load_images(
 
 
 def _files_by_folder(layout: Layout) -> dict[Path, list[Path]]:
-    """Return the files of each class folder, in all splits, that ought to be images."""
+    """Return the files that should be images in each class folder of all splits."""
     return {folder: candidates(folder) for split in layout.splits for folder in folders(split)}
 
 
 def _choose_classes(
     classes: str | Iterable[str] | None, files: dict[Path, list[Path]], root: Path
 ) -> list[str]:
-    """Return the sorted names of the classes wanted. Raises ValueError for an unknown one."""
+    """Return the sorted names of the classes to load. Raises ValueError for an unknown one."""
     names = {folder.name for folder, inside in files.items() if inside}
     if classes is None:
         return sorted(names)
@@ -250,7 +251,7 @@ def _misplaced(layout: Layout, files: dict[Path, list[Path]]) -> list[tuple[Path
 
 
 class _Queue(NamedTuple):
-    """The files of one class in the order in which they are tried, and how many are wanted."""
+    """The files of one class in the order in which they are tried, and how many to load."""
 
     label: int
     paths: list[Path]
@@ -264,7 +265,7 @@ def _queues(
     per_class: int | None,
     seed: int,
 ) -> list[_Queue]:
-    """Return a queue for each class, or the one of images without classes."""
+    """Return a queue for each class, or one queue for images without classes."""
     if not layout.splits:
         return [_draw(_NO_LABEL, "", candidates(layout.root), per_class, seed)]
     queues = []
@@ -277,7 +278,7 @@ def _queues(
 
 
 def _draw(label: int, name: str, paths: list[Path], per_class: int | None, seed: int) -> _Queue:
-    """Return the queue of a class, in an order that depends on its name and `seed` alone."""
+    """Return the queue of a class, in an order that depends only on its name and `seed`."""
     if per_class is None or per_class >= len(paths):
         return _Queue(label, paths, quota=len(paths))
     generator = np.random.default_rng([seed, *os.fsencode(name)])
@@ -286,14 +287,14 @@ def _draw(label: int, name: str, paths: list[Path], per_class: int | None, seed:
 
 
 class _Checked(NamedTuple):
-    """What came of a queue: its readable files, sorted, and (path, reason) of all others met."""
+    """The result of a queue: its readable files, sorted, and (path, reason) of the others tried."""
 
     readable: list[Path]
     unreadable: list[tuple[Path, str]]
 
 
 def _check_all(queues: list[_Queue]) -> list[_Checked]:
-    """Return what came of each queue."""
+    """Return the result of each queue."""
     total = sum(queue.quota for queue in queues)
     with (
         ThreadPoolExecutor(THREADS) as pool,
@@ -306,7 +307,7 @@ def _check_all(queues: list[_Queue]) -> list[_Checked]:
 
 
 def _check(queue: _Queue, pool: ThreadPoolExecutor, bar: tqdm) -> _Checked:
-    """Try the files of a queue until as many are readable as it wants."""
+    """Try the files of a queue until it has as many readable ones as its quota says."""
     readable: list[Path] = []
     unreadable: list[tuple[Path, str]] = []
     untried = queue.paths

@@ -43,7 +43,7 @@ def told_by_child(what, folder, megabytes, seconds=300):
 
 REASONS = re.compile(
     r"empty|not an image of a known kind \(.+\)|a decompression bomb: more than 89,478,485 pixels|"
-    r"it asks for more memory than is available|truncated or damaged: \S.*",
+    r"it needs more memory than is available|truncated or damaged: \S.*",
     re.S,
 )
 
@@ -86,7 +86,7 @@ def test_every_archive_is_the_set_or_one_clear_error(tmp_path):
         else:
             assert not left, f"{name} left {left}"
             assert re.match(
-                r"OSError: the archive from \S+ is damaged: \S.* call again to fetch it anew",
+                r"OSError: the archive from \S+ is damaged: \S.* call again to download it again",
                 end,
                 re.S,
             ), end

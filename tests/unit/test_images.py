@@ -352,7 +352,7 @@ def test_too_little_memory_is_a_reason(tmp_path, monkeypatch):
     monkeypatch.setattr(decoding, "_to_rgb", lambda image: bytearray(1 << 62))
     write(tmp_path / "0.png")
     with pytest.raises(
-        OSError, match="0.png cannot be read: it asks for more memory than is available"
+        OSError, match="0.png cannot be read: it needs more memory than is available"
     ):
         read_image(tmp_path / "0.png")
 
@@ -740,7 +740,7 @@ def test_a_later_call_goes_on_where_an_earlier_one_failed(serve, tmp_path):
     content = pack()
     server = serve(content, cuts=[17_000, 17_000, 17_000])
     with pytest.raises(
-        OSError, match="could not be downloaded from http://127.* stays in .*cache; .*pass"
+        OSError, match="could not be downloaded from http://127.* stays in .*cache, .*pass"
     ):
         load_images("fruits-360")
     assert (tmp_path / "cache" / "fruits-360-2025.03.09.0.part").read_bytes() == content[: 3 << 14]
@@ -797,7 +797,7 @@ def test_nothing_is_unpacked_outside_or_beside_the_images(serve, tmp_path):
 )
 def test_a_wrong_archive_leaves_nothing_behind_but_the_remedy(serve, tmp_path, content, words):
     serve(content)
-    with pytest.raises(OSError, match=f"is damaged: .*{words}.* call again to fetch it anew"):
+    with pytest.raises(OSError, match=f"is damaged: .*{words}.* call again to download it again"):
         load_images("fruits-360")
     assert in_cache(tmp_path) == []
     serve(pack())
@@ -829,7 +829,7 @@ def spoilt(**changed):
 def test_an_archive_that_cannot_be_unpacked_is_fetched_anew(serve, tmp_path, content, words):
     """It used to stay in the cache, where every later call failed on it."""
     serve(content if isinstance(content, bytes) else content())
-    with pytest.raises(OSError, match=f"is damaged: .*{words}.* call again to fetch it anew"):
+    with pytest.raises(OSError, match=f"is damaged: .*{words}.* call again to download it again"):
         load_images("fruits-360")
     assert in_cache(tmp_path) == []
 
@@ -890,7 +890,7 @@ def test_without_the_packages_that_download_one_line_says_what_to_do(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(
         ImportError,
-        match=r"needs the package \w+: pip install 'camkit\[lessons\]'; with a copy, pass",
+        match=r"needs the package \w+: pip install 'camkit\[lessons\]'; if you have a copy, pass",
     ) as raised:
         load_images("fruits-360")
     assert package in str(raised.value) and "\n" not in str(raised.value)
