@@ -1,7 +1,9 @@
 """Measures of maps: do they find the object, and do they show what the model uses and has learned?
 
-Arrays go in and come out. Maps (N, H, W) are as large as the images; boxes are x0, y0, x1, y1 in
-pixels, end exclusive. What needs a model takes a function `predict(images) -> (N, C)` scores.
+Functions take and return arrays. Maps (N, H, W) are as large as the images; boxes are x0, y0, x1,
+y1 in pixels, end exclusive. Measures that need a model take a function `predict(images)` that
+returns scores (N, C). Where possible, a measure is one value per image, so that a confidence
+interval is a bootstrap over images.
 """
 
 from camkit.localize._grid import scaled

@@ -1,4 +1,4 @@
-"""What the measures share: scaled maps, maps beside their images, and pixels that touch."""
+"""Shared steps of the measures: scaled maps, maps with their images, and pixels that touch."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -32,7 +32,7 @@ def scaled(heat: np.ndarray) -> np.ndarray:
     high = heat.max()
     if not np.isfinite(high - low):
         raise ValueError(
-            f"a map {heat.shape} runs from {low} to {high}: measures need finite values"
+            f"a map {heat.shape} ranges from {low} to {high}: measures need finite values"
         )
     return unit(heat)
 
@@ -40,7 +40,10 @@ def scaled(heat: np.ndarray) -> np.ndarray:
 def matched(
     maps: Iterable[np.ndarray], images: Iterable[np.ndarray]
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield each map (H, W) with its image or mask. Raise ValueError if numbers or sizes differ."""
+    """Yield each map (H, W) with its image or mask.
+
+    Raises ValueError if their numbers or sizes differ.
+    """
     for heat, image in zip(maps, images, strict=True):
         heat = np.asarray(heat)
         image = np.asarray(image)

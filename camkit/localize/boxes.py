@@ -1,4 +1,4 @@
-"""Boxes: the boxes of the parts of a map, and how well they fit the true ones.
+"""Boxes around the parts of a map, and how well they fit the true boxes.
 
 A box is x0, y0, x1, y1 in pixels, end exclusive.
 """
@@ -18,12 +18,13 @@ def boxes(heat: np.ndarray, threshold: float) -> np.ndarray:
     """Return the boxes of the connected parts of {s >= threshold}, the largest first.
 
     s is the map scaled to 0..1. Pixels that touch at a corner are connected. The size of a part is
-    its number of pixels; of equal ones the upper one comes first, then the left one. So
-    `boxes(heat, 0.2)[:1]` is the box of the largest part (Zhou et al., CVPR 2016, section 3.2).
+    its number of pixels; of equally large parts the upper one comes first, then the left one. So
+    `boxes(heat, 0.2)[:1]` is the box of the largest part, with the threshold of Zhou et al. (CVPR
+    2016, section 3.2).
 
     Args:
         heat: A map (H, W).
-        threshold: 0..1.
+        threshold: The lowest scaled value of a part, 0..1.
 
     Returns:
         The boxes (n, 4) int.
@@ -42,7 +43,7 @@ def boxes(heat: np.ndarray, threshold: float) -> np.ndarray:
     part_boxes = np.empty((count, 4), int)
     for box, (rows, columns) in zip(part_boxes, ndimage.find_objects(labels), strict=True):
         box[:] = columns.start, rows.start, columns.stop, rows.stop
-    # Label 0 is what lies below the threshold.
+    # Label 0 stands for all pixels below the threshold.
     sizes = np.bincount(labels.ravel())[1:]
     x0, y0, _, _ = part_boxes.T
     order = np.lexsort((x0, y0, -sizes))
@@ -99,8 +100,9 @@ def filled(boxes: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
 def best_ious(maps: Arrays, boxes: Arrays, *, largest: bool = False) -> np.ndarray:
     """Return the best IoU of a box of each map with a true box, at each of THRESHOLDS.
 
-    `(best_ious(maps, boxes) >= 0.5).mean(axis=0)` is the accuracy at each threshold. Its argmax on
-    some images is the column to read on others.
+    `(best_ious(maps, boxes) >= 0.5).mean(axis=0)` is the accuracy at each threshold. To choose a
+    threshold on some images and measure on others, take the argmax on the former as the column of
+    the latter.
 
     Args:
         maps: Maps (N, H, W), or a list of N maps, each of its own size.
@@ -111,7 +113,7 @@ def best_ious(maps: Arrays, boxes: Arrays, *, largest: bool = False) -> np.ndarr
         The best IoU (N, 255), 0..1; 0 where a map has no box.
 
     Raises:
-        ValueError: There are more maps than lists of boxes or fewer, or a value is not finite.
+        ValueError: The numbers of maps and of lists of boxes differ, or a value is not finite.
 
     Example:
         >>> heat = np.array([[0.0, 0.5, 1.0, 0.0]])
@@ -153,11 +155,11 @@ def max_box_acc(
     """Return the share of images where a box of the map fits a true one, at the best threshold.
 
     By default this is MaxBoxAccV2: every part of a map has a box, any pair of such a box and a true
-    one with IoU >= δ will do, and each δ has its own best threshold. With `ious=(0.5,)` and
+    one with IoU >= δ counts, and each δ has its own best threshold. With `ious=(0.5,)` and
     `largest=True` it is MaxBoxAcc (Choe et al., Evaluating Weakly Supervised Object Localization
-    Methods Right, CVPR 2020, section 4.1, and for V2 its code). Their code departs from their text:
+    Methods Right, CVPR 2020, section 4.1; for V2 their code). Their code departs from their text:
     its boxes are a pixel longer, its areas are those within contours, and holes have boxes, too.
-    This function keeps to the text.
+    This function follows the text.
 
     Args:
         maps: Maps (N, H, W), or a list of N maps, each of its own size.
@@ -169,7 +171,7 @@ def max_box_acc(
         The mean of the accuracies, and the accuracies (len(ious),), 0..1.
 
     Raises:
-        ValueError: There are more maps than lists of boxes or fewer, or a value is not finite.
+        ValueError: The numbers of maps and of lists of boxes differ, or a value is not finite.
 
     Example:
         >>> heat = np.array([[0.0, 0.5, 1.0, 0.0]])
@@ -195,7 +197,7 @@ def parts(level: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     Each pixel belongs to the peak reached by steepest ascent. The pixels of one peak form a basin.
     Above any t a basin is connected, and two basins merge at their highest saddle. So areas and
     boxes are summed per basin for all t, and then merged by union-find from the highest saddle
-    down. This is ten times as fast as labelling the parts of each level.
+    down. This is ten times as fast as labelling the parts of each level separately.
 
     Args:
         level: (H, W) integers, 0 to 255. Pixels that touch at a corner are connected.
@@ -226,13 +228,14 @@ def parts(level: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _basins(level: np.ndarray) -> np.ndarray:
     """Return the number of the basin (H, W) of each pixel."""
     # Rank the pixels by level and position, so that no two are equally high. NumPy sorts uint8 by
-    # counting, which is several times as fast as by comparing.
+    # counting, which is several times as fast as a comparison sort.
     order = np.argsort(level.astype(np.uint8), axis=None, kind="stable")
     rank = np.empty(level.size, int)
     rank[order] = np.arange(level.size)
     highest = ndimage.maximum_filter(rank.reshape(level.shape), 3, mode="nearest")
 
-    # Where each pixel climbs: first one step, then twice as far in each round, up to its peak.
+    # The pixel that each pixel climbs to: first one step, then twice as far in each round, up to
+    # the peak.
     target = order[highest.ravel()]
     further = target[target]
     while not np.array_equal(target, further):
@@ -259,7 +262,7 @@ def _measure_basins(level: np.ndarray, basins: np.ndarray) -> tuple[np.ndarray, 
     for reach, side in zip(reaches, sides, strict=True):
         np.maximum.at(reach, cell, side)
 
-    # So far each level stands for itself. Sum up all levels >= t, from the highest down.
+    # So far each level is counted separately. Accumulate all levels >= t, from the highest down.
     areas = areas.reshape(basin_count, level_count)
     reaches = reaches.reshape(4, basin_count, level_count)
     areas = np.flip(areas, axis=-1).cumsum(axis=-1)
@@ -270,7 +273,7 @@ def _measure_basins(level: np.ndarray, basins: np.ndarray) -> tuple[np.ndarray, 
 def _saddles(level: np.ndarray, basins: np.ndarray) -> list[list[int]]:
     """Return the highest saddle between any two basins that touch, from the highest to level 1.
 
-    Each is its level and the two basins.
+    A saddle is a list of its level and the two basins.
     """
     saddles = []
     for levels, sides in zip(touching(level), touching(basins), strict=True):
@@ -284,7 +287,7 @@ def _saddles(level: np.ndarray, basins: np.ndarray) -> list[list[int]]:
     order = np.argsort(-saddles[0], kind="stable")
     saddles = saddles[:, order]
 
-    # Keep the first, which is the highest, of each pair of basins.
+    # Keep the first saddle of each pair of basins, which is the highest.
     pair = saddles[1] * level.size + saddles[2]
     _, first = np.unique(pair, return_index=True)
     return saddles[:, np.sort(first)].T.tolist()
@@ -308,7 +311,7 @@ def _merge_basins(areas: np.ndarray, reaches: np.ndarray, saddles: list[list[int
 
 
 def _find_root(root: np.ndarray, basin: int) -> int:
-    """Return the basin into which `basin` has been merged, and shorten the way to it."""
+    """Return the basin into which `basin` has been merged, and shorten the path to it."""
     while root[basin] != basin:
         root[basin] = root[root[basin]]
         basin = root[basin]

@@ -21,16 +21,16 @@ GREY = 123.675, 116.28, 103.53
 # The number of images in each call of `predict`.
 BATCH = 32
 
-# How much a neighbour counts for a pixel that is imputed, in the order of `touching`.
+# The weight of a neighbour of an imputed pixel, in the order of `touching`.
 BESIDE = 1 / 6
 ACROSS_CORNER = 1 / 12
 NEIGHBOUR_WEIGHTS = (BESIDE, BESIDE, ACROSS_CORNER, ACROSS_CORNER)
 
 
 def baselines(images: np.ndarray, seed: int = 0) -> dict[str, np.ndarray]:
-    """Return maps that know no model: what a map has to beat.
+    """Return maps that depend on no model, as baselines that a map has to beat.
 
-    The fourth baseline, the share of the image that the object covers, is
+    A fourth baseline, the share of the image that the object covers, is
     `masks.mean(axis=(1, 2))`.
 
     Args:
@@ -76,8 +76,8 @@ def insertion_deletion(
 ) -> np.ndarray:
     """Return the target's scores as pixels are inserted or deleted, those highest in the map first.
 
-    Insertion starts from the image blurred over 11×11 pixels; deletion ends in GREY. A faithful map
-    makes the first curve rise and the second fall at once. The area under a curve is
+    Insertion starts from the image blurred over 11×11 pixels; deletion ends in GREY. With a
+    faithful map the first curve rises and the second one falls at once. The area under a curve is
     `np.trapezoid(curve, dx=1 / steps)` (Petsiuk et al., RISE, BMVC 2018).
 
     Args:
@@ -85,7 +85,7 @@ def insertion_deletion(
         images: Images uint8 (N, H, W, 3).
         maps: Maps (N, H, W), or a list of N maps.
         targets: A class, or one for each image.
-        steps: The number of steps, each of as many pixels.
+        steps: The number of steps; each changes the same share of the pixels.
         seed: Draws the order of pixels of equal value.
 
     Returns:
@@ -127,10 +127,10 @@ def road(
     shares: Sequence[float] = (0.1, 0.3, 0.5, 0.7, 0.9),
     seed: int = 0,
 ) -> np.ndarray:
-    """Return the target's scores without the most, and without the least relevant pixels (ROAD).
+    """Return the target's scores without the most and without the least relevant pixels (ROAD).
 
-    Pixels are removed by `impute`, which leaves little of their outline behind. A faithful map
-    makes the first scores fall and the second stay. If `predict` gives one-hot rows, the means are
+    Pixels are removed by `impute`, which leaves little of their outline behind. With a faithful map
+    the first scores fall and the second ones stay. If `predict` returns one-hot rows, the means are
     the accuracies of the paper (Rong et al., A Consistent and Efficient Evaluation Strategy for
     Attribution Methods, ICML 2022).
 
@@ -177,9 +177,10 @@ def impute(
 ) -> np.ndarray:
     """Return an image whose removed pixels are the weighted mean of their neighbours, plus noise.
 
-    Each of the eight neighbours counts, removed or not: one beside or above 1/6, one across a
-    corner 1/12. That is a sparse linear system, solved exactly, whose fill is smooth and hardly
-    tells which pixels were removed (noisy linear imputation; Rong et al., ICML 2022).
+    All eight neighbours count, removed or not: one across a side with the weight 1/6, one across a
+    corner with 1/12. That is a sparse linear system, which is solved exactly. Its fill is smooth
+    and hardly reveals which pixels were removed (noisy linear imputation; Rong et al., A Consistent
+    and Efficient Evaluation Strategy for Attribution Methods, ICML 2022).
 
     Args:
         image: An image (H, W, 3).
@@ -201,7 +202,9 @@ def impute(
         array([90., 90., 90.])
     """
     if removed.all():
-        raise ValueError(f"all {removed.size} pixels are removed: imputation needs some that stay")
+        raise ValueError(
+            f"all {removed.size} pixels are removed: imputation needs some that remain"
+        )
     if not removed.any():
         return image.astype(float)
     unknown = np.flatnonzero(removed)
@@ -212,7 +215,7 @@ def impute(
     # Σ_j w_ij (p_i − p_j) = 0 for each removed pixel i, over its neighbours j.
     total = sparse.diags_array(weights.sum(axis=1))
     system = (total - weights[:, unknown]).tocsc()
-    # The system is symmetric and its diagonal dominates, so that no pivoting is needed.
+    # The system is symmetric and diagonally dominant, so it needs no pivoting.
     symmetric = {"SymmetricMode": True}
     solver = splu(system, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0, options=symmetric)
     fill = solver.solve(weights @ pixels)
@@ -223,23 +226,26 @@ def impute(
 def randomization(
     explain: Callable[[Any], np.ndarray], model: Any, *, steps: int | None = None, seed: int = 0
 ) -> tuple[list[str], np.ndarray]:
-    """Return how similar maps stay as the model's layers lose their weights, from the output down.
+    """Return how similar maps stay as layers lose their weights, from the output down.
 
     This is cascading weight randomisation, a sanity check: a map that stays similar does not show
-    what was learned. Each array of weights is shuffled, which needs no initialiser and keeps the
-    range of values; the paper draws them anew (Adebayo et al., Sanity Checks for Saliency Maps,
-    NeurIPS 2018). The weights are put back in the end, whatever happens.
+    what the model has learned. Each array of weights is shuffled, which needs no initialiser and
+    preserves the range of values; the paper draws new weights instead (Adebayo et al., Sanity
+    Checks for Saliency Maps, NeurIPS 2018). The weights are restored at the end, also after an
+    error.
 
     Args:
-        explain: A function from the model to maps (N, h, w), which are computed anew.
+        explain: A function that takes the model and computes maps (N, h, w) with its current
+            weights.
         model: A model whose `layers` have `get_weights`, `set_weights` and `name`, or layers of
             their own.
-        steps: After how many layers, spread evenly, the maps are compared; by default after each.
+        steps: The number of comparisons, evenly spread over the layers; by default one after each
+            layer.
         seed: Draws the order of the weights.
 
     Returns:
-        The names of S layers, and the rank correlations (S, N), −1..1, of the maps before with
-        those after the layers from the output down to names[s] were shuffled.
+        The names of S layers, and the rank correlations (S, N), −1..1, of the first maps with those
+        after shuffling all layers from the output down to names[s].
 
     Example:
         >>> import camkit
@@ -275,11 +281,11 @@ def randomization(
 
 
 def rank_correlation(maps: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return Spearman's rank correlation of each map with another one.
+    """Return Spearman's rank correlation of each map with another map.
 
     Args:
         maps: Maps (N, h, w).
-        others: Maps (N, h, w).
+        others: The maps (N, h, w) that they are compared with.
 
     Returns:
         The correlations (N,), −1..1; 0 where one of the two maps is constant.
@@ -301,7 +307,7 @@ def rank_correlation(maps: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def _row_ranks(maps: np.ndarray) -> np.ndarray:
-    """Return the ranks (N, h·w) of the values of each map; equals have their mean rank."""
+    """Return the ranks (N, h·w) of the values of each map; equal values have their mean rank."""
     values = np.reshape(maps, (len(maps), -1))
     return stats.rankdata(values, axis=1)
 
@@ -324,7 +330,7 @@ def _neighbour_weights(size: tuple[int, int]) -> sparse.csr_array:
 
 
 def _leaves(model: Any) -> list:
-    """Return the layers of a model in their order, with nested models replaced by their layers."""
+    """Return the layers of a model in order, with nested models replaced by their layers."""
     leaves = []
     for layer in model.layers:
         if hasattr(layer, "layers"):
@@ -340,7 +346,7 @@ def _shuffle(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _ranks(maps: Arrays, seed: int) -> Iterator[np.ndarray]:
-    """Yield the ranks (H, W) of each map's pixels: 0 is the highest, equals are in random order."""
+    """Yield the ranks (H, W) of each map's pixels, 0 the highest; ties are in random order."""
     rng = np.random.default_rng([seed, 0])
     for heat in maps:
         values = np.ravel(heat).astype(float)
@@ -367,7 +373,7 @@ def _scores(
         batch = np.stack(list(islice(variants, BATCH)))
         batch = batch.astype("float32")
         batch_targets = targets_of_variants[start : start + BATCH]
-        # The batch is always full, since a compiled function is compiled anew for another size.
+        # The batch is always full, since a compiled function is recompiled for another size.
         full_batch = np.resize(batch, (BATCH, *batch.shape[1:]))
         predicted = np.asarray(predict(full_batch))
         scores.append(predicted[np.arange(len(batch)), batch_targets])

@@ -1,6 +1,7 @@
-"""Pixels: how well the values of a map separate the pixels of an object from the others.
+"""How well the values of a map separate the pixels of an object from the others.
 
-Where it can be, a measure is one value per image, so that an interval is a bootstrap over images.
+Where possible, a measure is one value per image, so that a confidence interval is a bootstrap over
+images.
 """
 
 import numpy as np
@@ -13,9 +14,9 @@ SCORES = np.arange(1001) / 1000
 
 
 def pixel_counts(maps: Arrays, masks: Arrays) -> np.ndarray:
-    """Return histograms of the scaled scores of each map, apart for background and object.
+    """Return histograms of the scores of each map, for background and object separately.
 
-    A pixel is counted at the highest of SCORES that its value reaches, the map scaled to 0..1.
+    The map is scaled to 0..1, and a pixel is counted at the highest of SCORES that it reaches.
 
     Args:
         maps: Maps (N, H, W), or a list of N maps, each of its own size.
@@ -47,10 +48,10 @@ def average_precision(counts: np.ndarray) -> np.ndarray:
 
     AP = Σ P(τ)·(R(τ) − R(τ')) with τ from high to low and τ' the value before τ, where P and R are
     the precision and recall of {s >= τ} (Choe et al., CVPR 2020, section 4.1). Counts summed over
-    images give PxAP; summed over images drawn with replacement they give a bootstrap of it.
+    images give PxAP; counts summed over images drawn with replacement give a bootstrap of it.
 
     Args:
-        counts: Counts (…, 2, 1001) as from `pixel_counts`.
+        counts: Counts (…, 2, 1001), such as those of `pixel_counts`.
 
     Returns:
         The average precision (…), 0..1; NaN where there is no object.
@@ -73,8 +74,8 @@ def average_precision(counts: np.ndarray) -> np.ndarray:
 def pxap(maps: Arrays, masks: Arrays) -> float:
     """Return PxAP: average precision over the pixels of all images, at common thresholds.
 
-    It is 1 where all object pixels rank above all others. Chance is what a constant map has: the
-    share of pixels that are on objects.
+    It is 1 if all object pixels rank above all others. Chance level is the value of a constant map:
+    the share of pixels that are on objects.
 
     Args:
         maps: Maps (N, H, W), or a list of N maps, each of its own size.
@@ -104,16 +105,16 @@ def pointing_game(maps: Arrays, masks: Arrays, tolerance: float = 0) -> np.ndarr
     """Return whether the highest point of each map hits the object; the mean is the accuracy.
 
     If several points are equally high, the share of them that hits is counted, so that a constant
-    map has what chance has (Zhang et al., Top-Down Neural Attention by Excitation Backprop, IJCV
-    2018; there with a tolerance of 15 pixels, and the mean of the classes' accuracies).
+    map is at chance level (Zhang et al., Top-Down Neural Attention by Excitation Backprop, IJCV
+    2018; there with a tolerance of 15 pixels, and with the mean of the classes' accuracies).
 
     Args:
         maps: Maps (N, H, W), or a list of N maps, each of its own size.
         masks: Masks (N, H, W) of the same sizes, true where the object is.
-        tolerance: How far from the object a point still counts as a hit, in pixels.
+        tolerance: The largest distance from the object, in pixels, at which a point is still a hit.
 
     Returns:
-        Hits (N,), 0 or 1, or the share of several highest points.
+        Hits (N,): 0 or 1, or a share between them if several points are equally high.
 
     Raises:
         ValueError: Numbers or sizes of maps and masks differ.

@@ -38,7 +38,7 @@ def test_a_map_runs_from_zero_to_one_and_a_constant_one_is_zero():
     np.testing.assert_array_equal(localize.scaled([[-2, 0], [2, 6]]), [[0, 0.25], [0.5, 1]])
     np.testing.assert_array_equal(localize.scaled(np.full((2, 3), 7)), np.zeros((2, 3)))
     for bad in (np.nan, np.inf):
-        with pytest.raises(ValueError, match=r"a map \(1, 2\) runs from .* finite"):
+        with pytest.raises(ValueError, match=r"a map \(1, 2\) ranges from .* finite"):
             localize.scaled([[0, bad]])
 
 
