@@ -94,7 +94,7 @@ def test_parameters_can_be_filled_in(lesson):
 
 
 def test_a_run_is_known_by_all_that_made_it(monkeypatch):
-    """Also by the versions: `make check-versions` must not take the pages of another environment."""
+    """Also by versions: `make check-versions` must not take the pages of another environment."""
     checksums = {run.made_from(path) for path in LESSONS}
     assert len(checksums) == len(LESSONS) and run.made_from(LESSONS[0]) in checksums
     monkeypatch.setattr(run.metadata, "version", lambda name: "0")
