@@ -1,6 +1,6 @@
-"""Analysis: a whole set of images through a model once, kept on disk.
+"""Analysis: run a model once over a whole set of images, and store the results on disk.
 
-Everything that comes after reads the result and runs the network no more.
+Everything that follows reads the results and does not run the network again.
 """
 
 import lazy_loader

@@ -1,11 +1,11 @@
-"""Which folder of images is which class of a model."""
+"""Matching the folders of an image set with the classes of a model."""
 
 import numpy as np
 
 from camkit.images import ImageSet
 from camkit.images.folders import quote
 
-# A message lists at most so many class names of the images.
+# A message lists at most this many class names of the images.
 _MOST_FOLDERS = 5
 _MOST_UNKNOWN = 12
 
@@ -13,24 +13,24 @@ _MOST_UNKNOWN = 12
 def match(images: ImageSet, classes: int, names: list[str] | None) -> tuple[np.ndarray, list[str]]:
     """Return the labels of images as indices of a model's classes, and the names of the classes.
 
-    Folders are classes by name; else, where all are called by numbers 0 … C − 1, by index; else,
-    where the model has no names, one by one in the order of their names.
+    Folders are matched with classes by name; else, if all their names are numbers 0 … C − 1, by
+    index; else, if the classes have no names, one by one in the order of the folders' names.
 
     Args:
         images: The images; their class names are those of the folders.
         classes: The number C of the model's classes.
-        names: The names of the model's classes in order; None if nobody knows them.
+        names: The names of the model's classes in order; None if they are unknown.
 
     Returns:
         The labels (N,), -1 where an image has none, and the C names.
 
     Raises:
-        ValueError: The folders cannot be matched; the message names the ways out.
+        ValueError: The folders cannot be matched; the message says what to do.
     """
     if names is not None and len(names) != classes:
         raise ValueError(
-            f"class_names are {len(names)}, the model has {classes} classes: give one for each, in "
-            "the order of its outputs"
+            f"class_names has {len(names)} names, and the model has {classes} classes: pass one "
+            "for each, in the order of its outputs"
         )
     folders = list(images.class_names)
     indices = None
@@ -43,25 +43,25 @@ def match(images: ImageSet, classes: int, names: list[str] | None) -> tuple[np.n
         names = folders
     if indices is None:
         raise ValueError(_refusal(folders, classes, names))
-    # An image without a label has the label -1, which takes the last entry.
+    # The label -1, of an image without a label, selects the last entry.
     labels = np.array([*indices, -1])[images.labels]
     return labels, names or [str(c) for c in range(classes)]
 
 
 def _by_name(folders: list[str], names: list[str]) -> list[int] | None:
-    """Return the class of each folder by its name, or None if some are no classes."""
+    """Return the class of each folder by its name, or None if a name is not that of a class."""
     if not set(folders) <= set(names):
         return None
     for folder in folders:
         if names.count(folder) > 1:
             raise ValueError(
-                f"the model has several classes of the name {folder!r}: name the folders by index"
+                f"the model has several classes called {folder!r}: name the folders by index"
             )
     return [names.index(folder) for folder in folders]
 
 
 def _by_number(folders: list[str], classes: int) -> list[int] | None:
-    """Return the class of each folder by its number, or None if some are no numbers of classes."""
+    """Return the class of each folder by its number, or None if a name is not such a number."""
     if not _are_numbers(folders):
         return None
     indices = [int(folder) for folder in folders]
@@ -74,21 +74,22 @@ def _are_in_order(folders: list[str], classes: int) -> bool:
     """Return whether there is a folder for each class, in an order that leaves no doubt."""
     if len(folders) != classes:
         return False
-    # Folders "1", "10", "2" are sorted as text, where the classes are meant to go by number.
+    # Folders "1", "10", "2" are sorted as text, but are meant to be in the order of their numbers.
     return not _are_numbers(folders) or folders == sorted(folders, key=int)
 
 
 def _are_numbers(folders: list[str]) -> bool:
-    """Return whether all folders are called by whole numbers."""
+    """Return whether the names of all folders are whole numbers."""
     return all(folder.isdecimal() for folder in folders)
 
 
 def _refusal(folders: list[str], classes: int, names: list[str] | None) -> str:
-    """Return the message for folders that are not the classes of a model."""
+    """Return the message for folders that do not match the classes of a model."""
     if classes == 1 and len(folders) == 2:
         remedy = (
-            "its one output says yes or no; a Dense layer of two, with the kernel (0, w) and the "
-            "bias (0, b) for its w and b, and softmax says the same as two classes"
+            "its only output says yes or no; replace the last layer, of kernel w and bias b, by a "
+            "Dense layer of two outputs with kernel (0, w), bias (0, b) and softmax, which gives "
+            "the same probabilities"
         )
     else:
         remedy = (

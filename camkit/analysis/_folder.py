@@ -10,15 +10,15 @@ from pathlib import Path
 
 from camkit._files import present
 
-# The file that says of which model, images and settings a folder holds the analysis.
+# The file that describes the model, the images and the settings of the analysis in a folder.
 ABOUT = "about.json"
 
-# The arrays that every analysis keeps, each in a file of its own.
+# The arrays that every analysis stores, each in its own file.
 ARRAYS = ("gap", "maps", "logits", "probs")
 
 
 def array_names(about: Mapping) -> tuple[str, ...]:
-    """Return the names of the arrays that an analysis keeps, from what about.json says of it."""
+    """Return the names of the arrays that an analysis stores, given the content of about.json."""
     is_by_cam = about.get("method") is None
     return ARRAYS if is_by_cam else (*ARRAYS, "map_classes")
 

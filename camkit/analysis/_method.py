@@ -1,14 +1,14 @@
-"""The identity of a method: a text that tells it from every other, also in the next process.
+"""The identity of a method: a text that distinguishes it from every other, also across processes.
 
-An analysis goes on only with the method that began it. A name does not tell methods apart: every
-lambda has the same, and a function that is edited in a notebook keeps its own. So a function is
-known by what it does: its bytecode, constants and names, its defaults, and the values of the
-variables and globals that it uses, followed into the user's functions, classes and objects. What is
-installed, camkit included, is known by its public name.
+An analysis is resumed only with the method that began it. A name does not distinguish methods: all
+lambdas have the same, and a function that is edited in a notebook keeps its name. So a function is
+identified by what it does: its bytecode, constants and names, its defaults, and the values of the
+variables and globals that it uses, followed into the user's functions, classes and objects.
+Installed code, camkit included, is identified by its public name.
 
-Two limits. Bytecode belongs to one minor release of Python: on another, the same function of the
-user's is another method (camkit's methods are not, as they are known by name). And what a function
-imports while it runs is known by name only.
+There are two limits. Bytecode belongs to one minor release of Python: on another release, the same
+user-defined function counts as another method (camkit's methods do not, as they are identified by
+name). And what a function imports while it runs is identified by name only.
 """
 
 import abc
@@ -29,10 +29,10 @@ import numpy as np
 
 from camkit.analysis._reader import Method
 
-# Values that JSON or their `repr` tells apart.
+# Types whose values are distinguished by their `repr`.
 _SCALARS = (type(None), bool, int, float, complex, str, bytes, np.generic, type(...))
 
-# What a class holds that says nothing of what it does.
+# Attributes of a class that have no effect on what it does.
 _IGNORED_ATTRIBUTES = {
     "__annotate__",
     "__annotate_func__",
@@ -54,7 +54,7 @@ _IGNORED_ATTRIBUTES = {
     "_abc_impl",
 }
 
-# What the decorator `dataclass` writes; the values that it deals with are in the objects.
+# Methods that the decorator `dataclass` generates; the values they work on are in the objects.
 _GENERATED_METHODS = {
     "__delattr__",
     "__eq__",
@@ -74,32 +74,33 @@ _GENERATED_METHODS = {
 # Bases that add nothing to the state of an object.
 _BASES_WITHOUT_STATE = (object, abc.ABC, typing.Generic, typing.Protocol)
 
-# Version 1.0.0 stored the module that camkit's methods lay in.
+# Version 1.0.0 stored the module of camkit's methods, which has moved.
 _MODULE_OF_1_0_0 = re.compile(r"^camkit\.attribution\.(?=\w)")
 
 
 class UnknownState(ValueError):
-    """A method uses something whose state cannot be known."""
+    """A method uses an object whose state cannot be determined."""
 
 
 def identify(method: Method) -> str:
-    """Return the text that tells a method from every other.
+    """Return the text that distinguishes a method from every other.
 
     Args:
         method: A function, an instance of a callable class, or functools.partial of these.
 
     Returns:
         For camkit's methods the public name and settings, such as
-        "camkit.layer_cam, layer='conv3'"; for the user's the name and a digest.
+        "camkit.layer_cam, layer='conv3'"; for the user's methods the name and a digest.
 
     Raises:
-        UnknownState: The method uses an object whose state cannot be known; the message names it.
+        UnknownState: The method uses an object whose state cannot be determined; the message names
+            it.
     """
     if isinstance(method, functools.partial):
         arguments = [_shown(value, "an argument") for value in method.args]
         for name, value in sorted(method.keywords.items()):
             if name == "layer" and _is_layer(value):
-                # It is a layer of the analysed model, whose digest is stored as well.
+                # The layer belongs to the analysed model, whose digest is stored as well.
                 value = value.name
             arguments.append(f"{name}={_shown(value, f'the argument {name!r}')}")
         return ", ".join([identify(method.func), *arguments])
@@ -110,28 +111,28 @@ def identify(method: Method) -> str:
 
 
 def name_of(method: Method) -> str:
-    """Return a readable name of a method, which may be that of others as well."""
+    """Return a readable name of a method, which other methods may have as well."""
     if isinstance(method, functools.partial):
         return name_of(method.func)
     return getattr(method, "__name__", type(method).__name__)
 
 
 def is_same(stored: str | None, current: str | None) -> bool:
-    """Return whether a stored identity, perhaps written by version 1.0.0, is the current one."""
+    """Return whether a stored identity, perhaps from version 1.0.0, is the current one."""
     if stored is None or current is None:
         return stored is current
     return _MODULE_OF_1_0_0.sub("camkit.", stored) == current
 
 
 def _shown(value: Any, where: str) -> str:
-    """Return the text of an argument of functools.partial: readable where that says all of it."""
+    """Return an argument of functools.partial as text: its `repr` if complete, else a digest."""
     if _is_plain(value):
         return repr(value)
     return _digest(_State().of(value, where))
 
 
 def _is_plain(value: Any) -> bool:
-    """Return whether the `repr` of a value says all of it."""
+    """Return whether the `repr` of a value describes it completely."""
     if isinstance(value, tuple | list):
         return all(_is_plain(item) for item in value)
     return type(value) in _SCALARS or isinstance(value, np.generic)
@@ -179,16 +180,16 @@ def _public_name(value: Any) -> str | None:
 
 
 class _State:
-    """Walks through what a method uses; `of` returns a nested list that JSON can hold."""
+    """Walks through everything that a method uses; `of` returns a nested list for JSON."""
 
     def __init__(self) -> None:
-        # The objects met before, so that cycles end and nothing is walked through twice. They are
-        # held, since another object could get the id of one that is gone.
+        # The objects visited so far, so that cycles end and no object is visited twice. They are
+        # kept alive, since another object could get the id of a deleted one.
         self._numbers: dict[int, int] = {}
         self._objects: list[Any] = []
 
     def of(self, value: Any, where: str) -> list:
-        """Return the state of a value; `where` is its place in the words of an error."""
+        """Return the state of a value; `where` describes its location in an error message."""
         if type(value) in _SCALARS or isinstance(value, np.generic):
             return [type(value).__name__, repr(value)]
         if isinstance(value, types.ModuleType):
@@ -214,7 +215,7 @@ class _State:
         if cls is list:
             return ["list", *(self.of(item, where) for item in value)]
         if cls in (set, frozenset):
-            # The order of a set of texts changes from process to process.
+            # The order of a set of strings changes from process to process.
             items = [self.of(item, where) for item in value]
             return ["set", *sorted(items, key=json.dumps)]
         if cls in (dict, types.MappingProxyType):
@@ -266,7 +267,7 @@ class _State:
         ]
 
     def _code(self, code: types.CodeType) -> list:
-        """Return what a code object does, without its name, its file and its lines."""
+        """Return what a code object does, without its name, its file and its line numbers."""
         constants = []
         for constant in code.co_consts:
             is_code = isinstance(constant, types.CodeType)
@@ -281,12 +282,12 @@ class _State:
         ]
 
     def _class(self, cls: type) -> list:
-        """Return the state of a class of the user's: its bases, methods and plain attributes."""
+        """Return the state of a user-defined class: its bases, methods and plain attributes."""
         bases = [self.of(base, f"a base of {cls.__name__}") for base in cls.__bases__]
         return ["class", bases, self._mapping(_attributes(cls), f"the attribute of {cls.__name__}")]
 
     def _object(self, value: Any, where: str) -> list | None:
-        """Return the state of a layer or of an object of the user's; None for any other object."""
+        """Return the state of a layer or of an object of a user-defined class, else None."""
         cls = type(value)
         if isinstance(value, enum.Enum):
             return ["enum", cls.__qualname__, value.name, self.of(value.value, where)]
@@ -302,7 +303,7 @@ class _State:
         return ["object", self.of(cls, where), self._mapping(attributes, kind)]
 
     def _layer(self, layer: Any, where: str) -> list:
-        """Return the state of a Keras layer or model, whatever its name."""
+        """Return the state of a Keras layer or model, apart from its name."""
         if hasattr(layer, "layers"):
             from camkit.models._serialize import fingerprint
 
@@ -317,11 +318,11 @@ class _State:
 
 
 def _unknown(value: Any, where: str) -> UnknownState:
-    """Return the error for a value whose state cannot be known."""
+    """Return the error for a value whose state cannot be determined."""
     cls = type(value)
     return UnknownState(
-        f"the method cannot be told from others: {where} is an object of {cls.__module__}."
-        f"{cls.__qualname__}, whose state camkit cannot know; pass a plain function and give its "
+        f"the method cannot be distinguished from others: {where} is an object of {cls.__module__}."
+        f"{cls.__qualname__}, whose state camkit cannot determine; pass a plain function with its "
         "options as keyword arguments, such as method=functools.partial(function, option=3), or "
         "leave out the folder"
     )
@@ -335,7 +336,7 @@ def _closure(function: types.FunctionType) -> dict[str, Any]:
         try:
             values[name] = cell.cell_contents
         except ValueError:
-            # The outer function has not given the variable a value yet.
+            # The outer function has not yet assigned the variable.
             values[name] = "without a value"
     return values
 
@@ -343,7 +344,7 @@ def _closure(function: types.FunctionType) -> dict[str, Any]:
 def _globals(function: types.FunctionType) -> dict[str, Any]:
     """Return the values of the globals that a function uses, by dotted names.
 
-    What the function takes from a module of the user's, such as helpers.smooth, is a value too.
+    Attributes that it reads from the user's modules, such as helpers.smooth, are included.
     """
     values = {}
     for first, *attributes in _global_names(function.__code__):
@@ -362,7 +363,7 @@ def _globals(function: types.FunctionType) -> dict[str, Any]:
 
 
 def _global_names(code: types.CodeType) -> Iterator[list[str]]:
-    """Yield each global that code reads, with the attributes that are read from it at once."""
+    """Yield each global that code reads, with the attributes that are read from it directly."""
     names: list[str] = []
     for instruction in dis.get_instructions(code):
         if instruction.opname == "EXTENDED_ARG":
@@ -380,12 +381,12 @@ def _global_names(code: types.CodeType) -> Iterator[list[str]]:
 
 
 def _is_module_of_the_user(value: Any) -> bool:
-    """Return whether a value is a module that no package installed."""
+    """Return whether a value is a module that is not part of an installed package."""
     return isinstance(value, types.ModuleType) and not _is_installed(value.__name__)
 
 
 def _is_of_the_user(cls: type) -> bool:
-    """Return whether a class and its bases are written by the user, so that its state is seen."""
+    """Return whether a class and its bases are the user's, so that its state is accessible."""
     bases = [base for base in cls.__mro__[1:] if base not in _BASES_WITHOUT_STATE]
     return not any(_is_installed(base.__module__) for base in (cls, *bases))
 
@@ -397,7 +398,7 @@ def _is_wrapper(value: Any) -> bool:
 
 
 def _attributes(cls: type) -> dict[str, Any]:
-    """Return the attributes of a class that say what it does, with descriptors unwrapped."""
+    """Return the attributes of a class that determine what it does, with descriptors unwrapped."""
     is_dataclass = "__dataclass_fields__" in vars(cls)
     attributes = {}
     for name, value in vars(cls).items():
@@ -409,7 +410,7 @@ def _attributes(cls: type) -> dict[str, Any]:
 
 
 def _unwrapped(value: Any) -> object:
-    """Return what a descriptor of a class wraps: its functions."""
+    """Return the functions that a descriptor wraps, or the value itself."""
     if isinstance(value, staticmethod | classmethod):
         return value.__func__
     if isinstance(value, property):

@@ -1,4 +1,4 @@
-"""Reading batches of images with a model: class maps by CAM or by another method."""
+"""Running a model over batches of images: class maps by CAM or by another method."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -8,7 +8,7 @@ import numpy as np
 if TYPE_CHECKING:
     import keras
 
-# A method makes the maps of so many classes of each image.
+# A method computes maps for this many classes of each image.
 TOP_CLASSES = 5
 
 _WHICH_SIZE = "pass input_size=224, or the size that it was trained at"
@@ -18,16 +18,16 @@ Size = int | tuple[int, int] | None
 
 
 class Reader(NamedTuple):
-    """How a model is read.
+    """How a model is run.
 
     Attributes:
-        read: `read(batch, labels)` returns {name: array} of what is kept of a batch
+        read: `read(batch, labels)` returns the arrays {name: array} that are stored for a batch
             (B, H, W, channels).
         size: (height, width) of the images.
         classes: The number C of classes.
         class_names: The names that the model carries, or None.
         bias: (C,) if the mean of a map plus the bias is the logit, else None.
-        precision: The dtype of the maps as they are kept.
+        precision: The dtype in which the maps are stored.
     """
 
     read: Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]
@@ -39,14 +39,14 @@ class Reader(NamedTuple):
 
 
 def reader_of(model: "keras.Model", method: Method | None, input_size: Size) -> Reader:
-    """Return the Reader of a model: by CAM, or by `method` if one is given."""
+    """Return the Reader of a model, by CAM or by `method` if one is given."""
     if method is None:
         return by_cam(model, input_size)
     return by_method(model, method, input_size)
 
 
 def by_cam(model: "keras.Model", input_size: Size) -> Reader:
-    """Return the Reader that keeps the maps of all classes.
+    """Return the Reader that computes the maps of all classes by CAM.
 
     Raises HeadError if the model has no GAP → Dense head.
     """
@@ -89,11 +89,11 @@ def _grad_cam_applies(model: "keras.Model", input_size: Size) -> bool:
 
 
 def by_method(model: "keras.Model", method: Method, input_size: Size) -> Reader:
-    """Return the Reader of the maps that a method makes of the top classes of each image.
+    """Return the Reader that computes the maps of the top classes of each image by a method.
 
     `method(model, batch, targets)` returns maps (B, h, w). The features are those of the layer that
-    it reads: its keyword `layer` if functools.partial gives it one. Raises HeadError and ValueError
-    as the family of methods does.
+    it reads: that of its keyword `layer` if functools.partial sets one. Raises HeadError and
+    ValueError as the family of methods does.
     """
     from camkit.models import _probe
     from camkit.models.classifier import class_names_of
@@ -109,7 +109,7 @@ def by_method(model: "keras.Model", method: Method, input_size: Size) -> Reader:
     with _probe.seen(model, blank, layer) as (logits, _):
         if logits.ndim != 2:
             raise ValueError(
-                f"the model gives {logits.shape[1:]}: one vector of class scores per image is "
+                f"the model returns {logits.shape[1:]} per image: one vector of class scores is "
                 "needed"
             )
 
@@ -137,7 +137,7 @@ def by_method(model: "keras.Model", method: Method, input_size: Size) -> Reader:
 
 
 def layer_of(method: Method | None) -> Any:
-    """Return the keyword `layer` that functools.partial gives a method, or None."""
+    """Return the keyword `layer` of a method that is a functools.partial, or None."""
     keywords = getattr(method, "keywords", {})
     return keywords.get("layer")
 
@@ -145,7 +145,7 @@ def layer_of(method: Method | None) -> Any:
 def _image_shape(model: "keras.Model") -> tuple:
     """Return (height, width, channels) of the images that a model takes.
 
-    Raises HeadError if it takes something else.
+    Raises HeadError if it does not take images, or has channels first.
     """
     from camkit.models._graph import HeadError, one_way
 
@@ -155,15 +155,15 @@ def _image_shape(model: "keras.Model") -> tuple:
     formats = {getattr(layer, "data_format", None) for layer in layers}
     if len(shape) != 3 or "channels_first" in formats:
         raise HeadError(
-            f"the model takes {shape} or is channels_first: (height, width, channels) is read"
+            f"the model takes {shape} or is channels_first: it must take (height, width, channels)"
         )
     return shape
 
 
 def _size_for_method(shape: tuple, input_size: Size) -> tuple[int, int]:
-    """Return (height, width) of the images for a model that is read as it is.
+    """Return (height, width) of the images for a method, which runs the model as it is.
 
-    Raises ValueError if nobody knows the size, or if it is not the model's.
+    Raises ValueError if the size is unknown, or if it is not the model's.
     """
     from camkit.models._batches import fixed_size
 
@@ -183,7 +183,7 @@ def _stack(maps: list[np.ndarray], count: int) -> np.ndarray:
     stacked = np.stack(maps, axis=-1)
     if stacked.ndim != 4 or len(stacked) != count:
         raise ValueError(
-            f"the method made {stacked.shape[:-1]} of {count} images: (B, h, w) is needed"
+            f"the method returned {stacked.shape[:-1]} for {count} images: (B, h, w) is needed"
         )
     return stacked
 
@@ -191,7 +191,7 @@ def _stack(maps: list[np.ndarray], count: int) -> np.ndarray:
 def top(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return the classes (B, TOP_CLASSES) of the highest logits (B, C), highest first.
 
-    The last one gives way to the label of an image that is not among them.
+    If the label of an image is not among them, it replaces the last one.
     """
     order = np.argsort(-logits, axis=1, kind="stable")
     classes = order[:, :TOP_CLASSES]

@@ -1,11 +1,11 @@
-"""The shards of an analysis: arrays of some 256 images each, whole or not at all, and joining them.
+"""The shards of an analysis: files of about 256 images, complete or absent, and joining them.
 
-Zarr 3 was tried instead. Each of its chunks is whole or not at all by itself, so that four arrays
-need an order of writing as well to be resumed, and then no joining. But it gives no memory map:
-with 22,688 images of 155 classes, one map at random takes 2.9 ms from chunks of 256 images and
-6.5 ms from shards with a chunk for each, where joined files take 0.07 ms. And it refuses masks,
-negative steps, rows with columns, and arithmetic, all of which NumPy's arrays have and the lessons
-use, at the price of four more packages that every reader would install.
+Zarr 3 was tried instead. Each of its chunks is complete or absent by itself, so resuming four
+arrays also needs an order of writing, but no joining. However, it offers no memory map: with 22,688
+images of 155 classes, reading one map at random takes 2.9 ms from chunks of 256 images and 6.5 ms
+from shards with a chunk for each image, compared with 0.07 ms from joined files. It also rejects
+masks, negative steps, rows with columns, and arithmetic, all of which NumPy's arrays have and the
+lessons use. And every user would install four more packages.
 """
 
 import functools
@@ -21,7 +21,7 @@ from camkit._progress import progress
 from camkit.analysis._reader import Reader
 from camkit.images import ImageSet
 
-# The batches in a shard, and how its name begins.
+# The number of batches in a shard, and the beginning of its name.
 _BATCHES = 8
 _PREFIX = "shard-"
 
@@ -35,7 +35,7 @@ class Shard(NamedTuple):
 
 
 def planned(count: int, batch_size: int) -> list[Shard]:
-    """Return the shards that `count` images make."""
+    """Return the shards of `count` images."""
     step = batch_size * _BATCHES
     shards = []
     for number, start in enumerate(range(0, count, step)):
@@ -45,7 +45,7 @@ def planned(count: int, batch_size: int) -> list[Shard]:
 
 
 def missing(folder: Path, count: int, batch_size: int) -> list[Shard]:
-    """Return those of the planned shards that the folder does not hold."""
+    """Return the planned shards that are not in the folder."""
     names = present(folder)
     return [shard for shard in planned(count, batch_size) if shard.name not in names]
 
@@ -60,20 +60,20 @@ def contents(
     """Return the arrays {name: array} of a shard.
 
     Args:
-        reader: How the model is read.
-        batches: Yields the batches of images, of which the shard takes its share.
+        reader: How the model is run.
+        batches: Yields batches of images, from which the shard takes its own.
         labels: The labels of the shard's images.
         batch_size: The number of images in a full batch.
-        names: The arrays that are kept.
+        names: The names of the arrays to store.
 
     Raises:
-        ValueError: The maps do not fit their precision.
+        ValueError: The maps are not finite, or exceed the range of their precision.
     """
     parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for start in range(0, len(labels), batch_size):
         batch = next(batches)
         batch_labels = labels[start : start + batch_size]
-        # The last batch is filled up, so that the same graph makes the same bits.
+        # The last batch is filled up, so that the same graph computes the same bits.
         full_batch = np.resize(batch, (batch_size, *batch.shape[1:]))
         full_labels = np.resize(batch_labels, batch_size)
         output = reader.read(full_batch, full_labels)
@@ -85,9 +85,9 @@ def contents(
 
 
 def _in_precision(maps: np.ndarray, precision: str) -> np.ndarray:
-    """Return maps as the dtype `precision`. Raises ValueError for NaN and what does not fit."""
+    """Return maps as the dtype `precision`. Raises ValueError for NaN and values out of range."""
     peak = np.abs(maps).max()
-    # Written so that NaN is refused as well.
+    # Not `peak >= max`, which would accept NaN.
     if not peak < np.finfo(precision).max:
         raise ValueError(f"class maps reach {peak:.3g}, beyond {precision}: is the model trained?")
     return maps.astype(precision)
@@ -101,7 +101,7 @@ def compute(
     batch_size: int,
     names: Iterable[str],
 ) -> None:
-    """Write the shards that are missing, with the arrays of these names."""
+    """Compute and write the missing shards, with the arrays of these names."""
     todo = missing(folder, len(images), batch_size)
     ranges = [np.arange(shard.start, shard.stop) for shard in todo]
     rows = np.concatenate([np.array([], dtype=int), *ranges])
@@ -125,7 +125,7 @@ def saving(arrays: dict[str, Any]) -> Callable[[IO[bytes]], None]:
 
 
 def _counted(batches: Iterator[np.ndarray], bar: tqdm) -> Iterator[np.ndarray]:
-    """Yield the batches, and count the images of each on the bar when it has been dealt with."""
+    """Yield the batches, and advance the bar by the images of each when it has been processed."""
     for batch in batches:
         yield batch
         bar.update(len(batch))
@@ -164,5 +164,5 @@ def _write_joined(stream: IO[bytes], files: list[Path], name: str, count: int) -
 
 
 def _load(file: Path) -> np.lib.npyio.NpzFile:
-    """Return an open shard, from this machine or from a store."""
+    """Open a shard, on this machine or in a store."""
     return np.load(file if isinstance(file, Path) else file.open("rb"))

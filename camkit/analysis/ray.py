@@ -1,12 +1,13 @@
-"""The shards of an analysis on the machines of a Ray cluster, into the same folder as on one.
+"""Computing the shards of an analysis on the machines of a Ray cluster.
 
 Ray Data hands the paths of a shard's images to a worker: an actor with a private copy of the model,
 which decodes them batch by batch, computes the shard, and writes it to the folder itself. Only the
-shard's name comes back. (Decoding in a separate process would send pixels through the object store:
-two workers then reach 1.66 times the speed of one instead of 1.87 times.) So the folder is all that
-a run leaves and all that the next one asks: what a lost worker or machine was computing is not
-there, and is done in the next round. A round is a task of its own, beside the driver, so that one
-that waits forever for a lost machine can be ended.
+shard's name is returned. (Decoding in a separate process would send pixels through the object
+store: two workers then reach 1.66 times the speed of one instead of 1.87 times.)
+
+So the folder is the only state of a run, the same as on one machine. A shard that a lost worker or
+machine was computing is missing there, and is computed in the next round. A round is a separate
+task beside the driver, so that it can be ended if it waits forever for a lost machine.
 """
 
 import copy
@@ -42,7 +43,7 @@ from camkit.images import ImageSet
 if TYPE_CHECKING:
     import keras
 
-# Shards that a worker has been given: one that it computes, and the next.
+# Shards that a worker has at a time: the one that it computes, and the next.
 _IN_HAND = 2
 
 # Rounds without a new shard before the run is given up.
@@ -51,7 +52,7 @@ _FRUITLESS_ROUNDS = 3
 # Seconds without a shard after which a round that has lost a machine is ended.
 STILL = 60
 
-# Ray itself would wait for minutes for a cluster that does not answer.
+# Ray itself would wait several minutes for a cluster that does not answer.
 _SECONDS_TO_ANSWER = 5
 
 
@@ -59,15 +60,15 @@ _SECONDS_TO_ANSWER = 5
 def connected(address: str | None = None) -> Iterator[None]:
     """Context manager for a connection to a Ray cluster.
 
-    A connection that this process has already is used and left as it is. A cluster that is started
-    on this machine alone ends with the block.
+    An existing connection of this process is used, and left as it is. A new cluster on this machine
+    is stopped at the end of the block.
 
     Args:
-        address: The address of the cluster; None for what RAY_ADDRESS says, or else for a new
-            cluster on this machine.
+        address: The address of the cluster; None for the environment variable RAY_ADDRESS, or else
+            for a new cluster on this machine.
 
     Raises:
-        ConnectionError: Nobody answers, or the address is that of Ray's client.
+        ConnectionError: No cluster answers, or the address is that of Ray's client.
 
     Example:
         >>> with connected():  # doctest: +SKIP
@@ -80,7 +81,7 @@ def connected(address: str | None = None) -> Iterator[None]:
     if address.startswith("ray://"):
         raise ConnectionError(
             f"{address} is that of Ray's client, which has no Ray Data: call on a machine of the "
-            "cluster and give the cluster's own address, such as head:6379"
+            "cluster and pass the cluster's own address, such as head:6379"
         )
     try:
         _connect(address)
@@ -112,8 +113,8 @@ def _connect(address: str) -> None:
     _, _, location = address.rpartition("://")
     host, _, port = location.rpartition(":")
     if host:
-        answer = (host.strip("[]"), int(port))
-        socket.create_connection(answer, timeout=_SECONDS_TO_ANSWER).close()
+        endpoint = (host.strip("[]"), int(port))
+        socket.create_connection(endpoint, timeout=_SECONDS_TO_ANSWER).close()
     with held_back():
         ray.init(address, **options)
 
@@ -125,7 +126,7 @@ def _first_line(error: Exception) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Context manager: run Ray Data without bars and remarks, and let it go on without a shard.
+    """Context manager: run Ray Data without bars and log messages, and tolerate lost shards.
 
     A shard that is lost is left to the next round.
     """
@@ -156,7 +157,7 @@ def compute(
     batch_size: int,
     names: tuple[str, ...],
 ) -> None:
-    """Write the shards that are missing, as `_shards.compute` does.
+    """Compute and write the missing shards, as `_shards.compute` does.
 
     Raises:
         OSError: A worker cannot read an image or write to the folder, the cluster is lost, or its
@@ -169,7 +170,7 @@ def compute(
     count = len(images)
     todo = missing(folder, count, batch_size)
     if not todo:
-        # Joining alone needs no cluster.
+        # Joining the shards needs no cluster.
         return
     settings = {
         "sent": _packed(model, method),
@@ -190,10 +191,10 @@ def compute(
                     written.add(row["shard"])
                     bar.update(row["images"])
             except ray.exceptions.RayError as error:
-                # Ray has given the round up, for instance because workers died while they began.
+                # Ray has given up the round, for instance because workers died while starting.
                 reason = f" ({_first_line(error)})"
             remaining = missing(folder, count, batch_size)
-            # A shard may have been written by a worker that was lost before it could report it.
+            # A worker may have been lost after writing a shard and before reporting it.
             bar.update(count - _images_in(remaining) - bar.n)
             _expect_in(folder, written, remaining)
             has_progressed = len(remaining) < len(todo)
@@ -213,13 +214,13 @@ def _packed(model: "keras.Model", method: Method | None) -> bytes:
 
     layer = layer_of(method)
     if method is not None and layer is not None:
-        # A layer belongs to one model, and the worker has a copy of the model: it goes by name.
+        # A layer belongs to one model, and the worker has a copy of the model. So pass its name.
         method = partial(method, layer=getattr(layer, "name", layer))
     return ray.cloudpickle.dumps((packed(model), method))
 
 
 def _images_in(shards: list[Shard]) -> int:
-    """Return how many images the shards have together."""
+    """Return the total number of images of the shards."""
     return sum(shard.stop - shard.start for shard in shards)
 
 
@@ -228,7 +229,7 @@ def _expect_in(folder: Path, written: set[str], remaining: list[Shard]) -> None:
     elsewhere = written & {shard.name for shard in remaining}
     if elsewhere:
         raise OSError(
-            f"a worker has written {min(elsewhere)}, and it is not in {folder}: choose a folder "
+            f"a worker has written {min(elsewhere)}, but it is not in {folder}: choose a folder "
             "that all machines of the cluster share, such as s3://bucket/name"
         )
 
@@ -236,9 +237,9 @@ def _expect_in(folder: Path, written: set[str], remaining: list[Shard]) -> None:
 def _rows(
     todo: list[Shard], images: ImageSet, labels: np.ndarray, settings: dict
 ) -> Iterator[dict]:
-    """Yield a row for each shard as it is written, until the round is over or has to be ended.
+    """Yield a row for each shard as it is written, until the round is finished or is stuck.
 
-    A row is {"shard": name, "images": how many, "error": pickled exception or b""}.
+    A row is {"shard": name, "images": count, "error": pickled exception or b""}.
     """
     tasks = _tasks(todo, images, labels)
     machines = _machines()
@@ -250,7 +251,7 @@ def _rows(
         "num_returns": "streaming",
         "max_retries": 0,
         "scheduling_strategy": this_machine,
-        # A round has a process of its own, which ends with all that the round left.
+        # A round has its own process, which ends together with everything that the round started.
         "max_calls": 1,
     }
     start_round = ray.remote(**options)(_round)
@@ -271,7 +272,7 @@ def _rows(
 
 def _tasks(todo: list[Shard], images: ImageSet, labels: np.ndarray) -> list[dict]:
     """Return what a worker needs to know of each shard, pickled."""
-    # Workers begin in another working directory.
+    # Workers start in another working directory.
     paths = [Path(path).absolute() for path in images.paths]
     tasks = []
     for shard in todo:
@@ -296,13 +297,13 @@ def _machines() -> set[str]:
 
 
 def _round(tasks: list[dict], settings: dict) -> Iterator[dict]:
-    """Yield the rows of all tasks that come to an end."""
+    """Yield the rows of all tasks that finish."""
     cores = int(ray.cluster_resources().get("CPU", 1))
     workers = min(len(tasks), max(1, cores))
     pool = ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=_IN_HAND)
-    # Ray warns of max_restarts, for which it has no other name yet.
+    # Ray warns about max_restarts, but has no other name for it yet.
     with _quiet(), warnings.catch_warnings(action="ignore"):
-        # Without restarts a new worker comes for one that is lost; a restart might wait forever for
+        # Without restarts, a lost worker is replaced by a new one. A restart might wait forever for
         # a lost machine.
         options: dict[str, Any] = {
             "fn_constructor_kwargs": settings,
@@ -334,14 +335,14 @@ class _Worker:
 
     @cached_property
     def reader(self) -> Reader:
-        """Return the Reader of the model, which is unpacked when the first shard asks for it."""
+        """Return the Reader of the model, which is unpacked for the first shard."""
         from camkit.models._serialize import unpacked
 
         try:
             model, method = pickle.loads(self.sent)
             return reader_of(unpacked(model), method, self.input_size)
         except Exception as error:
-            # The driver has read the same model: something of its process is lacking here.
+            # The driver has read the same model, so this process lacks something that it has.
             raise _unreadable(error) from error
 
     def __call__(self, row: dict) -> dict:
@@ -355,7 +356,7 @@ class _Worker:
         return {"shard": name, "images": len(paths), "error": error}
 
     def write(self, name: str, paths: list[Path], labels: np.ndarray) -> None:
-        """Write a shard, unless a worker that was thought lost has written it."""
+        """Write a shard, unless a worker that seemed lost has written it."""
         file = self.folder / name
         if file.exists():
             return
@@ -368,7 +369,7 @@ class _Worker:
 
 
 def _as_plain_error(error: Exception) -> Exception:
-    """Return an error that can be unpickled anywhere: an OSError or a ValueError."""
+    """Return an error as one that can be unpickled anywhere: an OSError or a ValueError."""
     if isinstance(error, OSError):
         return OSError(str(error))
     if isinstance(error, ValueError):
@@ -379,6 +380,6 @@ def _as_plain_error(error: Exception) -> Exception:
 def _unreadable(error: Exception) -> ValueError:
     """Return the error for a model or method that works in the driver, but not in a worker."""
     return ValueError(
-        "a worker has the model and the modules installed there, and nothing else of this "
-        f"process, and cannot read it: {type(error).__name__}: {error}"
+        "a worker cannot read the model or the method, since it has only the modules installed on "
+        f"its machine and nothing else of this process: {type(error).__name__}: {error}"
     )

@@ -1,4 +1,4 @@
-"""The result of an analysis: what a model sees in a set of images, read from disk as it is used.
+"""The result of an analysis: arrays on disk that are read as they are used.
 
 Reading a result needs neither the model nor Keras.
 """
@@ -21,15 +21,15 @@ from camkit.images import ImageSet
 
 @dataclass
 class Analysis:
-    """What a model sees in N images of C classes; arrays are read from disk as they are used.
+    """The results of a model on N images and C classes; arrays are read from disk as they are used.
 
-    `camkit.analyze` makes one, `camkit.load_analysis` opens one. There are two kinds. By CAM,
-    `maps` holds the signed class maps of all classes in order (M = C), float16; the mean of a map
-    plus the bias is the logit. By another method, `maps` holds its maps as they are, float32, of
-    the top five classes, or of the top four and the true one; then `bias` is None.
+    `camkit.analyze` creates an Analysis, `camkit.load_analysis` opens one. There are two kinds. By
+    CAM, `maps` holds the signed class maps of all classes in order (M = C), float16; the mean of a
+    map plus the bias is the logit. By another method, `maps` holds the maps that it returns,
+    float32, of the top five classes, or of the top four and the true one; then `bias` is None.
 
     Attributes:
-        folder: Where the arrays lie.
+        folder: The folder of the arrays.
         gap: GAP features (N, K), float32.
         maps: Maps (N, h, w, M) of the classes `map_classes`.
         logits: Scores (N, C), float32.
@@ -71,7 +71,7 @@ class Analysis:
 
     @property
     def images(self) -> ImageSet:
-        """Return the images that were analysed, as they lie on disk now.
+        """Return the images that were analysed, as an ImageSet that reads their files.
 
         Example:
             >>> import camkit
@@ -104,8 +104,8 @@ class Analysis:
 
         Columns: "path"; "true" and "predicted", names of classes; "confidence", the probability of
         the predicted class, 0 to 1; "margin", the logit of the true class minus the highest other
-        one, which is below zero for an error. Without a label the true class is None and the margin
-        NaN.
+        one, which is negative for an error. Without a label, the true class is None and the margin
+        is NaN.
 
         Example:
             >>> import camkit
@@ -116,7 +116,7 @@ class Analysis:
             (['path', 'true', 'predicted', 'confidence', 'margin'], 'Apple Green')
         """
         rows = np.arange(len(self))
-        # The label -1 takes the last entry, None.
+        # The label -1 selects the last entry, None.
         names = np.array([*self.class_names, None], dtype=object)
         with any_bytes():
             return pd.DataFrame(
@@ -145,13 +145,13 @@ class Analysis:
     def errors(self) -> pd.DataFrame:
         """Return the rows of `table` whose predicted class is not the true one.
 
-        The most confident come first. Images without a label are no errors.
+        The most confident errors come first. Images without a label are not counted as errors.
 
         Example:
             >>> import camkit
             >>> images = camkit.load_images("mini", "Test", per_class=1)
             >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
-            >>> # A head without training gives all classes the same score: the first one wins.
+            >>> # An untrained head gives all classes the same score, so the first class wins.
             >>> len(camkit.analyze(model, images).errors)
             11
         """
@@ -170,7 +170,7 @@ class Analysis:
             The map (h, w), float32.
 
         Raises:
-            ValueError: The map of this class was not kept.
+            ValueError: The map of this class was not stored.
 
         Example:
             >>> import camkit
@@ -185,7 +185,7 @@ class Analysis:
         if not len(positions):
             available = {int(index): self.class_names[index] for index in classes}
             raise ValueError(
-                f"no map of class {c} was kept for {self.paths[i]}, only those of {available}"
+                f"no map of class {c} was stored for {self.paths[i]}, only those of {available}"
             )
         return np.asarray(self.maps[i, ..., positions[0]], dtype="float32")
 
@@ -217,13 +217,13 @@ def load_analysis(folder: str | os.PathLike) -> Analysis:
     files = present(folder)
     if ABOUT not in files:
         raise ValueError(
-            f"{folder} holds no analysis: camkit.analyze(model, images, folder) makes one"
+            f"{folder} holds no analysis: camkit.analyze(model, images, folder) creates one"
         )
     about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
     if not is_finished(folder, about):
         raise ValueError(
-            f"the analysis in {folder} is not finished: camkit.analyze with the same model and "
-            "images goes on"
+            f"the analysis in {folder} is not finished: call camkit.analyze with the same model "
+            "and images to continue it"
         )
     temporary = None
     if not isinstance(folder, Path):
@@ -247,7 +247,7 @@ def load_analysis(folder: str | os.PathLike) -> Analysis:
 
 
 def _download(folder: Any, files: set[str]) -> tempfile.TemporaryDirectory:
-    """Return a temporary folder with a copy of the files that lie in a store."""
+    """Return a temporary folder with a copy of files in a store."""
     temporary = temporary_folder()
     for name in files:
         folder.fs.get_file((folder / name).path, f"{temporary.name}/{name}")

@@ -1,7 +1,7 @@
-"""Analysing a set of images: the whole set through the model once, streamed to disk.
+"""Analysing a set of images: run a model once over the whole set, and stream the results to disk.
 
 The shards are computed here (`_shards`) or, with engine="ray", on the machines of a cluster
-(`ray`). Killed at any moment, the work goes on from the last whole shard.
+(`ray`). If the process is killed, the next call continues from the last complete shard.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _LOCK = ".lock"
 
-# What must be the same for an analysis to go on, and what it is called in an error.
+# The entries of about.json that must agree to resume an analysis, and their names in messages.
 _MUST_AGREE = {
     "model": "model",
     "images": "image set",
@@ -49,47 +49,47 @@ def analyze(
 ) -> Analysis:
     """Return the Analysis of an image set by a model, with one forward pass per image.
 
-    Memory stays bounded, as results are streamed to `folder`. Killed at any moment and called
-    again, it goes on from the last whole shard and ends with the same arrays, bit for bit. A second
-    process waits for the first. A folder that holds the analysis of another model, image set,
-    method and so on is refused.
+    Memory stays bounded, because results are streamed to `folder`. If the process is killed at any
+    moment, the next call continues from the last complete shard and ends with the same arrays, bit
+    for bit. A second process waits for the first. A folder that holds the analysis of another
+    model, image set, method and so on is refused.
 
-    The folders of the images are classes of the model by name (its own names or `class_names`),
-    else by index where all are called 0 … C − 1, else, if the model has no names, in the order of
-    their names.
+    The folders of the images are matched with the classes of the model by name (the model's own
+    names or `class_names`); else by index if all folder names are numbers 0 … C − 1; else, if the
+    model has no names, one by one in the order of the folder names.
 
     Args:
-        model: A Functional or Sequential model. Without `method` it has a GAP → Dense head.
+        model: A Functional or Sequential model, with a GAP → Dense head unless `method` is given.
         images: The images, which are stretched to the size of the model's input.
-        folder: Where the results go: a folder, or an address such as s3://bucket/name, of which the
-            Analysis reads a copy here. Stores have no locks, so nobody waits there. None for a
-            temporary folder that is kept as long as the Analysis.
-        method: None keeps the class maps (CAM) of all classes. A method of the family, such as
+        folder: Where the results are stored: a folder, or an address such as s3://bucket/name, of
+            which the Analysis reads a local copy. Stores have no locks, so a second process does
+            not wait there. None for a temporary folder that exists as long as the Analysis.
+        method: None stores the class maps (CAM) of all classes. A method of the family, such as
             camkit.grad_cam or functools.partial(camkit.layer_cam, layer="conv3"), or a function
-            `method(model, batch, targets)` that returns maps (B, h, w), keeps its maps of the top
-            five classes, the true one in place of the fifth where it is not among them; the GAP
-            features are then the means of the layer that it reads. A function is known by its code
-            and the values that it uses, so that another one does not go on with its maps; one that
-            uses an object whose state cannot be known is refused unless `folder` is None. Bytecode
-            changes with Python's minor releases: on another, a function of yours (not of camkit's)
-            counts as another method.
-        class_names: A name for each output of the model, in order; None for the model's own.
-        batch_size: How many images go through the network at once.
-        input_size: The size of the images in pixels: one number or (height, width); None for the
-            model's own. Needed where the model takes any size.
-        engine: None computes here. "ray" (pip install 'camkit[cluster]') computes on the cluster
-            that ray.init has connected to or RAY_ADDRESS names, else on this machine's cores;
-            `folder` and the images are where all its machines find them under the same names. One
-            engine goes on where the other was stopped.
+            `method(model, batch, targets)` that returns maps (B, h, w), stores its maps of the top
+            five classes; the true class replaces the fifth if it is not among them. The GAP
+            features are then the means of the layer that the method reads. A function is identified
+            by its code and the values that it uses, so that no other function continues its
+            analysis. One that uses an object whose state cannot be determined is refused unless
+            `folder` is None. Bytecode changes with Python's minor releases: on another release,
+            your own function (unlike camkit's) counts as another method.
+        class_names: A name for each output of the model, in order; None for the model's own names.
+        batch_size: The number of images that go through the network at once.
+        input_size: The size of the images in pixels, one number or (height, width); None for that
+            of the model's input. It is required if the model takes images of any size.
+        engine: None computes in this process. "ray" (pip install 'camkit[cluster]') computes on the
+            cluster that ray.init has connected to or that RAY_ADDRESS gives, else on this machine's
+            cores. All machines must find `folder` and the images under the same names. Each engine
+            continues where the other was stopped.
 
     Returns:
-        The Analysis, whose arrays lie in the folder.
+        The Analysis, whose arrays are in the folder.
 
     Raises:
         HeadError: CAM or the method does not apply to the model.
-        ValueError: The classes of the model are not those of the images, the input size is
-            unknown, the folder holds another analysis or other files, or the method cannot be told
-            from others.
+        ValueError: There are no images, the classes of the model do not match those of the images,
+            the input size is unknown, the folder holds another analysis or other files, the method
+            cannot be distinguished from others, or a worker of a cluster cannot load the model.
         OSError: A file cannot be read or written, or the cluster or its workers fail.
         ImportError: An engine or an address needs camkit[cluster].
 
@@ -105,10 +105,10 @@ def analyze(
     from camkit.models._serialize import fingerprint
 
     if not len(images):
-        raise ValueError(f"there is no image to analyse in {images}")
+        raise ValueError(f"there are no images to analyse in {images}")
     if engine not in (None, "ray"):
         raise ValueError(
-            f"engine is {engine!r}: None computes here, 'ray' on a cluster "
+            f"engine is {engine!r}: None computes in this process, 'ray' on a cluster "
             "(pip install 'camkit[cluster]')"
         )
     if engine == "ray":
@@ -134,7 +134,7 @@ def analyze(
         temporary = temporary_folder()
         folder = temporary.name
     folder = to_path(folder)
-    # A process that has waited for another here finds the work done.
+    # A process that has waited here for another one finds the work done.
     with in_turn(folder / _LOCK):
         _claim(folder, about)
         if not is_finished(folder, about):
@@ -152,17 +152,17 @@ def analyze(
 
 
 def _identity(method: Method | None, folder: str | os.PathLike | None) -> str | None:
-    """Return what is stored of a method; None for CAM."""
+    """Return the identity of a method that is stored; None for CAM."""
     if method is None:
         return None
     if folder is None:
-        # Nothing goes on in a temporary folder, so a name will do.
+        # An analysis in a temporary folder is never resumed, so a name is enough.
         return name_of(method)
     return identify(method)
 
 
 def _fingerprint(images: ImageSet) -> str:
-    """Return a digest of the images, their order, names and labels, wherever they lie."""
+    """Return a digest of the images, their order, names and labels, independent of their folder."""
     digest = hashlib.sha256(json.dumps(list(images.class_names)).encode())
     for path, label in zip(images.paths, images.labels, strict=True):
         path = Path(path)
@@ -175,9 +175,9 @@ def _fingerprint(images: ImageSet) -> str:
 
 
 def _claim(folder: Path, about: dict) -> None:
-    """Write about.json, which may have other paths now, unless the folder holds something else.
+    """Write about.json, whose paths may have changed, unless the folder holds something else.
 
-    Raises ValueError for another analysis and for files that belong to none.
+    Raises ValueError for another analysis, and for files that do not belong to an analysis.
     """
     file = folder / ABOUT
     files = present(folder)
@@ -191,13 +191,13 @@ def _claim(folder: Path, about: dict) -> None:
             )
     elif files - {f"{ABOUT}.partial", _LOCK}:
         raise ValueError(
-            f"{folder} holds files that are no analysis: choose an empty folder or a new one"
+            f"{folder} holds files that are not an analysis: choose an empty folder or a new one"
         )
     write_whole(file, json.dumps(about).encode())
 
 
 def _differences(stored: dict, about: dict) -> list[str]:
-    """Return what an analysis that was stored has of its own, such as "another model"."""
+    """Return how a stored analysis differs from this one, such as ["another model"]."""
     differences = []
     for key, kind in _MUST_AGREE.items():
         if key == "method":

@@ -196,8 +196,7 @@ def test_what_a_worker_meets_is_told(model, images, tmp_path):
             3,
             foreign,
             ValueError,
-            "a worker has the model and the modules installed there, and nothing else of this "
-            "process",
+            "a worker cannot read the model or the method, since it has only the modules installed",
         ),
     ):
         worker = module._Worker(
@@ -214,7 +213,7 @@ def test_what_a_worker_meets_is_told(model, images, tmp_path):
     [
         (
             [{"shard": "shard-00002.npz", "images": 8, "error": b""}],
-            "a worker has written shard-00002.npz, and it is not in .*share",
+            "a worker has written shard-00002.npz, but it is not in .*share",
         ),
         ([], "workers were lost 3 times before they had written a shard, such as shard-00000.npz"),
         ([{"error": pickle.dumps(OSError("as it was told"))}], "as it was told"),
@@ -252,7 +251,7 @@ def test_engines_addresses_and_a_missing_extra_are_told(
     model, images, tmp_path, monkeypatch, capsys
 ):
     with pytest.raises(
-        ValueError, match="engine is 'spark': None computes here, 'ray' on a cluster"
+        ValueError, match="engine is 'spark': None computes in this process, 'ray' on a cluster"
     ):
         camkit.analyze(model, images, tmp_path / "out", engine="spark")
     monkeypatch.setattr(ray, "is_initialized", lambda: False)

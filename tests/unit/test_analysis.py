@@ -201,7 +201,7 @@ def test_killed_at_every_file_in_turn_it_goes_on_to_the_same_bytes(
             camkit.load_analysis(folder)
         else:
             with pytest.raises(
-                ValueError, match="not finished: camkit.analyze with the same|holds no analysis"
+                ValueError, match="not finished: call camkit.analyze with the same|holds no analysis"
             ):
                 camkit.load_analysis(folder)
     assert deaths >= 2 and arrays_of(folder) == wanted
@@ -357,7 +357,7 @@ def test_images_that_moved_are_the_same_images(model, tmp_path):
 def test_a_folder_with_other_files_is_refused_and_left_alone(model, images, tmp_path):
     (tmp_path / "holiday.txt").write_text("mine")
     with pytest.raises(
-        ValueError, match="holds files that are no analysis: choose an empty folder"
+        ValueError, match="holds files that are not an analysis: choose an empty folder"
     ):
         camkit.analyze(model, images, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["holiday.txt"]
@@ -367,7 +367,7 @@ def test_a_folder_without_an_analysis_is_not_loaded(tmp_path):
     for folder in (tmp_path, tmp_path / "missing"):
         with pytest.raises(
             ValueError,
-            match=r"holds no analysis: camkit\.analyze\(model, images, folder\) makes one",
+            match=r"holds no analysis: camkit\.analyze\(model, images, folder\) creates one",
         ):
             camkit.load_analysis(folder)
 
@@ -375,7 +375,7 @@ def test_a_folder_without_an_analysis_is_not_loaded(tmp_path):
 def test_models_without_a_head_and_sets_without_an_image_are_refused(model, images, tmp_path):
     with pytest.raises(camkit.HeadError, match="Flatten"):
         camkit.analyze(zoo.REFUSED["Flatten → Dense"][0](), images, tmp_path / "analysis")
-    with pytest.raises(ValueError, match="there is no image to analyse in ImageSet"):
+    with pytest.raises(ValueError, match="there are no images to analyse in ImageSet"):
         camkit.analyze(model, images.select([]), tmp_path / "analysis")
     assert not (tmp_path / "analysis").exists()
 
@@ -461,7 +461,7 @@ def test_a_class_whose_map_was_not_kept_is_named_with_those_that_were(by_method)
         np.testing.assert_array_equal(by_method.class_map(i, kept[3]), by_method.maps[i, ..., 3])
     missing = next(c for c in range(7) if c not in by_method.map_classes[0])
     with pytest.raises(
-        ValueError, match=rf"no map of class {missing} was kept for .*only those of .*{kept[0]}: "
+        ValueError, match=rf"no map of class {missing} was stored for .*only those of .*{kept[0]}: "
     ):
         by_method.class_map(0, missing)
 
@@ -571,7 +571,7 @@ def test_a_transformer_is_read_at_its_patches(images):
     tokens = keras.Sequential(
         [keras.Input((7, 8)), layers.GlobalAveragePooling1D(), layers.Dense(4)]
     )
-    with pytest.raises(camkit.HeadError, match=".height, width, channels. is read"):
+    with pytest.raises(camkit.HeadError, match="must take .height, width, channels."):
         camkit.analyze(tokens, some, method=camkit.grad_cam)
 
 
@@ -754,13 +754,13 @@ def test_folders_are_classes_by_name_by_index_or_in_order(found, classes, names,
         ),
         (["3"], 3, list("abc"), r"does not know: \['3'\]"),
         (["02", "2"], 3, list("abc"), r"does not know"),
-        (["x"], 3, ["x", "x", "y"], "several classes of the name 'x': name the folders by index"),
-        (["x"], 3, ["x", "y"], "class_names are 2, the model has 3 classes"),
+        (["x"], 3, ["x", "x", "y"], "several classes called 'x': name the folders by index"),
+        (["x"], 3, ["x", "y"], "class_names has 2 names, and the model has 3 classes"),
         (
             ["cat", "dog"],
             1,
             None,
-            r"the model has 1 classes .*a Dense layer of two, with the kernel \(0, w\)",
+            r"the model has 1 classes .*a Dense layer of two outputs with kernel \(0, w\)",
         ),
     ],
 )

@@ -102,7 +102,7 @@ def test_what_cannot_be_known_is_refused_in_one_line_where_it_could_be_mixed_up(
     with pytest.raises(
         ValueError,
         match=r"the variable 'session' is an object of numpy\.random\._generator\.Generator, whose "
-        r"state camkit cannot know; pass a plain function and give its options as keyword",
+        r"state camkit cannot determine; pass a plain function with its options as keyword",
     ) as refusal:
         camkit.analyze(model, images, tmp_path / "out", method=method)
     assert "\n" not in str(refusal.value) and not (tmp_path / "out").exists()
