@@ -1,7 +1,7 @@
 """camkit: class activation maps (CAM) for Keras models, to learn with and to apply.
 
-The public names stand in `__init__.pyi`. They are loaded when first used, so that `import camkit`
-is quick and loads neither Keras nor a backend.
+The public names are listed in `__init__.pyi`. They are loaded when first used, so that
+`import camkit` is quick and loads neither Keras nor a backend.
 """
 
 import os
@@ -12,7 +12,7 @@ from camkit import _quiet
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-# Idle threads of scikit-learn leave the cores to the backend.
+# Let idle threads of scikit-learn leave the cores to the backend.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 _quiet.install()
 

@@ -30,7 +30,7 @@ _METHODS = (
     "ablation_cam",
 )
 
-# What is shown of an error of Keras or TensorFlow, in characters.
+# The number of characters shown of an error of Keras or TensorFlow.
 _LONGEST_REASON = 300
 
 _COLOUR_CODE = re.compile("\x1b.*?m")
@@ -43,8 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after `camkit`; None for those of this process.
 
     Returns:
-        0 if it worked, 1 after one line of error that says what to do. A wrong usage ends the
-        process with 2.
+        0 on success, 1 after an error, which is printed in one line that says what to do. Wrong
+        usage ends the process with 2.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -116,7 +116,7 @@ def _connection(options: argparse.Namespace) -> AbstractContextManager:
 
 
 def _load_images(options: argparse.Namespace) -> "camkit.ImageSet":
-    """Return the images that the options name, and report those skipped on standard error."""
+    """Return the images that the options name; report skipped files on standard error."""
     split = None if options.split == "all" else options.split
     images = camkit.load_images(options.images, split)
     for path, reason in images.skipped:
@@ -141,11 +141,11 @@ def _load_model(file: str, modules: Sequence[str], trust: bool) -> "keras.Model"
         importlib.import_module(name)
     if not Path(file).is_file():
         raise ValueError(
-            f"there is no model file {file}: name one that model.save() has written, such as "
+            f"there is no model file {file}: pass one that model.save() has written, such as "
             "model.keras"
         )
     try:
-        # What TensorFlow writes itself repeats what is raised.
+        # What TensorFlow prints only repeats the error that is raised.
         with held_back(drop=True):
             return keras.models.load_model(file, compile=False, safe_mode=not trust)
     except Exception as error:
@@ -162,10 +162,10 @@ def _why_not_loaded(error: Exception, trust: bool) -> str:
         )
     # The file is there, so these messages of Keras mean its format.
     if re.match("File (not found|format not supported)", message):
-        return "it is no .keras file"
+        return "it is not a .keras file"
     if "No model config" in message:
         return (
-            "it holds weights alone: load them into their model, and save that with "
+            "it holds only weights: load them into their model, and save that with "
             "model.save('model.keras')"
         )
     missing_class = re.search(r"Could not locate class '([^']+)'", message)
@@ -181,7 +181,7 @@ def _why_not_loaded(error: Exception, trust: bool) -> str:
 
 
 def _has_a_remedy(error: Exception) -> bool:
-    """Return whether an error is camkit's, which says what to do, and not from inside Keras."""
+    """Return whether an error comes from camkit, which says what to do, and not from Keras."""
     is_refusal = isinstance(error, ValueError | OSError | ImportError)
     return is_refusal and "Exception encountered" not in str(error)
 
@@ -189,7 +189,7 @@ def _has_a_remedy(error: Exception) -> bool:
 def _brief(error: Exception) -> str:
     """Return an error of Keras or TensorFlow in one line.
 
-    It is the last cause that the error names, without traceback, arguments and colours.
+    It is the last cause in the message, without traceback, arguments and colours.
     """
     _, _, cause = str(error).rpartition("Exception encountered")
     cause, _, _ = cause.partition("Arguments received")
@@ -214,7 +214,7 @@ def _atlas(options: argparse.Namespace) -> None:
     """Write the error atlas of an analysis, print its address, and open it if asked to."""
     analysis, reference = _analyses(options)
     if not options.out and "://" in options.folder:
-        raise ValueError(f"{options.folder} is no folder of this machine: pass --out PAGE")
+        raise ValueError(f"{options.folder} is not a folder on this machine: pass --out PAGE")
     folder = options.out or Path(options.folder) / "atlas"
     page = camkit.write_atlas(analysis, folder, reference=reference)
     print(page)
@@ -223,7 +223,7 @@ def _atlas(options: argparse.Namespace) -> None:
 
 
 def _faults(options: argparse.Namespace) -> None:
-    """Print the suspected faults of an analysis, or write them to a file, and their number."""
+    """Print the suspected faults of an analysis or write them to a file; print their number."""
     analysis, reference = _analyses(options)
     faults = camkit.data_faults(analysis, reference)
     if options.csv:
@@ -251,9 +251,9 @@ def _print_table(faults: "pd.DataFrame") -> None:
 
 
 def _lessons(options: argparse.Namespace) -> None:
-    """Copy the lessons to a folder, laid out as a clone is.
+    """Copy the lessons to a folder that is laid out like a clone.
 
-    The lessons look for ../data and ../build beside them.
+    The lessons look for ../data and ../build.
     """
     root = Path(options.folder)
     source = carried("notebooks")
@@ -269,7 +269,7 @@ def _lessons(options: argparse.Namespace) -> None:
 
 
 def _copy(file: Path, target: Path) -> None:
-    """Copy a file, or report on standard error that another one is there and stays."""
+    """Copy a file, unless a different one exists, which is reported on standard error."""
     content = file.read_bytes()
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -303,25 +303,23 @@ def _parser() -> argparse.ArgumentParser:
 def _add_analyze(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "analyze",
-        help="run a model once over a folder of images and keep what it sees",
+        help="run a model once over a folder of images and store the results",
         usage="camkit analyze MODEL IMAGES --out DIR [options]",
         description=(
-            "Run a model once over a folder of images and keep features, class maps and scores. "
-            "If interrupted, it goes on where it stopped."
+            "Run a model once over a folder of images and store features, class maps and scores. "
+            "If interrupted, the same command continues where it stopped."
         ),
     )
     parser.add_argument("model", metavar="MODEL", help="a .keras file")
     parser.add_argument(
         "images", metavar="IMAGES", help="a folder of class folders, Training and Test, or images"
     )
-    parser.add_argument(
-        "--out", required=True, metavar="DIR", help="the folder that the analysis goes to"
-    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="the folder for the analysis")
     parser.add_argument(
         "--method",
         metavar="NAME",
         choices=_METHODS,
-        help="for models without a GAP head: grad_cam or another of camkit's",
+        help="grad_cam or another, for models without a GAP head",
     )
     parser.add_argument("--layer", metavar="NAME", help="the layer that the method reads")
     parser.add_argument(
@@ -330,7 +328,7 @@ def _add_analyze(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--unlabelled",
         action="store_true",
-        help="the folders of IMAGES are no classes of the model",
+        help="the folders of IMAGES are not classes of the model",
     )
     parser.add_argument(
         "--split",
@@ -340,13 +338,15 @@ def _add_analyze(commands: argparse._SubParsersAction) -> None:
         help="Test (default), Training, Validation or all",
     )
     parser.add_argument(
-        "--size", type=int, metavar="PIXELS", help="input size, for models that take any"
+        "--size", type=int, metavar="PIXELS", help="input size, for models that accept any"
     )
     parser.add_argument(
-        "--engine", choices=["ray"], help="on a Ray cluster or all cores; needs camkit[cluster]"
+        "--engine", choices=["ray"], help="use a Ray cluster or all cores; needs camkit[cluster]"
     )
     parser.add_argument(
-        "--address", metavar="HOST:PORT", help="of the cluster; its machines all see IMAGES and DIR"
+        "--address",
+        metavar="HOST:PORT",
+        help="address of a cluster that sees IMAGES and DIR",
     )
     parser.add_argument(
         "--import",
@@ -383,7 +383,7 @@ def _add_atlas(commands: argparse._SubParsersAction, analysed: argparse.Argument
         ),
     )
     parser.add_argument(
-        "--out", metavar="PAGE", help="the folder that the page goes to (default: DIR/atlas)"
+        "--out", metavar="PAGE", help="the folder for the page (default: DIR/atlas)"
     )
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     parser.set_defaults(run=_atlas)
@@ -393,10 +393,11 @@ def _add_faults(commands: argparse._SubParsersAction, analysed: argparse.Argumen
     parser = commands.add_parser(
         "faults",
         parents=[analysed],
-        help="list what is wrong with the data of an analysis",
+        help="list suspected faults in the data of an analysis",
         description=(
-            "List copies, wrong labels, backgrounds that give a class away, twins and strangers, "
-            "worst first."
+            "List copies, wrong labels, backgrounds that give a class away, twins (nearly the "
+            "same image under another label or in the other split) and strangers (unlike all "
+            "others), worst first."
         ),
     )
     parser.add_argument("--csv", metavar="FILE", help="write the table to a file")
@@ -408,9 +409,9 @@ def _add_lessons(commands: argparse._SubParsersAction) -> None:
         "lessons",
         help="copy the lessons to a folder of your own",
         description=(
-            "Copy the lessons to DIR/notebooks. Files that exist and differ are left as they are. "
-            "What the lessons keep goes to DIR/build."
+            "Copy the lessons to DIR/notebooks. Existing files that differ are left as they are. "
+            "The lessons store their results in DIR/build."
         ),
     )
-    parser.add_argument("folder", metavar="DIR", help="the folder that the lessons go to")
+    parser.add_argument("folder", metavar="DIR", help="the folder for the lessons")
     parser.set_defaults(run=_lessons)

@@ -4,11 +4,11 @@ import numpy as np
 from sklearn.decomposition import TruncatedSVD
 from sklearn.preprocessing import normalize
 
-# The number of principal components that are compared, where there are more channels and images.
+# The number of principal components that are compared, if there are more channels and images.
 COMPONENTS = 128
 
 # A channel's standard deviation is raised by this share of that of all values, so that a channel
-# which hardly varies is not blown up to the size of the others.
+# that hardly varies is not amplified to the scale of the others.
 FLOOR = 0.01
 
 

@@ -1,4 +1,4 @@
-"""Writing into folders: one process at a time, each file whole or not at all, errors with remedies.
+"""Writing to folders: one process at a time, files complete or absent, errors with remedies.
 
 A folder is a Path or, for an address such as s3://bucket/folder, a UPath, which has the same
 interface.
@@ -30,7 +30,7 @@ _REMEDIES = {
     errno.ENOTDIR: "it was moved or deleted meanwhile: leave it where it is",
 }
 
-# Seconds between two looks at a lock that another process holds.
+# Seconds between two attempts to acquire a lock that another process holds.
 _POLL = 1
 
 
@@ -38,7 +38,7 @@ def to_path(folder: str | os.PathLike) -> Path:
     """Return the path of a folder: a Path, or a UPath for an address.
 
     Raises:
-        ImportError: An address needs universal-pathlib, which camkit[cluster] brings.
+        ImportError: An address needs universal-pathlib, which camkit[cluster] installs.
     """
     if "://" not in str(folder):
         return Path(folder)
@@ -57,18 +57,18 @@ def to_path(folder: str | os.PathLike) -> Path:
 
 @contextmanager
 def any_bytes() -> Iterator[None]:
-    """Context manager: store the strings of pandas as Python objects.
+    """Context manager: store pandas strings as Python objects.
 
-    File names that are not valid UTF-8 survive so; pyarrow's strings reject them.
+    So file names that are not valid UTF-8 survive; pyarrow strings reject them.
     """
     with pd.option_context("mode.string_storage", "python"):
         yield
 
 
 def present(folder: Path) -> set[str]:
-    """Return the names of what the folder holds now, whoever wrote it."""
+    """Return the names of the current entries of a folder, also those of other processes."""
     if not isinstance(folder, Path):
-        # A store remembers what this process has seen there before.
+        # The interface to a store caches what this process has listed before.
         folder.fs.invalidate_cache()
     if not folder.exists():
         return set()
@@ -83,8 +83,8 @@ def write_whole(
     Args:
         file: The file, which is replaced if it exists.
         data: Its bytes, or a function that writes them to an open file.
-        partial: What the name ends with until the file is whole. Processes that may write the same
-            file at once need different endings.
+        partial: The ending of the file's name until it is complete. Processes that may write the
+            same file at once need different endings.
     """
     fill = data if callable(data) else lambda stream: stream.write(data)
     if not isinstance(file, Path):
@@ -109,11 +109,11 @@ def in_turn(lock: Path) -> Iterator[None]:
     """Hold an exclusive file lock for the block, creating its folder if needed.
 
     Other processes wait and show a progress bar. The operating system releases the lock even if the
-    process is killed; the file is removed afterwards. A store has no locks: nobody waits there.
+    process is killed; the file is removed afterwards. A store has no locks, so nothing waits there.
 
     Raises:
-        OSError: The folder cannot be written to. The error is of the kind that the system raised
-            and names the folder and the remedy; also for what the block raises.
+        OSError: The folder cannot be written to, here or in the block. The error has the class that
+            the system raised, and names the folder and the remedy.
     """
     folder = lock.parent
     if not isinstance(lock, Path):
@@ -127,14 +127,14 @@ def in_turn(lock: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            # Whoever waits notices that the file is gone, and makes it again.
+            # A process that waits notices that the file is gone, and creates it again.
             with suppress(OSError):
                 lock.unlink()
             file_lock.release()
 
 
 def _acquire(lock: FileLock, description: str) -> None:
-    """Wait until the lock is ours, behind a progress bar."""
+    """Wait for a lock until it is acquired, and show a progress bar."""
     with progress(None, description, "s") as bar:
         while not lock.is_locked:
             with suppress(Timeout):
@@ -144,11 +144,11 @@ def _acquire(lock: FileLock, description: str) -> None:
 
 @contextmanager
 def _remedies(folder: Path) -> Iterator[None]:
-    """Context manager: name the folder and the remedy in an OSError that concerns the folder."""
+    """Context manager: add the folder and the remedy to an OSError that concerns the folder."""
     try:
         yield
     except OSError as error:
-        # The system does not name the file where the disk is full.
+        # If the disk is full, the system does not name the file.
         file = None
         if error.filename:
             file = Path(os.fsdecode(error.filename)).absolute()

@@ -1,4 +1,4 @@
-"""Progress bars: shown where somebody can see them, silent elsewhere."""
+"""Progress bars that are shown on a terminal or in a notebook, and silent elsewhere."""
 
 import sys
 
@@ -14,10 +14,10 @@ def progress(total: int | None, description: str, unit: str, done: int = 0) -> t
     The bar appears after two seconds, on a terminal or in a notebook; elsewhere it is silent.
 
     Args:
-        total: How many units there are in all; None where nobody knows.
-        description: What is going on, such as "Checking images".
+        total: The number of units; None if it is unknown.
+        description: The text before the bar, such as "Checking images".
         unit: What is counted: "image", "s", or "B" for bytes, which are shown as kB, MB and so on.
-        done: How many units had been done before.
+        done: The number of units that were done before.
     """
     in_notebook = "ipykernel" in sys.modules
     on_terminal = sys.stderr is not None and sys.stderr.isatty()

@@ -1,4 +1,4 @@
-"""Standard error is kept for errors: remarks of TensorFlow and other libraries are held back."""
+"""Keeping standard error for errors: hold back log messages of TensorFlow and other libraries."""
 
 import importlib.abc
 import importlib.machinery
@@ -44,7 +44,7 @@ def held_back(stream: int = 2, *, drop: bool = False) -> Iterator[None]:
 class QuietTensorFlow:
     """Import hook that finds TensorFlow as usual and makes its first import quiet.
 
-    No setting of TensorFlow's own does that.
+    TensorFlow has no setting for that.
     """
 
     def find_spec(
@@ -75,14 +75,14 @@ def _load_quietly(loader: importlib.abc.Loader) -> None:
 
 
 def _is_no_retracing_warning(record: logging.LogRecord) -> bool:
-    """Return whether a log record is anything but the warning that a function is traced anew."""
+    """Return whether a log record is not the warning that a function is retraced."""
     return "tf.function retracing" not in record.getMessage()
 
 
 def install() -> None:
-    """Hold back TensorFlow's start-up remarks and its retracing warnings.
+    """Hold back TensorFlow's start-up messages and its retracing warnings.
 
-    TensorFlow warns that functions are traced anew where models are read one after the other.
+    TensorFlow warns that functions are retraced when several models are read in turn.
     """
     logging.getLogger("tensorflow").addFilter(_is_no_retracing_warning)
     if "tensorflow" not in sys.modules:

@@ -8,7 +8,7 @@ _PACKAGE = Path(__file__).resolve().parent
 def carried(name: str) -> Path:
     """Return the folder "data" or "notebooks" that comes with camkit.
 
-    It lies inside the package where camkit is installed, and beside the package in a clone of the
+    It is inside the package if camkit is installed, and beside the package in a clone of the
     repository.
     """
     installed = _PACKAGE / name

@@ -272,7 +272,7 @@ def test_lessons_need_a_folder_that_can_be_written(tmp_path, capsys):
     [
         (
             ["analyze", "WEIGHTS", "x", "--out", "y"],
-            "it holds weights alone: load them into their model",
+            "it holds only weights: load them into their model",
         ),
         (
             [
@@ -294,11 +294,11 @@ def test_lessons_need_a_folder_that_can_be_written(tmp_path, capsys):
         ),
         (
             ["analyze", "MODEL", EMBEDDED, "--out", "y", "--class-names", __file__],
-            "the model has 12 classes: give one for",
+            "the model has 12 classes: pass one for",
         ),
         (["faults", "nowhere"], "nowhere holds no analysis"),
         (["analyze", "nowhere.keras", "x", "--out", "y"], "there is no model file nowhere.keras"),
-        (["analyze", __file__, "x", "--out", "y"], "cannot be loaded: it is no .keras file"),
+        (["analyze", __file__, "x", "--out", "y"], "cannot be loaded: it is not a .keras file"),
         (["analyze", "MODEL", "nowhere", "--out", "y"], "nowhere is missing"),
         (
             ["analyze", "MODEL", "x", "--out", "y", "--import", "no_such_module"],
