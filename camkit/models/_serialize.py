@@ -3,37 +3,48 @@
 import hashlib
 import json
 import re
+import secrets
 import tempfile
 import zipfile
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
-from types import CodeType, FunctionType, MethodType
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
+from camkit._identity import State, is_layer, settings_of
 from camkit.models._graph import network_of
 
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
+
+# Another process may hold another object at the same address.
+_PROCESS = secrets.token_hex()
 
 
 def fingerprint(model: keras.Model) -> str:
     """Return a digest of a model's layers, their settings and weights, whatever their names.
 
-    It is the same in every process. A function in the settings counts by its name, code,
-    defaults and closure, one of Keras by its public name. The code is that of the Python release:
-    another release may give another digest where a model holds a function of the user's.
+    It is the same in every process. A function in the settings is identified by what it does, one
+    of Keras by its public name (see camkit._identity). Code depends on the release of Python:
+    another release may give another digest if a model holds a user-defined function. An object
+    whose state cannot be determined is identified by its address, which another process does not
+    know: there the model counts as another one.
 
     Raises:
         HeadError: The model has no graph of layers.
     """
+    # Layers that share an object may hold equal ones in another process, so each setting is
+    # described without regard to those before it.
+    return _digest(model, lambda setting: _SettingState().of_setting(setting))
+
+
+def _digest(model: keras.Model, of_setting: Callable[[Any], str | list]) -> str:
+    """Return the fingerprint, with `of_setting` for the settings that JSON cannot hold."""
     digest = hashlib.sha256()
-    as_json = _JsonForms().of
     for layer in network_of(model).layers:
-        settings = {key: value for key, value in layer.get_config().items() if key != "name"}
-        description = [type(layer).__name__, settings]
-        digest.update(json.dumps(description, default=as_json, sort_keys=True).encode())
+        description = [type(layer).__name__, settings_of(layer)]
+        digest.update(json.dumps(description, default=of_setting, sort_keys=True).encode())
         for weight in getattr(layer, "weights", ()):
             array = keras.ops.convert_to_numpy(weight)
             digest.update(np.ascontiguousarray(array).tobytes())
@@ -87,62 +98,25 @@ def unpacked(packed_model: PackedModel) -> keras.Model:
         )
 
 
-class _JsonForms:
-    """What stands in JSON for settings that it cannot hold, the same in every process."""
+class _SettingState(State):
+    """The state of a setting that JSON cannot hold."""
 
-    def __init__(self):
-        # Functions may call each other in a circle.
-        self._functions_met: list[FunctionType] = []
+    def of_setting(self, setting: Any) -> str | list:
+        """Return the text of a setting, as version 1.0.0 wrote it, unless that has an address."""
+        text = str(setting)
+        return self.of(setting, "a setting") if _ADDRESS.search(text) else text
 
-    def of(self, value: Any) -> Any:
-        """Return what stands for a setting.
+    def digest_of_model(self, model: keras.Model) -> str:
+        # With the objects visited so far: a function may use the model that it belongs to.
+        return _digest(model, self.of_setting)
 
-        Version 1.0.0 wrote the text of such a value. That still holds unless the text has an
-        address.
-        """
-        text = str(value)
-        if not _ADDRESS.search(text):
-            return text
-        if isinstance(value, FunctionType):
-            return self._of_function(value)
-        if isinstance(value, MethodType):
-            return [value.__func__, value.__self__]
-        if isinstance(value, partial):
-            return [value.func, value.args, value.keywords]
-        if isinstance(value, CodeType):
-            return _of_code(value)
-        if hasattr(value, "get_config"):
-            return keras.saving.serialize_keras_object(value)
-        # Nothing is known of the object: by its address, it is never taken for another one.
-        return text
+    def of_object(self, value: Any, where: str) -> list | None:
+        """Return the class and settings of an object of Keras, such as an initializer."""
+        if is_layer(value) or not hasattr(value, "get_config"):
+            return super().of_object(value, where)
+        cls = self.of(type(value), where)
+        return ["settings", cls, self.of(value.get_config(), where)]
 
-    def _of_function(self, function: FunctionType) -> Any:
-        """Return the public name of a function of Keras, the code of another one."""
-        if function.__module__.startswith("keras."):
-            return keras.saving.serialize_keras_object(function)
-        if function not in self._functions_met:
-            self._functions_met.append(function)
-        cells = function.__closure__ or ()
-        return {
-            "name": function.__name__,
-            "code": function.__code__,
-            "defaults": function.__defaults__,
-            "keyword_defaults": function.__kwdefaults__,
-            "closure": [self._met_or_new(cell.cell_contents) for cell in cells],
-        }
-
-    def _met_or_new(self, value: Any) -> Any:
-        """Return a value, or its number among the functions that were met before."""
-        if isinstance(value, FunctionType) and value in self._functions_met:
-            return f"met before: {self._functions_met.index(value)}"
-        return value
-
-
-def _of_code(code: CodeType) -> dict:
-    """Return what code does, without the file and the lines where it stands."""
-    constants = []
-    for constant in code.co_consts:
-        # The order of a set of texts changes from process to process.
-        is_set = isinstance(constant, frozenset)
-        constants.append(sorted(map(repr, constant)) if is_set else constant)
-    return {"bytecode": code.co_code.hex(), "names": code.co_names, "constants": constants}
+    def of_unknown(self, value: Any, where: str) -> list:
+        """Return the address of an object, so that it is not taken for another one."""
+        return ["address", _PROCESS, id(value)]

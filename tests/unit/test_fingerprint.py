@@ -61,8 +61,8 @@ def halved(x, by=2.0, power=lambda x: x**1):
     return power(x) / by
 
 
-def fingerprint_of(function):
-    return fingerprint(zoo.flat(body=zoo.after(Apply(function)))[0])
+def fingerprint_of(*functions):
+    return fingerprint(zoo.flat(body=zoo.after(*map(Apply, functions)))[0])
 
 
 ELSEWHERE = """
@@ -135,6 +135,80 @@ def test_functions_are_told_apart_by_what_they_do():
         Method(3.0).times,
     ]
     assert len({fingerprint_of(function) for function in functions}) == len(functions)
+
+
+def test_the_globals_that_a_function_uses_count():
+    def with_global(factor):
+        variables = {"factor": factor, "unused": object()}
+        exec("def scaled(x):\n    return x * factor", variables)
+        return variables["scaled"]
+
+    assert fingerprint_of(with_global(2.0)) == fingerprint_of(with_global(2.0))
+    assert fingerprint_of(with_global(2.0)) != fingerprint_of(with_global(3.0))
+
+
+def test_layers_that_share_a_setting_are_like_those_that_hold_equal_ones():
+    """A model that was loaded from a file holds equal ones."""
+    shared = partial(halved, by=3.0)
+    equal = partial(halved, by=3.0)
+    assert fingerprint_of(shared, shared) == fingerprint_of(shared, equal)
+
+
+def holding(value):
+    return lambda x: x if value else -x
+
+
+def test_models_and_layers_that_a_function_uses_count_with_their_weights():
+    def dense(seed):
+        keras.utils.set_random_seed(seed)
+        layer = layers.Dense(3)
+        layer.build((None, 3))
+        return layer
+
+    def in_model(seed):
+        return keras.Sequential([keras.Input((3,)), dense(seed)])
+
+    for make in (dense, in_model):
+        first, again, other = (fingerprint_of(holding(make(seed))) for seed in (0, 0, 1))
+        assert first == again != other
+
+
+def test_a_function_may_use_the_model_that_it_belongs_to():
+    def model(factor):
+        def scaled(x):
+            return x * factor if holder else x
+
+        holder = []
+        whole = zoo.flat(body=zoo.after(Apply(scaled)))[0]
+        whole.set_weights([np.full(w.shape, 0.5) for w in whole.get_weights()])
+        holder.append(whole)
+        return whole
+
+    assert fingerprint(model(2.0)) == fingerprint(model(2.0)) != fingerprint(model(3.0))
+
+
+class Subclassed(keras.Model):
+    """A model without a graph of layers."""
+
+    def call(self, x):
+        return x
+
+
+@pytest.mark.parametrize("make", [object, Subclassed])
+def test_what_cannot_be_known_is_not_taken_for_another(make, monkeypatch):
+    first, second = make(), make()
+    digest = fingerprint_of(holding(first))
+    assert fingerprint_of(holding(first)) == digest
+    assert fingerprint_of(holding(second)) != digest
+    # In another process, another object may have the address.
+    monkeypatch.setattr("camkit.models._serialize._PROCESS", "another")
+    assert fingerprint_of(holding(first)) != digest
+
+
+def test_objects_of_keras_count_by_their_settings():
+    initializers = [keras.initializers.Constant(value) for value in (1.0, 1.0, 2.0)]
+    digests = [fingerprint_of(holding(initializer)) for initializer in initializers]
+    assert digests[0] == digests[1] != digests[2]
 
 
 def test_plain_settings_that_json_cannot_hold_count_by_their_text():

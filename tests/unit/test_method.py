@@ -18,6 +18,7 @@ import zoo
 from keras import layers
 
 import camkit
+from camkit._identity import public_name
 from camkit.analysis._method import UnknownState, identify, is_same
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -340,6 +341,31 @@ def test_objects_whose_state_is_hidden_are_named(value, place):
     assert place in str(refusal.value) and "leave out the folder" in str(refusal.value)
 
 
+class Subclassed(keras.Model):
+    """A model without a graph of layers."""
+
+    def call(self, x):
+        return x
+
+
+class Secretive(layers.Layer):
+    """A layer that does not tell its settings."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def get_config(self):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("value", [Subclassed(), Secretive(2)])
+def test_models_and_layers_that_hide_their_settings_are_named(value):
+    method = method_of("method = lambda model, batch, targets: setting(batch)", setting=value)
+    with pytest.raises(UnknownState, match=f"'setting' is an object of .*{type(value).__name__}"):
+        identify(method)
+
+
 # How methods are stored ---------------------------------------------------------------------------
 
 
@@ -356,6 +382,14 @@ def test_methods_of_camkit_go_by_their_public_name():
     )
     assert identify(one) != identify(other)
     assert re.fullmatch(r"camkit\.occlusion, baseline=[0-9a-f]{64}", identify(one))
+
+
+def test_what_is_installed_has_its_public_name():
+    assert public_name(camkit.grad_cam) == "camkit.grad_cam"
+    assert public_name(keras.activations.gelu) == "keras.activations.gelu"
+    assert public_name(keras.initializers.HeNormal) == "keras.initializers.HeNormal"
+    assert public_name(np.mean) == "numpy.mean"
+    assert public_name(lambda: None) is None
 
 
 def test_all_arguments_of_partial_count():
