@@ -201,7 +201,8 @@ def test_killed_at_every_file_in_turn_it_goes_on_to_the_same_bytes(
             camkit.load_analysis(folder)
         else:
             with pytest.raises(
-                ValueError, match="not finished: call camkit.analyze with the same|holds no analysis"
+                ValueError,
+                match="not finished: call camkit.analyze with the same|holds no analysis",
             ):
                 camkit.load_analysis(folder)
     assert deaths >= 2 and arrays_of(folder) == wanted
