@@ -407,7 +407,7 @@ REFUSED = {
         Subclassed,
         r"Subclassed is neither Functional nor Sequential.*camkit\.gap_classifier",
     ),
-    "no head": (lambda: stack(GAP()), r"GAP features and no class scores; camkit\.gap_classifier"),
+    "no head": (lambda: stack(GAP()), r"GAP features, not class scores; camkit\.gap_classifier"),
     "no pooling": (lambda: stack(), "(no global average pooling|several|cannot stand)"),
     "channels_first": (channels_first, "channels_first.*channels_last"),
     "Sequential without a size": (unbuilt, r"no weights yet.*keras\.Input"),

@@ -1,4 +1,4 @@
-"""All that knows Keras: backbones, classifiers, and the reading of a model's graph."""
+"""Everything that depends on Keras: backbones, classifiers, and reading the graph of a model."""
 
 import lazy_loader
 

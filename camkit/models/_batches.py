@@ -1,4 +1,4 @@
-"""Which images a model takes: the shape of a batch, the size of an image."""
+"""Checking images against a model: the shape of a batch, the size of an image."""
 
 from collections.abc import Sequence
 
@@ -10,9 +10,9 @@ def batch_of(images: ArrayLike, shape: Sequence[int | None], remedy: str) -> np.
     """Return images as a float32 array (B, *shape).
 
     Args:
-        images: The images, as an array or anything that NumPy makes one of.
+        images: The images, as an array or anything that NumPy converts to one.
         shape: (height, width, channels) that the model takes; None stands for any number.
-        remedy: What the error advises besides making batches.
+        remedy: The advice that ends the error message.
 
     Raises:
         ValueError: The images have another shape.
@@ -33,7 +33,7 @@ def fixed_size(shape: Sequence[int | None], remedy: str) -> tuple[int, int]:
 
     Args:
         shape: (height, width, ...) of the model's input; None stands for any number.
-        remedy: What the error advises.
+        remedy: The advice that ends the error message.
 
     Raises:
         ValueError: The model takes images of any size.
@@ -47,7 +47,7 @@ def fixed_size(shape: Sequence[int | None], remedy: str) -> tuple[int, int]:
 
 
 def _fits(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
-    """Return whether a shape has the sizes that are wanted, where None wants none."""
+    """Return whether a shape has the wanted sizes, where None stands for any."""
     if len(shape) != len(wanted):
         return False
     pairs = zip(shape, wanted, strict=True)

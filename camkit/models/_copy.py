@@ -1,6 +1,6 @@
 """Copies of a model's layers: the flat, private network that CAM runs on, and finer backbones.
 
-Copies are called, folded and compiled, so that the model handed in stays as it was.
+Only copies are called, folded and compiled, so that the given model is not changed.
 """
 
 import random
@@ -23,12 +23,12 @@ _WINDOWS = (*CONVOLUTIONS, layers.MaxPooling2D, layers.AveragePooling2D)
 
 @dataclass
 class Changes:
-    """What the copies of some layers differ in, by id(layer).
+    """How the copies of layers differ from the layers, by id(layer).
 
     Attributes:
         settings: Settings that replace those of the layer's configuration.
-        left_out: The layers that have no copy: their input passes as it is.
-        weights: The weights of copies that have others than their layers.
+        left_out: The layers that have no copy: their input is passed on unchanged.
+        weights: The weights of copies that differ from those of their layers.
     """
 
     settings: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -38,7 +38,10 @@ class Changes:
 
 @contextmanager
 def random_numbers_kept() -> Iterator[None]:
-    """Leave Python's random numbers as they are: Keras draws a seed for every layer it makes."""
+    """Context manager: restore the state of Python's random numbers after the block.
+
+    Keras draws a seed from them for every layer that it creates.
+    """
     state = random.getstate()
     try:
         yield
@@ -47,10 +50,10 @@ def random_numbers_kept() -> Iterator[None]:
 
 
 class LayerCopies:
-    """Copies of layers, each made from its configuration when it is first needed.
+    """Copies of layers, each created from its configuration when it is first needed.
 
     Args:
-        changes: What the copies differ in.
+        changes: How the copies differ from their layers.
     """
 
     def __init__(self, changes: Changes):
@@ -60,7 +63,7 @@ class LayerCopies:
         self._names: set[str] = set()
 
     def of(self, layer: keras.Operation) -> Callable:
-        """Return what is called in place of a layer.
+        """Return the copy of a layer, to be called in its place.
 
         Raises:
             HeadError: The layer cannot be copied from its configuration.
@@ -81,17 +84,17 @@ class LayerCopies:
                 continue
             weights = self._changes.weights.get(key) or layer.get_weights()
             copy.set_weights(weights)
-            # Normalization keeps what it computes from its weights.
+            # Normalization caches values that it computes from its weights.
             if hasattr(copy, "finalize_state"):
                 copy.finalize_state()
 
     def _copy(self, layer: keras.Operation) -> keras.Operation:
-        """Return a copy of a layer without its weights, of a name that no other copy has."""
+        """Return a copy of a layer without its weights, with a name that no other copy has."""
         try:
-            # A copy: the layer may hold the very dictionary.
+            # The layer may hold this very dictionary, so it is copied.
             config = dict(layer.get_config())
             config.update(self._changes.settings.get(id(layer), {}))
-            # Two nested models may use a name twice.
+            # Two nested models may use the same name.
             if layer.name in self._names:
                 config["name"] = f"{layer.name}_{len(self._names)}"
             if type(layer) is layers.Lambda:
@@ -113,9 +116,9 @@ def call_copy(
     """Return the output of a flat copy of a model, called on a symbolic image.
 
     Args:
-        model: The model, from one input to one output.
-        image: What the copy is called on.
-        changes: What the copies of layers differ in.
+        model: The model, with one input and one output.
+        image: The symbolic image that the copy is called on.
+        changes: How the copies of layers differ from the layers.
 
     Raises:
         HeadError: A layer cannot be copied from its configuration.
@@ -134,22 +137,22 @@ def feature_model(
 ) -> keras.Model:
     """Return a private, flat copy of a model from the image to the features F (N, h, w, K).
 
-    It is made for inference: batch normalisation is folded into the convolution before it, which
-    changes F by rounding only.
+    It is meant for inference: batch normalisation is folded into the convolution before it, which
+    changes F only by rounding.
 
     Args:
-        model: The model, which stays as it was.
-        head: What `find_head` returns for it.
-        input_size: Pixels, one number or (height, width), to read images of another size than the
-            model's own.
+        model: The model, which is not changed.
+        head: The head of the model, as `find_head` returns it.
+        input_size: The size of the images in pixels, one number or (height, width), if it is not
+            that of the model's input.
 
     Raises:
         HeadError: A layer cannot be copied from its configuration.
-        ValueError: The model has layers that work at its own size only.
+        ValueError: The model has layers that work only at the size of its input.
     """
     network = network_of(model)
-    own_shape = network.input.shape
-    shape = list(own_shape)
+    input_shape = network.input.shape
+    shape = list(input_shape)
     if input_size is not None:
         shape[1:3] = np.broadcast_to(input_size, 2).tolist()
     image = keras.Input(batch_shape=shape, dtype=network.input.dtype)
@@ -162,25 +165,25 @@ def feature_model(
         if input_size is None or isinstance(error, HeadError):
             raise
         raise ValueError(
-            f"the model cannot read images of {shape[1:3]}, only of {own_shape[1:3]}: {error}"
+            f"the model cannot read images of {shape[1:3]}, only of {input_shape[1:3]}: {error}"
         ) from error
     copies.take_weights()
     return keras.Model(image, features)
 
 
 def _identity(tensor: keras.KerasTensor, **_: object) -> keras.KerasTensor:
-    """Return a tensor as it is, in place of a layer that is left out."""
+    """Return a tensor unchanged; this is called in place of a layer that is left out."""
     return tensor
 
 
 def _lambda_copy(layer: layers.Lambda, config: dict) -> layers.Lambda:
-    """Return a copy of a Lambda layer with its very function.
+    """Return a copy of a Lambda layer with the same function object.
 
-    Keras makes the function from text, which it calls unsafe.
+    From its configuration, Keras would build the function from text, which it calls unsafe.
     """
     output_shape = config.get("output_shape")
     if isinstance(output_shape, dict):
-        # A function, too, of which the configuration has the text.
+        # This is a function too, and the configuration holds its text.
         output_shape = layer.compute_output_shape
     return layers.Lambda(
         layer.function,
@@ -214,7 +217,7 @@ def _folding(network: Network, features: Value) -> Changes:
 
 
 def _without_random_weights(layer: layers.Layer) -> dict[str, Any]:
-    """Return settings for a copy whose weights come later: random ones would be drawn in vain."""
+    """Return settings for a copy whose weights are set later, so that no random ones are drawn."""
     initializers = [key for key in layer.get_config() if key.endswith("_initializer")]
     return dict.fromkeys(initializers, "zeros")
 
@@ -263,7 +266,7 @@ def _folded_weights(convolution: layers.Layer, norm: layers.BatchNormalization) 
 
     weights = convolution.get_weights()
     bias = weights.pop() if convolution.use_bias else 0.0
-    # A separable convolution has a depthwise kernel before it, which stays as it is.
+    # A separable convolution has a depthwise kernel before this one, which is unchanged.
     *kernels_before, kernel = weights
     # The channels of a depthwise convolution are spread over the last two axes of its kernel.
     is_depthwise = type(convolution) is layers.DepthwiseConv2D
@@ -280,23 +283,23 @@ def _array(variable: keras.Variable) -> np.ndarray:
 
 
 def dilation(model: keras.Model, output_stride: int) -> Changes:
-    """Return the changes for `call_copy` that keep a model from exceeding an output stride.
+    """Return the changes for `call_copy` that limit the output stride of a model.
 
-    Where a convolution or pooling would exceed it, its stride becomes 1, and the kernels after it
-    are dilated by as much, so that each still sees what it was trained on, at more positions.
-    Windows of pooling are not dilated (Yu & Koltun, Multi-Scale Context Aggregation by Dilated
-    Convolutions, ICLR 2016; Chen et al., DeepLab).
+    Where a convolution or pooling would exceed the stride, its own stride becomes 1, and the
+    kernels after it are dilated by as much. So each still sees what it was trained on, at more
+    positions. Pooling windows are not dilated (Yu & Koltun, Multi-Scale Context Aggregation by
+    Dilated Convolutions, ICLR 2016; Chen et al., DeepLab).
 
     Args:
-        model: The backbone, which stays as it was.
-        output_stride: Pixels of the image for one position of the map.
+        model: The backbone, which is not changed.
+        output_stride: The number of image pixels for one position of the map.
 
     Raises:
-        ValueError: The model has no such stride on its way.
+        ValueError: The model passes through no such stride.
     """
     network = network_of(model)
     changes = Changes()
-    # (stride, dilation) of each value that was reached
+    # The (stride, dilation) of each value that has been reached.
     reached = {network.input: (1, 1)}
     for call in network.calls:
         stride, rate = max((reached[value] for value in call.inputs), default=(1, 1))
@@ -308,7 +311,7 @@ def dilation(model: keras.Model, output_stride: int) -> Changes:
                 if isinstance(call.layer, CONVOLUTIONS):
                     settings["dilation_rate"] = rate * call.layer.dilation_rate[0]
                 changes.settings[id(call.layer)] = settings
-                # Padding is now the layer's own.
+                # The layer now pads by itself.
                 changes.left_out |= _padding_before(network, call)
             if keeps_step:
                 stride *= step
@@ -327,7 +330,7 @@ def dilation(model: keras.Model, output_stride: int) -> Changes:
 
 
 def _padding_before(network: Network, call: Call) -> set[int]:
-    """Return the id of the layer that pads for the layer of a call, which does not pad itself."""
+    """Return the id of the ZeroPadding2D before a layer that does not pad by itself, if any."""
     source = network.maker_of(call.inputs[0])
     if source is None or not isinstance(source.layer, layers.ZeroPadding2D):
         return set()

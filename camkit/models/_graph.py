@@ -1,7 +1,7 @@
-"""The graph of a Keras model, read once and handed on.
+"""The graph of a Keras model, which is read once and passed on.
 
-No other file of camkit touches a private name of Keras: `Function._nodes_by_depth`, which lists
-the calls of layers in a graph. Everything here leaves the model as it was.
+This is the only file of camkit that uses a private name of Keras: `Function._nodes_by_depth`, which
+lists the calls of layers in a graph. Nothing here changes the model.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,7 +18,7 @@ REMEDY = "camkit.gap_classifier(backbone, class_names) builds a model that CAM a
 class HeadError(ValueError):
     """The model has no GAP → Dense head that CAM can read.
 
-    The message names what stands there instead, and the way out.
+    The message names what the model has instead, and says what to do.
 
     Example:
         >>> import camkit, keras
@@ -34,14 +34,14 @@ class HeadError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """A tensor in the graph of a model, known by its identity."""
+    """A tensor in the graph of a model, identified by the object itself."""
 
     shape: tuple[int | None, ...]
     dtype: str
 
     @property
     def channels(self) -> int:
-        """The size of the last axis; ValueError where it is unknown."""
+        """The size of the last axis. Raises ValueError if it is unknown."""
         size = self.shape[-1]
         if size is None:
             raise ValueError(f"a tensor of shape {self.shape} has an unknown number of channels")
@@ -52,13 +52,13 @@ class Value:
 class Call:
     """One call of a layer, or of another Keras operation, in the graph of a model.
 
-    A layer that is shared has several calls.
+    A shared layer has several calls.
 
     Attributes:
         layer: The layer that is called.
         inputs: The values that it reads.
-        outputs: The values that it makes.
-        node: Keras' own record of the call.
+        outputs: The values that it computes.
+        node: Keras' record of the call.
     """
 
     layer: keras.Operation
@@ -76,20 +76,21 @@ class Call:
 
 
 class Network:
-    """The graph of a Functional or Sequential model, flat: nested models are stepped into.
+    """The graph of a Functional or Sequential model, flat: nested models are expanded.
 
-    Make one by `network_of`, which keeps it as long as the model lives and does not change.
+    `network_of` creates a Network, and stores it as long as the model exists and has the same
+    graph.
 
     Attributes:
-        inputs: The values that the model is given.
+        inputs: The values that the model takes.
         outputs: The values that it returns.
         input: The first of its inputs.
         output: The first of its outputs.
         calls: All calls of layers, each after those whose values it reads.
-        layers: The layers from input to output in Keras' order, those of nested models in their
-            place.
-        input_layer: The layer that stands for the first input.
-        compiled: Functions that were compiled for this network, for whoever compiles them.
+        layers: The layers from input to output in Keras' order; a nested model is replaced by its
+            layers.
+        input_layer: The InputLayer of the first input.
+        compiled: A cache of the functions that were compiled for this network.
     """
 
     def __init__(self, model: keras.Model):
@@ -116,17 +117,17 @@ class Network:
                 self._makers[value] = call
 
     def describes(self, model: keras.Model) -> bool:
-        """Return whether `model` still has this graph. A Sequential model may have grown."""
+        """Return whether `model` still has this graph; a Sequential model may have grown."""
         if not _same_tensors(model, self._output_tensors):
             return False
         return all(_same_tensors(nested, tensors) for nested, tensors in self._sequentials)
 
     def maker_of(self, value: Value) -> Call | None:
-        """Return the call that makes a value, None for an input of the model."""
+        """Return the call that computes a value, or None for an input of the model."""
         return self._makers.get(value)
 
     def backwards(self) -> Iterator[Call]:
-        """Yield the calls from the output backwards, to the first that reads several values."""
+        """Yield the calls from the output backwards, up to the first that reads several values."""
         call = self.maker_of(self.output)
         while call is not None:
             yield call
@@ -136,13 +137,13 @@ class Network:
 
     def needed(self, given: Iterable[Value], wanted: list[Value]) -> list[Call]:
         """Return the calls that compute the `wanted` values from those that are `given`."""
-        known = set(given)
-        missing = set(wanted) - known
+        available = set(given)
+        missing = set(wanted) - available
         calls = []
         for call in reversed(self.calls):
             if not missing.isdisjoint(call.outputs):
                 calls.append(call)
-                missing.update(set(call.inputs) - known)
+                missing.update(set(call.inputs) - available)
         calls.reverse()
         return calls
 
@@ -155,9 +156,9 @@ class Network:
         """Return the tensors of the `wanted` values, computed from those that are `given`.
 
         Args:
-            given: A tensor, which may be symbolic, for each value that is known.
+            given: The values that are given, and the tensor of each, which may be symbolic.
             wanted: The values to compute. Only the calls that they need are made.
-            visit: Returns, for a layer, what is called in its place.
+            visit: A function that returns, for a layer, the function to call in its place.
         """
         tensors = dict(given)
         for call in self.needed(given, wanted):
@@ -173,7 +174,7 @@ class Network:
         values = dict(zip(map(id, function.inputs), inputs, strict=True))
         for node in _nodes_of(function):
             if any(id(tensor) not in values for tensor in node.input_tensors):
-                # What made an input of the function is no part of it.
+                # The call belongs to what computed an input of the function, not to the function.
                 continue
             arguments = [values[id(tensor)] for tensor in node.input_tensors]
             if _is_nested(node.operation):
@@ -188,7 +189,7 @@ class Network:
         return [values[id(tensor)] for tensor in function.outputs]
 
     def _layers_of(self, function: keras.Function) -> Iterator[keras.Operation]:
-        """Yield the layers of a function, those of nested models in their place."""
+        """Yield the layers of a function; a nested model is replaced by its layers."""
         for operation in function.operations:
             if _is_nested(operation):
                 yield from self._layers_of(self._nested_function(operation))
@@ -196,7 +197,7 @@ class Network:
                 yield operation
 
     def _nested_function(self, model: keras.Model) -> keras.Function:
-        """Return the graph of a nested model, which is made once."""
+        """Return the graph of a nested model, which is created once."""
         if id(model) not in self._functions:
             function = _as_function(model)
             self._functions[id(model)] = function
@@ -205,12 +206,12 @@ class Network:
         return self._functions[id(model)]
 
 
-# The networks of the models that are alive.
+# The networks of the models that exist.
 _networks: WeakKeyDictionary[keras.Model, Network] = WeakKeyDictionary()
 
 
 def network_of(model: keras.Model) -> Network:
-    """Return the network of a model, which is read the first time and when the model has changed.
+    """Return the network of a model, which is read on first use and after the model has changed.
 
     Raises:
         HeadError: The model has no graph of layers.
@@ -228,10 +229,10 @@ def network_of(model: keras.Model) -> Network:
 
 
 def one_way(model: keras.Model) -> Network:
-    """Return the network of a model that goes from one input to one output.
+    """Return the network of a model with one input and one output.
 
     Raises:
-        HeadError: The model has no graph of layers, or more inputs or outputs.
+        HeadError: The model has no graph of layers, or several inputs or outputs.
     """
     network = network_of(model)
     if len(network.inputs) != 1 or len(network.outputs) != 1:
@@ -243,12 +244,12 @@ def one_way(model: keras.Model) -> Network:
 
 
 def _is_nested(operation: Any) -> bool:
-    """Return whether an operation is a model with a graph of its own."""
+    """Return whether an operation is a model that has its own graph."""
     return isinstance(operation, keras.Function | keras.Sequential)
 
 
 def _as_function(model: keras.Model) -> keras.Function:
-    """Return the graph of a model as Keras holds it; HeadError where it has none yet."""
+    """Return the graph of a model as a Keras Function. Raises HeadError if it has none yet."""
     if isinstance(model, keras.Function):
         return model
     # A Sequential model that knows its input shape has no weights before its first call. Building
@@ -264,7 +265,7 @@ def _as_function(model: keras.Model) -> keras.Function:
 
 
 def _value_of(tensor: keras.KerasTensor) -> Value:
-    """Return a new value like a symbolic tensor."""
+    """Return a new value with the shape and dtype of a symbolic tensor."""
     return Value(tensor.shape, tensor.dtype)
 
 
@@ -278,7 +279,7 @@ def _nodes_of(function: keras.Function) -> Iterator[Any]:
 
 
 def _same_tensors(model: keras.Model, tensors: list) -> bool:
-    """Return whether `tensors` are the very outputs of a model."""
+    """Return whether `tensors` are the outputs of a model, as the same objects."""
     outputs = getattr(model, "outputs", None) or []
     if len(outputs) != len(tensors):
         return False

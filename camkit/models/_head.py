@@ -1,4 +1,4 @@
-"""The head of a classifier: what stands between the pooling and the scores."""
+"""The head of a classifier: the layers between the pooling and the scores."""
 
 from dataclasses import dataclass
 
@@ -33,11 +33,11 @@ class Head:
     Attributes:
         at: The layer whose input is the features F (N, h, w, K).
         features: F as a value of the model's network.
-        layer: The layer that holds kernel and bias, or None where F is the class maps already.
+        layer: The layer that holds kernel and bias, or None if F already is the class maps.
         kernel: Weights (K, C), float32.
         bias: Biases (C,), float32.
-        activation: What turns logits into probabilities: "softmax" or "sigmoid", or "linear"
-            where the model ends in logits.
+        activation: The activation that turns logits into probabilities, "softmax" or "sigmoid", or
+            "linear" if the model ends in logits.
     """
 
     at: layers.Layer
@@ -51,12 +51,12 @@ class Head:
 def find_head(model: keras.Model) -> Head:
     """Return the head of a Keras model: Functional or Sequential, flat or with a nested backbone.
 
-    Between pooling and output may stand Dropout, Flatten or Reshape, one Dense layer or 1×1
-    convolution, and softmax or sigmoid. A convolution with the classes as its channels before the
-    pooling (as in SqueezeNet) serves as well.
+    Between pooling and output there may be Dropout, Flatten or Reshape, one Dense layer or 1×1
+    convolution, and softmax or sigmoid. A convolution before the pooling that has the classes as
+    its channels (as in SqueezeNet) is accepted as well.
 
     Raises:
-        HeadError: The model ends in anything else; the message names what was found.
+        HeadError: The model ends in anything else; the message names the layers.
     """
     chain = list(one_way(model).backwards())
     between, pooling, before = _split_at_pooling(chain)
@@ -75,10 +75,10 @@ def find_head(model: keras.Model) -> Head:
     if activation == "linear":
         ending = _names([*between, pooling])
         raise HeadError(
-            f"the model ends in {ending}: these are GAP features and no class scores; {REMEDY}"
+            f"the model ends in {ending}: these are GAP features, not class scores; {REMEDY}"
         )
 
-    # The pooling and a linear 1×1 convolution commute, so the one before the pooling weights, too.
+    # Pooling and a linear 1×1 convolution commute, so one before the pooling holds the weights too.
     weighting_call = _linear_weighting(before)
     if weighting_call is not None:
         return _weighted_head(weighting_call, weighting_call.layer, activation)
@@ -86,7 +86,7 @@ def find_head(model: keras.Model) -> Head:
 
 
 def activation_of(layer: keras.Operation) -> str:
-    """Return the name of the activation that a layer ends with, "linear" where it has none."""
+    """Return the name of the activation that a layer ends with, "linear" if it has none."""
     if isinstance(layer, _ACTIVATION_LAYERS):
         return type(layer).__name__.lower()
     activation = getattr(layer, "activation", None)
@@ -99,7 +99,7 @@ def activation_of(layer: keras.Operation) -> str:
 
 
 def is_weighting(layer: keras.Operation) -> bool:
-    """Return whether a layer weights channels, alike at all positions: Dense, 1×1 convolution."""
+    """Return whether a layer weights channels equally at all positions: Dense, 1×1 convolution."""
     if isinstance(layer, layers.Conv2D):
         return layer.kernel_size == layer.strides == (1, 1) and layer.groups == 1
     return isinstance(layer, layers.Dense)
@@ -108,7 +108,7 @@ def is_weighting(layer: keras.Operation) -> bool:
 def _split_at_pooling(chain: list[Call]) -> tuple[list[Call], Call | None, list[Call]]:
     """Return the calls after the global average pooling, that call, and those before it.
 
-    All go from the output backwards. Without such a pooling, all calls are after it.
+    All lists go from the output backwards. Without such a pooling, the first list has all calls.
     """
     for position, call in enumerate(chain):
         if isinstance(call.layer, layers.GlobalAveragePooling2D):
@@ -129,7 +129,7 @@ def _linear_weighting(before: list[Call]) -> Call | None:
 def _read_between(calls: list[Call]) -> tuple[layers.Layer | None, str]:
     """Return the weighting layer (or None) and the activation among the calls after the pooling.
 
-    `calls` go from the output backwards. Raises HeadError for the first that cannot stand there.
+    `calls` go from the output backwards. Raises HeadError for the first that is not allowed there.
     """
     weighting = None
     activation = "linear"
@@ -158,11 +158,11 @@ def _read_between(calls: list[Call]) -> tuple[layers.Layer | None, str]:
 
 
 def _refuse_what_breaks_the_sum(call: Call, head: str) -> None:
-    """Raise HeadError for a layer behind which the logits are no weighted sum of GAP features."""
+    """Raise HeadError for a layer after which logits are not a weighted sum of GAP features."""
     layer = call.layer
     if isinstance(layer, layers.GlobalMaxPooling2D):
         raise HeadError(
-            f"{head}: global max pooling keeps one position a channel, so no map adds up to it; "
+            f"{head}: global max pooling keeps one position per channel, so no map adds up to it; "
             f"{REMEDY}"
         )
     if isinstance(layer, _NORMALIZING):

@@ -1,7 +1,7 @@
-"""Questions to a Keras model: its scores, and the activations and gradients at any of its layers.
+"""Querying a Keras model: its scores, and the activations and gradients at any of its layers.
 
-Each kind of question is compiled the first time that it is asked, and computed with the model's
-present weights every time, so that further training is reflected. The model stays as it was.
+Each query is compiled on first use and evaluated with the model's current weights, so further
+training is reflected. The model is not changed.
 """
 
 import difflib
@@ -29,7 +29,7 @@ LayerOrName: TypeAlias = "layers.Layer | str | None"
 
 
 class _Seen(NamedTuple):
-    """A forward pass whose activations `gradients` may go on from."""
+    """A forward pass whose activations `gradients` can reuse."""
 
     model: keras.Model
     images: np.ndarray
@@ -51,20 +51,21 @@ def scores(
     Args:
         model: The model.
         images: Images (B, H, W, channels) in the range that the model expects.
-        layer: With `maps`, the layer or its name that they stand for, as in `gradients`.
+        layer: With `maps`, the layer or its name that they replace the output of, as in
+            `gradients`.
         maps: Activations (n, h, w, K). If given, `images` is one image (1, H, W, channels), and
-            the logits (n, C) are those that it had if `layer` put out these maps.
+            the logits (n, C) are those that it would have if `layer` returned these maps.
 
     Raises:
         ValueError: As in `gradients`.
     """
     network = one_way(model)
     if maps is None:
-        return _ask(network, _logits, network.output, images)
-    place = _place(model, network, layer)
+        return _evaluate(network, _logits, network.output, images)
+    map_value = _map_value_of(model, network, layer)
     maps = np.asarray(maps, dtype="float32")
     repeated = np.repeat(images, len(maps), axis=0)
-    return _ask(network, _logits_of_maps, place, repeated, maps)
+    return _evaluate(network, _logits_of_maps, map_value, repeated, maps)
 
 
 def gradients(
@@ -84,19 +85,19 @@ def gradients(
         layer: A layer or its name, the input included (default: the last map that is read).
 
     Raises:
-        ValueError: The images have another shape than the model takes, a target is no class, or
+        ValueError: The images have another shape than the model takes, a target is not a class, or
             the layer is unknown, ambiguous or without a map.
         HeadError: The model has no graph of layers.
     """
     network = one_way(model)
     chosen = _checked(targets, len(images), network.output.channels)
-    place = _place(model, network, layer)
+    map_value = _map_value_of(model, network, layer)
     for seen_pass in _seen:
         is_same_pass = seen_pass.model is model and seen_pass.images is images
         if is_same_pass and seen_pass.layer == layer:
-            slopes = _ask(network, _slopes_of_maps, place, images, chosen, seen_pass.maps)
+            slopes = _evaluate(network, _slopes_of_maps, map_value, images, chosen, seen_pass.maps)
             return seen_pass.maps, slopes
-    return _ask(network, _maps_and_slopes, place, images, chosen)
+    return _evaluate(network, _maps_and_slopes, map_value, images, chosen)
 
 
 @contextmanager
@@ -105,16 +106,15 @@ def seen(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Context manager: yield the logits (B, C) of images and the activations A (B, h, w, K).
 
-    Both come from one forward pass. Inside the block `gradients` of the same array at the same
-    layer goes on from A, so that several targets cost little more than one. Do not train the
-    model inside it.
+    Both come from one forward pass. Inside the block, `gradients` reuses A for the same array and
+    layer, so that several targets cost little more than one. Do not train the model inside it.
 
     Raises:
         ValueError: As in `gradients`.
     """
     network = one_way(model)
-    place = _place(model, network, layer)
-    logits, maps = _ask(network, _logits_and_maps, place, images)
+    map_value = _map_value_of(model, network, layer)
+    logits, maps = _evaluate(network, _logits_and_maps, map_value, images)
     _seen.append(_Seen(model, images, layer, maps))
     try:
         yield logits, maps
@@ -125,9 +125,9 @@ def seen(
 def probabilities(model: keras.Model, logits: np.ndarray) -> np.ndarray:
     """Return the probabilities (B, C) of logits (B, C), as float64.
 
-    They are by the model's own sigmoid or softmax, by softmax where it has neither.
+    They are computed by the model's own sigmoid or softmax, or by softmax if it has neither.
     """
-    # Double precision tells a sure class from a surer one.
+    # Double precision distinguishes probabilities very close to 1.
     logits = logits.astype("float64")
     if "sigmoid" in _last_activations(one_way(model)).values():
         return expit(logits)
@@ -137,10 +137,10 @@ def probabilities(model: keras.Model, logits: np.ndarray) -> np.ndarray:
 def choose(logits: np.ndarray, targets: ArrayLike | None = None) -> np.ndarray:
     """Return the target classes (B,) of logits (B, C).
 
-    They are `targets`, one class or one for each image, by default the predicted ones.
+    They are `targets`, one class or one for each image; by default the predicted classes.
 
     Raises:
-        ValueError: A target is no class.
+        ValueError: A target is not a class.
     """
     count, classes = logits.shape
     chosen = _checked(targets, count, classes)
@@ -153,7 +153,7 @@ def input_of(model: keras.Model) -> layers.InputLayer:
 
 
 def _checked(targets: ArrayLike | None, count: int, classes: int) -> np.ndarray:
-    """Return the targets of `count` images as int64 (count,); ValueError if one is no class."""
+    """Return the targets of `count` images, int64 (count,). Raises ValueError for other numbers."""
     if targets is None:
         return np.full(count, _PREDICTED, dtype="int64")
     chosen = np.array(targets)
@@ -168,13 +168,13 @@ def _checked(targets: ArrayLike | None, count: int, classes: int) -> np.ndarray:
 # The layer to read --------------------------------------------------------------------------------
 
 
-def _place(model: keras.Model, network: Network, layer: LayerOrName) -> Value:
-    """Return the map (N, h, w, K) that a layer puts out, by default the last one that is read."""
+def _map_value_of(model: keras.Model, network: Network, layer: LayerOrName) -> Value:
+    """Return the map (N, h, w, K) that a layer returns; by default the last one that is read."""
     if layer is None:
         return _last_map(model, network)
-    matches = [known for known in network.layers if known is layer or known.name == layer]
+    matches = [each for each in network.layers if each is layer or each.name == layer]
     if len(matches) != 1:
-        names = [known.name for known in network.layers]
+        names = [each.name for each in network.layers]
         near = difflib.get_close_matches(str(layer), names, 3) or names[-3:]
         raise ValueError(
             f"{len(matches)} layers are named {layer!r}: name one of its {len(names)}, such as "
@@ -188,7 +188,7 @@ def _last_map(model: keras.Model, network: Network) -> Value:
     try:
         return find_head(model).features
     except HeadError:
-        # The model has gradients all the same.
+        # Gradients need no such head.
         for call in network.backwards():
             if is_map(call.inputs[0]):
                 return call.inputs[0]
@@ -206,7 +206,7 @@ def _last_map(model: keras.Model, network: Network) -> Value:
 
 
 def _output_of(network: Network, layer: keras.Operation) -> Value:
-    """Return the only value that a layer makes; ValueError unless it is one map."""
+    """Return the value that a layer computes. Raises ValueError unless it is exactly one map."""
     if layer is network.input_layer:
         values = list(network.inputs)
     else:
@@ -221,9 +221,9 @@ def _output_of(network: Network, layer: keras.Operation) -> Value:
 
 
 def _last_activations(network: Network) -> dict[keras.Operation, str]:
-    """Return {layer: "softmax" or "sigmoid"} of the layers that end in one, after the last weights.
+    """Return {layer: "softmax" or "sigmoid"} for the last activations, from the output backwards.
 
-    The layer with those weights is among them where it has such an activation itself.
+    They end at the last layer with weights, which is included if it has such an activation itself.
     """
     activations = {}
     for call in network.backwards():
@@ -238,28 +238,28 @@ def _last_activations(network: Network) -> dict[keras.Operation, str]:
     return activations
 
 
-# Questions, written for the backend to compile ----------------------------------------------------
+# Queries, which the backend compiles --------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class _Pass:
-    """The forward pass of a network up to its logits, by way of the map at `place`."""
+    """The forward pass of a network up to its logits, through the map `map_value`."""
 
     network: Network
-    place: Value
+    map_value: Value
 
     def maps(self, images: Any) -> Any:
         """Return the activations A of images."""
         # Integers have no gradient: the input is read before it is cast.
-        if self.place is self.network.input:
+        if self.map_value is self.network.input:
             return images
-        return self._run({}, images, self.place)
+        return self._run({}, images, self.map_value)
 
     def logits(self, images: Any, maps: Any = None) -> Any:
         """Return the logits S of images as float32, with `maps` in place of their activations."""
         given = {}
         if maps is not None:
-            given[self.place] = ops.cast(maps, self.place.dtype)
+            given[self.map_value] = ops.cast(maps, self.map_value.dtype)
         return ops.cast(self._run(given, images, self.network.output), "float32")
 
     def slopes(self, images: Any, targets: Any, maps: Any) -> Any:
@@ -283,7 +283,7 @@ class _Pass:
             if layer in last_activations:
                 return partial(_call_without_activation, layer)
             if isinstance(layer, layers.Layer):
-                # Augmentation inside the model sleeps.
+                # Augmentation inside the model is switched off.
                 return partial(_call_for_inference, layer)
             return layer
 
@@ -330,22 +330,22 @@ def _slopes_of_maps(forward: _Pass, images: Any, targets: Any, maps: Any) -> Any
     return forward.slopes(images, targets, maps)
 
 
-def _ask(
+def _evaluate(
     network: Network,
-    question: Callable,
-    place: Value,
+    query: Callable,
+    map_value: Value,
     images: np.ndarray,
     *more: np.ndarray,
 ) -> Any:
-    """Return the answer to a question as NumPy arrays.
+    """Return the result of a query as NumPy arrays.
 
-    It is compiled once for each network, place and shape of the arrays.
+    The query is compiled once for each network, map and shape of the arrays.
     """
     remedy = "camkit.backbone(name, input_size=...) builds for another size"
     arrays = [batch_of(images, network.input.shape[1:], remedy), *more]
     shapes = [array.shape[1:] for array in arrays]
-    key = (question, place, *shapes)
+    key = (query, map_value, *shapes)
     if key not in network.compiled:
-        function = partial(question, _Pass(network, place))
+        function = partial(query, _Pass(network, map_value))
         network.compiled[key] = compile_query(function, *arrays)
     return network.compiled[key](*arrays)

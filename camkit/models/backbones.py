@@ -14,7 +14,7 @@ from keras import layers
 from camkit._resources import carried
 from camkit.models._copy import call_copy, dilation
 
-# Pixels: the side of the images that the weights were trained on, for all others 224.
+# The side in pixels of the images that the weights were trained on; for all others it is 224.
 TRAINED_AT = {
     "mini": 100,
     "InceptionV3": 299,
@@ -47,25 +47,26 @@ def backbone(
     """Return a frozen feature extractor, from RGB images to features.
 
     It takes images (N, S, S, 3) in the range 0..255 and returns features F (N, h, w, K). The
-    preprocessing that it was trained with is its first layer, so 0..255 is the only range to feed.
+    preprocessing that it was trained with is its first layer, so always feed the range 0..255.
 
     Args:
         name: "mini" (embedded, 96 channels, stride 8) or a model of keras.applications, such as
             "ResNet50".
         weights: "imagenet" (for "mini": its own embedded weights), None (random) or the path of a
             weights file without top.
-        input_size: Pixels, the side S of the images. By default that of the images which its
-            weights were trained on (224 for most, 100 for "mini"): smaller ones leave maps of few
-            positions, and features that it never learnt.
-        output_stride: Pixels of the image to one position of the map, by default the backbone's
-            own. A smaller stride makes the maps finer by dilated convolution, and slower.
+        input_size: The side S of the images in pixels. By default it is that of the images that the
+            weights were trained on (224 for most, 100 for "mini"): smaller images give maps of few
+            positions, and features that the network has never learnt.
+        output_stride: The number of image pixels for one position of the map; by default the
+            backbone's own. A smaller stride makes the maps finer by dilated convolution, and
+            slower.
 
     Returns:
         A flat Keras model whose layers are not trainable.
 
     Raises:
         ValueError: The name is unknown, the stride is impossible, or the weights do not fit.
-        OSError: The weights are not to be had.
+        OSError: The weights cannot be downloaded, or the file does not exist.
 
     Example:
         >>> import camkit
@@ -110,7 +111,8 @@ def mini(input_shape: tuple[int | None, int | None, int]) -> keras.Model:
     for filters, residuals in ((32, 0), (48, 1), (96, 2)):
         x = _convolution_unit(x, filters, strides=2)
         for _ in range(residuals):
-            # Keras counts layers up in their names: this one comes first, as in version 1.0.0.
+            # Keras numbers layers in the order of their creation. As in version 1.0.0, this one is
+            # created first, so that the names stay the same.
             relu = layers.Activation("relu")
             residual = _convolution_unit(x, filters)
             residual = _convolution_unit(residual, filters, activation=None)
@@ -144,22 +146,22 @@ def _application(
 
 
 def _application_builder(name: str) -> Callable[..., keras.Model]:
-    """Return the function of keras.applications of this name; ValueError if there is none."""
+    """Return the function of keras.applications with this name. Raises ValueError without one."""
     build = getattr(keras.applications, str(name), None)
     if callable(build):
         return build
-    known = sorted(
+    names = sorted(
         name
         for name, value in vars(keras.applications).items()
         if name[0].isupper() and callable(value)
     )
-    raise ValueError(f'no backbone is called {name!r}: choose "mini" or one of {", ".join(known)}')
+    raise ValueError(f'no backbone is called {name!r}: choose "mini" or one of {", ".join(names)}')
 
 
 def _build_application(
     build: Callable[..., keras.Model], name: str, shape: tuple, weights: str | None
 ) -> keras.Model:
-    """Return a model of keras.applications; OSError where its weights cannot be downloaded."""
+    """Return a model of keras.applications. Raises OSError if its weights cannot be downloaded."""
     try:
         return build(include_top=False, weights=weights, input_shape=shape)
     except Exception as error:
@@ -177,9 +179,9 @@ def _build_application(
 def _preprocessing(
     preprocess: Callable[[np.ndarray], np.ndarray], image: keras.KerasTensor
 ) -> keras.KerasTensor:
-    """Return RGB images as `preprocess` makes them.
+    """Return symbolic RGB images after `preprocess`.
 
-    It is affine in the channels of a pixel, hence one 1×1 convolution.
+    The function is affine in the channels of a pixel, so it becomes one 1×1 convolution.
     """
     black_and_primaries = np.concatenate([np.zeros((1, 3)), 255 * np.eye(3)])
     results = np.array(preprocess(black_and_primaries.reshape(4, 1, 1, 3)))
@@ -194,15 +196,15 @@ def _preprocessing(
 
 
 def _load_weights(model: keras.Model, path: str | os.PathLike) -> None:
-    """Load weights from a file into a model; the error names both where they do not fit."""
+    """Load weights from a file into a model; if they do not fit, the error names both."""
     if not Path(path).is_file():
         raise OSError(
-            f"there is no weights file {path}: give the path of a .weights.h5 or .h5 file without "
+            f"there is no weights file {path}: pass the path of a .weights.h5 or .h5 file without "
             "top"
         )
     try:
         with warnings.catch_warnings():
-            # Keras gives hundreds of warnings before the error that says the same.
+            # Keras issues hundreds of warnings before the error, which says the same.
             warnings.simplefilter("ignore", UserWarning)
             model.load_weights(path)
     except Exception as error:

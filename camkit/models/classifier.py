@@ -19,8 +19,8 @@ from camkit.models._head import Head, find_head
 if TYPE_CHECKING:
     from camkit.images.image_set import ImageSet
 
-# About how far a step of Adam moves a logit. The learning rate of a head is this over its
-# channels K.
+# Roughly how far a step of Adam moves a logit. The learning rate of a head is this divided by its
+# number of channels K.
 STEP = 1.92
 _BATCH_SIZE = 32
 
@@ -28,21 +28,21 @@ _BATCH_SIZE = 32
 def gap_classifier(backbone: keras.Model, class_names: Sequence[str]) -> keras.Model:
     """Return a plain Keras model: `backbone`, global average pooling, Dense ("logits"), softmax.
 
-    The logits are W·mean(F) + b, so that class activation maps come with it (Zhou et al., 2016).
-    The head begins at zero, which is equal odds for all classes. The layers of the backbone are
-    shared, not copied, and trainable if they were.
+    The logits are W·mean(F) + b, so the model has class activation maps (Zhou et al., 2016). The
+    head starts at zero, so that all classes are equally probable. The layers of the backbone are
+    shared, not copied, and remain trainable if they are.
 
     Args:
         backbone: A model from images to a feature map (N, h, w, K).
-        class_names: Two or more different names, in the order of the outputs. They travel with
-            the model, written into its name, the one place for a text that a plain Keras file
-            keeps and every Keras reads in safe mode.
+        class_names: Two or more different names, in the order of the outputs. They are stored in
+            the name of the model, the only text that a plain Keras file preserves and that every
+            version of Keras reads in safe mode.
 
     Returns:
-        A compiled model with the layers "gap", "logits" and "probabilities" at its end.
+        A compiled model that ends in the layers "gap", "logits" and "probabilities".
 
     Raises:
-        ValueError: The backbone has no feature map, or the names are not unique.
+        ValueError: The backbone has no feature map, or there are not two or more different names.
 
     Example:
         >>> import camkit
@@ -67,13 +67,13 @@ def gap_classifier(backbone: keras.Model, class_names: Sequence[str]) -> keras.M
     probabilities = softmax(logits)
     model = keras.Model(backbone.input, probabilities, name=_as_model_name(class_names))
     _compile(model, channels=backbone.output.shape[-1])
-    # A model that is saved before any training then loads without a warning.
+    # So a model that is saved before any training loads without a warning.
     model.optimizer.build(model.trainable_variables)
     return model
 
 
 def class_names_of(model: keras.Model) -> list[str] | None:
-    """Return the class names that a model of `gap_classifier` carries, None for any other model.
+    """Return the class names stored in a model of `gap_classifier`, or None for any other model.
 
     Example:
         >>> import camkit
@@ -97,22 +97,22 @@ def train_head(
 ) -> keras.callbacks.History:
     """Return the Keras History of training the Dense layer of a GAP classifier on an image set.
 
-    The images pass once, at the size of the model's input, through everything below the head,
-    which is left as it is. The head then learns from their GAP features (Adam, batches of 32) and
-    is put back into `model`, the one thing here that changes. It learns on centred and scaled
-    features, so that few steps suffice whatever the range of a backbone's channels; centring and
-    scaling are then folded into its weights, exactly.
+    The images pass once, at the size of the model's input, through all layers below the head, which
+    are not changed. The head then learns from their GAP features (Adam, batches of 32), and its
+    weights are written back to `model`, the only change. It learns on centred and scaled features,
+    so that few steps suffice whatever the range of a backbone's channels; centring and scaling are
+    then folded into its weights exactly.
 
     Args:
         model: A model that ends in global average pooling and a Dense layer.
         train: The images to learn from, with the classes of the model in the same order.
-        validation: Images to check it on. Without them, a fifth of the training images of each
-            class, drawn by `seed`, is set aside for it.
-        epochs: How often the head sees the features of all images.
+        validation: Images for validation. Without them, a fifth of the training images of each
+            class, drawn by `seed`, is set aside.
+        epochs: The number of times that the head sees the features of all images.
         seed: Draws the order of the images, and those that are set aside.
 
     Raises:
-        HeadError: There is no GAP → Dense head.
+        HeadError: The model has no GAP → Dense head.
         ValueError: Classes and head do not match, or the model takes images of any size.
 
     Example:
@@ -151,7 +151,7 @@ def train_head(
 
 
 def _compile(model: keras.Model, channels: int) -> None:
-    """Compile a classifier with a learning rate that suits a head of so many channels."""
+    """Compile a classifier with a learning rate that suits a head with this many channels."""
     optimizer = keras.optimizers.Adam(STEP / channels)
     model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
 
@@ -172,7 +172,7 @@ def _coded(name: str) -> str:
 
 
 def _decoded(coded_name: str) -> str:
-    """Return the class name that `_coded` has coded."""
+    """Return the class name that `_coded` has encoded."""
     spaced = coded_name.replace("_", " ")
     return re.sub(r"\.([0-9a-f]+)\.", lambda match: chr(int(match[1], 16)), spaced)
 
@@ -202,12 +202,12 @@ class _Features(NamedTuple):
     labels: np.ndarray
 
     def standardised(self, mean: np.ndarray, scale: np.ndarray) -> "_Features":
-        """Return the features less `mean`, divided by `scale` (K,)."""
+        """Return the features minus `mean`, divided by `scale`, both (K,)."""
         return _Features((self.gap - mean) / scale, self.labels)
 
 
 def _split(gap: np.ndarray, labels: np.ndarray, seed: int) -> tuple[_Features, _Features]:
-    """Return the features to learn from and a fifth of each class, drawn by `seed`, to check."""
+    """Return the features to learn from, and those of a fifth of each class for validation."""
     random = np.random.default_rng(seed)
     held_out = _holdout(labels, random)
     learnt = np.setdiff1d(np.arange(len(labels)), held_out)
@@ -227,7 +227,7 @@ def _holdout(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def _gap_features(model: keras.Model, head: Head, *sets: "ImageSet") -> list[np.ndarray]:
-    """Return the GAP features (N, K) of each image set, by one pass through all below the head."""
+    """Return the GAP features (N, K) of each image set, by one pass through the layers below."""
     features = feature_model(model, head)
     remedy = "begin it with keras.Input((224, 224, 3)), as camkit.backbone does"
     size = fixed_size(features.input_shape[1:], remedy)
@@ -253,15 +253,15 @@ def _gap_features(model: keras.Model, head: Head, *sets: "ImageSet") -> list[np.
 
 
 def _centre_and_scale(gap: np.ndarray, uses_bias: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return what is taken from each channel of GAP features, and what it is divided by.
+    """Return the offset (K,) and the scale (K,) that standardise GAP features.
 
-    Nothing is taken where no bias can make up for it.
+    The offset is 0 if the head has no bias that could compensate for it.
     """
     mean = gap.mean(axis=0)
     if not uses_bias:
         mean = np.zeros_like(mean)
     spread = gap.std(axis=0)
-    # The mean of all channels keeps a nearly silent one from being amplified.
+    # Adding the mean over all channels keeps a nearly constant one from being amplified.
     scale = spread + max(spread.mean(), 1e-6)
     return mean, scale
 
@@ -269,7 +269,7 @@ def _centre_and_scale(gap: np.ndarray, uses_bias: bool) -> tuple[np.ndarray, np.
 def _for_plain_features(
     weights: list[np.ndarray], mean: np.ndarray, scale: np.ndarray
 ) -> list[np.ndarray]:
-    """Return the kernel (and bias) for plain GAP features, from those for standardised ones."""
+    """Return the kernel (and bias) for raw GAP features, given those for standardised ones."""
     kernel = weights[0] / scale[:, None]
     biases = [bias - mean @ kernel for bias in weights[1:]]
     return [kernel, *biases]
@@ -278,7 +278,7 @@ def _for_plain_features(
 def _fit_dense(
     like: layers.Dense, learnt: _Features, checked: _Features, epochs: int, seed: int
 ) -> tuple[keras.Model, keras.callbacks.History]:
-    """Return a softmax layer `like` that of a head, fitted to features, and the history of it."""
+    """Fit a softmax layer with the units of `like` to features; return it and its history."""
     count, channels = learnt.gap.shape
     dense = layers.Dense(like.units, "softmax", use_bias=like.use_bias, kernel_initializer="zeros")
     model = keras.Sequential([keras.Input((channels,)), dense])
@@ -305,9 +305,9 @@ def _fit_dense(
 
 
 def _endless_batches(features: _Features, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield batches of features and labels, in a new order each time that all were seen.
+    """Yield batches of features and labels without end, in a new order for each epoch.
 
-    The order is drawn here and not by Keras, so that no global seed is touched.
+    The order is drawn here and not by Keras, so that no global seed is changed.
     """
     random = np.random.default_rng(seed)
     while True:

@@ -513,13 +513,13 @@ def test_the_features_are_those_of_the_layer_that_the_method_reads(images, metho
 def test_several_targets_share_one_forward_pass(unpooled, images, monkeypatch):
     """Gradients go on from the features: the images themselves are asked for once a batch."""
     asked = []
-    ask = probe._ask
+    ask = probe._evaluate
 
-    def counted(network, question, *arguments):
-        asked.append(question.__name__)
-        return ask(network, question, *arguments)
+    def counted(network, query, *arguments):
+        asked.append(query.__name__)
+        return ask(network, query, *arguments)
 
-    monkeypatch.setattr(probe, "_ask", counted)
+    monkeypatch.setattr(probe, "_evaluate", counted)
     unlabelled = images.unlabelled()
     result = camkit.analyze(unpooled, unlabelled, method=camkit.grad_cam, batch_size=16)
     one_batch = ["_logits_and_maps", *5 * ["_slopes_of_maps"]]

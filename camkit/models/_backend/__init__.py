@@ -1,8 +1,8 @@
 """The backend that Keras computes with. Only the files of this folder name one.
 
-Each backend is a file of its own with the same three functions: `compile_forward`,
-`compile_query` and `gradient`. They take and return NumPy arrays on the outside; the functions
-that they compile are written with `keras.ops`.
+Each backend has its own file with the same three functions: `compile_forward`, `compile_query`
+and `gradient`. Compiled functions take and return NumPy arrays; the functions to compile are
+written with `keras.ops`.
 """
 
 from importlib import import_module

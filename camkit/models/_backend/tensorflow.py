@@ -1,4 +1,4 @@
-"""TensorFlow: functions become graphs, compiled with XLA where that works and pays."""
+"""TensorFlow: functions become graphs, compiled with XLA where that works and is faster."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -16,11 +16,12 @@ from camkit.models._graph import network_of
 def compile_forward(function: Callable, features: keras.Model) -> Callable:
     """Return a function of a batch of images, compiled for inference.
 
-    It runs with XLA where that works and pays, else as a plain graph.
+    It runs with XLA where that works and is faster, else as a plain graph.
 
     Args:
-        function: From a tensor of images (N, H, W, channels), float32, to a tensor or several.
-        features: The model that `function` calls. Its weights may not change any more.
+        function: A function from a tensor of images (N, H, W, channels), float32, to one or
+            several tensors.
+        features: The model that `function` calls. Its weights must no longer change.
 
     Returns:
         The same function from a NumPy array to NumPy arrays.
@@ -35,7 +36,7 @@ def compile_forward(function: Callable, features: keras.Model) -> Callable:
         is_first = size not in graph_of_size
         if is_first:
             graph_of_size[size] = fast if _suits_xla(features, size) else plain
-        # TensorFlow 2.20 tells on standard error that it has compiled.
+        # TensorFlow 2.20 reports each compilation on standard error.
         quietly = held_back(drop=True) if is_first else nullcontext()
         try:
             with quietly:
@@ -52,8 +53,8 @@ def compile_forward(function: Callable, features: keras.Model) -> Callable:
 def compile_query(function: Callable, *examples: np.ndarray) -> Callable:
     """Return a function of arrays, compiled for the shapes and types of `examples`.
 
-    The first axis of an array may have any length. The weights of models in it may change: they
-    are read anew each time.
+    The first axis of an array may have any length. The weights of models that it calls may change:
+    each call reads their current values.
 
     Returns:
         The same function from NumPy arrays to NumPy arrays.
@@ -77,16 +78,16 @@ def gradient(function: Callable, tensor: tf.Tensor) -> tf.Tensor:
 
 
 def _as_arrays(tensors):
-    """Return a structure of tensors as one of NumPy arrays."""
+    """Return a structure of tensors with NumPy arrays in place of the tensors."""
     return keras.tree.map_structure(lambda tensor: tensor.numpy(), tensors)
 
 
 @random_numbers_kept()
 def _suits_xla(features: keras.Model, size: tuple[int, ...]) -> bool:
-    """Return whether XLA is quick on a CPU for images of this size (H, W, channels).
+    """Return whether XLA is fast on a CPU for images of this size (H, W, channels).
 
-    It has but plain loops, ten times slower than the plain graph, for depthwise and grouped
-    convolutions and for kernels with more positions than the map they meet.
+    For depthwise and grouped convolutions, and for kernels with more positions than the map that
+    they read, XLA has only plain loops, which are ten times slower than the plain graph.
     """
     slow_layers = []
 
