@@ -1,6 +1,6 @@
-"""What is wrong with the data, as an analysis shows it.
+"""Suspected faults in the data of an analysis.
 
-Listed are copies, labels that the images contradict, backgrounds that give a class away, twins and
+They are copies, labels that the images contradict, backgrounds that give a class away, twins and
 strangers. Images are compared by their standardised GAP features; the network is not run again.
 """
 
@@ -37,34 +37,35 @@ def data_faults(analysis: "Analysis", reference: "Analysis | None" = None) -> pd
       "Confident Learning", JAIR 2021). The probabilities are those of linear discriminant analysis
       that has not seen the image. `other` is the most similar image of that class.
       Score: 1 − probability of the given label. Copies under two labels are not repeated.
-    - "background": the background of a class differs from the typical one, by at least 2 % of the
-      range from black to white and beyond Tukey's fence (of the lower half, mirrored). `path` and
-      `other` are the two images whose background is the strongest evidence for the class.
-      Score: share of the class evidence that lies on the background (a little always spills over
-      from the object; `reason` gives the median of all classes). Only checked if backgrounds are
-      plain, there are at least three classes and all class maps were kept. It finds a sticker, a
-      stamp or a tint on most images of a class; it misses small marks, marks on few images, and
-      backgrounds that all differ.
+    - "background": the background of a class differs from the typical one, and does so more than
+      that of the median class, by at least 2 % of the range from black to white and beyond Tukey's
+      fence (of the lower half, mirrored). `path` and `other` are the two images whose background is
+      the strongest evidence for the class. Score: share of the class evidence that lies on the
+      background (a little always spills over from the object; `reason` gives the median of all
+      classes). Only checked if backgrounds are plain, there are at least three classes, and the
+      class maps of all classes were stored. It finds a sticker, a stamp or a tint on most images of
+      a class; it misses small marks, marks on few images, and backgrounds that all differ.
     - "twin": not a copy, but closer to an image of another label than 90 % of images are to their
       nearest neighbour of their own label (99 % for images in the other split). Score: the cosine.
-    - "stranger": similar to no image, with a distance beyond Tukey's fence (on logarithms).
-      `other` is the nearest image. Score: 1 − cosine.
+    - "stranger": not similar to any image, with a distance to the nearest one beyond Tukey's fence
+      (on logarithms). `other` is the nearest image. Score: 1 − cosine.
 
     Images without a label (-1) can be copies or twins in the other split, and strangers. Memory
-    grows with the number of images times that of classes.
+    grows with the number of images times the number of classes.
 
     Args:
         analysis: The analysis of a set of images.
-        reference: The analysis of another split, such as the training set, by the same model. Its
-            images are listed, too.
+        reference: The analysis of another split, such as the training set, by the same model.
+            Faults of its images are listed, too.
 
     Returns:
         A table with the columns `path`, `kind` (categorical, in the order above), `reason`,
-        `score` (0..1) and `other` (a path), sorted by kind and falling score.
+        `score` (0..1) and `other` (a path), sorted by kind and decreasing score.
 
     Raises:
-        ValueError: The two analyses differ in their classes or features, or hold fewer than three
-            images.
+        ValueError: The two analyses differ in their classes or features, or there are fewer than
+            three images.
+        OSError: An image that must be compared or checked can no longer be read.
 
     Example:
         >>> import camkit

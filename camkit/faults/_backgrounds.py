@@ -14,33 +14,33 @@ from camkit.faults._images import Fault, Images, percent
 from camkit.images.image_set import THREADS, read_image
 from camkit.scenes import foreground
 
-# About so many images are looked at, spread evenly over the classes: 8 to 40 of each.
+# About this many images are checked, spread evenly over the classes: 8 to 40 of each.
 SAMPLE = 1000
 FEWEST_OF_CLASS, MOST_OF_CLASS = 8, 40
 
-# The side in pixels to which they are reduced.
+# The side in pixels that they are reduced to.
 SIDE = 64
 
-# The width of the rim that is background wherever the object may be.
+# The width of the rim, which is background wherever the object is.
 RIM = 2
 
-# The width of the margin around an object, which belongs neither to it nor to the background.
+# The width of the margin around an object, which counts neither as object nor as background.
 MARGIN = SIDE // 16
 
-# A background is plain if half of the rim is within so many grey levels of the rim's median colour.
+# A background is plain if half of the rim is within this many grey levels of its median colour.
 PLAIN = 20
 
-# The smallest difference between two backgrounds that counts, as a share of black to white.
+# The smallest difference from the median class that counts, as a share of black to white.
 UNLIKE = 0.02
 
 
 class Background(NamedTuple):
-    """An image of SIDE pixels and what of it is background."""
+    """An image of SIDE pixels and its background."""
 
     # (SIDE, SIDE, 3) int16
     image: np.ndarray
-    # (SIDE, SIDE) bool: all but the object and a margin around it; the rim alone where the
-    # background is not plain or is hidden
+    # (SIDE, SIDE) bool: everything except the object and a margin around it; only the rim if the
+    # background is not plain or is hidden.
     mask: np.ndarray
     # (3,) the median colour of the rim
     colour: np.ndarray
@@ -50,10 +50,10 @@ class Background(NamedTuple):
 def find_telling_backgrounds(images: Images) -> Iterator[Fault]:
     """Yield the classes that their background gives away.
 
-    Each is yielded as the two images whose background is the strongest evidence for the class.
-    Pixels decide whether a class is listed; the maps only say how much the model relies on it. For
-    a background like all others cannot name a class: what the cells beside an object say there
-    comes from the object.
+    A fault names the two images whose background is the strongest evidence for the class. Pixels
+    decide whether a class is listed; the maps only say how much the model relies on its background.
+    A background that looks like all others cannot reveal a class: evidence in the cells beside an
+    object then comes from the object.
     """
     labelled = images.labels[images.labels > -1]
     classes = np.unique(labelled)
@@ -90,7 +90,7 @@ def find_telling_backgrounds(images: Images) -> Iterator[Fault]:
         of_class = np.flatnonzero(labels == c)
         order = np.argsort(-on_background[of_class])
         strongest = of_class[order[:2]]
-        # A class of one image has only this one to show.
+        # For a class with a single image, both are that image.
         first, second = np.resize(sample[strongest], 2)
         yield Fault(first, "background", reason, shares[c], second)
 
@@ -107,10 +107,10 @@ def read_background(path: str) -> Background:
     if not is_plain:
         return Background(image, rim, colour, is_plain)
 
-    # `foreground` expects a white background: white is what looks like it.
+    # `foreground` expects a white background, so pixels of the background's colour become white.
     on_white = (255 - difference).astype("uint8")
-    thing = largest_part(foreground(on_white))
-    mask = ~ndimage.binary_dilation(thing, iterations=MARGIN)
+    object_mask = largest_part(foreground(on_white))
+    mask = ~ndimage.binary_dilation(object_mask, iterations=MARGIN)
     if not mask.any():
         mask = rim
     return Background(image, mask, colour, is_plain)
@@ -119,9 +119,9 @@ def read_background(path: str) -> Background:
 def largest_part(mask: np.ndarray) -> np.ndarray:
     """Return the largest part of a mask (H, W) that is cut where it is narrow.
 
-    So an object is separated from a sticker that touches it.
+    This separates an object from a sticker that touches it.
     """
-    # Beyond the edge of the image nothing belongs to the mask.
+    # Nothing outside the image belongs to the mask.
     padded = np.pad(mask, 1)
     depth = ndimage.distance_transform_edt(padded)[1:-1, 1:-1]
     # Peaks are one part unless the saddle between them is deeper by a tenth of the largest depth.
@@ -129,13 +129,13 @@ def largest_part(mask: np.ndarray) -> np.ndarray:
     is_peak = morphology.local_maxima(merged) & mask
     peaks, _ = ndimage.label(is_peak)
     parts = segmentation.watershed(-depth, peaks, mask=mask)
-    # Part 0 is what is not in the mask.
+    # Part 0 is everything outside the mask.
     sizes = np.bincount(parts[mask], minlength=2)[1:]
     return parts == 1 + sizes.argmax()
 
 
 def _sample(labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Return the indices of the images that are looked at, evenly spread over each class."""
+    """Return the indices of the images to check, evenly spread over each class."""
     count = int(np.clip(SAMPLE // len(classes), FEWEST_OF_CLASS, MOST_OF_CLASS))
     sample = []
     for c in classes:
@@ -146,7 +146,7 @@ def _sample(labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
 
 
 def _difference_from_typical(backgrounds: list[Background]) -> list[float]:
-    """Return how far each background is from the typical colour, 0..1 of black to white."""
+    """Return the mean difference of each background from the typical colour, 0..1 of the range."""
     typical = np.median([background.colour for background in backgrounds], axis=0)
     differences = []
     for background in backgrounds:
@@ -166,29 +166,29 @@ def _evidence(
     """
     labels = images.labels[sample]
     coverages = []
-    own_maps = []
+    label_maps = []
     background_means = []
     for i, mask in zip(sample, masks, strict=True):
         maps = images.maps(i)
         coverage = _resize(mask, maps.shape[:2])
         coverages.append(coverage)
-        own_maps.append(maps[..., images.labels[i]])
+        label_maps.append(maps[..., images.labels[i]])
         background_means.append(np.average(maps, axis=(0, 1), weights=coverage))
 
     background_means = np.array(background_means)
     on_background = []
     in_total = []
-    for label, own_map, coverage in zip(labels, own_maps, coverages, strict=True):
+    for label, label_map, coverage in zip(labels, label_maps, coverages, strict=True):
         of_others = background_means[labels != label]
         zero = of_others[:, label].mean()
-        evidence = own_map - zero
+        evidence = label_map - zero
         on_background.append((evidence * coverage).mean())
         in_total.append(evidence.mean())
     return np.array(on_background), np.array(in_total)
 
 
 def _resize(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return the share of each of (h, w) cells that the mask covers."""
+    """Return the share of each cell (h, w) that the mask covers."""
     height, width = size
     image = Image.fromarray(mask.astype("float32"))
     return np.asarray(image.resize((width, height), Image.Resampling.BOX))
@@ -197,7 +197,7 @@ def _resize(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def _fence(unlike: pd.Series) -> float:
     """Return the difference from which a class is listed.
 
-    It is Tukey's fence of the lower half, mirrored, since the upper half may be marked classes.
+    It is Tukey's fence of the lower half, mirrored, since the upper half may hold marked classes.
     """
     low, median = unlike.quantile([0.25, 0.5])
     return median + max(4 * (median - low), UNLIKE)

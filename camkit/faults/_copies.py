@@ -1,4 +1,4 @@
-"""Copies and twins: images that are nearer to a foreign image than is usual among their own."""
+"""Copies and twins: images closer to one of another label or split than is usual in a label."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ from camkit.faults._images import Fault, Images
 from camkit.faults._neighbours import Nearest, Neighbours
 from camkit.images.image_set import read_image
 
-# From this cosine on the files are compared: the features of copies differ by rounding only.
+# Above this cosine the files are compared: the features of copies differ only by rounding.
 SAME = 1 - 1e-4
 
 # A twin is closer than this share of images are to their nearest neighbour of the same label.
@@ -22,7 +22,7 @@ def find_copies_and_twins(images: Images, neighbours: Neighbours) -> Iterator[Fa
     usual = neighbours.same_label.cosine
     usual = usual[usual > -1]
     if len(usual) < 2:
-        # Too few images have a neighbour of their label to say what is usual: look for copies only.
+        # Too few images have a neighbour of their label to say what is usual. Look for copies only.
         usual = np.append(usual, SAME)
 
     def name_label(j: int) -> str:
@@ -38,7 +38,7 @@ def find_copies_and_twins(images: Images, neighbours: Neighbours) -> Iterator[Fa
 
 
 def is_copy_with_another_label(fault: Fault, images: Images) -> bool:
-    """Return whether a fault is a copy whose two images are labelled, and differently."""
+    """Return whether a fault is a copy whose two images have different labels."""
     if fault.kind != "copy":
         return False
     label = images.labels[fault.image]

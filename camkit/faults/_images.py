@@ -42,7 +42,7 @@ class Images:
         is_first = ~table["path"].duplicated().to_numpy()
         table = table[is_first]
         if len(table) < 3:
-            raise ValueError(f"{len(table)} images cannot be compared: give three or more")
+            raise ValueError(f"{len(table)} images cannot be compared: pass three or more")
         self.paths = table["path"].to_numpy()
         self.labels = table["label"].to_numpy()
         self.splits = table["split"].to_numpy()
@@ -53,7 +53,7 @@ class Images:
     def has_maps_of_all_classes(self) -> bool:
         """Return whether both analyses hold the class activation maps of all classes."""
         for analysis in self._analyses:
-            # Without a bias the maps are those of chosen classes, or of another method.
+            # Without a bias the maps are those of another method, for the top classes only.
             if analysis.maps is None or analysis.bias is None:
                 return False
         return True
@@ -69,13 +69,13 @@ class Images:
         return self.class_names[self.labels[i]]
 
     def most_similar(self, i: int, candidates: np.ndarray) -> int:
-        """Return the one of the candidates (indices) that is most similar to image i."""
+        """Return the index, among the candidates, of the image most similar to image i."""
         cosines = self.features[candidates] @ self.features[i]
         return candidates[cosines.argmax()]
 
 
 def percent(share: float, digits: int = 0) -> str:
-    """Return a share 0..1 as it is written in a reason: "12 %"."""
+    """Return a share 0..1 as a percentage, such as "12 %"."""
     return f"{100 * share:.{digits}f} %"
 
 
@@ -90,7 +90,7 @@ def _table_of(analysis: "Analysis", split: int) -> pd.DataFrame:
 
 
 def _check_same_model(analyses: list["Analysis"]) -> None:
-    """Raise ValueError where two analyses differ in their classes or features."""
+    """Raise ValueError if two analyses differ in their classes or features."""
     if len(analyses) < 2:
         return
     analysis, reference = analyses

@@ -1,7 +1,7 @@
 """Wrong labels: images for which another class is as probable as it is for images of that class.
 
-The package cleanlab lists the same images for the same probabilities, or more, without ranking
-flipped labels better (`tests/bench`), so that it is not required.
+Given the same probabilities, the package cleanlab lists the same images or more, and does not rank
+flipped labels better (`tests/bench`). So it is not required.
 """
 
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ from camkit.faults._images import Fault, Images, percent
 
 
 def find_wrong_labels(images: Images) -> Iterator[Fault]:
-    """Yield the images whose label is contradicted by the others, the least probable label first.
+    """Yield the images whose label is contradicted by other images, the least probable label first.
 
-    A class is confidently predicted where its probability is at least the mean that the images of
-    this class have themselves (Northcutt, Jiang and Chuang, "Confident Learning", JAIR 2021). An
-    image is listed where such a class is more probable than its label.
+    A class is predicted with confidence if its probability is at least its mean probability for the
+    images labelled with it (Northcutt, Jiang and Chuang, "Confident Learning", JAIR 2021). An image
+    is listed if such a class is more probable than its label.
     """
     rows = _rows_of_common_labels(images.labels)
     features = images.features[rows]
@@ -33,7 +33,7 @@ def find_wrong_labels(images: Images) -> Iterator[Fault]:
     is_given = np.arange(len(classes)) == given[:, None]
     alternatives = np.where(is_confident & ~is_given, log_probabilities, -np.inf)
     of_label = log_probabilities[is_given]
-    # Sorted by logarithms, since the score may be 1 for many.
+    # Sort by logarithms, since the score may be 1 for many images.
     for n in np.argsort(of_label):
         k = alternatives[n].argmax()
         if alternatives[n, k] <= of_label[n]:
@@ -50,9 +50,9 @@ def find_wrong_labels(images: Images) -> Iterator[Fault]:
 
 
 def _rows_of_common_labels(labels: np.ndarray) -> np.ndarray:
-    """Return the indices of the images whose label is that of at least three."""
+    """Return the indices of the images whose label occurs at least three times."""
     classes, counts = np.unique(labels[labels > -1], return_counts=True)
-    # Of fewer than three images none can be held out.
+    # With fewer than three images, none can be held out.
     common = classes[counts > 2]
     return np.flatnonzero(np.isin(labels, common))
 
@@ -71,9 +71,9 @@ def _held_out_log_probabilities(features: np.ndarray, labels: np.ndarray) -> np.
 
 
 def _mean_self_confidence(probabilities: np.ndarray, given: np.ndarray) -> np.ndarray:
-    """Return the mean probability (classes,) of each class for the images that are given it."""
+    """Return the mean probability (classes,) of each class for the images labelled with it."""
     means = []
     for k, of_class in enumerate(probabilities.T):
         means.append(of_class[given == k].mean())
-    # Some classes are all but certain: rounding must not lift the mean above their images.
+    # Some classes are almost certain: rounding must not lift the mean above all of their images.
     return np.array(means) - 1e-6

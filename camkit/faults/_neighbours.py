@@ -1,10 +1,10 @@
-"""The nearest neighbour of each image within its label, in other labels and in the other split."""
+"""The nearest neighbours of each image: within its label, in other labels, in the other split."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-# The number of images that are compared with all others at a time: no N×N matrix is made.
+# The number of images that are compared with all others at a time, to avoid an N×N matrix.
 BLOCK = 1024
 
 
@@ -17,10 +17,10 @@ class Nearest:
         features: (N, D) unit vectors.
         members: The indices of the images of each of G groups.
         highest: (N, G) the highest cosine of each image with another image of each group.
-        is_related: (N, G) bool, or True: the groups that stand in the relation to each image.
+        is_related: (N, G) bool: whether each group is in the relation to each image. True for all.
 
     Attributes:
-        cosine: (N,) the cosine with the nearest neighbour; -1 where there is none.
+        cosine: (N,) the cosine with the nearest neighbour; -1 if there is none.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ def find_neighbours(features: np.ndarray, labels: np.ndarray, splits: np.ndarray
 
 def _highest_cosines(features: np.ndarray, members: list[np.ndarray]) -> np.ndarray:
     """Return the highest cosine (N, G) of each image with the others of each group; -1 if none."""
-    # With the images of a group side by side, the maximum over a group is one over a range.
+    # The images of a group are adjacent, so that the maximum over a group is one over a range.
     order = np.concatenate(members)
     sorted_features = features[order]
     sizes = [len(group) for group in members]

@@ -9,7 +9,7 @@ from camkit.faults._neighbours import Nearest
 
 
 def find_strangers(nearest: Nearest) -> Iterator[Fault]:
-    """Yield the images that are farther from the nearest one than Tukey's fence, on logarithms."""
+    """Yield the images whose distance to the nearest one exceeds Tukey's fence, on logarithms."""
     distance = np.maximum(1 - nearest.cosine, 1e-6)
     distance = np.log(distance)
     low, high = np.quantile(distance, (0.25, 0.75))
