@@ -1,4 +1,4 @@
-"""The whole object: remedies for maps that show only the part which tells a class best."""
+"""The whole object: remedies for maps that show only the most telling part of an object."""
 
 from camkit.whole_object.remedies import (
     adversarial_erasing,

@@ -1,4 +1,4 @@
-"""Heads: what is learnt on frozen features in seconds, softmax layers and small networks."""
+"""Heads that are learnt on frozen features in seconds: softmax layers and small networks."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -14,13 +14,13 @@ BATCH = 32
 EPOCHS = 15
 LEARNING_RATE = 0.002
 
-# The most cells that a layer learns on.
+# The largest number of cells that a layer learns on.
 ROWS = 10_000
 
-# The weight of the squared weights beside the cross-entropy of a softmax layer.
+# The factor of the squared weights that are added to the cross-entropy of a softmax layer.
 PENALTY = 5
 
-# The most principal components of the features.
+# The largest number of principal components of the features.
 COMPONENTS = 64
 
 # The softmax over cells divides cosines by this temperature.
@@ -41,8 +41,8 @@ def fit_softmax(features: np.ndarray, targets: np.ndarray) -> SoftmaxLayer:
 
     The loss is cross-entropy plus PENALTY times the squared weights on standardised features; it is
     minimised by L-BFGS. scikit-learn's LogisticRegression has the same optimum for more than two
-    classes, but knows no soft targets: with a weighted row for each class it takes up to three
-    times as long to come as close, and it leaves out classes without a row.
+    classes, but does not accept soft targets: with a weighted row for each class it takes up to
+    three times as long to come as close, and it leaves out classes without a row.
 
     Args:
         features: (n, K).
@@ -50,7 +50,7 @@ def fit_softmax(features: np.ndarray, targets: np.ndarray) -> SoftmaxLayer:
     """
     mean = features.mean(axis=0)
     deviation = features.std(axis=0)
-    # Channels that hardly vary stay quiet.
+    # Adding the mean keeps channels that hardly vary from being amplified.
     scale = deviation + max(deviation.mean(), 1e-6)
     standardised = ((features - mean) / scale).astype("float32")
     sample_weights = targets.sum(axis=1, keepdims=True)
@@ -87,7 +87,7 @@ def fit_softmax(features: np.ndarray, targets: np.ndarray) -> SoftmaxLayer:
 def fit_cell_layer(
     cells: np.ndarray, losses: np.ndarray, labels: np.ndarray, class_count: int, seed: int
 ) -> SoftmaxLayer:
-    """Fit a per-cell classifier of the classes and the background on at most ROWS cells.
+    """Fit a per-cell classifier (C classes and the background) on at most ROWS cells.
 
     Args:
         cells: (N, …, D) the features of the cells of N images.
@@ -97,7 +97,7 @@ def fit_cell_layer(
         seed: Draws the cells.
 
     Returns:
-        A layer over C + 1 classes, of which the last is the background.
+        A layer over C + 1 classes, the last of which is the background.
     """
     background_loss, class_loss = losses.reshape(2, -1)
     cell_count = len(class_loss)
@@ -109,7 +109,7 @@ def fit_cell_layer(
     targets = np.zeros((row_count, class_count + 1))
     targets[np.arange(row_count), cell_labels[rows]] = class_loss[rows]
     targets[:, -1] = background_loss[rows]
-    # The weights of all cells have the mean 1, whatever the losses are.
+    # Scale the weights of the cells to the mean 1, whatever the losses are.
     targets = targets * row_count / targets.sum()
     return fit_softmax(features[rows], targets)
 
@@ -125,7 +125,7 @@ def probability_against_background(
 
 
 def of_targets(values: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Return the values (B, …) of the targets (B,) out of those of all classes (B, …, C)."""
+    """Return the values (B, …) of the targets (B,), given those of all classes (B, …, C)."""
     images = np.arange(len(values))
     return values[images, ..., targets]
 
@@ -148,7 +148,7 @@ def fit_components(features: np.ndarray, seed: int) -> Components:
     cells = features.reshape(-1, features.shape[-1])
     if len(cells) > ROWS:
         cells = np.random.default_rng(seed).permutation(cells)[:ROWS]
-    # Variances come from the smallest to the largest. Small ones are not blown up to full size.
+    # Variances are in ascending order. The floor keeps small ones from being amplified.
     variances, axes = np.linalg.eigh(np.cov(cells.T))
     floor = 1e-3 * variances[-1] + 1e-12
     spread = np.sqrt(np.maximum(variances, 0) + floor)
@@ -203,7 +203,7 @@ def train_maps(
     """Train `net` so that the spatial means of its output maps are class logits.
 
     Args:
-        net: A network of one or more output maps (h, w, C).
+        net: A network with one or more output maps (h, w, C).
         inputs: Each is an array (N, …), or a function (count, rng) that draws a batch.
         labels: The classes (N,).
         seed: Draws the order of the images and what the functions draw.
@@ -225,18 +225,18 @@ def train_maps(
 
 
 def predict_maps(net: keras.Model, *inputs: np.ndarray) -> list[np.ndarray]:
-    """Return a list of the maps (N, h, w, C) of each output of a network."""
+    """Return a list with the maps (N, h, w, C) of each output of a network."""
     maps = net.predict(_one_or_list(inputs), batch_size=BATCH, verbose=0)
     return maps if isinstance(maps, list) else [maps]
 
 
 def _draw(source: np.ndarray | Callable, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return the rows of an array, or as many as a function draws."""
+    """Return the rows of an array, or as many rows drawn by a function."""
     if callable(source):
         return source(len(rows), rng)
     return source[rows]
 
 
 def _one_or_list(arrays: Sequence[np.ndarray]) -> np.ndarray | list[np.ndarray]:
-    """Return what Keras takes for the inputs of a model: an array, or a list of several."""
+    """Return arrays in the form of a model's inputs in Keras: one array, or a list of several."""
     return list(arrays) if len(arrays) > 1 else arrays[0]

@@ -1,4 +1,4 @@
-"""Frozen features: what all remedies read of a model and of the images that they learn from."""
+"""Frozen features, which all remedies compute from a model and the images that they learn from."""
 
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
@@ -59,7 +59,7 @@ class Reader:
         for start in range(0, len(images), BATCH):
             batch = images[start : start + BATCH]
             batch = batch_of(batch, self._shape, REMEDY)
-            # The batch is always full, since the function is compiled anew for another size.
+            # The batch is always full, since the function is recompiled for another size.
             full_batch = np.resize(batch, (batch_size, *batch.shape[1:]))
             full_features = self._forward(full_batch)
             features.append(full_features[: len(batch)])
@@ -75,12 +75,12 @@ class Reader:
         return features, choose(logits, targets)
 
 
-# The reader of the last model by its fingerprint, since several remedies in turn ask for the same.
+# The reader of the last model by its fingerprint, since several remedies use it in turn.
 _LAST: dict[str, Reader] = {}
 
 
 def reader_of(model: keras.Model) -> Reader:
-    """Return the reader of a model, made anew only if the model or its weights have changed."""
+    """Return the reader of a model, a new one only if the model or its weights have changed."""
     head = find_head(model)
     key = fingerprint(model)
     if key not in _LAST:
@@ -90,7 +90,7 @@ def reader_of(model: keras.Model) -> Reader:
     return _LAST[key]
 
 
-class Known(NamedTuple):
+class TrainingImages(NamedTuple):
     """The labelled images that a remedy learns from, all in memory."""
 
     reader: Reader
@@ -106,8 +106,8 @@ class Known(NamedTuple):
         return class_maps(self.features, self.reader.head.kernel, self.labels)
 
 
-def read_known(model: keras.Model, images: LabelledImages) -> Known:
-    """Read all images and their features. Raise ValueError if a label is missing or unknown."""
+def read_training_images(model: keras.Model, images: LabelledImages) -> TrainingImages:
+    """Return all images with their features. Raises ValueError if a label is missing or unknown."""
     reader = reader_of(model)
     labels = np.ravel(images.labels)
     classes = np.arange(reader.class_count)
@@ -119,7 +119,7 @@ def read_known(model: keras.Model, images: LabelledImages) -> Known:
         )
     batches = list(images.batches(BATCH, reader.size))
     pixels = np.concatenate(batches)
-    return Known(reader, pixels, reader.features(pixels), labels)
+    return TrainingImages(reader, pixels, reader.features(pixels), labels)
 
 
 def class_maps(features: np.ndarray, kernel: np.ndarray, targets: np.ndarray) -> np.ndarray:

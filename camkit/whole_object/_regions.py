@@ -1,7 +1,7 @@
-"""Regions of an image: its colours say where an object ends, as a classifier says where it is.
+"""Regions of an image: colours show where an object ends, as a classifier shows where it is.
 
-Arrays only. Images are uint8 (H, W, 3), maps (h, w) of any size; probabilities 0..1 are those of
-the object.
+Functions take and return arrays. Images are uint8 (H, W, 3), maps (h, w) of any size; probabilities
+0..1 are those of the object.
 """
 
 from functools import cache
@@ -30,7 +30,7 @@ STEPS = 5
 
 
 def shrink(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return an image or a map with each cell the mean of its pixels.
+    """Return an image or a map reduced to cells, each the mean of its pixels.
 
     Args:
         image: An image uint8 (H, W, 3), or a map (H, W).
@@ -64,10 +64,10 @@ def erase(images: np.ndarray, maps: np.ndarray, colour: np.ndarray, threshold: f
 
 
 def rim_difference(image: np.ndarray) -> np.ndarray:
-    """Return how far the colour of each pixel is from the median at the rim, in CIE Lab.
+    """Return the distance of each pixel's colour from the median at the rim, in CIE Lab.
 
-    A cue for the background that knows neither a network nor classes: people put things in the
-    middle of plain backgrounds. The map (H, W) is smoothed a little.
+    This is a cue for the background that needs neither a network nor classes: people put things in
+    the middle of plain backgrounds. The map (H, W) is slightly smoothed.
     """
     lab = color.rgb2lab(image)
     columns = lab.swapaxes(0, 1)
@@ -97,8 +97,8 @@ def redraw(probability: np.ndarray, image: np.ndarray, *, weight: float = 5) -> 
     P = np.clip(probability.ravel(), 1e-4, 1 - 1e-4).astype("float32")
     Q = P
     for _ in range(STEPS):
-        opinion = affinity @ (2 * Q - 1)
-        Q = expit(logit(P) + weight * opinion)
+        votes = affinity @ (2 * Q - 1)
+        Q = expit(logit(P) + weight * votes)
     return Q.reshape(probability.shape)
 
 
@@ -108,12 +108,12 @@ def _affinity(image: np.ndarray) -> np.ndarray:
     y, x = np.indices((height, width)) / (POSITION_SIGMA * height)
     colours = color.rgb2lab(image) / COLOUR_SIGMA
     points = np.dstack([y, x, colours]).reshape(-1, 5).astype("float32")
-    # −|a − b|² / 2 = a·b − |a|² / 2 − |b|² / 2; rounding must not lift it above 0.
+    # −|a − b|² / 2 = a·b − |a|² / 2 − |b|² / 2, which rounding must not lift above 0.
     half = (points**2).sum(axis=1) / 2
     exponent = points @ points.T - half - half[:, None]
     affinity = np.exp(np.minimum(exponent, 0))
     np.fill_diagonal(affinity, 0)
-    # A cell like no other keeps its probability.
+    # The term 1e-6 lets a cell unlike all others keep its probability.
     affinity /= affinity.sum(axis=1, keepdims=True) + 1e-6
     return affinity
 
@@ -123,19 +123,19 @@ def grow(
 ) -> np.ndarray:
     """Return seeds of two kinds, grown over connected cells that are likely of their kind.
 
-    Corners connect, and no kind takes the other's seeds (Huang et al., CVPR 2018: the similarity
-    criterion of seeded region growing).
+    Cells that touch at a corner are connected, and neither kind takes the other's seeds (Huang et
+    al., CVPR 2018: the similarity criterion of seeded region growing).
 
     Args:
         seeds: (2, N, h, w) bool.
-        probabilities: (2, N, h, w) of either kind.
+        probabilities: (2, N, h, w) of the two kinds.
         thresholds: The probabilities from which a cell is likely. They exceed one half, so that no
             cell is likely for both kinds.
 
     Returns:
         The grown seeds (2, N, h, w) bool.
     """
-    # Neighbours lie within an image, not in the next one.
+    # Cells are neighbours within an image only, not across images.
     structure = np.zeros((3, 3, 3), bool)
     structure[1] = True
     grown = []
@@ -148,13 +148,13 @@ def grow(
 
 
 class Regions(NamedTuple):
-    """The n regions of an image, and what belongs to each."""
+    """The n regions of an image, and the properties of each."""
 
     # (SIDE, SIDE) int: the region of each pixel
     labels: np.ndarray
     # (n,) in pixels
     sizes: np.ndarray
-    # (n, h·w): times a map (h·w), the means over the regions of the enlarged map
+    # (n, h·w): its product with a map (h·w) is the mean of the enlarged map over each region
     weights: np.ndarray
     # (n, 3) in CIE Lab
     colours: np.ndarray
@@ -168,12 +168,12 @@ class Regions(NamedTuple):
 
 
 def cut_regions(image: np.ndarray, size: tuple[int, int]) -> Regions:
-    """Cut an image into some 150 superpixels of like colour (SLIC), for maps of `size` cells."""
+    """Cut an image into about 150 superpixels of similar colour (SLIC), for maps of `size`."""
     image = shrink(image, (SIDE, SIDE))
     labels = segmentation.slic(image, REGION_COUNT, compactness=10, start_label=0)
     pixel_labels = labels.ravel()
     sizes = np.bincount(pixel_labels)
-    # Times the values of pixels, the means over the regions.
+    # The product of this matrix with the values of pixels is their mean over each region.
     pixels = np.arange(labels.size)
     entries = 1 / sizes[pixel_labels]
     means = sparse.csr_array((entries, (pixel_labels, pixels)), dtype="float32")
@@ -203,9 +203,9 @@ def object_shares(probability: np.ndarray, regions: Regions) -> np.ndarray:
 def refine(probability: np.ndarray, regions: Regions) -> np.ndarray:
     """Return the probabilities (n,) of regions after Bayes' rule.
 
-    The prior is how unlike the rim the regions are, the likelihood that of their colours. A colour
-    is as likely in the object as the share of the object, probability times size, that has a
-    similar colour (σ 10 in CIE Lab), and likewise in the background (Wang et al., CVPR 2018:
+    The prior of a region is its difference from the rim, the likelihood is that of its colour. The
+    likelihood of a colour in the object is the share of the object, probability times size, that
+    has a similar colour (σ 10 in CIE Lab), and likewise in the background (Wang et al., CVPR 2018:
     saliency-guided refinement).
     """
     difference = regions.colours[:, None] - regions.colours
@@ -217,7 +217,7 @@ def refine(probability: np.ndarray, regions: Regions) -> np.ndarray:
         total = max(regions.sizes @ membership, 1e-6)
         return weights @ membership / total
 
-    # No cue is surer than this.
+    # The cue is never certain.
     prior = np.clip(regions.unlike, 0.05, 0.95)
     of_object = prior * likelihood(probability)
     of_background = (1 - prior) * likelihood(1 - probability)

@@ -1,14 +1,14 @@
-"""Six remedies for class activation maps that show only the part which tells a class best.
+"""Six remedies for class activation maps that show only the most telling part of an object.
 
 All have one signature. `locate = remedy(model, images, *, seed=0)` learns from labelled images what
 its paper learns, on the frozen features F (h, w, K) of a model with a GAP head. The images are a
 set with `labels`, one per image, and `batches`; all of it is held in memory.
-`locate(batch, targets=None)` returns one map per image, (B, y, x), higher where the target class is
-more likely to be. The target is one class index, or one per image; by default it is the predicted
-class. M_c is the class activation map. The model stays as it was.
+`locate(batch, targets=None)` returns one map per image, (B, y, x), which is higher where the target
+class is more likely. The target is one class index, or one per image; by default it is the
+predicted class. M_c is the class activation map. The model is not changed.
 
 All raise HeadError if the model has no GAP head, and ValueError for images of another size than it
-takes, labels that its head does not know and targets that are no class.
+takes, labels that are not classes of its head, and targets that are not classes.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,22 +20,22 @@ from keras import layers
 from camkit.maps.arrays import unit, upsample
 from camkit.whole_object import _heads as heads
 from camkit.whole_object import _regions as regions
-from camkit.whole_object._reader import LabelledImages, class_maps, read_known
+from camkit.whole_object._reader import LabelledImages, class_maps, read_training_images
 
 Locator = Callable[..., np.ndarray]
 
-# Of maps scaled to 0..1: above the first value a cell surely belongs to the object, below the
-# second to the background.
+# In maps scaled to 0..1, a cell above the first value surely belongs to the object, and one below
+# the second surely to the background.
 SURE_OBJECT = 0.8
 SURE_BACKGROUND = 0.2
 
-# The most steps of erasing, the first of which is the model's own head.
+# The largest number of erasing steps, the first of which is the model's own head.
 ERASING_STEPS = 5
 
-# The probabilities from which a cell joins the seeds of the background and of the object.
+# The probabilities above which a cell joins the seeds of the background and of the object.
 GROWTH = (0.99, 0.85)
 
-# The cells per side of the map that colours redraw.
+# The number of cells per side of the map that is redrawn by colours.
 SIDE = 48
 
 # The side of the windows of cells of FickleNet.
@@ -45,20 +45,20 @@ WINDOW = 5
 def adversarial_erasing(
     model: keras.Model, images: LabelledImages, *, steps: int | None = None, seed: int = 0
 ) -> Locator:
-    """Return a locator that erases what it has located and looks again.
+    """Return a locator that erases the regions that it has located, and looks again.
 
     Where M_c, scaled to 0..1, exceeds 0.8, an image is painted with the mean colour of all images;
-    the next step's head learns on what is left. The first head is the model's own. The map of the
+    the head of the next step learns on the rest. The first head is the model's own. The map of the
     locator is the highest of all steps' maps, each scaled to 0..1 (Wei et al., Object Region Mining
-    with Adversarial Erasing, CVPR 2017; the highest map stands for its union of regions).
+    with Adversarial Erasing, CVPR 2017; the highest map stands for their union of regions).
 
     Args:
         model: A model with a GAP head.
         images: Labelled images to learn from.
-        steps: The number of steps. By default steps end before the first head that classifies less
-            than half as many held-out images correctly as the first new head did, and after five at
-            the latest (in the paper: when training no longer converges). A fifth of the images is
-            held out.
+        steps: The number of steps. By default they end before the first head that classifies fewer
+            than half as many held-out images correctly as the first new head, and after five at the
+            latest (in the paper: when training no longer converges). A fifth of the images is held
+            out.
         seed: Draws the images that are held out.
 
     Returns:
@@ -72,27 +72,27 @@ def adversarial_erasing(
         >>> locate(next(images.batches(4, 100))).shape
         (4, 13, 13)
     """
-    known = read_known(model, images)
-    reader = known.reader
-    mean_colour = known.images.mean(axis=(0, 1, 2))
+    training = read_training_images(model, images)
+    reader = training.reader
+    mean_colour = training.images.mean(axis=(0, 1, 2))
     classes = np.eye(reader.class_count)
-    one_hot = classes[known.labels]
-    order = np.random.default_rng(seed).permutation(len(known.labels))
+    one_hot = classes[training.labels]
+    order = np.random.default_rng(seed).permutation(len(training.labels))
     is_held_out = order % 5 == 0
     is_learnt = ~is_held_out
 
     kernels = [reader.head.kernel]
-    erased = known.images
-    features = known.features
+    erased = training.images
+    features = training.features
     least_accuracy = 0
     while len(kernels) < (steps or ERASING_STEPS):
-        maps = class_maps(features, kernels[-1], known.labels)
+        maps = class_maps(features, kernels[-1], training.labels)
         erased = regions.erase(erased, maps, mean_colour, SURE_OBJECT)
         features = reader.features(erased)
         gap = features.mean(axis=(1, 2))
         kernel, bias = heads.fit_softmax(gap[is_learnt], one_hot[is_learnt])
         predicted = (gap @ kernel + bias).argmax(axis=1)
-        is_correct = predicted == known.labels
+        is_correct = predicted == training.labels
         accuracy = is_correct[is_held_out].mean()
         if least_accuracy == 0:
             least_accuracy = accuracy / 2
@@ -120,11 +120,11 @@ def multi_dilated(
 ) -> Locator:
     """Return a locator whose kernels reach further: H = H_0 + (1/n) Σ H_i.
 
-    A layer of 64 channels on the features, then for each dilation a 3×3 convolution and a GAP head,
-    all trained together. H_i is the map, with its bias, whose mean is the logit of head i. Wide
-    kernels carry the class from the part that tells it to its surroundings; the mean of all maps
-    but the first dims what only one of them sees (Wei et al., Revisiting Dilated Convolution, CVPR
-    2018: multi-dilated convolution, MDC).
+    A layer of 64 channels on the features is followed, for each dilation, by a 3×3 convolution and
+    a GAP head; all are trained together. H_i is the map, with its bias, whose mean is the logit of
+    head i. Wide kernels carry the evidence from the most telling part to its surroundings; the mean
+    of all maps except the first weakens what only one of them shows (Wei et al., Revisiting Dilated
+    Convolution, CVPR 2018: multi-dilated convolution, MDC).
 
     Args:
         model: A model with a GAP head.
@@ -143,10 +143,10 @@ def multi_dilated(
         >>> locate(next(images.batches(4, 100))).shape
         (4, 13, 13)
     """
-    known = read_known(model, images)
-    reader = known.reader
+    training = read_training_images(model, images)
+    reader = training.reader
     convolution = heads.convolution_factory(seed)
-    inputs = keras.Input(known.features.shape[1:])
+    inputs = keras.Input(training.features.shape[1:])
     x = convolution(64, 1, activation="relu")(inputs)
     blocks = []
     for dilation in dilations:
@@ -154,7 +154,7 @@ def multi_dilated(
         blocks.append(block(x))
     maps = [convolution(reader.class_count, 1)(block) for block in blocks]
     net = keras.Model(inputs, maps)
-    heads.train_maps(net, [known.features], known.labels, seed)
+    heads.train_maps(net, [training.features], training.labels, seed)
 
     def locate(batch: np.ndarray, targets: int | np.ndarray | None = None) -> np.ndarray:
         features, targets = reader.features_and_targets(batch, targets)
@@ -168,7 +168,7 @@ def multi_dilated(
 
 
 def seeded_region_growing(model: keras.Model, images: LabelledImages, *, seed: int = 0) -> Locator:
-    """Return a locator that grows regions from seeds which are sure.
+    """Return a locator that grows regions from cells whose class is sure.
 
     Seeds of an image's class are the cells where M_c, scaled to 0..1, exceeds 0.8; seeds of the
     background are those where the difference from the colour of the rim, scaled, is below 0.2. A
@@ -195,14 +195,14 @@ def seeded_region_growing(model: keras.Model, images: LabelledImages, *, seed: i
         >>> locate(next(images.batches(4, 100))).shape
         (4, 48, 48)
     """
-    known = read_known(model, images)
-    reader = known.reader
-    labels = known.labels
-    components = heads.fit_components(known.features, seed)
-    cells = components.project(known.features)
-    seeds = _first_seeds(known.images, known.class_maps())
+    training = read_training_images(model, images)
+    reader = training.reader
+    labels = training.labels
+    components = heads.fit_components(training.features, seed)
+    cells = components.project(training.features)
+    seeds = _first_seeds(training.images, training.class_maps())
     size = cells.shape[1:3]
-    small_images = [regions.shrink(image, size) for image in known.images]
+    small_images = [regions.shrink(image, size) for image in training.images]
 
     boundary_loss = np.zeros(seeds.shape)
     for _ in range(3):
@@ -227,7 +227,7 @@ def seeded_region_growing(model: keras.Model, images: LabelledImages, *, seed: i
 
 
 def _first_seeds(images: np.ndarray, maps: np.ndarray) -> np.ndarray:
-    """Return the seeds (2, N, h, w) bool of background and class; the class has the last word."""
+    """Return the seeds (2, N, h, w) bool of background and class; a cell of both is the class's."""
     size = maps.shape[1:]
     differences = [regions.shrink(regions.rim_difference(image), size) for image in images]
     is_class = unit(maps) > SURE_OBJECT
@@ -242,13 +242,13 @@ def _redraw_all(probabilities: np.ndarray, images: Sequence[np.ndarray]) -> np.n
 
 
 def superpixels(model: keras.Model, images: LabelledImages, *, seed: int = 0) -> Locator:
-    """Return a locator that decides for regions of like colour.
+    """Return a locator that classifies regions of similar colour.
 
     The first objects of an image are its superpixels whose mean of M_c, scaled to 0..1, exceeds one
     half. Then, twice in turn: a softmax layer over the classes and the background learns the
     superpixels from their mean features (region network); its objects are refined by Bayes' rule
     with the difference from the rim as prior; a second layer learns the cells from the share that
-    objects have in them (pixel network); its mean over superpixels gives the next objects. The map
+    objects cover of them (pixel network); its mean over superpixels gives the next objects. The map
     is the mean of both layers, refined (Wang et al., Weakly-Supervised Semantic Segmentation by
     Iteratively Mining Common Object Features, CVPR 2018, which refines in the first turn only).
 
@@ -268,18 +268,18 @@ def superpixels(model: keras.Model, images: LabelledImages, *, seed: int = 0) ->
         >>> locate(next(images.batches(4, 100))).shape
         (4, 112, 112)
     """
-    known = read_known(model, images)
-    reader = known.reader
-    labels = known.labels
+    training = read_training_images(model, images)
+    reader = training.reader
+    labels = training.labels
     class_count = reader.class_count
-    components = heads.fit_components(known.features, seed)
-    cells = components.project(known.features)
+    components = heads.fit_components(training.features, seed)
+    cells = components.project(training.features)
     size = cells.shape[1:3]
-    cuts = [regions.cut_regions(image, size) for image in known.images]
+    cuts = [regions.cut_regions(image, size) for image in training.images]
     region_labels = np.repeat(labels, [len(cut.sizes) for cut in cuts])
     region_features = _pool_all(cuts, cells)
 
-    probability = unit(known.class_maps())
+    probability = unit(training.class_maps())
     for _ in range(2):
         is_object = _pool_all(cuts, probability) > 0.5
         losses = np.stack([~is_object, is_object]).astype(float)
@@ -341,20 +341,20 @@ def ficklenet(
     passes: int = 20,
     seed: int = 0,
 ) -> Locator:
-    """Return a locator that looks many times, each time at other cells.
+    """Return a locator that looks at an image many times, each time at other cells.
 
-    A layer of 32 channels on the features, then one layer makes 64 channels of each window of 5×5
-    cells, and a GAP head makes maps of them. In training and later, each window drops each of its
-    cells but the one in its centre at random, so that other parts must tell the class each time.
-    The map of the locator is the highest of the passes', each scaled to 0..1 (Lee et al.,
-    FickleNet, CVPR 2019: dropout that preserves the centre, on an expanded feature map; the highest
-    map here is the union of their maps there).
+    A layer of 32 channels on the features is followed by one that computes 64 channels from each
+    window of 5×5 cells, and by a GAP head that computes maps from them. In training and later, each
+    window drops its cells at random, except the one in its centre, so that other parts must
+    identify the class each time. The map of the locator is the highest of those of all passes, each
+    scaled to 0..1 (Lee et al., FickleNet, CVPR 2019: dropout that preserves the centre, on an
+    expanded feature map; the highest map here corresponds to the union of their maps there).
 
     Args:
         model: A model with a GAP head.
         images: Labelled images to learn from.
         rate: The probability 0..1 of dropping a cell.
-        passes: The number of looks at an image.
+        passes: The number of passes over an image.
         seed: Draws the first weights, the order of the images and the cells that are dropped.
 
     Returns:
@@ -368,29 +368,29 @@ def ficklenet(
         >>> locate(next(images.batches(4, 100))).shape
         (4, 13, 13)
     """
-    known = read_known(model, images)
-    reader = known.reader
-    height, width = known.features.shape[1:3]
+    training = read_training_images(model, images)
+    reader = training.reader
+    height, width = training.features.shape[1:3]
     window_size = WINDOW**2
     centre = window_size // 2
-    # Dropout scales what stays, so that the mean of a window is what it was.
-    share_of_kept = 1 - rate * (window_size - 1) / window_size
+    # Dropout scales the remaining cells, so that the expected mean of a window is unchanged.
+    retained_share = 1 - rate * (window_size - 1) / window_size
 
     def draw(count: int, rng: np.random.Generator) -> np.ndarray:
-        is_kept = rng.random((count, height, width, window_size)) >= rate
-        is_kept[..., centre] = True
-        return is_kept / share_of_kept
+        is_retained = rng.random((count, height, width, window_size)) >= rate
+        is_retained[..., centre] = True
+        return is_retained / retained_share
 
-    shape = known.features.shape[1:]
+    shape = training.features.shape[1:]
     net = _window_network(shape, reader.class_count, seed)
-    heads.train_maps(net, [known.features, draw], known.labels, seed)
+    heads.train_maps(net, [training.features, draw], training.labels, seed)
 
     def locate(batch: np.ndarray, targets: int | np.ndarray | None = None) -> np.ndarray:
         features, targets = reader.features_and_targets(batch, targets)
         rng = np.random.default_rng(seed)
         maps = []
         for _ in range(passes):
-            # All images drop the same cells, so that a map does not depend on the others.
+            # All images drop the same cells, so that a map does not depend on the other images.
             scale = np.repeat(draw(1, rng), len(features), axis=0)
             (all_maps,) = heads.predict_maps(net, features, scale)
             maps.append(unit(heads.of_targets(all_maps, targets)))
@@ -422,13 +422,13 @@ def _window_network(shape: tuple[int, int, int], class_count: int, seed: int) ->
 def cross_image(
     model: keras.Model, images: LabelledImages, *, references: int = 8, seed: int = 0
 ) -> Locator:
-    """Return a locator that asks other images of the class.
+    """Return a locator that uses other images of the class.
 
-    A cell i takes from the cells j of an image Σ_j softmax_j(cos(E_i, E_j) / 0.1) M_c(j), where E
-    are principal components of the features. The mean of that is taken over some images of the
-    class, the references, and the image itself; the map of the locator is the mean of M_c and this.
-    As the head is linear, this is the map of features completed in the same way (Fan et al., CIAN:
-    Cross-Image Affinity Net, AAAI 2020, where E is trained with the network).
+    A cell i takes Σ_j softmax_j(cos(E_i, E_j) / 0.1) M_c(j) from the cells j of an image, where E
+    are principal components of the features. This is averaged over some images of the class, the
+    references, and the image itself; the map of the locator is the mean of M_c and this average.
+    As the head is linear, this equals the map of features completed in the same way (Fan et al.,
+    CIAN: Cross-Image Affinity Net, AAAI 2020, where E is trained with the network).
 
     Args:
         model: A model with a GAP head.
@@ -447,22 +447,22 @@ def cross_image(
         >>> locate(next(images.batches(4, 100))).shape
         (4, 13, 13)
     """
-    known = read_known(model, images)
-    reader = known.reader
+    training = read_training_images(model, images)
+    reader = training.reader
     kernel = reader.head.kernel
-    components = heads.fit_components(known.features, seed)
-    known_cells = heads.unit_vectors(components.project(known.features))
-    known_maps = known.class_maps()
+    components = heads.fit_components(training.features, seed)
+    training_cells = heads.unit_vectors(components.project(training.features))
+    training_maps = training.class_maps()
     rng = np.random.default_rng(seed)
     references_of_class = []
     for c in range(reader.class_count):
-        of_class = np.flatnonzero(known.labels == c)
+        of_class = np.flatnonzero(training.labels == c)
         references_of_class.append(rng.permutation(of_class)[:references])
 
     def transfer(cells: np.ndarray, heat: np.ndarray, target: int) -> np.ndarray:
         transferred = [heads.transfer_map(cells, cells, heat)]
         for n in references_of_class[target]:
-            transferred.append(heads.transfer_map(cells, known_cells[n], known_maps[n]))
+            transferred.append(heads.transfer_map(cells, training_cells[n], training_maps[n]))
         return np.mean(transferred, axis=0)
 
     def locate(batch: np.ndarray, targets: int | np.ndarray | None = None) -> np.ndarray:
