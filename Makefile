@@ -83,10 +83,12 @@ test check-% fuzz crashes: export TF_NUM_INTRAOP_THREADS = 1
 
 .PHONY: test
 test: .venv/test ## run what a commit needs: unit tests, the project's rules, a lesson, a page in a browser (4 minutes)
-	$(PYTEST) -p randomly $(TWO) --durations 10 -m "$(QUICK)" tests/unit tests/project tests/view tests/lessons tests/browser
+	$(PYTEST) -p randomly $(TWO) --durations 10 -m "$(QUICK)" $(FOLDERS)
 
 # What bears none of the marks of the parts below, and one of its kind where a test is marked `smoke`. In random order.
 QUICK = smoke or not (lesson or browser or course or stress or sweep)
+# The folders whose tests can be imported with what .venv/test installs. The others need .venv/check.
+FOLDERS = tests/unit tests/project tests/view tests/lessons tests/browser
 
 PARTS_OF_CHECK = lint types view doctest lessons browser course stress sweep pythons versions photographs
 .PHONY: check
@@ -107,39 +109,39 @@ check-view: ## types, lint and unit tests of the atlas' JavaScript; needs Node a
 	cd tests/view && npm ci --no-audit --no-fund && npm test
 
 .PHONY: check-doctest
-check-doctest: .venv/test ## the examples in the docstrings (1 minute)
+check-doctest: .venv/check ## the examples in the docstrings (1 minute)
 	$(PYTEST) $(TWO) --doctest-modules camkit
 
 .PHONY: check-lessons
 check-lessons: .venv/test ## every lesson and its page; uses what `make notebooks` left in build/ (8 minutes without)
-	$(PYTEST) $(TWO) -m "lesson and not browser"
+	$(PYTEST) $(TWO) -m "lesson and not browser" $(FOLDERS)
 
 .PHONY: check-browser
-check-browser: .venv/test ## the pages, the lessons in JupyterLab, the app, in headless Chromium (8 minutes)
+check-browser: .venv/check ## the pages, the lessons in JupyterLab, the app, in headless Chromium (8 minutes)
 	$(PYTEST) $(TWO) -m "browser and not course"
 
 .PHONY: check-course
-check-course: .venv/test ## the graded course (5 minutes)
+check-course: .venv/check ## the graded course (5 minutes)
 	$(PYTEST) $(TWO) -m "course and not sweep"
 
 STRESS = tests/stress
 .PHONY: check-stress
-check-stress: .venv/test ## a tenth of `make fuzz` and `make crashes`, and a Ray cluster (6 minutes)
+check-stress: .venv/check ## a tenth of `make fuzz` and `make crashes`, and a Ray cluster (6 minutes)
 	$(PYTEST) $(TWO) -m stress $(STRESS)
 
 SWEEP = tests
 .PHONY: check-sweep
-check-sweep: .venv/test ## every member of the large families, such as all models of keras.applications (10 minutes)
+check-sweep: .venv/check .venv/dev ## every member of the large families, such as all models of keras.applications (10 minutes)
 	$(PYTEST) $(TWO) -m sweep $(SWEEP)
 
 .PHONY: fuzz
 fuzz: export FUZZ_ALL = 1
-fuzz: .venv/test ## read 10,000 broken images, 1,000 hostile archives, 300 models and 100 notebooks
+fuzz: .venv/check ## read 10,000 broken images, 1,000 hostile archives, 300 models and 100 notebooks
 	$(PYTEST) $(TWO) tests/stress/test_fuzz.py
 
 .PHONY: crashes
 crashes: export CRASHES_ALL = 1
-crashes: .venv/test ## kill all that writes, fill its disk and so on; the page is build/crashes.html
+crashes: .venv/check ## kill all that writes, fill its disk and so on; the page is build/crashes.html
 	$(PYTEST) tests/stress/test_writers.py
 
 # On real photographs, where they lie beside the project.
@@ -170,7 +172,7 @@ clean: ## remove build/
 ##@ Versions
 
 # What a target needs is what stands in the lock under headings that name it.
-ENVIRONMENTS = core notebook lessons site app course cluster bench test dev
+ENVIRONMENTS = core notebook lessons site app course cluster bench test check dev
 $(ENVIRONMENTS:%=.venv/%): requirements.lock pyproject.toml
 	@"$(PYTHON)" -c '$(NEW_ENOUGH)' 2>/dev/null || { \
 	  echo "camkit needs Python 3.11 or newer, found: $$("$(PYTHON)" --version 2>/dev/null || echo none)."; \

@@ -9,6 +9,7 @@ from importlib import metadata
 
 import nbformat
 import pytest
+from conftest import FOLDER_MARKS
 from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -17,9 +18,29 @@ from repository import EXTRAS, PROJECT, PYPROJECT, ROOT, read
 CORE = PROJECT["dependencies"]
 TARGETS = {"core": CORE} | {name: CORE + lines for name, lines in EXTRAS.items()}
 # What camkit itself imports only where somebody asks for it, and refuses in one line where it is
-# missing.
-OPTIONAL = {"anywidget", "traitlets", "ipywidgets", "IPython", "openTSNE", "pooch", "requests"}
-OPTIONAL |= {"ray", "upath", "fsspec"}
+# missing: {module: package that brings it}.
+OPTIONAL = {
+    "IPython": "ipython",
+    "anywidget": "anywidget",
+    "openTSNE": "opentsne",
+    "pooch": "pooch",
+    "ray": "ray",
+    "requests": "requests",
+    "traitlets": "traitlets",
+    "upath": "universal-pathlib",
+}
+# The extras that camkit names where a package is missing.
+USERS = ["notebook", "lessons", "cluster"]
+# What is asked of the packages themselves needs them installed: `make test` asks it of the targets
+# whose packages it installs, `make check-sweep` of the others.
+INSTALLED = ["core", "notebook", "lessons", "site", "test"]
+targets = pytest.mark.parametrize(
+    "target",
+    [
+        target if target in INSTALLED else pytest.param(target, marks=pytest.mark.sweep)
+        for target in TARGETS
+    ],
+)
 
 
 def specifiers(lines):
@@ -48,6 +69,11 @@ def lock_entries():
             hashes = block.count("--hash=sha256:")
             entries.append((targets.split(), canonicalize_name(name), version, marker, hashes))
     return entries
+
+
+def entries_of(target):
+    """Return what the lock has for a target."""
+    return [entry for entry in lock_entries() if target in entry[0]]
 
 
 def locked_versions(name):
@@ -101,6 +127,20 @@ def distributions(modules):
     return {canonicalize_name(name) for module in modules for name in providers.get(module, [])}
 
 
+def packages_of(modules):
+    """Return the names of the packages that bring these modules, each of which must be installed.
+    The standard library, camkit and the project's modules beside camkit are left out.
+    """
+    beside = set()
+    for folder in PYPROJECT["tool"]["pytest"]["ini_options"]["pythonpath"]:
+        for path in (ROOT / folder).rglob("*.py"):
+            beside |= {path.stem, path.parent.name}
+    outside = modules - sys.stdlib_module_names - beside - {"camkit"}
+    missing = outside - set(metadata.packages_distributions())
+    assert not missing, f"nothing that is installed brings {missing}"
+    return distributions(outside)
+
+
 def sources_of(folder, pattern="**/*.py"):
     return [path.read_text(encoding="utf-8") for path in (ROOT / folder).glob(pattern)]
 
@@ -132,23 +172,55 @@ def test_the_core_is_lean():
 def test_the_core_asks_for_what_camkit_imports_and_for_nothing_else():
     """The standard library and the optional packages aside."""
     modules = imported_modules(sources_of("camkit"))
-    required = distributions(modules - OPTIONAL - {"camkit"})
+    required = packages_of(modules - set(OPTIONAL))
     assert required == set(specifiers(CORE))
 
 
 def test_each_optional_package_of_camkit_stands_in_an_extra():
-    modules = imported_modules(sources_of("camkit")) & OPTIONAL
-    offered = set().union(*(closure(lines) for lines in EXTRAS.values()))
-    assert distributions(modules) <= offered
+    """In one that is for users, by the lock, since `make test` does not install them all."""
+    assert set(OPTIONAL) <= imported_modules(sources_of("camkit"))
+    offered = {name for extra in USERS for _, name, *_ in entries_of(extra)}
+    assert set(OPTIONAL.values()) <= offered
 
 
 def test_lessons_and_site_import_what_their_extras_bring():
-    lessons = distributions(imported_modules(lesson_sources())) - {"camkit"}
+    lessons = packages_of(imported_modules(lesson_sources()))
     assert lessons <= closure(CORE + EXTRAS["lessons"])
-    site = distributions(imported_modules(sources_of("notebooks/site"))) - {"camkit"}
+    site = packages_of(imported_modules(sources_of("notebooks/site")))
     assert site <= closure(CORE + EXTRAS["site"])
-    course = distributions(imported_modules(sources_of("notebooks/assignments"))) - {"camkit"}
+
+
+@pytest.mark.course
+def test_the_course_imports_what_its_extra_brings():
+    course = packages_of(imported_modules(sources_of("notebooks/assignments")))
     assert course <= closure(CORE + EXTRAS["course"])
+
+
+def folders_of_make_test():
+    """Return the folders of tests that `make test` reads."""
+    return re.search(r"^FOLDERS = (.*)$", read("Makefile"), re.M)[1].split()
+
+
+def test_make_test_imports_what_its_extra_brings():
+    """What all tests of its folders import, also those that it leaves out by their marks."""
+    sources = sources_of("tests", "*.py") + sources_of("data/make")
+    for folder in folders_of_make_test():
+        sources += sources_of(folder)
+    assert packages_of(imported_modules(sources)) <= closure(CORE + EXTRAS["test"])
+
+
+@pytest.mark.sweep
+def test_all_tests_and_the_benchmarks_import_what_the_extra_check_brings():
+    """But for cleanlab, with which a benchmark compares where somebody has installed it."""
+    modules = imported_modules(sources_of("tests")) - {"cleanlab"}
+    assert packages_of(modules) <= closure(CORE + EXTRAS["check"])
+
+
+def test_what_make_test_does_not_read_is_marked_by_its_folder():
+    files = (ROOT / "tests").rglob("test_*.py")
+    folders = {path.relative_to(ROOT / "tests").parts[0] for path in files}
+    read_by_make_test = {folder.removeprefix("tests/") for folder in folders_of_make_test()}
+    assert folders - read_by_make_test <= set(FOLDER_MARKS)
 
 
 def test_the_core_works_where_nothing_else_can_be_imported():
@@ -184,30 +256,36 @@ def test_what_builds_camkit_is_locked():
         assert all(specifier.contains(version) for version in locked_versions(name))
 
 
+def test_the_core_and_each_extra_have_an_environment():
+    assert f"\nENVIRONMENTS = {' '.join(TARGETS)}\n" in read("Makefile")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_target_takes_what_stands_under_its_name(target):
+    recipe = re.search(r"awk '(.*)' requirements.lock > \$@.txt", read("Makefile"))[1]
+    script = recipe.replace("$(@F)", target).replace("$$", "$")
+    command = ["awk", script, "requirements.lock"]
+    taken = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
+    names = {
+        canonicalize_name(line.partition("==")[0])
+        for line in re.findall(r"^[a-z0-9].*==", taken, re.M)
+    }
+    assert names == {name for _, name, *_ in entries_of(target)}
+    assert set(specifiers(TARGETS[target])) <= names
+
+
 @pytest.mark.locked
-def test_a_target_installs_what_it_needs_and_nothing_more():
+@targets
+def test_a_target_installs_what_it_needs_and_nothing_more(target):
     """All that its packages ask for on this machine, and none besides, stands in the lock under its
     name.
     """
-    makefile = read("Makefile")
-    assert f"\nENVIRONMENTS = {' '.join(TARGETS)}\n" in makefile, (
-        "an environment for the core and for each extra"
-    )
-    recipe = re.search(r"awk '(.*)' requirements.lock > \$@.txt", makefile)[1]
-    for target, lines in TARGETS.items():
-        script = recipe.replace("$(@F)", target).replace("$$", "$")
-        command = ["awk", script, "requirements.lock"]
-        taken = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
-        names = {
-            canonicalize_name(line.partition("==")[0])
-            for line in re.findall(r"^[a-z0-9].*==", taken, re.M)
-        }
-        entries = [entry for entry in lock_entries() if target in entry[0]]
-        here = {
-            name for _, name, _, marker, _ in entries if not marker or Marker(marker).evaluate()
-        }
-        assert here == closure(lines), target
-        assert here <= names == {name for _, name, *_ in entries}, target
+    here = {
+        name
+        for _, name, _, marker, _ in entries_of(target)
+        if not marker or Marker(marker).evaluate()
+    }
+    assert here == closure(TARGETS[target])
 
 
 def test_the_lock_has_hashes_and_no_addresses():
