@@ -422,7 +422,17 @@ def test_a_file_edited_by_hand_is_read_correctly_and_kept_on(tmp_path, encoding,
     assert "'=1+1" in file.read_text(encoding="utf-8")
 
 
-def test_bytes_of_another_encoding_stay_what_they_are(tmp_path):
+@pytest.fixture(params=["python", pytest.param("pyarrow", marks=pytest.mark.sweep)])
+def string_storage(request):
+    """Let pandas store texts in this way. It chooses pyarrow where that is installed, which the
+    core does not ask for, and pyarrow rejects names that are not valid UTF-8.
+    """
+    with pd.option_context("mode.string_storage", request.param):
+        assert pd.Series(["text"]).dtype.storage == request.param
+        yield
+
+
+def test_bytes_of_another_encoding_stay_what_they_are(tmp_path, string_storage):
     """Nobody can tell cp1252 from a file name of odd bytes: neither is rewritten."""
     file = tmp_path / "verdicts.csv"
     file.write_bytes(
@@ -432,7 +442,7 @@ def test_bytes_of_another_encoding_stay_what_they_are(tmp_path):
     assert "\nÄ.jpg,Ant,Bee,other,grün,\n".encode("cp1252") in file.read_bytes()
 
 
-def test_names_of_another_encoding_go_through_table_faults_and_page(tmp_path):
+def test_names_of_another_encoding_go_through_table_faults_and_page(tmp_path, string_storage):
     images = image_set(tmp_path / "pets")
     odd = images.paths[1].with_name(os.fsdecode("Fräulein.png".encode("cp1252")))
     images.paths[1].rename(odd)
