@@ -1,7 +1,7 @@
-"""Static figures: arrays and a matplotlib Figure or Axes in, the same out.
+"""Static figures: functions that take arrays and a matplotlib Figure or Axes, and draw in it.
 
-Class maps keep their sign and resolution until they come here. Every function that draws several
-maps documents which limits they share. Matplotlib is loaded when the first figure is drawn.
+Class maps keep their sign and resolution until they are drawn here. Functions that draw several
+maps say which limits they share. Matplotlib is loaded when the first figure is drawn.
 """
 
 from __future__ import annotations
@@ -191,8 +191,8 @@ def map_row(
     images = [image]
     for heat in maps:
         images.append(overlay(image, heat, vmin=vmin, vmax=vmax, alpha=alpha, cmap=cmap))
-    for ax, picture, title in zip(axes, images, titles, strict=True):
-        ax.imshow(picture)
+    for ax, pixels, title in zip(axes, images, titles, strict=True):
+        ax.imshow(pixels)
         ax.set_title(title, fontsize=9)
         ax.set_axis_off()
     figure.colorbar(
@@ -213,8 +213,8 @@ def _use_constrained_layout(figure: FigureBase) -> None:
 def confusion(ax: Axes, matrix: np.ndarray, class_names: Sequence[str]) -> Axes:
     """Draw a confusion matrix.
 
-    The colours show the errors only, since the diagonal would outshine them. Counts are written
-    where there are at most 20 classes.
+    The colours show the errors only, since the diagonal would outshine them. Counts are written if
+    there are at most 20 classes.
 
     Args:
         ax: The axes to draw in.
@@ -321,7 +321,7 @@ def embedding(
         points: Points (N, 2).
         labels: The class index of each point, (N,).
         class_names: The name of each class.
-        highlight: The index of a class beside which all others turn grey.
+        highlight: The index of a class; all other classes turn grey.
         ring: The index of a point to draw a ring around.
 
     Returns:
@@ -366,7 +366,7 @@ def embedding(
 
 
 def _middle(points: np.ndarray) -> np.ndarray:
-    """Return the one of points (n, 2) nearest to their median; their mean may lie among others."""
+    """Return the point, of (n, 2), nearest to the median; a mean might lie among other classes."""
     median = np.median(points, axis=0)
     squared_distances = ((points - median) ** 2).sum(axis=1)
     return points[squared_distances.argmin()]

@@ -248,7 +248,7 @@ def compose(
 
     Image i depends on `images`, `size`, `objects`, `layout`, `background`, `seed` and i, not on
     `count`. With another background it shows the same objects at the same positions. Edges are
-    antialiased and carry no white of the background that they were cut from.
+    antialiased and have no white from the background that they were cut from.
 
     Args:
         images: Images of one object on white with `labels` and `class_names`, such as `load_images`
@@ -565,7 +565,7 @@ def _photographs() -> list[Image.Image]:
     return photographs
 
 
-# What `compose` calls with a random generator and the side of the image in pixels.
+# The functions that `compose` calls with a random generator and the side of the image in pixels.
 BACKGROUNDS: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
     "white": _white,
     "clutter": _clutter,

@@ -1,4 +1,4 @@
-"""Models as bytes: the fingerprint that tells one from another, and the way to another process."""
+"""Models as bytes: the fingerprint that identifies a model, and transfer to another process."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ _PROCESS = secrets.token_hex()
 
 
 def fingerprint(model: keras.Model) -> str:
-    """Return a digest of a model's layers, their settings and weights, whatever their names.
+    """Return a digest of a model's layers, their settings and weights, apart from their names.
 
     It is the same in every process. A function in the settings is identified by what it does, one
     of Keras by its public name (see camkit._identity). Code depends on the release of Python:
@@ -52,7 +52,7 @@ def _digest(model: keras.Model, of_setting: Callable[[Any], str | list]) -> str:
 
 
 class PackedModel(NamedTuple):
-    """A model on its way to another process."""
+    """A model in a form that can be sent to another process."""
 
     # The bytes of its .keras file
     data: bytes
@@ -66,7 +66,7 @@ def packed(model: keras.Model) -> PackedModel:
     Raises:
         HeadError: The model has no graph of layers.
     """
-    own_classes = {
+    layer_classes = {
         type(layer).__name__: type(layer)
         for layer in network_of(model).layers
         if not type(layer).__module__.startswith("keras.")
@@ -82,13 +82,13 @@ def packed(model: keras.Model) -> PackedModel:
         for name, value in keras.saving.get_custom_objects().items()
         if json.dumps(name) in config
     }
-    return PackedModel(data, {**registered, **own_classes})
+    return PackedModel(data, {**registered, **layer_classes})
 
 
 def unpacked(packed_model: PackedModel) -> keras.Model:
-    """Return the model that `packed` has made bytes of.
+    """Return the model that `packed` has serialised.
 
-    Raises whatever Keras raises where a layer cannot be made.
+    Raises whatever Keras raises if a layer cannot be created.
     """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "model.keras")
@@ -118,5 +118,5 @@ class _SettingState(State):
         return ["settings", cls, self.of(value.get_config(), where)]
 
     def of_unknown(self, value: Any, where: str) -> list:
-        """Return the address of an object, so that it is not taken for another one."""
+        """Return the address of an object, so that it is not confused with another one."""
         return ["address", _PROCESS, id(value)]
