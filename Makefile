@@ -141,7 +141,7 @@ fuzz: .venv/check ## read 10,000 broken images, 1,000 hostile archives, 300 mode
 
 .PHONY: crashes
 crashes: export CRASHES_ALL = 1
-crashes: .venv/check ## kill all that writes, fill its disk and so on; the page is build/crashes.html
+crashes: .venv/check ## kill everything that writes files, fill its disk and so on; the page is build/crashes.html
 	$(PYTEST) tests/stress/test_writers.py
 
 # On real photographs, where they lie beside the project.
