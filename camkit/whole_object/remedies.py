@@ -18,8 +18,7 @@ import numpy as np
 from keras import layers
 
 from camkit.maps.arrays import unit, upsample
-from camkit.whole_object import _heads as heads
-from camkit.whole_object import _regions as regions
+from camkit.whole_object import _heads as heads, _regions as regions
 from camkit.whole_object._reader import LabelledImages, class_maps, read_training_images
 
 Locator = Callable[..., np.ndarray]

@@ -31,8 +31,8 @@ from course import (
     proof,
     sources,
     submissions,
+    year as year_folder,
 )
-from course import year as year_folder
 from course.gradebook import Score
 from course.marks import mark
 from course.release import release

@@ -30,8 +30,7 @@ from upath import UPath
 
 import camkit
 from camkit._files import present, write_whole
-from camkit.analysis import _shards as shards
-from camkit.analysis import ray as module
+from camkit.analysis import _shards as shards, ray as module
 from camkit.images import image_set
 from camkit.models import _serialize as inference
 

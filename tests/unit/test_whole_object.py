@@ -7,8 +7,7 @@ from sklearn.linear_model import LogisticRegression
 
 import camkit
 from camkit import scenes, whole_object
-from camkit.whole_object import _heads as heads
-from camkit.whole_object import _regions as regions
+from camkit.whole_object import _heads as heads, _regions as regions
 from camkit.whole_object._reader import reader_of
 
 RNG = np.random.default_rng(0)
