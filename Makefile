@@ -86,11 +86,11 @@ test: .venv/test ## run what a commit needs: unit tests, the project's rules, a 
 	$(PYTEST) -p randomly $(TWO) --durations 10 -m "$(QUICK)" $(FOLDERS)
 
 # What bears none of the marks of the parts below, and one of its kind where a test is marked `smoke`. In random order.
-QUICK = smoke or not (lesson or browser or course or stress or sweep)
+QUICK = smoke or not (slow or lesson or browser or course or stress or sweep)
 # The folders whose tests can be imported with what .venv/test installs. The others need .venv/check.
 FOLDERS = tests/unit tests/project tests/view tests/lessons tests/browser
 
-PARTS_OF_CHECK = lint types view doctest lessons browser course stress sweep pythons versions photographs
+PARTS_OF_CHECK = lint types view doctest unit lessons browser course stress sweep pythons versions photographs
 .PHONY: check
 check: test $(PARTS_OF_CHECK:%=check-%) fuzz crashes course-proof ## run everything: `make test` and the parts below (hours)
 
@@ -111,6 +111,10 @@ check-view: ## types, lint and unit tests of the atlas' JavaScript; needs Node a
 .PHONY: check-doctest
 check-doctest: .venv/check ## the examples in the docstrings (1 minute)
 	$(PYTEST) $(TWO) --doctest-modules camkit
+
+.PHONY: check-unit
+check-unit: .venv/test ## the unit tests that take long, which `make test` leaves out (5 minutes)
+	$(PYTEST) $(TWO) -m "slow and not sweep" $(FOLDERS)
 
 .PHONY: check-lessons
 check-lessons: .venv/test ## every lesson and its page; uses what `make notebooks` left in build/ (8 minutes without)

@@ -150,6 +150,7 @@ def test_page_links_lead_somewhere(lesson, executed):
             assert f'id="{anchor}"' in target, f"{link['href']}: no such heading"
 
 
+@pytest.mark.slow
 @lessons
 def test_page_contents_are_its_headings(lesson):
     text = "\n".join(cell.source for cell in cells(lesson, "markdown"))
@@ -164,6 +165,7 @@ def test_page_contents_are_its_headings(lesson):
     assert not soup.select_one("details.contents").has_attr("open")
 
 
+@pytest.mark.slow
 @lessons
 def test_page_leads_to_its_neighbours_and_the_index(lesson):
     def titled(path):

@@ -223,6 +223,7 @@ def test_what_make_test_does_not_read_is_marked_by_its_folder():
     assert folders - read_by_make_test <= set(FOLDER_MARKS)
 
 
+@pytest.mark.slow
 def test_the_core_works_where_nothing_else_can_be_imported():
     """In a process that sees no package beyond the core. `make check-pythons` does it with
     none installed.

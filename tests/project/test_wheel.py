@@ -130,6 +130,7 @@ def test_the_sdist_holds_what_git_does_and_makes_the_same_wheel(built, tmp_path)
     assert contents(tmp_path / wheel) == contents(built / wheel)
 
 
+@pytest.mark.slow
 def test_camkit_works_without_a_clone(python, tmp_path):
     code = (
         "import camkit, pathlib, sys\n"

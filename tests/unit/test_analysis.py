@@ -241,6 +241,7 @@ print(kills, len(Path(folder, "about.json").read_text()) > 0)
 """
 
 
+@pytest.mark.slow
 def test_killed_by_the_system_at_random_moments_it_ends_with_the_same_bytes(
     model, images, whole, tmp_path
 ):
@@ -894,6 +895,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_images(images, tmp_path):
     """1,720 images have 124 MB of maps more than 172: less than half of that may show."""
     image = keras.Input(zoo.SHAPE)

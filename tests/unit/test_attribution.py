@@ -779,6 +779,7 @@ def test_agreement_with_tf_keras_vis(method, trained):
     assert min(alike(method, trained, n) for n in range(6)) >= 0.99
 
 
+@pytest.mark.slow
 @warned
 def test_agreement_with_tf_keras_vis_of_score_cam(trained, monkeypatch):
     """The programs are equal except for two things.

@@ -348,6 +348,7 @@ def test_planted_faults_are_found(embedded):
     assert len(short) <= 2, "of 720 pictures hardly one that is no fault"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, mark",
     [

@@ -16,6 +16,13 @@ from camkit.models._graph import network_of
 from camkit.models._head import find_head
 from camkit.models._serialize import fingerprint
 
+# `make test` reads one head of each kind, `make check-unit` all of them.
+QUICK_HEADS = ("nested", "1×1 convolution before", "sigmoid", "operations", "shared layers")
+HEADS = [
+    pytest.param(name, marks=pytest.mark.smoke) if name in QUICK_HEADS else name
+    for name in zoo.HEADS
+]
+
 
 def agree(model, features, layer, batch, tolerance=2e-5):
     """The CAM of a model equals plain Keras and NumPy; returns its output."""
@@ -40,7 +47,8 @@ def agree(model, features, layer, batch, tolerance=2e-5):
     return out
 
 
-@pytest.mark.parametrize("name", zoo.HEADS)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HEADS)
 def test_every_kind_of_head_is_read(name):
     model, features, layer = zoo.HEADS[name]()
     batch = zoo.images(shape=zoo.SHAPE[:2] + (model.input_shape[-1],))
@@ -197,6 +205,7 @@ def state(model):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -459,6 +468,7 @@ def cut_at_the_features(model, head, input_size):
     return keras.Model(model.input, head.at.input)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

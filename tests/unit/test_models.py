@@ -96,6 +96,7 @@ def test_the_preprocessing_inside_is_that_of_keras(name, mode):
         np.testing.assert_allclose(preprocess(pixels.copy()), wanted, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, module",
     [
@@ -220,6 +221,7 @@ def test_the_embedded_backbone_has_what_the_lessons_need():
     assert np.mean(np.array(on_fruit) > 0) > 0.8, "the map of the true class peaks on the fruit"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, stride, finer, size",
     [
@@ -371,6 +373,7 @@ print(json.dumps([camkit.models.class_names_of(model), type(model).__name__]))
 """
 
 
+@pytest.mark.slow
 def test_a_saved_classifier_is_read_by_plain_keras_without_a_warning(tmp_path):
     model = zoo.shake(small(NAMES))
     np.save(tmp_path / "images.npy", zoo.images())
@@ -539,6 +542,7 @@ def test_training_on_features_is_as_good_as_fitting_the_whole_model(train, test)
     assert min(one, two) >= 0.95 and abs(one - two) <= 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["nested", "Dropout between", "no bias", "logits"])
 def test_any_model_with_a_dense_head_can_be_trained(name, train):
     model, features, layer = zoo.HEADS[name]()

@@ -62,7 +62,14 @@ def mean_in_and_out(maps, masks):
 # All ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.smoke) if name == "cross_image" else name
+        for name in NAMES
+    ],
+)
 def test_every_remedy_finds_a_square_and_changes_nothing(model, name):
     known, new = squares(20, seed=2), squares(6, seed=3)
     before, picture = [w.copy() for w in model.get_weights()], new.images.copy()
