@@ -3,8 +3,8 @@
 A name does not distinguish functions: all lambdas have the same, and a function that is edited in a
 notebook keeps its name. So a function is identified by what it does: its bytecode, constants and
 names, its defaults, and the values of the variables and globals that it uses, followed into the
-user's functions, classes and objects. Installed code, camkit included, is identified by its public
-name.
+user's functions, classes and objects. Installed functions and classes, camkit's included, are
+identified by their public name if they have one; methods and nested functions by what they do.
 
 There are two limits. Bytecode belongs to one minor release of Python: on another release, the same
 user-defined function has another state (camkit's functions do not, as they are identified by name).

@@ -68,11 +68,12 @@ def analyze(
             camkit.grad_cam or functools.partial(camkit.layer_cam, layer="conv3"), or a function
             `method(model, batch, targets)` that returns maps (B, h, w), stores its maps of the top
             five classes; the true class replaces the fifth if it is not among them. The GAP
-            features are then the means of the layer that the method reads. A function is identified
-            by its code and the values that it uses, so that no other function continues its
-            analysis. One that uses an object whose state cannot be determined is refused unless
-            `folder` is None. Bytecode changes with Python's minor releases: on another release,
-            your own function (unlike camkit's) counts as another method.
+            features are then the means of the layer that functools.partial sets as `layer`, else of
+            the last map. A function is identified by its code and the values that it uses, so that
+            no other function continues its analysis. One that uses an object whose state cannot be
+            determined is refused unless `folder` is None. Bytecode changes with Python's minor
+            releases: on another release, your own function (unlike camkit's) counts as another
+            method.
         class_names: A name for each output of the model, in order; None for the model's own names.
         batch_size: The number of images that go through the network at once.
         input_size: The size of the images in pixels, one number or (height, width); None for that

@@ -216,7 +216,8 @@ def _write_details(folder: Path, chunk: int, details: list[dict[str, Any]]) -> N
 def embedded(record: Record, index: dict[str, Any]) -> str:
     """Return the atlas as one HTML element that works without Python: a frame with all its data.
 
-    To keep it small, nearest images are included for misclassified images only.
+    To keep it small, images of the reference that are near correctly classified images only are
+    left out.
 
     Args:
         record: The record.
@@ -266,7 +267,8 @@ class _Content:
         record: The record.
         index: Its index.
         map_bytes: Up to this size all class maps of all images are stored.
-        neighbours_of_errors_only: Whether images that are classified correctly have no neighbours.
+        neighbours_of_errors_only: Whether to leave out images of the reference that are near
+            correctly classified images only.
 
     Attributes:
         numbers: The images in the order of the page, by their numbers in the record.

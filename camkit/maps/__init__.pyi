@@ -1,4 +1,4 @@
-from .arrays import overlay as overlay, upsample as upsample
+from .arrays import overlay as overlay, unit as unit, upsample as upsample
 from .attribution import (
     ablation_cam as ablation_cam,
     eigen_cam as eigen_cam,

@@ -1,5 +1,6 @@
 """Maps as arrays: scaling, and what is not loaded; test_cam.py has enlargement and overlay."""
 
+import importlib
 import subprocess
 import sys
 
@@ -62,6 +63,27 @@ def test_the_module_names_of_version_1_0_0_lead_to_the_maps():
     assert camkit.cam is camkit.attribution is camkit.maps
     assert camkit.cam.CAM is camkit.CAM
     assert camkit.cam.upsample is camkit.upsample
+    assert camkit.cam.unit is arrays.unit
     assert camkit.attribution.grad_cam is camkit.grad_cam
     with pytest.raises(AttributeError, match="nothing"):
         _ = camkit.nothing
+
+
+def test_the_module_names_of_version_1_0_0_can_be_imported():
+    """They lead to camkit.maps, which `import camkit` does not load."""
+    code = (
+        "import sys\n"
+        "import camkit\n"
+        "print('camkit.maps' in sys.modules)\n"
+        "import camkit.attribution\n"
+        "from camkit.cam import unit, upsample\n"
+        "from camkit import cam, maps\n"
+        "print(cam is camkit.attribution is maps is sys.modules['camkit.cam'])\n"
+        "print(maps.__spec__.name, upsample is camkit.upsample)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split("\n") == ["False", "True", "camkit.maps True", ""]
+    with pytest.raises(ModuleNotFoundError, match="nothing"):
+        importlib.import_module("camkit.nothing")
