@@ -130,7 +130,7 @@ check-course: .venv/check ## the graded course (5 minutes)
 
 STRESS = tests/stress
 .PHONY: check-stress
-check-stress: .venv/check ## a tenth of `make fuzz` and `make crashes`, and a Ray cluster (6 minutes)
+check-stress: .venv/check ## a tenth of `make fuzz`, a part of `make crashes`, and a Ray cluster (6 minutes)
 	$(PYTEST) $(TWO) -m stress $(STRESS)
 
 SWEEP = tests

@@ -43,16 +43,16 @@ TITLE = re.compile(r"(.+?)[:;.]\s+(.*)", re.S)
 
 
 class Name(NamedTuple):
-    """A public name: what users call it, the room it stands in, and what pdoc knows of it."""
+    """A public name: what users call it, its part of camkit, and what pdoc knows of it."""
 
     called: str
-    room: str
+    part: str
     member: doc.Doc
 
     @property
     def address(self) -> str:
         """The address of its entry."""
-        return f"camkit.{self.room}.html#{self.member.qualname}"
+        return f"camkit.{self.part}.html#{self.member.qualname}"
 
 
 class Result(NamedTuple):
@@ -65,31 +65,31 @@ class Result(NamedTuple):
 
 
 def public_names() -> list[Name]:
-    """Return the public names, room by room.
+    """Return the public names, part by part of the package.
 
-    A room's names are those that `camkit` itself has from it. A room of which it has none shows all
-    that it makes public, called by the room's name.
+    A part's names are those that `camkit` itself has from it. A part of which it has none shows all
+    that it makes public, called by the part's name.
     """
-    rooms = []
+    parts = []
     names = []
     for name in camkit.__all__:
         value = getattr(camkit, name)
         if inspect.ismodule(value):
-            rooms.append(name)
+            parts.append(name)
         else:
-            room = value.__module__.split(".")[1]
+            part = value.__module__.split(".")[1]
             member = read(value.__module__).members[name]
-            names.append(Name(f"camkit.{name}", room, member))
-    rooms_with_names = {name.room for name in names}
-    for room in rooms:
-        if room not in rooms_with_names:
-            names += names_of_room(room)
-    return sorted(names, key=lambda name: rooms.index(name.room))
+            names.append(Name(f"camkit.{name}", part, member))
+    parts_with_names = {name.part for name in names}
+    for part in parts:
+        if part not in parts_with_names:
+            names += names_of_part(part)
+    return sorted(names, key=lambda name: parts.index(name.part))
 
 
-def names_of_room(room: str) -> Iterator[Name]:
-    """Yield the public functions and classes of a room that were written in it."""
-    package = f"camkit.{room}"
+def names_of_part(part: str) -> Iterator[Name]:
+    """Yield the public functions and classes of a part of camkit that were written in it."""
+    package = f"camkit.{part}"
     for name, value in inspect.getmembers(importlib.import_module(package)):
         is_callable = inspect.isfunction(value) or inspect.isclass(value)
         if name.startswith("_") or not is_callable:
@@ -97,7 +97,7 @@ def names_of_room(room: str) -> Iterator[Name]:
         module = value.__module__
         if module == package or module.startswith(f"{package}."):
             member = read(module).members[name]
-            yield Name(f"{package}.{name}", room, member)
+            yield Name(f"{package}.{name}", part, member)
 
 
 def read(module: str) -> doc.Module:
@@ -108,7 +108,7 @@ def read(module: str) -> doc.Module:
 def reference() -> dict[str, NotebookNode]:
     """Return the pages of the reference as notebooks, by file name.
 
-    There is a page for each room, and one that lists the rooms and all names.
+    There is a page for each part of camkit, and one that lists the parts and all names.
     """
     names = public_names()
     addresses = {}
@@ -119,24 +119,24 @@ def reference() -> dict[str, NotebookNode]:
     first_line = camkit.__doc__.partition("\n")[0]
     index = ["# Reference", markdown(first_line, addresses)]
     notebooks = {}
-    rooms = dict.fromkeys(name.room for name in names)
-    for room in rooms:
-        of_room = [name for name in names if name.room == room]
-        page_file = f"camkit.{room}.html"
-        title, text = room_docstring(room)
-        cells = [f"# {title}: `camkit.{room}`", markdown(text, addresses)]
-        for name in of_room:
+    parts = dict.fromkeys(name.part for name in names)
+    for part in parts:
+        of_part = [name for name in names if name.part == part]
+        page_file = f"camkit.{part}.html"
+        title, text = part_docstring(part)
+        cells = [f"# {title}: `camkit.{part}`", markdown(text, addresses)]
+        for name in of_part:
             cells.append(entry(name.called, name.member, addresses))
         notebooks[page_file] = notebook_of(cells)
         index.append(f"## {title}")
-        index.append(f"[`camkit.{room}`]({page_file})")
-        index.append(table(of_room, addresses))
+        index.append(f"[`camkit.{part}`]({page_file})")
+        index.append(table(of_part, addresses))
     return {INDEX: notebook_of(index), **notebooks}
 
 
-def room_docstring(room: str) -> tuple[str, str]:
-    """Return the title of a room and what else its docstring says."""
-    docstring = read(f"camkit.{room}").docstring
+def part_docstring(part: str) -> tuple[str, str]:
+    """Return the title of a part of camkit and what else its docstring says."""
+    docstring = read(f"camkit.{part}").docstring
     title, text = TITLE.match(docstring + "\n").groups()
     return title, text[:1].upper() + text[1:]
 
@@ -270,5 +270,6 @@ def write(folder: Path) -> None:
 def youngest_source() -> float:
     """Return when the last change of a source of the reference and the search was."""
     package = Path(camkit.__file__).parent
-    sources = [*FOLDER.glob("*.*"), *LESSONS.glob("*.ipynb"), *package.rglob("*.py")]
+    code = [*package.rglob("*.py"), *package.rglob("*.pyi")]
+    sources = [*FOLDER.glob("*.*"), *LESSONS.glob("*.ipynb"), *code]
     return max(source.stat().st_mtime for source in sources)

@@ -37,7 +37,8 @@ def made_from(path: Path) -> str:
     packages that camkit and the lessons require.
     """
     root = LESSONS.parent
-    code = [file for file in root.glob("camkit/**/*.*") if file.suffix in (".py", ".js", ".css")]
+    suffixes = (".py", ".pyi", ".js", ".css")
+    code = [file for file in root.glob("camkit/**/*.*") if file.suffix in suffixes]
     data = root.glob("data/**/*.*")
     digest = hashlib.sha256(sys.version.encode())
     for name in required_packages():

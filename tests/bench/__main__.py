@@ -1,9 +1,9 @@
 """The benchmarks: what camkit costs, as ratios measured side by side in one run.
 
-    make bench                                        everything but the commands, a quarter of an
-    hour on two idle cores make bench PARTS="classic head"                   these parts only
-    make bench PARTS=lessons WITH=../camkit-1.0.0     each lesson here and in another checkout, in
-    turn make bench PARTS=commands WITH=../camkit-1.0.0    `make notebooks` and `make test` in both
+    make bench                                       all but the commands (15 minutes on 2 idle cores)
+    make bench PARTS="classic head"                  these parts only
+    make bench PARTS=lessons WITH=../camkit-1.0.0    each lesson here and in another checkout
+    make bench PARTS=commands WITH=../camkit-1.0.0   `make notebooks` and `make test` in both
 
 The network is ResNet50 at 224×224 with random weights, but where a line says otherwise. The rivals
 of one line are called in turn, round after round, and the median of the rounds' ratios is printed

@@ -41,9 +41,9 @@ def squeezed(text):
 
 def entry_of(soups, name):
     """Return the part of the reference that is about a public name."""
-    room, _, short = name.rpartition(".")
+    package, _, short = name.rpartition(".")
     listed = {link["href"] for link in soups["camkit.html"].select("main a")}
-    start = "camkit." if room == "camkit" else f"{room}.html"
+    start = "camkit." if package == "camkit" else f"{package}.html"
     (href,) = [
         href for href in listed if href.startswith(start) and href.partition("#")[2] == short
     ]
@@ -52,18 +52,18 @@ def entry_of(soups, name):
 
 
 def public_members():
-    """Return {called: function or class} of all public names: those of camkit and of its rooms."""
+    """Return {called: function or class} of all public names: those of camkit and of its parts."""
     names = {name: getattr(camkit, name) for name in camkit.__all__}
     members = {
         f"camkit.{name}": value for name, value in names.items() if not inspect.ismodule(value)
     }
-    rooms_of_members = {value.__module__.split(".")[1] for value in members.values()}
-    for room, module in names.items():
-        if inspect.ismodule(module) and room not in rooms_of_members:
+    parts_of_members = {value.__module__.split(".")[1] for value in members.values()}
+    for part, module in names.items():
+        if inspect.ismodule(module) and part not in parts_of_members:
             for name, value in inspect.getmembers(module, callable):
-                is_its_own = getattr(value, "__module__", "").startswith(f"camkit.{room}")
+                is_its_own = getattr(value, "__module__", "").startswith(f"camkit.{part}")
                 if is_its_own and not name.startswith("_"):
-                    members[f"camkit.{room}.{name}"] = value
+                    members[f"camkit.{part}.{name}"] = value
     return members
 
 
@@ -80,7 +80,7 @@ def test_every_public_name_has_its_entry_and_shows_its_docstring_whole(soups):
             assert all(parameter in call for parameter in inspect.signature(member).parameters)
 
 
-def test_every_room_has_its_page_with_its_docstring_whole(soups):
+def test_every_part_has_its_page_with_its_docstring_whole(soups):
     listed = {link["href"] for link in soups["camkit.html"].select("main a")}
     for name in camkit.__all__:
         module = getattr(camkit, name)

@@ -11,11 +11,11 @@ from repository import ROOT
 
 import camkit
 
-ROOMS = ("localize", "whole_object", "scenes", "plots")
+PARTS = ("localize", "whole_object", "scenes", "plots")
 
 
 def public_objects():
-    """Return {name: object} of all public functions and classes: those of camkit and of the rooms
+    """Return {name: object} of all public functions and classes: those of camkit and of the parts
     that it names.
     """
     result = {}
@@ -23,14 +23,14 @@ def public_objects():
         value = getattr(camkit, name)
         if inspect.isclass(value) or inspect.isroutine(value):
             result[name] = value
-    for room in ROOMS:
-        module = getattr(camkit, room)
+    for part in PARTS:
+        module = getattr(camkit, part)
         for name in dir(module):
             value = getattr(module, name)
             callable_here = inspect.isclass(value) or inspect.isroutine(value)
             if callable_here and not name.startswith("_"):
-                if value.__module__.startswith(f"camkit.{room}"):
-                    result[f"{room}.{name}"] = value
+                if value.__module__.startswith(f"camkit.{part}"):
+                    result[f"{part}.{name}"] = value
     return result
 
 
