@@ -19,7 +19,7 @@ from camkit.analysis._folder import ABOUT, array_names, is_finished, temporary_f
 from camkit.images import ImageSet
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Analysis:
     """The results of a model on N images and C classes; arrays are read from disk as they are used.
 
@@ -64,6 +64,14 @@ class Analysis:
     map_classes: np.ndarray
     # A temporary folder lives as long as the analysis that reads it.
     _temporary: tempfile.TemporaryDirectory | None = field(default=None, repr=False)
+
+    def __repr__(self) -> str:
+        """Return how many images were analysed, in how many classes, and where the arrays are."""
+        method = "CAM" if self.bias is not None else "another method"
+        return (
+            f"Analysis({len(self)} images, {len(self.class_names)} classes, maps by {method}, "
+            f"folder={str(self.folder)!r})"
+        )
 
     def __len__(self) -> int:
         """Return the number of images."""

@@ -182,7 +182,10 @@ def _claim(folder: Path, about: dict) -> None:
     """
     file = folder / ABOUT
     files = present(folder)
-    if ABOUT in files:
+    # A run that failed before its first shard leaves nothing to protect, such as a method of the
+    # user's that is being debugged.
+    results = files - {ABOUT, f"{ABOUT}.partial", _LOCK}
+    if ABOUT in files and results:
         stored = json.loads(file.read_text(encoding="utf-8"))
         differences = _differences(stored, about)
         if differences:
@@ -190,7 +193,7 @@ def _claim(folder: Path, about: dict) -> None:
                 f"{folder} holds the analysis of {' and '.join(differences)}: choose another "
                 "folder, or delete this one"
             )
-    elif files - {f"{ABOUT}.partial", _LOCK}:
+    elif results:
         raise ValueError(
             f"{folder} holds files that are not an analysis: choose an empty folder or a new one"
         )

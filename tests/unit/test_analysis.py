@@ -924,3 +924,33 @@ def test_memory_does_not_grow_with_the_number_of_images(images, tmp_path):
         peaks.append(int(done.stdout) / 1024)
     size = os.stat(tmp_path / "40" / "maps.npy").st_size / 2**20
     assert size > 100 and peaks[1] - peaks[0] < size / 2
+
+
+def test_a_method_that_failed_before_it_stored_anything_does_not_block_its_folder(images, tmp_path):
+    """The user mends it and calls again, with the same folder."""
+    model = zoo.flat()[0]
+
+    def method(model, batch, targets):
+        return camkit.grad_cam(model, batch, targets)[:1]
+
+    with pytest.raises(ValueError, match="is needed"):
+        camkit.analyze(model, images, tmp_path / "out", method=method)
+
+    def method(model, batch, targets):
+        return camkit.grad_cam(model, batch, targets)
+
+    analysis = camkit.analyze(model, images, tmp_path / "out", method=method)
+    direct = camkit.analyze(model, images, method=camkit.grad_cam)
+    np.testing.assert_array_equal(analysis.maps, direct.maps)
+    with pytest.raises(ValueError, match="another method"):
+        camkit.analyze(model, images, tmp_path / "out", method=camkit.hires_cam)
+
+
+def test_an_analysis_says_in_a_line_what_it_is(images, tmp_path):
+    model = zoo.flat()[0]
+    text = repr(camkit.analyze(model, images, tmp_path / "out"))
+    count, classes = len(images), len(images.class_names)
+    assert text == (
+        f"Analysis({count} images, {classes} classes, maps by CAM, "
+        f"folder={str(tmp_path / 'out')!r})"
+    )
