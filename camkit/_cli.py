@@ -33,6 +33,9 @@ _METHODS = (
 # The number of characters shown of an error of Keras or TensorFlow.
 _LONGEST_REASON = 300
 
+# The exit code after Ctrl-C: 128 and the number of the signal SIGINT.
+_STOPPED = 130
+
 _COLOUR_CODE = re.compile("\x1b.*?m")
 
 
@@ -43,16 +46,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after `camkit`; None for those of this process.
 
     Returns:
-        0 on success, 1 after an error, which is printed in one line that says what to do. Wrong
-        usage ends the process with 2.
+        0 on success, 1 after an error, which is printed in one line that says what to do, and 130
+        after Ctrl-C. Wrong usage ends the process with 2; without a command the help is printed.
     """
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.run is None:
+        parser.exit(2, parser.format_help())
     try:
         options.run(options)
     except (ValueError, OSError, ImportError) as error:
         message = " ".join(str(error).split())
         print(f"error: {message}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(options.when_stopped, file=sys.stderr)
+        return _STOPPED
     return 0
 
 
@@ -291,7 +300,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="camkit", description="Class activation maps from the shell."
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    parser.add_argument("--version", action="version", version=f"camkit {camkit.__version__}")
+    parser.set_defaults(run=None, when_stopped="stopped")
+    commands = parser.add_subparsers(metavar="COMMAND")
     _add_analyze(commands)
     analysed = _analysed_folder()
     _add_atlas(commands, analysed)
@@ -359,7 +370,7 @@ def _add_analyze(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--trust", action="store_true", help="allow code inside the model file (Lambda layers)"
     )
-    parser.set_defaults(run=_analyze)
+    parser.set_defaults(run=_analyze, when_stopped="stopped: the same command continues")
 
 
 def _analysed_folder() -> argparse.ArgumentParser:

@@ -20,18 +20,19 @@ _DIVERTED = threading.RLock()
 def held_back(stream: int = 2, *, drop: bool = False) -> Iterator[None]:
     """Context manager: divert what is written to a file descriptor during the block.
 
-    Diverted text reappears only if the block raises; with `drop` it never does. Threads take turns.
+    Diverted text reappears only if the block raises an error, which Ctrl-C is not; with `drop` it
+    never does. Threads take turns.
 
     Args:
         stream: The number of the file descriptor: 1 is standard output, 2 is standard error.
-        drop: Whether the text is dropped even if the block raises.
+        drop: Whether the text is dropped even if the block raises an error.
     """
     with _DIVERTED, tempfile.TemporaryFile() as diverted:
         original = os.dup(stream)
         os.dup2(diverted.fileno(), stream)
         try:
             yield
-        except BaseException:
+        except Exception:
             if not drop:
                 diverted.seek(0)
                 os.write(original, diverted.read())

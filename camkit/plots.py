@@ -118,6 +118,7 @@ def image_grid(
         The figure.
 
     Example:
+        >>> import numpy as np
         >>> from camkit import plots
         >>> from matplotlib.figure import Figure
         >>> images = np.zeros((5, 8, 8, 3), dtype="uint8")
@@ -171,6 +172,7 @@ def map_row(
         ValueError: The titles are not one more than the maps.
 
     Example:
+        >>> import numpy as np
         >>> from camkit import plots
         >>> from matplotlib.figure import Figure
         >>> image = np.zeros((8, 8, 3), dtype="uint8")

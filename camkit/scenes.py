@@ -89,6 +89,7 @@ def foreground(image: np.ndarray) -> np.ndarray:
         ValueError: No white pixel is at the border.
 
     Example:
+        >>> import numpy as np
         >>> from camkit import scenes
         >>> image = np.full((20, 20, 3), 255, dtype="uint8")
         >>> image[5:15, 5:15] = [200, 40, 30]
@@ -183,6 +184,7 @@ class Scenes:
         class_names: The name of each class.
 
     Example:
+        >>> import numpy as np
         >>> import camkit
         >>> images = camkit.load_images("mini", "Test", per_class=1)
         >>> scenes = camkit.scenes.compose(images, 2, size=96, objects=4)

@@ -53,11 +53,12 @@ def error_atlas(
         ValueError: If analysis, images, reference and points do not belong together, the file is
             not a table of verdicts, or there is no such panel.
 
-    >>> import camkit
-    >>> images = camkit.load_images("mini", "Test", per_class=2)
-    >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
-    >>> analysis = camkit.analyze(model, images)
-    >>> atlas = camkit.error_atlas(analysis, panels=["pairs", "classes"])
+    Example:
+        >>> import camkit
+        >>> images = camkit.load_images("mini", "Test", per_class=2)
+        >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+        >>> analysis = camkit.analyze(model, images)
+        >>> atlas = camkit.error_atlas(analysis, panels=["pairs", "classes"])
     """
     checked_images(analysis, images)
     unknown = sorted(set(panels) - set(PANELS))

@@ -107,15 +107,16 @@ def write_atlas(
             something other than an atlas.
         OSError: If an image cannot be read or the folder cannot be written to.
 
-    >>> import tempfile
-    >>> import camkit
-    >>> images = camkit.load_images("mini", "Test", per_class=2)
-    >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
-    >>> analysis = camkit.analyze(model, images)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     page = camkit.write_atlas(analysis, folder + "/atlas")
-    ...     print(page.name, page.exists())
-    index.html True
+    Example:
+        >>> import tempfile
+        >>> import camkit
+        >>> images = camkit.load_images("mini", "Test", per_class=2)
+        >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+        >>> analysis = camkit.analyze(model, images)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     page = camkit.write_atlas(analysis, folder + "/atlas")
+        ...     print(page.name, page.exists())
+        index.html True
     """
     images, folder = _images_and_folder(analysis, images, folder)
     if _holds_something_else(folder):

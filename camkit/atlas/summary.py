@@ -30,6 +30,7 @@ MEANING = {
 def short_name(path: str | os.PathLike[str]) -> str:
     """Return the name under which an image is shown: its folder and its file.
 
+    >>> from camkit.atlas.summary import short_name
     >>> short_name("photographs/Test/Apple/7.jpg")
     'Apple/7.jpg'
     """
@@ -49,6 +50,8 @@ def calibration(confidence: np.ndarray, correct: np.ndarray) -> tuple[float, lis
     Returns:
         The error, and for each bin that is not empty {low, high, n, confidence, accuracy}.
 
+    >>> import numpy as np
+    >>> from camkit.atlas.summary import calibration
     >>> error, bins = calibration(np.array([0.65, 0.75, 0.95]), np.array([True, False, True]))
     >>> round(error, 2), [bin["n"] for bin in bins]
     (0.38, [1, 1, 1])

@@ -33,6 +33,7 @@ SEPARATORS = ",;\t"
 class Verdicts:
     """The verdicts in a CSV file, which is read each time, since other processes may write to it.
 
+    >>> from camkit.atlas.verdicts import Verdicts
     >>> verdicts = Verdicts()
     >>> row = {"path": "a.jpg", "true": "Apple", "predicted": "Pear", "verdict": "label wrong"}
     >>> saved, stored = verdicts.save(row | {"comment": "a pear", "reviewer": "Kim"})

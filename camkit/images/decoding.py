@@ -80,6 +80,7 @@ def check_image(path: Path) -> str | None:
         The reason in words, such as "empty" or "truncated or damaged: ...", or None.
 
     Example:
+        >>> from camkit.images.decoding import check_image
         >>> from pathlib import Path
         >>> check_image(Path("no-such-file.png"))
         'not a file'

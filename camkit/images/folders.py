@@ -60,6 +60,7 @@ def find_set(source: str | os.PathLike, split: str | None) -> Layout:
         OSError: Fruits-360 cannot be downloaded.
 
     Example:
+        >>> from camkit.images.folders import find_set
         >>> layout = find_set("mini", "Test")
         >>> layout.chosen[0].name, len(layout.splits)
         ('Test', 2)
@@ -181,6 +182,7 @@ def folders(folder: Path) -> list[Path]:
     Hidden folders are skipped.
 
     Example:
+        >>> from camkit.images.folders import folders, MINI
         >>> [path.name for path in folders(MINI / "Test")][:2]
         ['Apple Green', 'Apple Red']
     """
@@ -197,6 +199,7 @@ def candidates(folder: Path) -> list[Path]:
     list holds the folder itself, so that it is reported.
 
     Example:
+        >>> from camkit.images.folders import candidates, MINI
         >>> candidates(MINI / "Test" / "Lime")[0].name
         'r0_168_100.jpg'
     """
@@ -211,6 +214,7 @@ def holds_images(folder: Path) -> bool:
     """Return whether a folder holds files with the suffix of an image format.
 
     Example:
+        >>> from camkit.images.folders import holds_images, MINI
         >>> holds_images(MINI / "Test" / "Lime"), holds_images(MINI)
         (True, False)
     """
@@ -221,6 +225,7 @@ def quote(names: Iterable) -> str:
     """Return up to a dozen names in quotes, sorted, and how many more there are.
 
     Example:
+        >>> from camkit.images.folders import quote
         >>> quote(["Pear", "Apple"])
         "'Apple', 'Pear'"
     """

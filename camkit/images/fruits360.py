@@ -53,6 +53,7 @@ def fetch_fruits_360() -> Path:
         ImportError: The packages for the download are not installed.
 
     Example:
+        >>> from camkit.images.fruits360 import fetch_fruits_360
         >>> fetch_fruits_360()  # doctest: +SKIP
         PosixPath('.../camkit/fruits-360-2025.03.09.0')
     """

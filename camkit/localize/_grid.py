@@ -23,6 +23,7 @@ def scaled(heat: np.ndarray) -> np.ndarray:
         ValueError: A value is not finite.
 
     Example:
+        >>> from camkit.localize import scaled
         >>> scaled([[-2, 0], [2, 6]])
         array([[0.  , 0.25],
                [0.5 , 1.  ]])

@@ -33,6 +33,8 @@ def boxes(heat: np.ndarray, threshold: float) -> np.ndarray:
         ValueError: A value of the map is not finite.
 
     Example:
+        >>> import numpy as np
+        >>> from camkit.localize import boxes
         >>> boxes(np.array([[0, 0, 0, 9], [7, 8, 0, 0]]), 0.5)
         array([[0, 1, 2, 2],
                [3, 0, 4, 1]])
@@ -61,6 +63,7 @@ def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         The ratios (n, m), 0..1.
 
     Example:
+        >>> from camkit.localize import iou
         >>> iou([[0, 0, 4, 4]], [[0, 0, 4, 4], [2, 0, 6, 4]]).round(2)
         array([[1.  , 0.33]])
     """
@@ -86,6 +89,7 @@ def filled(boxes: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
         The mask (H, W) bool.
 
     Example:
+        >>> from camkit.localize import filled
         >>> filled([[1, 0, 3, 1]], (2, 4)).astype(int)
         array([[0, 1, 1, 0],
                [0, 0, 0, 0]])
@@ -116,6 +120,8 @@ def best_ious(maps: Arrays, boxes: Arrays, *, largest: bool = False) -> np.ndarr
         ValueError: The numbers of maps and of lists of boxes differ, or a value is not finite.
 
     Example:
+        >>> import numpy as np
+        >>> from camkit.localize import best_ious, THRESHOLDS
         >>> heat = np.array([[0.0, 0.5, 1.0, 0.0]])
         >>> best = best_ious([heat], [[[1, 0, 3, 1]]])
         >>> best[0, THRESHOLDS < 0.5].max(), best[0, THRESHOLDS > 0.5].max()
@@ -174,6 +180,8 @@ def max_box_acc(
         ValueError: The numbers of maps and of lists of boxes differ, or a value is not finite.
 
     Example:
+        >>> import numpy as np
+        >>> from camkit.localize import max_box_acc
         >>> heat = np.array([[0.0, 0.5, 1.0, 0.0]])
         >>> mean, accuracies = max_box_acc([heat, heat], [[[1, 0, 3, 1]], [[0, 0, 4, 1]]])
         >>> mean, accuracies.tolist()
@@ -206,6 +214,8 @@ def parts(level: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         Three arrays for M parts: t (M,), area in pixels (M,) and box x0, y0, x1, y1 (M, 4).
 
     Example:
+        >>> import numpy as np
+        >>> from camkit.localize import parts
         >>> t, area, box = parts(np.array([[2, 1, 2]]))
         >>> for row in zip(t.tolist(), area.tolist(), box.tolist()):
         ...     print(row)

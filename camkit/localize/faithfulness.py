@@ -42,6 +42,8 @@ def baselines(images: np.ndarray, seed: int = 0) -> dict[str, np.ndarray]:
         noise as coarse as a 7×7 map; "edges", Sobel's gradient.
 
     Example:
+        >>> import numpy as np
+        >>> from camkit.localize import baselines
         >>> images = np.zeros((2, 28, 28, 3), "uint8")
         >>> maps = baselines(images)
         >>> {name: heat.shape for name, heat in maps.items()}
@@ -95,6 +97,8 @@ def insertion_deletion(
         ValueError: Numbers or sizes of maps and images differ.
 
     Example:
+        >>> import numpy as np
+        >>> from camkit.localize import insertion_deletion
         >>> image = np.zeros((1, 8, 8, 3), "uint8")
         >>> image[:, 2:4, 2:4] = 255
         >>> def predict(batch):
@@ -149,6 +153,8 @@ def road(
         ValueError: Numbers or sizes of maps and images differ, or a share removes all pixels.
 
     Example:
+        >>> import numpy as np
+        >>> from camkit.localize import road
         >>> image = np.zeros((1, 8, 8, 3), "uint8")
         >>> image[:, 2:4, 2:4] = 255
         >>> def predict(batch):
@@ -195,6 +201,8 @@ def impute(
         ValueError: All pixels are removed.
 
     Example:
+        >>> import numpy as np
+        >>> from camkit.localize import impute
         >>> image = np.full((3, 3, 3), 90)
         >>> image[1, 1] = 0
         >>> removed = image[..., 0] == 0
@@ -248,6 +256,7 @@ def randomization(
         after shuffling all layers from the output down to names[s].
 
     Example:
+        >>> from camkit.localize import randomization
         >>> import camkit
         >>> images = camkit.load_images("mini", "Test", per_class=1)
         >>> batch = next(images.batches(2, 100))
@@ -291,6 +300,8 @@ def rank_correlation(maps: np.ndarray, others: np.ndarray) -> np.ndarray:
         The correlations (N,), −1..1; 0 where one of the two maps is constant.
 
     Example:
+        >>> import numpy as np
+        >>> from camkit.localize import rank_correlation
         >>> heat = np.array([[[1, 2], [3, 4]]])
         >>> rank_correlation(heat, heat**3).round(6), rank_correlation(heat, 0 * heat)
         (array([1.]), array([0.]))

@@ -29,6 +29,7 @@ def pixel_counts(maps: Arrays, masks: Arrays) -> np.ndarray:
         ValueError: Numbers or sizes of maps and masks differ, or a value is not finite.
 
     Example:
+        >>> from camkit.localize import pixel_counts
         >>> counts = pixel_counts([[[0.0, 0.5, 1.0]]], [[[False, True, True]]])
         >>> counts[0, 0].nonzero()[0], counts[0, 1].nonzero()[0]
         (array([0]), array([ 500, 1000]))
@@ -57,6 +58,7 @@ def average_precision(counts: np.ndarray) -> np.ndarray:
         The average precision (…), 0..1; NaN where there is no object.
 
     Example:
+        >>> from camkit.localize import average_precision, pixel_counts
         >>> counts = pixel_counts([[[0.0, 0.5, 1.0]]], [[[False, True, False]]])
         >>> average_precision(counts)
         array([0.5])
@@ -89,6 +91,8 @@ def pxap(maps: Arrays, masks: Arrays) -> float:
             is not finite.
 
     Example:
+        >>> import numpy as np
+        >>> from camkit.localize import pxap
         >>> mask = np.array([[False, True, True, False]])
         >>> pxap([[[0.0, 0.5, 1.0, 0.2]]], [mask]), pxap([[[0.0, 0.0, 0.0, 0.0]]], [mask])
         (1.0, 0.5)
@@ -120,6 +124,8 @@ def pointing_game(maps: Arrays, masks: Arrays, tolerance: float = 0) -> np.ndarr
         ValueError: Numbers or sizes of maps and masks differ.
 
     Example:
+        >>> import numpy as np
+        >>> from camkit.localize import pointing_game
         >>> heat = np.array([[0, 2, 1, 0]])
         >>> mask = np.array([[False, False, True, False]])
         >>> pointing_game([heat], [mask]), pointing_game([heat], [mask], tolerance=1)

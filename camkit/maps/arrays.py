@@ -25,6 +25,7 @@ def upsample(maps: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
         ValueError: `maps` does not have two, three or four dimensions.
 
     Example:
+        >>> import numpy as np
         >>> import camkit
         >>> camkit.upsample(np.array([[0.0, 4.0]]), (1, 4))
         array([[0., 1., 3., 4.]])
@@ -73,6 +74,7 @@ def rescale(maps: np.ndarray, low: float | np.ndarray, high: float | np.ndarray)
         The scaled maps, of the shape of `maps`. Values outside `low`..`high` lie outside 0..1.
 
     Example:
+        >>> import numpy as np
         >>> from camkit.maps import arrays
         >>> arrays.rescale(np.array([[2.0, 4.0, 10.0]]), low=2, high=10)
         array([[0.  , 0.25, 1.  ]])
@@ -92,6 +94,7 @@ def unit(maps: np.ndarray) -> np.ndarray:
         The scaled maps, of the same shape.
 
     Example:
+        >>> import numpy as np
         >>> from camkit.maps import arrays
         >>> arrays.unit(np.array([[[1.0, 2.0, 5.0]], [[7.0, 7.0, 7.0]]]))
         array([[[0.  , 0.25, 1.  ]],
@@ -128,6 +131,7 @@ def overlay(
         The overlay, uint8 of shape (H, W, 3).
 
     Example:
+        >>> import numpy as np
         >>> import camkit
         >>> image = np.full((2, 4, 3), 255, dtype="uint8")
         >>> camkit.overlay(image, np.array([[0.0, 1.0]]), alpha=1)[0, 0]

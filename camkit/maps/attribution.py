@@ -151,6 +151,7 @@ def hires_cam(
         HeadError: The model has no graph of layers.
 
     Example:
+        >>> import numpy as np
         >>> import camkit
         >>> model = camkit.gap_classifier(camkit.backbone("mini"), ["apple", "lemon"])
         >>> images = camkit.load_images("mini", "Test", classes=["Lemon"], per_class=1)
@@ -234,6 +235,7 @@ def eigen_cam(
         HeadError: The model has no graph of layers.
 
     Example:
+        >>> import numpy as np
         >>> import camkit
         >>> model = camkit.gap_classifier(camkit.backbone("mini"), ["apple", "lemon"])
         >>> images = camkit.load_images("mini", "Test", classes=["Lemon"], per_class=1)
@@ -279,6 +281,7 @@ def score_cam(
         HeadError: The model has no graph of layers.
 
     Example:
+        >>> import numpy as np
         >>> import camkit
         >>> model = camkit.gap_classifier(
         ...     camkit.backbone("mini", input_size=32), ["apple", "lemon"]
@@ -519,6 +522,7 @@ def integrated_gradients(
         HeadError: The model has no graph of layers.
 
     Example:
+        >>> import numpy as np
         >>> import camkit
         >>> model = camkit.gap_classifier(
         ...     camkit.backbone("mini", input_size=32), ["apple", "lemon"]
@@ -571,6 +575,7 @@ def fuse(maps_of_layers: Sequence[np.ndarray], size: int | tuple[int, int]) -> n
         Maps of shape (B, H, W), 0..1.
 
     Example:
+        >>> import numpy as np
         >>> import camkit
         >>> late = np.array([[[0.0, 8.0]]])
         >>> early = np.array([[[0.02, 0.0, 0.0, 0.0]]])

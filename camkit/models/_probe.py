@@ -174,13 +174,20 @@ def _map_value_of(model: keras.Model, network: Network, layer: LayerOrName) -> V
         return _last_map(model, network)
     matches = [each for each in network.layers if each is layer or each.name == layer]
     if len(matches) != 1:
-        names = [each.name for each in network.layers]
-        near = difflib.get_close_matches(str(layer), names, 3) or names[-3:]
-        raise ValueError(
-            f"{len(matches)} layers are named {layer!r}: name one of its {len(names)}, such as "
-            f"{near}"
-        )
+        raise ValueError(_why_no_layer(network, layer, len(matches)))
     return _output_of(network, matches[0])
+
+
+def _why_no_layer(network: Network, layer: LayerOrName, count: int) -> str:
+    """Return why a layer is not the one to read, as `count` have its name, and what to choose."""
+    names = [each.name for each in network.layers]
+    near = difflib.get_close_matches(str(layer), names, 3) or names[-3:]
+    examples = " or ".join(repr(name) for name in near)
+    if count == 0:
+        problem = f"no layer is named {layer!r}"
+    else:
+        problem = f"{count} layers are named {layer!r}"
+    return f"{problem}: choose one of its {len(names)}, such as {examples}"
 
 
 def _last_map(model: keras.Model, network: Network) -> Value:

@@ -64,6 +64,7 @@ def adversarial_erasing(
         `locate(batch, targets=None)`, whose maps (B, h, w) are 0..1.
 
     Example:
+        >>> from camkit.whole_object import adversarial_erasing
         >>> import camkit
         >>> images = camkit.load_images("mini", "Training", per_class=2)
         >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
@@ -135,6 +136,7 @@ def multi_dilated(
         `locate(batch, targets=None)`, whose maps (B, h, w) are those of logits.
 
     Example:
+        >>> from camkit.whole_object import multi_dilated
         >>> import camkit
         >>> images = camkit.load_images("mini", "Training", per_class=2)
         >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
@@ -187,6 +189,7 @@ def seeded_region_growing(model: keras.Model, images: LabelledImages, *, seed: i
         against the background.
 
     Example:
+        >>> from camkit.whole_object import seeded_region_growing
         >>> import camkit
         >>> images = camkit.load_images("mini", "Training", per_class=2)
         >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
@@ -260,6 +263,7 @@ def superpixels(model: keras.Model, images: LabelledImages, *, seed: int = 0) ->
         `locate(batch, targets=None)`, whose maps (B, 112, 112) are the probability of the object.
 
     Example:
+        >>> from camkit.whole_object import superpixels
         >>> import camkit
         >>> images = camkit.load_images("mini", "Training", per_class=2)
         >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
@@ -360,6 +364,7 @@ def ficklenet(
         `locate(batch, targets=None)`, whose maps (B, h, w) are 0..1.
 
     Example:
+        >>> from camkit.whole_object import ficklenet
         >>> import camkit
         >>> images = camkit.load_images("mini", "Training", per_class=2)
         >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
@@ -439,6 +444,7 @@ def cross_image(
         `locate(batch, targets=None)`, whose maps (B, h, w) have the unit of M_c.
 
     Example:
+        >>> from camkit.whole_object import cross_image
         >>> import camkit
         >>> images = camkit.load_images("mini", "Training", per_class=2)
         >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)

@@ -3,6 +3,8 @@ at sight.
 """
 
 import ast
+import builtins
+import doctest
 import inspect
 
 import nodes
@@ -72,6 +74,45 @@ def test_every_parameter_and_result_is_typed(name):
 @public
 def test_every_docstring_has_an_example(name):
     assert ">>> " in (inspect.getdoc(PUBLIC[name]) or ""), f"{name} has no example"
+
+
+def documented(value):
+    """Return the docstrings with examples of a public object and of its public methods."""
+    members = []
+    if inspect.isclass(value):
+        members = [member for key, member in vars(value).items() if not key.startswith("_")]
+    texts = [inspect.getdoc(each) or "" for each in (value, *members)]
+    return [text for text in texts if ">>> " in text]
+
+
+def missing_names(code):
+    """Return the names that code reads and that it neither imports nor assigns."""
+    read = set()
+    defined = set(dir(builtins))
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            read.add(node.id)
+        elif isinstance(node, ast.Name):
+            defined.add(node.id)
+        elif isinstance(node, ast.alias):
+            imported = node.asname or node.name
+            defined.add(imported.split(".")[0])
+        elif isinstance(node, ast.arg):
+            defined.add(node.arg)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef | ast.ExceptHandler):
+            defined.add(node.name)
+    return read - defined
+
+
+@public
+def test_every_example_runs_when_it_is_pasted(name):
+    """It imports or assigns every name that it uses, and stands below a heading."""
+    for text in documented(PUBLIC[name]):
+        examples = doctest.DocTestParser().get_examples(text)
+        code = "".join(example.source for example in examples)
+        assert missing_names(code) == set(), f"{name}:\n{code}"
+        heading = text[: text.index(">>> ")].splitlines()[-2]
+        assert heading == "Example:", f"{name} ends {heading!r} before its example"
 
 
 @public

@@ -557,7 +557,7 @@ def test_what_does_not_fit_is_refused(name, flat):
     with pytest.raises(ValueError, match="targets is 4: one class 0..3, or one for each image"):
         explain(name, model, batch, 4)
     if name in AT_LAYERS:
-        with pytest.raises(ValueError, match="0 layers are named 'nowhere'"):
+        with pytest.raises(ValueError, match="no layer is named 'nowhere'"):
             explain(name, model, batch, layer="nowhere")
     with pytest.raises(camkit.HeadError, match="neither Functional nor Sequential"):
         explain(name, zoo.Subclassed(), batch)

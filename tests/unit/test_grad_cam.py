@@ -142,13 +142,13 @@ def test_targets_that_are_no_class_are_refused(flat, targets):
 
 def test_an_unknown_layer_is_refused_with_names_near_to_it(flat):
     name = flat[0].layers[1].name
-    with pytest.raises(ValueError, match=f"0 layers are named '{name}x'.*{name}"):
+    with pytest.raises(ValueError, match=f"no layer is named '{name}x': choose one of its .*{name}"):
         camkit.grad_cam(flat[0], zoo.images(), layer=name + "x")
 
 
 def test_a_name_that_two_nested_layers_have_is_refused():
     model, *_ = zoo.twin_names()
-    with pytest.raises(ValueError, match="3 layers are named 'conv'"):
+    with pytest.raises(ValueError, match="3 layers are named 'conv': choose one of its"):
         camkit.grad_cam(model, zoo.images(), layer="conv")
 
 

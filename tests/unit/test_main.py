@@ -52,7 +52,7 @@ def test_the_console_command_and_the_module_are_one():
         [sys.executable, "-m", "camkit", "--help"], capture_output=True, text=True, cwd=ROOT
     )
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert shown.stdout.startswith("usage: camkit [-h] COMMAND ...")
+    assert shown.stdout.startswith("usage: camkit [-h] [--version] COMMAND ...")
 
 
 def test_analyze_is_camkits(analysed, model):
@@ -286,7 +286,7 @@ def test_lessons_need_a_folder_that_can_be_written(tmp_path, capsys):
                 "--layer",
                 "nothing",
             ],
-            "0 layers are named",
+            "no layer is named 'nothing': choose one of its",
         ),
         (
             ["analyze", "MODEL", EMBEDDED, "--out", "y", "--class-names", "nowhere.txt"],
@@ -318,7 +318,6 @@ def test_what_the_user_must_mend_is_one_line(model, tmp_path, capsys, given, fou
 @pytest.mark.parametrize(
     "given",
     [
-        [],
         ["analyze"],
         ["analyze", "m", "i"],
         ["analyze", "m", "i", "--out", "o", "--method", "guess"],
@@ -331,6 +330,40 @@ def test_wrong_usage_ends_with_2(given, capsys):
     with pytest.raises(SystemExit) as end:
         main(given)
     assert end.value.code == 2
+
+
+def test_without_a_command_the_help_is_an_error(capsys):
+    with pytest.raises(SystemExit) as end:
+        main([])
+    out, err = capsys.readouterr()
+    assert (end.value.code, out) == (2, "")
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert err == capsys.readouterr().out
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"camkit {camkit.__version__}\n"
+
+
+def interrupt(*_, **__):
+    raise KeyboardInterrupt
+
+
+def test_an_interrupted_analysis_says_that_it_can_be_continued(
+    model, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(camkit, "analyze", interrupt)
+    code, out, err = told(capsys, "analyze", model, EMBEDDED, "--out", tmp_path)
+    assert (code, out, err) == (130, [], ["stopped: the same command continues"])
+
+
+def test_an_interrupted_command_ends_in_one_line(analysed, capsys, monkeypatch):
+    monkeypatch.setattr(camkit, "data_faults", interrupt)
+    assert told(capsys, "faults", analysed) == (130, [], ["stopped"])
 
 
 @pytest.mark.parametrize(
