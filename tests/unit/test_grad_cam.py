@@ -142,7 +142,8 @@ def test_targets_that_are_no_class_are_refused(flat, targets):
 
 def test_an_unknown_layer_is_refused_with_names_near_to_it(flat):
     name = flat[0].layers[1].name
-    with pytest.raises(ValueError, match=f"no layer is named '{name}x': choose one of its .*{name}"):
+    refusal = f"no layer is named '{name}x': choose one of its .*{name}"
+    with pytest.raises(ValueError, match=refusal):
         camkit.grad_cam(flat[0], zoo.images(), layer=name + "x")
 
 
