@@ -89,12 +89,13 @@ def data_faults(analysis: "Analysis", reference: "Analysis | None" = None) -> pd
 
 def _table_of(faults: list[Fault], images: Images) -> pd.DataFrame:
     """Return the table of faults, with paths in place of indices."""
+    # The types are given, since a table without rows has nothing to tell them by.
     columns = {
-        "path": [images.paths[fault.image] for fault in faults],
+        "path": pd.Series([images.paths[fault.image] for fault in faults], dtype=str),
         "kind": pd.Categorical([fault.kind for fault in faults], KINDS),
-        "reason": [fault.reason for fault in faults],
-        "score": [fault.score for fault in faults],
-        "other": [images.paths[fault.other] for fault in faults],
+        "reason": pd.Series([fault.reason for fault in faults], dtype=str),
+        "score": pd.Series([fault.score for fault in faults], dtype=float),
+        "other": pd.Series([images.paths[fault.other] for fault in faults], dtype=str),
     }
     return pd.DataFrame(columns).sort_values(
         ["kind", "score"], ascending=[True, False], kind="stable", ignore_index=True

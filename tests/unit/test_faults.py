@@ -427,3 +427,14 @@ def test_ten_thousand_images_take_no_square(monkeypatch):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 4 * N**2 / 3
+
+
+def test_a_table_without_faults_has_the_types_of_any_other():
+    images = camkit.load_images("mini", "Test", classes=["Banana", "Plum"])
+    model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+    camkit.train_head(model, images)
+    table = camkit.data_faults(camkit.analyze(model, images))
+    assert len(table) == 0
+    assert not table["reason"].str.contains("labelled").any()
+    assert not table["path"].str.endswith(".jpg").any()
+    assert table["score"].dtype == "float64"
