@@ -91,6 +91,7 @@ class Network:
             layers.
         input_layer: The InputLayer of the first input.
         compiled: A cache of the functions that were compiled for this network.
+        last_map: A cache of the last map on the way to the scores, None until it is looked up.
     """
 
     def __init__(self, model: keras.Model):
@@ -98,6 +99,7 @@ class Network:
         self._sequentials: list[tuple[keras.Sequential, list]] = []
         self.calls: list[Call] = []
         self.compiled: dict[tuple, Callable] = {}
+        self.last_map: Value | None = None
 
         function = _as_function(model)
         self._output_tensors = list(function.outputs)

@@ -171,7 +171,10 @@ def _checked(targets: ArrayLike | None, count: int, classes: int) -> np.ndarray:
 def _map_value_of(model: keras.Model, network: Network, layer: LayerOrName) -> Value:
     """Return the map (N, h, w, K) that a layer returns; by default the last one that is read."""
     if layer is None:
-        return _last_map(model, network)
+        # Finding the head reads all its weights, and some methods ask for every few images.
+        if network.last_map is None:
+            network.last_map = _find_last_map(model, network)
+        return network.last_map
     matches = [each for each in network.layers if each is layer or each.name == layer]
     if len(matches) != 1:
         raise ValueError(_why_no_layer(network, layer, len(matches)))
@@ -190,7 +193,7 @@ def _why_no_layer(network: Network, layer: LayerOrName, count: int) -> str:
     return f"{problem}: choose one of its {len(names)}, such as {examples}"
 
 
-def _last_map(model: keras.Model, network: Network) -> Value:
+def _find_last_map(model: keras.Model, network: Network) -> Value:
     """Return the features that the head reads, or else the last map on the way to the scores."""
     try:
         return find_head(model).features
