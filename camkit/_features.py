@@ -1,8 +1,13 @@
 """The feature space in which faults, neighbours and t-SNE compare images."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.decomposition import TruncatedSVD
 from sklearn.preprocessing import normalize
+
+if TYPE_CHECKING:
+    from camkit.analysis import Analysis
 
 # The number of principal components that are compared, if there are more channels and images.
 COMPONENTS = 128
@@ -44,3 +49,18 @@ def feature_space(*gaps: np.ndarray) -> list[np.ndarray]:
     counts = [len(gap) for gap in gaps]
     ends = np.cumsum(counts)[:-1]
     return np.split(features, ends)
+
+
+def check_same_model(analysis: "Analysis", reference: "Analysis") -> None:
+    """Raise ValueError if two analyses differ in their classes or features."""
+    classes = list(analysis.class_names)
+    features = analysis.gap.shape[1]
+    reference_classes = list(reference.class_names)
+    reference_features = reference.gap.shape[1]
+    if classes != reference_classes or features != reference_features:
+        raise ValueError(
+            "the reference has other classes or features than the analysis: the analysis has "
+            f"{len(classes)} classes and {features} features, the reference "
+            f"{len(reference_classes)} and {reference_features}, or other names; "
+            "analyse both with one model"
+        )

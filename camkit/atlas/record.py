@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from sklearn.neighbors import NearestNeighbors
 
-from camkit._features import feature_space
+from camkit._features import check_same_model, feature_space
 from camkit.analysis import Analysis
 from camkit.atlas._embedding import cluster, embed, scale_to_unit
 from camkit.atlas._encoding import pack
@@ -81,13 +81,7 @@ class Record:
                 is not one point for each image.
         """
         if reference is not None:
-            same_classes = list(reference.class_names) == list(analysis.class_names)
-            same_features = reference.gap.shape[1] == analysis.gap.shape[1]
-            if not (same_classes and same_features):
-                raise ValueError(
-                    "the reference has other classes or features than the analysis: "
-                    "analyse both with one model"
-                )
+            check_same_model(analysis, reference)
         if points is not None and np.shape(points) != (len(analysis), 2):
             raise ValueError(
                 f"points has the shape {np.shape(points)}, and the analysis holds {len(analysis)} "

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from camkit._features import feature_space
+from camkit._features import check_same_model, feature_space
 
 if TYPE_CHECKING:
     from camkit import Analysis
@@ -34,8 +34,10 @@ class Images:
     """
 
     def __init__(self, analysis: "Analysis", reference: "Analysis | None") -> None:
-        self._analyses = [analysis] if reference is None else [analysis, reference]
-        _check_same_model(self._analyses)
+        self._analyses = [analysis]
+        if reference is not None:
+            check_same_model(analysis, reference)
+            self._analyses.append(reference)
         tables = [_table_of(analysis, split) for split, analysis in enumerate(self._analyses)]
         table = pd.concat(tables)
         gap = np.concatenate([analysis.gap for analysis in self._analyses])
@@ -87,20 +89,3 @@ def _table_of(analysis: "Analysis", split: int) -> pd.DataFrame:
         "row": np.arange(len(analysis.labels)),
     }
     return pd.DataFrame(columns)
-
-
-def _check_same_model(analyses: list["Analysis"]) -> None:
-    """Raise ValueError if two analyses differ in their classes or features."""
-    if len(analyses) < 2:
-        return
-    analysis, reference = analyses
-    classes = list(analysis.class_names)
-    features = analysis.gap.shape[1]
-    reference_classes = list(reference.class_names)
-    reference_features = reference.gap.shape[1]
-    if classes != reference_classes or features != reference_features:
-        raise ValueError(
-            f"the analysis has {len(classes)} classes and {features} features, the reference "
-            f"{len(reference_classes)} and {reference_features}, or other names: "
-            "analyse both with one model"
-        )
