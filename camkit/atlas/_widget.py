@@ -90,9 +90,9 @@ class AtlasView(anywidget.AnyWidget):
 
     def _verdicts_of(self, path: str) -> list[dict[str, Any]]:
         """Return the verdicts on one image."""
-        table = self.verdicts.read().reset_index()
         if path not in self._numbers:
             return []
+        table = self.verdicts.read().reset_index()
         return [self._verdict_row(row) for row in table[table["path"] == path].itertuples()]
 
     def _verdict_row(self, row: Any) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 if TYPE_CHECKING:
     import keras
@@ -109,7 +108,7 @@ class CAM:
         self.input_shape = tuple(network.input_shape[1:])
         self._forward = compile_forward(forward, network)
 
-    def __call__(self, batch: ArrayLike) -> CamOutput:
+    def __call__(self, batch: np.ndarray) -> CamOutput:
         """Return the CamOutput of a batch of images.
 
         Args:

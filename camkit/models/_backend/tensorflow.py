@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from typing import Any
 
 import keras
 import numpy as np
@@ -31,7 +32,7 @@ def compile_forward(function: Callable, features: keras.Model) -> Callable:
     plain = tf.function(function, input_signature=signature, jit_compile=False)
     graph_of_size: dict[tuple[int, ...], Callable] = {}
 
-    def forward(images: np.ndarray):
+    def forward(images: np.ndarray) -> Any:
         size = images.shape[1:]
         is_first = size not in graph_of_size
         if is_first:
@@ -62,7 +63,7 @@ def compile_query(function: Callable, *examples: np.ndarray) -> Callable:
     signature = [tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in examples]
     graph = tf.function(function, autograph=False).get_concrete_function(*signature)
 
-    def query(*arrays: np.ndarray):
+    def query(*arrays: np.ndarray) -> Any:
         tensors = [tf.constant(array) for array in arrays]
         return _as_arrays(graph(*tensors))
 
@@ -92,7 +93,7 @@ def _suits_xla(features: keras.Model, size: tuple[int, ...]) -> bool:
     slow_layers = []
 
     def visit(layer: keras.Operation) -> Callable:
-        def call(tensor, *args, **kwargs):
+        def call(tensor: Any, *args: Any, **kwargs: Any) -> Any:
             if isinstance(layer, CONVOLUTIONS) and _is_slow(layer, tensor.shape[1:3]):
                 slow_layers.append(layer)
             return layer(tensor, *args, **kwargs)
