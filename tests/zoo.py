@@ -258,6 +258,100 @@ def activation_layer():
     return flat(body=body, activation=layers.Softmax())
 
 
+# Transformers: the patches of 4×4 pixels make a grid of 6×5, as the maps above.
+PATCH = 4
+WIDTH = 8
+
+
+@keras.saving.register_keras_serializable("camkit-tests")
+class PrefixTokens(layers.Layer):
+    """Learned tokens before all others, such as a class token and registers."""
+
+    def __init__(self, count=1, **options):
+        super().__init__(**options)
+        self.count = count
+
+    def build(self, shape):
+        self.tokens = self.add_weight(shape=(1, self.count, shape[-1]), name="tokens")
+
+    def call(self, x):
+        tokens = ops.repeat(self.tokens, ops.shape(x)[0], axis=0)
+        return ops.concatenate([tokens, x], axis=1)
+
+    def get_config(self):
+        return {**super().get_config(), "count": self.count}
+
+
+@keras.saving.register_keras_serializable("camkit-tests")
+class Positions(layers.Layer):
+    """Tokens plus a learned vector for each position."""
+
+    def build(self, shape):
+        self.table = self.add_weight(shape=(1, *shape[1:]), name="table")
+
+    def call(self, x):
+        return x + self.table
+
+
+def patches_by_convolution(image):
+    cut = layers.Conv2D(WIDTH, PATCH, strides=PATCH, name="patches")(image)
+    return layers.Reshape((-1, WIDTH), name="tokens")(cut)
+
+
+def patches_by_operation(image):
+    """Patches as the example of keras.io cuts them."""
+    cut = ops.image.extract_patches(image, PATCH)
+    return layers.Dense(WIDTH)(layers.Reshape((-1, cut.shape[-1]), name="tokens")(cut))
+
+
+def attention_block(x, name, heads=2):
+    """A block of a transformer: attention and a small network, each added to what it reads."""
+    attention = layers.MultiHeadAttention(heads, WIDTH // heads, name=f"{name}_attention")
+    normed = layers.LayerNormalization(name=f"{name}_norm")(x)
+    x = layers.Add(name=f"{name}_seen")([x, attention(normed, normed)])
+    hidden = layers.Dense(2 * WIDTH, "gelu")(layers.LayerNormalization()(x))
+    return layers.Add(name=name)([x, layers.Dense(WIDTH)(hidden)])
+
+
+def transformer(head="gap", prefix=0, blocks=2, cut=patches_by_convolution, shape=SHAPE, heads=2):
+    """Return a small vision transformer.
+
+    `head` is "gap" for the mean over the tokens, which are places alone if `prefix` is 0, "token"
+    for the first of the prefix tokens, or "flatten".
+    """
+    image = keras.Input(shape)
+    x = cut(image)
+    if prefix:
+        x = PrefixTokens(prefix, name="prefix")(x)
+    x = Positions(name="positions")(x)
+    for index in range(blocks):
+        x = attention_block(x, f"block_{index}", heads)
+    x = layers.LayerNormalization(name="final_norm")(x)
+    if head == "gap":
+        x = layers.GlobalAveragePooling1D(name="pooling")(x)
+    elif head == "token":
+        x = x[:, 0]
+    else:
+        x = layers.Flatten()(x)
+    return shake(keras.Model(image, layers.Dense(CLASSES, "softmax", name="scores")(x)))
+
+
+def over_time(shape=(16, 3)):
+    """Return a classifier of sequences (t, 3), whose features are (8, 7)."""
+    sequence = keras.Input(shape)
+    x = layers.Conv1D(CHANNELS, 3, strides=2, padding="same", activation="relu")(sequence)
+    x = layers.GlobalAveragePooling1D()(x)
+    return shake(keras.Model(sequence, layers.Dense(CLASSES, "softmax")(x)))
+
+
+def over_volumes(shape=(6, 8, 10, 1)):
+    """Return a classifier of volumes (d, h, w, 1), whose features are (3, 4, 5, 7)."""
+    volumes = keras.Input(shape)
+    x = layers.Conv3D(CHANNELS, 3, strides=2, padding="same", activation="relu")(volumes)
+    x = layers.GlobalAveragePooling3D()(x)
+    return shake(keras.Model(volumes, layers.Dense(CLASSES, "softmax")(x)))
+
+
 HEADS = {
     "flat": flat,
     "nested": nested,
