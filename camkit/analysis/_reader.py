@@ -65,7 +65,9 @@ def by_cam(model: "keras.Model", input_size: Size) -> Reader:
         ) from None
 
     def read(batch: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
-        return cam(batch)._asdict()
+        arrays = cam(batch)._asdict()
+        del arrays["rest"]
+        return arrays
 
     return Reader(
         read,
@@ -96,6 +98,7 @@ def by_method(model: "keras.Model", method: Method, input_size: Size) -> Reader:
     ValueError as the family of methods does.
     """
     from camkit.models import _probe
+    from camkit.models._scores import probabilities
     from camkit.models.classifier import class_names_of
 
     if not callable(method):
@@ -123,7 +126,7 @@ def by_method(model: "keras.Model", method: Method, input_size: Size) -> Reader:
             "map_classes": classes,
             "gap": features.mean(axis=(1, 2)),
             "logits": logits,
-            "probs": _probe.probabilities(model, logits).astype("float32"),
+            "probs": probabilities(model, logits).astype("float32"),
         }
 
     return Reader(

@@ -22,6 +22,7 @@ from camkit.maps.arrays import unit, upsample
 from camkit.models import _probe as probe
 from camkit.models._graph import HeadError
 from camkit.models._head import Head, find_head
+from camkit.models._scores import probabilities as probabilities_of
 
 # Altered copies of an image are scored together, up to this number of pixels. That bounds the
 # memory, and processor caches work best with few images.
@@ -449,7 +450,7 @@ def occlusion(
     rows = _windows(height, window, stride)
     columns = _windows(width, window, stride)
     squares_per_pixel = np.outer(rows.sum(axis=0), columns.sum(axis=0))
-    probabilities = probe.probabilities(model, logits)
+    probabilities = probabilities_of(model, logits)
     maps = []
     for image, P, c in zip(images, probabilities, classes, strict=True):
         P_occluded = _occluded_probabilities(model, image, c, rows, columns)
@@ -607,7 +608,7 @@ def _weighted_sum(alpha: np.ndarray, features: np.ndarray) -> np.ndarray:
 def _probability(model: keras.Model, images: np.ndarray, c: int) -> np.ndarray:
     """Return P_c (n,) of images (n, H, W, channels)."""
     logits = probe.scores(model, images)
-    return probe.probabilities(model, logits)[:, c]
+    return probabilities_of(model, logits)[:, c]
 
 
 def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:

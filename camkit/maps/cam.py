@@ -16,11 +16,13 @@ class CamOutput(NamedTuple):
 
     Attributes:
         maps: (B, h, w, C), signed class activation maps M. Their mean over h and w, plus the
-            bias, is the logit.
+            bias and the rest, is the logit.
         gap: (B, K), GAP features, the mean of each channel.
         logits: (B, C), class scores before softmax.
         probs: (B, C) in 0..1, by the model's own softmax or sigmoid, or by softmax where the model
             ends in logits.
+        rest: (B, C), what the head adds to the logits from values that no map belongs to; 0 for
+            the usual head.
 
     Example:
         >>> import camkit, numpy as np
@@ -34,6 +36,7 @@ class CamOutput(NamedTuple):
     gap: np.ndarray
     logits: np.ndarray
     probs: np.ndarray
+    rest: np.ndarray
 
 
 class CAM:
@@ -121,4 +124,5 @@ class CAM:
 
         remedy = "camkit.CAM(model, input_size=...) reads another size than the model's own"
         images = batch_of(batch, self.input_shape, remedy)
-        return CamOutput(*self._forward(images))
+        maps, gap, logits, probs = self._forward(images)
+        return CamOutput(maps, gap, logits, probs, rest=np.zeros_like(logits))

@@ -26,26 +26,59 @@ _NORMALIZING = (
 _ACTIVATION_LAYERS = (layers.Softmax, layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU)
 
 
-@dataclass
-class Head:
-    """A GAP → Dense head: logits = mean(F) · kernel + bias.
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A value of a model's network and what it adds to the class scores.
 
     Attributes:
-        at: The layer whose input is the features F (N, h, w, K).
-        features: F as a value of the model's network.
-        layer: The layer that holds kernel and bias, or None if F already is the class maps.
-        kernel: Weights (K, C), float32.
-        bias: Biases (C,), float32.
-        activation: The activation that turns logits into probabilities, "softmax" or "sigmoid", or
-            "linear" if the model ends in logits.
+        features: A volume (N, *places, K) that is averaged over its places, or a vector (N, J).
+        kernel: Weights (K, C) or (J, C), float32.
     """
 
-    at: layers.Layer
     features: Value
-    layer: layers.Layer | None
     kernel: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """A head: logits = Σ mean(F) · kernel over the parts + Σ value · kernel over the rest + bias.
+
+    Attributes:
+        parts: The volumes F that are averaged over their places.
+        rest: Vectors (N, J) beside them, which no map belongs to.
+        bias: Biases (C,), float32, of all that is affine between the pooling and the scores.
+        activation: The activation that turns logits into probabilities, "softmax" or "sigmoid", or
+            "linear" if the model ends in logits.
+        is_binary: Whether the model has one output, which stands for two classes.
+        layer: The layer that holds kernel and bias as they are, or None.
+    """
+
+    parts: list[Part]
+    rest: list[Part]
     bias: np.ndarray
     activation: str
+    is_binary: bool
+    layer: layers.Layer | None
+
+    @property
+    def features(self) -> Value:
+        """The volume F (N, *places, K) of a head with one part."""
+        return self._only_part.features
+
+    @property
+    def kernel(self) -> np.ndarray:
+        """The weights (K, C) of a head with one part."""
+        return self._only_part.kernel
+
+    @property
+    def _only_part(self) -> Part:
+        """The only part. Raises HeadError if there are several, or values beside it."""
+        if len(self.parts) > 1 or self.rest:
+            raise HeadError(
+                f"the head reads {len(self.parts)} volumes and {len(self.rest)} vectors beside "
+                f"them: one volume is needed here; {REMEDY}"
+            )
+        return self.parts[0]
 
 
 def find_head(model: keras.Model) -> Head:
@@ -198,7 +231,7 @@ def _weighted_head(reader: Call, weighting: layers.Layer, activation: str) -> He
         bias = np.zeros(kernel.shape[1], dtype="float32")
     else:
         bias = keras.ops.convert_to_numpy(weighting.bias).astype("float32")
-    return Head(reader.layer, reader.inputs[0], weighting, kernel, bias, activation)
+    return _plain_head(Part(reader.inputs[0], kernel), bias, activation, weighting)
 
 
 def _head_of_class_maps(pooling: Call, activation: str) -> Head:
@@ -206,7 +239,14 @@ def _head_of_class_maps(pooling: Call, activation: str) -> Head:
     classes = pooling.inputs[0].channels
     kernel = np.eye(classes, dtype="float32")
     bias = np.zeros(classes, dtype="float32")
-    return Head(pooling.layer, pooling.inputs[0], None, kernel, bias, activation)
+    return _plain_head(Part(pooling.inputs[0], kernel), bias, activation, None)
+
+
+def _plain_head(
+    volume: Part, bias: np.ndarray, activation: str, layer: layers.Layer | None
+) -> Head:
+    """Return the head of one volume."""
+    return Head([volume], [], bias, activation, is_binary=False, layer=layer)
 
 
 def _names(calls: list[Call]) -> str:

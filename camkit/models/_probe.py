@@ -15,12 +15,12 @@ import keras
 import numpy as np
 from keras import layers, ops
 from numpy.typing import ArrayLike
-from scipy.special import expit, softmax
 
 from camkit.models._backend import compile_query, gradient
 from camkit.models._batches import batch_of
 from camkit.models._graph import HeadError, Network, Value, one_way
-from camkit.models._head import activation_of, find_head, is_map, is_weighting
+from camkit.models._head import find_head, is_map, is_weighting
+from camkit.models._scores import last_activations
 
 # Stands for the predicted class among the targets.
 _PREDICTED = -1
@@ -122,18 +122,6 @@ def seen(
         _seen.pop()
 
 
-def probabilities(model: keras.Model, logits: np.ndarray) -> np.ndarray:
-    """Return the probabilities (B, C) of logits (B, C), as float64.
-
-    They are computed by the model's own sigmoid or softmax, or by softmax if it has neither.
-    """
-    # Double precision distinguishes probabilities very close to 1.
-    logits = logits.astype("float64")
-    if "sigmoid" in _last_activations(one_way(model)).values():
-        return expit(logits)
-    return softmax(logits, axis=1)
-
-
 def choose(logits: np.ndarray, targets: ArrayLike | None = None) -> np.ndarray:
     """Return the target classes (B,) of logits (B, C).
 
@@ -230,24 +218,6 @@ def _output_of(network: Network, layer: keras.Operation) -> Value:
     raise ValueError(f"the layer {layer.name!r} {reason}: name one before the pooling, called once")
 
 
-def _last_activations(network: Network) -> dict[keras.Operation, str]:
-    """Return {layer: "softmax" or "sigmoid"} for the last activations, from the output backwards.
-
-    They end at the last layer with weights, which is included if it has such an activation itself.
-    """
-    activations = {}
-    for call in network.backwards():
-        layer = call.layer
-        has_weights = bool(getattr(layer, "weights", None))
-        activation = activation_of(layer)
-        can_be_split = is_weighting(layer) or not has_weights
-        if activation in ("softmax", "sigmoid") and can_be_split:
-            activations[layer] = activation
-        if has_weights:
-            break
-    return activations
-
-
 # Queries, which the backend compiles --------------------------------------------------------------
 
 
@@ -287,10 +257,10 @@ class _Pass:
         """Return a value of the network, computed as in `predict`, without the last softmax."""
         entry = self.network.input
         given = {entry: ops.cast(images, entry.dtype), **given}
-        last_activations = _last_activations(self.network)
+        ending = last_activations(self.network)
 
         def visit(layer: keras.Operation) -> Callable:
-            if layer in last_activations:
+            if layer in ending:
                 return partial(_call_without_activation, layer)
             if isinstance(layer, layers.Layer):
                 # Augmentation inside the model is switched off.

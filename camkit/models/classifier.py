@@ -124,8 +124,7 @@ def train_head(
         3
     """
     head = find_head(model)
-    pools = isinstance(head.at, layers.GlobalAveragePooling2D)
-    if not pools or not isinstance(head.layer, layers.Dense):
+    if not isinstance(head.layer, layers.Dense):
         raise HeadError(f"train_head trains a Dense layer after global average pooling: {REMEDY}")
     sets = [train] if validation is None else [train, validation]
     for images in sets:
