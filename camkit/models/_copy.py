@@ -16,6 +16,7 @@ from keras import layers
 
 from camkit.models._graph import Call, HeadError, Network, Value, network_of
 from camkit.models._head import Head, activation_of
+from camkit.models._preprocessor import check_size
 
 CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
 _WINDOWS = (*CONVOLUTIONS, layers.MaxPooling2D, layers.AveragePooling2D)
@@ -148,12 +149,14 @@ def feature_model(
 
     Raises:
         HeadError: A layer cannot be copied from its configuration.
-        ValueError: The model has layers that work only at the size of its input.
+        ValueError: The model has layers that work only at the size of its input, or a preprocessor
+            that resizes images to another size.
     """
     network = network_of(model)
     input_shape = network.input.shape
     shape = list(input_shape)
     if input_size is not None:
+        check_size(model, input_size)
         shape[1:3] = np.broadcast_to(input_size, 2).tolist()
     image = keras.Input(batch_shape=shape, dtype=network.input.dtype)
 

@@ -12,6 +12,8 @@ from weakref import WeakKeyDictionary
 import keras
 from keras import layers
 
+from camkit.models._preprocessor import with_preprocessor
+
 REMEDY = "camkit.gap_classifier(backbone, class_names) builds a model that CAM applies to"
 
 
@@ -215,6 +217,8 @@ _networks: WeakKeyDictionary[keras.Model, Network] = WeakKeyDictionary()
 def network_of(model: keras.Model) -> Network:
     """Return the network of a model, which is read on first use and after the model has changed.
 
+    It begins with the model's preprocessor, if there is one.
+
     Raises:
         HeadError: The model has no graph of layers.
     """
@@ -223,6 +227,7 @@ def network_of(model: keras.Model) -> Network:
             f"{type(model).__name__} is neither Functional nor Sequential, so its layers cannot "
             f"be followed; {REMEDY}"
         )
+    model = with_preprocessor(model)
     network = _networks.get(model)
     if network is None or not network.describes(model):
         network = Network(model)
