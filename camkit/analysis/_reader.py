@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from camkit.images.decoding import checked_channels
+
 if TYPE_CHECKING:
     import keras
 
@@ -24,6 +26,7 @@ class Reader(NamedTuple):
         read: `read(batch, labels)` returns the arrays {name: array} that are stored for a batch
             (B, H, W, channels).
         size: (height, width) of the images.
+        channels: The number of channels of the images: 1, 3 or 4.
         classes: The number C of classes.
         class_names: The names that the model carries, or None.
         bias: (C,) if the mean of a map plus the bias is the logit, else None.
@@ -32,6 +35,7 @@ class Reader(NamedTuple):
 
     read: Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]
     size: tuple[int, int]
+    channels: int
     classes: int
     class_names: list[str] | None
     bias: np.ndarray | None
@@ -72,6 +76,7 @@ def by_cam(model: "keras.Model", input_size: Size) -> Reader:
     return Reader(
         read,
         size=fixed_size(cam.input_shape, _WHICH_SIZE),
+        channels=checked_channels(cam.input_shape[2]),
         classes=len(cam.bias),
         class_names=cam.class_names,
         bias=cam.bias,
@@ -107,8 +112,9 @@ def by_method(model: "keras.Model", method: Method, input_size: Size) -> Reader:
         )
     shape = _image_shape(model)
     size = _size_for_method(shape, input_size)
+    channels = checked_channels(shape[2])
     layer = layer_of(method)
-    blank = np.zeros((1, *size, shape[2]), dtype="float32")
+    blank = np.zeros((1, *size, channels), dtype="float32")
     with _probe.seen(model, blank, layer) as (logits, _):
         if logits.ndim != 2:
             raise ValueError(
@@ -132,6 +138,7 @@ def by_method(model: "keras.Model", method: Method, input_size: Size) -> Reader:
     return Reader(
         read,
         size=size,
+        channels=channels,
         classes=logits.shape[1],
         class_names=class_names_of(model),
         bias=None,

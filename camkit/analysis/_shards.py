@@ -108,7 +108,9 @@ def compute(
     remaining = images.select(rows)
     done = len(images) - len(remaining)
     with progress(len(images), "Analyzing", "image", done) as bar:
-        batches = _counted(remaining.batches(batch_size, reader.size), bar)
+        batches = _counted(
+            remaining.batches(batch_size, reader.size, channels=reader.channels), bar
+        )
         for shard in todo:
             shard_labels = labels[shard.start : shard.stop]
             arrays = contents(reader, batches, shard_labels, batch_size, names)

@@ -361,7 +361,7 @@ class _Worker:
         if file.exists():
             return
         images = ImageSet(Path(), paths, labels, class_names=[], skipped=[])
-        batches = images.batches(self.batch_size, self.reader.size)
+        batches = images.batches(self.batch_size, self.reader.size, channels=self.reader.channels)
         arrays = contents(self.reader, batches, labels, self.batch_size, self.names)
         # Two workers may write the same shard at once.
         partial_name = f".{uuid.uuid4().hex[:8]}.partial"

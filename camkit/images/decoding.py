@@ -1,4 +1,4 @@
-"""Decoding: read a file as an upright RGB image, or say why it cannot be read."""
+"""Decoding: read a file as an upright image, or say why it cannot be read."""
 
 import logging
 import os
@@ -26,28 +26,36 @@ SUFFIXES = {suffix for suffix, name in Image.registered_extensions().items() if 
 _WHITE_16_BIT = 65535
 _WHITE_8_BIT = 255
 
+# Pillow's names of the images that a model may take, by their number of channels.
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
 # Pillow warns of "Corrupt EXIF data" and the like, and logs errors that it also raises.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
-def read_image(path: str | os.PathLike, size: tuple[int, int] | None = None) -> np.ndarray:
-    """Return the image in a file as uint8 RGB, turned upright by its EXIF orientation.
+def read_image(
+    path: str | os.PathLike, size: tuple[int, int] | None = None, *, channels: int = 3
+) -> np.ndarray:
+    """Return the image in a file as uint8, turned upright by its EXIF orientation.
 
-    Transparency is laid on white; an animation gives its first frame; 16-bit gray is divided by
-    257. Samples of 32 bits have no fixed range: white is 65535 for integers, and for floats the
-    first of 1, 255 and 65535 that is no less than the largest sample. A sample that is larger
-    still is itself white.
+    Transparency is laid on white, except in RGBA; an animation gives its first frame; gray is the
+    luminance 0.299 R + 0.587 G + 0.114 B, as Keras reads it; 16-bit gray is divided by 257. Samples
+    of 32 bits have no fixed range: white is 65535 for integers, and for floats the first of 1, 255
+    and 65535 that is no less than the largest sample. A sample that is larger still is itself
+    white.
 
     Args:
         path: The file.
         size: (height, width) that the image is stretched to, bilinear with antialiasing; None
             keeps the size of the file.
+        channels: 1 for gray, 3 for RGB, 4 for RGBA.
 
     Returns:
-        The pixels (H, W, 3), uint8, 0 to 255.
+        The pixels (H, W, channels), uint8, 0 to 255.
 
     Raises:
+        ValueError: There are no images of so many channels.
         OSError: The file cannot be read; the message says why.
 
     Example:
@@ -56,16 +64,27 @@ def read_image(path: str | os.PathLike, size: tuple[int, int] | None = None) -> 
         >>> camkit.read_image(path, size=(50, 80)).shape
         (50, 80, 3)
     """
+    mode = _MODES[checked_channels(channels)]
     try:
         with Image.open(path, formats=FORMATS) as opened:
-            image = _to_rgb(opened)
+            image = _upright(opened, mode)
     except Exception as error:
         reason = _explain(Path(path), error)
         raise OSError(f"{path} cannot be read: {reason}") from error
     if size is not None:
         height, width = size
         image = image.resize((width, height), Image.Resampling.BILINEAR)
-    return np.array(image)
+    return np.array(image).reshape(image.height, image.width, channels)
+
+
+def checked_channels(channels: int | None) -> int:
+    """Return a number of channels that files are read in. Raises ValueError for any other one."""
+    if channels not in _MODES:
+        raise ValueError(
+            f"the model takes images of {channels} channels, and files are read as gray (1), RGB "
+            "(3) or RGBA (4): pass arrays of your own to camkit.CAM or camkit.grad_cam"
+        )
+    return channels
 
 
 def check_image(path: Path) -> str | None:
@@ -92,14 +111,14 @@ def check_image(path: Path) -> str | None:
         with Image.open(path, formats=FORMATS) as image:
             eighth = (image.width // 8, image.height // 8)
             image.draft(None, eighth)
-            _to_rgb(image)
+            _upright(image, "RGB")
     except Exception as error:
         return _explain(path, error)
     return None
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Return an opened image as an upright 8-bit RGB image."""
+def _upright(image: Image.Image, mode: str) -> Image.Image:
+    """Return an opened image as an upright 8-bit image of a mode: L, RGB or RGBA."""
     _load(image)
     try:
         ImageOps.exif_transpose(image, in_place=True)
@@ -109,9 +128,9 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         pass
     if image.mode.startswith(("I", "F")):
         image = _to_8_bit(image)
-    elif image.has_transparency_data:
+    elif image.has_transparency_data and mode != "RGBA":
         image = _on_white(image)
-    return image.convert("RGB")
+    return image.convert(mode)
 
 
 def _load(image: Image.Image) -> None:

@@ -1,5 +1,6 @@
 """Image sets: paths and labels from a folder for each class; pixels are read on demand."""
 
+import functools
 import operator
 import os
 import warnings
@@ -108,7 +109,9 @@ class ImageSet:
         labels = np.full(len(self), _NO_LABEL)
         return replace(self, labels=labels, class_names=[])
 
-    def batches(self, batch_size: int, size: int | tuple[int, int]) -> Iterator[np.ndarray]:
+    def batches(
+        self, batch_size: int, size: int | tuple[int, int], *, channels: int = 3
+    ) -> Iterator[np.ndarray]:
         """Yield the images in order, in batches, all stretched to one size.
 
         They are resized bilinearly with antialiasing. At most two batches are decoded ahead, in
@@ -117,12 +120,13 @@ class ImageSet:
         Args:
             batch_size: How many images a batch has at most; the last one may have fewer.
             size: The size of the images: one number, or (height, width).
+            channels: 1 for gray, 3 for RGB, 4 for RGBA.
 
         Yields:
-            uint8 RGB (B, height, width, 3), B ≤ batch_size.
+            uint8 (B, height, width, channels), B ≤ batch_size.
 
         Raises:
-            ValueError: `batch_size` is less than 1.
+            ValueError: `batch_size` is less than 1, or there are no images of so many channels.
             OSError: A file can no longer be read.
 
         Example:
@@ -134,12 +138,13 @@ class ImageSet:
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}: it must be at least 1")
         height, width = np.broadcast_to(size, 2).tolist()
+        read = functools.partial(read_image, size=(height, width), channels=channels)
         decoded: deque[list[Future]] = deque()
         pool = ThreadPoolExecutor(THREADS)
         try:
             for start in range(0, len(self), batch_size):
                 paths = self.paths[start : start + batch_size]
-                batch = [pool.submit(read_image, path, (height, width)) for path in paths]
+                batch = [pool.submit(read, path) for path in paths]
                 decoded.append(batch)
                 if len(decoded) > _AHEAD:
                     yield _stack(decoded.popleft())

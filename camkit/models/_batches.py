@@ -1,6 +1,7 @@
 """Checking images against a model: the shape of a batch, the size of an image."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,12 +21,32 @@ def batch_of(images: ArrayLike, shape: Sequence[int | None], remedy: str) -> np.
     batch = np.asarray(images, dtype="float32")
     if not _fits(batch.shape[1:], shape) or batch.ndim == 0:
         wanted = ", ".join("any" if size is None else str(size) for size in shape)
+        if batch.ndim == 4 and batch.shape[-1] != shape[-1]:
+            raise ValueError(
+                f"the batch has shape {batch.shape}, the model takes (B, {wanted}): "
+                f"images.batches(batch_size, size, channels={shape[-1]}) reads files as gray (1), "
+                "RGB (3) or RGBA (4)"
+            )
         raise ValueError(
             f"the batch has shape {batch.shape}, the model takes (B, {wanted}): "
             "images.batches(batch_size, size) yields batches of one size, image[None] makes a "
             f"batch of one, {remedy}"
         )
     return batch
+
+
+def batches_of(images: Any, batch_size: int, shape: Sequence[int | None]) -> Iterator[np.ndarray]:
+    """Return the batches of an image set in the form that a model takes.
+
+    Args:
+        images: An ImageSet or, for models of RGB images, anything with its method `batches`.
+        batch_size: The number of images in a batch.
+        shape: (height, width, channels) that the model takes.
+    """
+    size = tuple(shape[:2])
+    if shape[2] == 3:
+        return images.batches(batch_size, size)
+    return images.batches(batch_size, size, channels=shape[2])
 
 
 def fixed_size(shape: Sequence[int | None], remedy: str) -> tuple[int, int]:

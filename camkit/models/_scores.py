@@ -13,6 +13,7 @@ from scipy.special import expit, softmax
 
 from camkit.models._graph import HeadError, Network, one_way
 from camkit.models._head import activation_of, is_weighting
+from camkit.models._preprocessor import with_preprocessor
 
 # How far camkit's probabilities may be from those of the model, by the precision it computes in.
 TOLERANCE = 1e-4
@@ -86,7 +87,8 @@ def check_scores(model: keras.Model, images: np.ndarray, logits: np.ndarray) -> 
         HeadError: The model returns something else; the message names the largest difference.
     """
     network = one_way(model)
-    outputs = ops.convert_to_numpy(ops.cast(model(images, training=False), "float64"))
+    outputs = with_preprocessor(model)(images, training=False)
+    outputs = ops.convert_to_numpy(ops.cast(outputs, "float64"))
     ends_in_logits = not last_activations(network)
     expected = logits if ends_in_logits else probabilities(model, logits)
     if is_binary(network):

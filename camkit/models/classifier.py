@@ -11,7 +11,7 @@ from keras import layers, ops
 
 from camkit._progress import progress
 from camkit.models._backend import compile_forward
-from camkit.models._batches import fixed_size
+from camkit.models._batches import batches_of, fixed_size
 from camkit.models._copy import feature_model
 from camkit.models._graph import REMEDY, HeadError
 from camkit.models._head import Head, find_head
@@ -240,7 +240,7 @@ def _gap_features(model: keras.Model, head: Head, *sets: "ImageSet") -> list[np.
     with progress(sum(map(len, sets)), "GAP features", "image") as bar:
         for images in sets:
             parts = []
-            for batch in images.batches(_BATCH_SIZE, size):
+            for batch in batches_of(images, _BATCH_SIZE, (*size, features.input_shape[-1])):
                 # All batches have one shape, so that XLA compiles once.
                 full_shape = (_BATCH_SIZE, *batch.shape[1:])
                 full = np.resize(batch, full_shape).astype("float32")

@@ -132,7 +132,7 @@ def test_a_killed_driver_leaves_what_the_other_engine_goes_on_from(
     kept, reads = len(list((tmp_path / "out").glob("shard-*.npz"))), []
     read = image_set.read_image
     monkeypatch.setattr(
-        image_set, "read_image", lambda path, size=None: reads.append(path) or read(path, size)
+        image_set, "read_image", lambda path, **options: reads.append(path) or read(path, **options)
     )
     camkit.analyze(model, images, tmp_path / "out", batch_size=BATCH)
     assert same(tmp_path / "out", whole) and len(reads) <= len(images) - 8 * kept

@@ -107,7 +107,7 @@ def test_every_image_is_read_once_in_order(model, images, monkeypatch):
     seen = []
     read = image_set.read_image
     monkeypatch.setattr(
-        image_set, "read_image", lambda path, size=None: seen.append(path) or read(path, size)
+        image_set, "read_image", lambda path, **options: seen.append(path) or read(path, **options)
     )
     camkit.analyze(model, images, batch_size=8)
     assert sorted(seen) == sorted(images.paths)
@@ -153,6 +153,34 @@ def test_a_finished_analysis_runs_no_network_again(model, images, whole, monkeyp
     before = arrays_of(whole.folder)
     camkit.analyze(model, images, whole.folder, batch_size=BATCH)
     assert arrays_of(whole.folder) == before
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_images_are_read_in_the_channels_of_the_model(images, channels):
+    model, *_ = zoo.flat(shape=(24, 20, channels))
+    some = images.select(slice(0, 5))
+    (batch,) = some.batches(5, (24, 20), channels=channels)
+    expected = model.predict(batch.astype("float32"), verbose=0)
+    for method in (None, camkit.grad_cam):
+        analysis = camkit.analyze(model, some, method=method, batch_size=2)
+        np.testing.assert_allclose(analysis.probs, expected, atol=1e-5)
+    assert analysis.images[0].shape == (24, 20, 3)
+
+
+def test_channels_that_no_file_has_are_refused(images):
+    model, *_ = zoo.flat(shape=(24, 20, 6))
+    for method in (None, camkit.grad_cam):
+        with pytest.raises(ValueError, match="of 6 channels, and files are read as gray .1., RGB"):
+            camkit.analyze(model, images, method=method)
+
+
+def test_a_head_is_trained_on_images_in_the_channels_of_the_model(images):
+    image = keras.Input((24, 20, 1))
+    model = camkit.gap_classifier(keras.Model(image, zoo.volume(image)), images.class_names)
+    camkit.train_head(model, images, epochs=1)
+    assert np.abs(model.get_layer("logits").get_weights()[0]).max() > 0
+    with pytest.raises(ValueError, match=r"takes \(B, 24, 20, 1\): .*channels=1\) reads files as"):
+        camkit.CAM(model)(next(images.batches(2, (24, 20))))
 
 
 # Killed and started again -------------------------------------------------------------------------
@@ -293,7 +321,7 @@ def test_a_resumed_analysis_reads_only_what_is_missing(model, images, whole, tmp
     (folder / "shard-00001.npz").unlink()
     seen, read = [], image_set.read_image
     monkeypatch.setattr(
-        image_set, "read_image", lambda path, size=None: seen.append(path) or read(path, size)
+        image_set, "read_image", lambda path, **options: seen.append(path) or read(path, **options)
     )
     camkit.analyze(model, images, folder, batch_size=BATCH)
     assert sorted(seen) == sorted(images.paths[16:32])

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from unittest import mock
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -349,7 +350,7 @@ def test_libraries_below_pillow_say_nothing_whatever_the_file_is_called(tmp_path
 
 
 def test_too_little_memory_is_a_reason(tmp_path, monkeypatch):
-    monkeypatch.setattr(decoding, "_to_rgb", lambda image: bytearray(1 << 62))
+    monkeypatch.setattr(decoding, "_upright", lambda image, mode: bytearray(1 << 62))
     write(tmp_path / "0.png")
     with pytest.raises(
         OSError, match="0.png cannot be read: it needs more memory than is available"
@@ -521,6 +522,49 @@ def test_exif_rotation_is_undone(tmp_path, suffix, orientation):
     pixels = read_image(tmp_path / f"image.{suffix}")
     assert pixels.shape == upright.shape
     assert np.abs(pixels[6::12, 10::20].astype(int) - upright[6::12, 10::20]).max() <= 6
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
+def test_gray_is_the_luminance_that_keras_reads(tmp_path, mode):
+    noise = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    if mode == "I;16":
+        image = Image.fromarray(257 * noise[..., 0].astype(np.uint16))
+    else:
+        image = Image.fromarray(noise).convert(mode)
+    suffix = "tif" if mode == "CMYK" else "png"
+    image.save(tmp_path / f"image.{suffix}")
+    pixels = read_image(tmp_path / f"image.{suffix}", channels=1)
+    assert pixels.shape == (6, 8, 1) and pixels.dtype == np.uint8
+    if mode == "I;16":
+        # Keras would keep 16 bits.
+        np.testing.assert_array_equal(pixels[..., 0], noise[..., 0])
+        return
+    expected = keras.utils.load_img(tmp_path / f"image.{suffix}", color_mode="grayscale")
+    np.testing.assert_array_equal(pixels[..., 0], expected)
+
+
+def test_rgba_keeps_the_transparency_that_rgb_lays_on_white(tmp_path):
+    two_halves("RGBA", (10, 20, 30, 255), (0, 0, 0, 51)).save(tmp_path / "image.png")
+    pixels = read_image(tmp_path / "image.png", channels=4)
+    assert pixels.shape == (6, 8, 4)
+    assert pixels[0, 0].tolist() == [10, 20, 30, 255] and pixels[0, 7].tolist() == [0, 0, 0, 51]
+    assert read_image(tmp_path / "image.png")[0, 7].tolist() == [204] * 3
+    assert read_image(tmp_path / "image.png", channels=1)[0, 7].tolist() == [204]
+    two_halves("RGB", (9, 8, 7), (1, 2, 3)).save(tmp_path / "opaque.png")
+    assert (read_image(tmp_path / "opaque.png", channels=4)[..., 3] == 255).all()
+
+
+def test_batches_have_the_channels_that_are_asked_for(tmp_path):
+    write_photographs(tmp_path, 3)
+    images = load_images(tmp_path)
+    for channels in (1, 3, 4):
+        (batch,) = images.batches(4, (12, 10), channels=channels)
+        assert batch.shape == (3, 12, 10, channels)
+        for path, image in zip(images.paths, batch, strict=True):
+            np.testing.assert_array_equal(image, read_image(path, (12, 10), channels=channels))
+    assert images[0].shape[2] == 3
+    with pytest.raises(ValueError, match="images of 2 channels, and files are read as gray"):
+        next(images.batches(4, 12, channels=2))
 
 
 # Sets and batches ---------------------------------------------------------------------------------

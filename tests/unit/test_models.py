@@ -519,9 +519,9 @@ def test_images_for_validation_may_be_given(train, test, monkeypatch):
 def test_every_image_passes_once_whatever_the_epochs(train, monkeypatch):
     reads = Counter()
 
-    def counted(path, size=None):
+    def counted(path, **options):
         reads[path] += 1
-        return camkit.read_image(path, size)
+        return camkit.read_image(path, **options)
 
     monkeypatch.setattr("camkit.images.image_set.read_image", counted)
     camkit.train_head(small(), train, epochs=7)
