@@ -43,10 +43,15 @@ def boxes(heat: np.ndarray, threshold: float) -> np.ndarray:
     eight_neighbours = np.ones((3, 3))
     labels, count = ndimage.label(mask, eight_neighbours)
     part_boxes = np.empty((count, 4), int)
-    for box, (rows, columns) in zip(part_boxes, ndimage.find_objects(labels), strict=True):
-        box[:] = columns.start, rows.start, columns.stop, rows.stop
+    slices = ndimage.find_objects(labels)
+    for box, (rows, columns) in zip(part_boxes, slices, strict=True):
+        box[0] = columns.start
+        box[1] = rows.start
+        box[2] = columns.stop
+        box[3] = rows.stop
+    pixel_counts = np.bincount(labels.ravel())
     # Label 0 stands for all pixels below the threshold.
-    sizes = np.bincount(labels.ravel())[1:]
+    sizes = pixel_counts[1:]
     x0, y0, _, _ = part_boxes.T
     order = np.lexsort((x0, y0, -sizes))
     return part_boxes[order]
@@ -71,11 +76,19 @@ def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     second = np.reshape(second, (1, -1, 4))
     start, end = np.split(first, 2, axis=-1)
     other_start, other_end = np.split(second, 2, axis=-1)
-    common = np.minimum(end, other_end) - np.maximum(start, other_start)
-    intersection = np.maximum(common, 0).prod(axis=-1)
-    area = (end - start).prod(axis=-1)
-    other_area = (other_end - other_start).prod(axis=-1)
-    return intersection / (area + other_area - intersection)
+    common_start = np.maximum(start, other_start)
+    common_end = np.minimum(end, other_end)
+    intersection = _area(common_start, common_end)
+    area = _area(start, end)
+    other_area = _area(other_start, other_end)
+    union = area + other_area - intersection
+    return intersection / union
+
+
+def _area(start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Return the areas (...) of boxes from corner to corner (..., 2); 0 where they are empty."""
+    sides = np.maximum(end - start, 0)
+    return sides.prod(axis=-1)
 
 
 def filled(boxes: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
@@ -96,7 +109,8 @@ def filled(boxes: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
     """
     height, width = np.broadcast_to(size, 2)
     mask = np.zeros((height, width), bool)
-    for x0, y0, x1, y1 in np.rint(boxes).astype(int):
+    whole_pixels = np.rint(boxes).astype(int)
+    for x0, y0, x1, y1 in whole_pixels:
         mask[y0:y1, x0:x1] = True
     return mask
 
@@ -130,14 +144,17 @@ def best_ious(maps: Arrays, boxes: Arrays, *, largest: bool = False) -> np.ndarr
     best = np.zeros((len(maps), len(THRESHOLDS)))
     for row, heat, true_boxes in zip(best, maps, boxes, strict=True):
         # The number of thresholds that each pixel reaches.
-        level = np.searchsorted(THRESHOLDS, scaled(heat), side="right")
+        scores = scaled(heat)
+        level = np.searchsorted(THRESHOLDS, scores, side="right")
         reached, areas, part_boxes = parts(level)
         if largest:
             first = _largest_of_each_level(reached, areas, part_boxes)
             reached = reached[first]
             part_boxes = part_boxes[first]
-        fits = iou(part_boxes, true_boxes).max(axis=1, initial=0)
-        np.maximum.at(row, reached - 1, fits)
+        ious = iou(part_boxes, true_boxes)
+        best_of_part = ious.max(axis=1, initial=0)
+        threshold_numbers = reached - 1
+        np.maximum.at(row, threshold_numbers, best_of_part)
     return best
 
 
@@ -147,7 +164,8 @@ def _largest_of_each_level(
     """Return the index of the largest part of each level; of equals the upper, then the left."""
     x0, y0, _, _ = part_boxes.T
     order = np.lexsort((x0, y0, -areas, reached))
-    _, first = np.unique(reached[order], return_index=True)
+    levels = reached[order]
+    _, first = np.unique(levels, return_index=True)
     return order[first]
 
 
@@ -190,10 +208,12 @@ def max_box_acc(
     best = best_ious(maps, boxes, largest=largest)
     accuracies = []
     for least in ious:
-        accuracy_by_threshold = (best >= least).mean(axis=0)
+        fits = best >= least
+        accuracy_by_threshold = fits.mean(axis=0)
         accuracies.append(accuracy_by_threshold.max())
     accuracies = np.array(accuracies)
-    return float(accuracies.mean()), accuracies
+    mean = float(accuracies.mean())
+    return mean, accuracies
 
 
 # Connected parts at every level at once -----------------------------------------------------------
@@ -225,13 +245,15 @@ def parts(level: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     basins = _basins(level)
     areas, reaches = _measure_basins(level, basins)
-    _merge_basins(areas, reaches, _saddles(level, basins))
+    saddles = _saddles(level, basins)
+    _merge_basins(areas, reaches, saddles)
     exists = areas > 0
     exists[:, 0] = False
     basin, t = np.nonzero(exists)
     area = areas[basin, t]
-    reach = reaches[:, basin, t].T
-    box = reach * (-1, -1, 1, 1)
+    reach = reaches[:, basin, t]
+    signs = np.array([-1, -1, 1, 1])
+    box = reach.T * signs
     return t, area, box
 
 
@@ -239,10 +261,13 @@ def _basins(level: np.ndarray) -> np.ndarray:
     """Return the number of the basin (H, W) of each pixel."""
     # Rank the pixels by level and position, so that no two are equally high. NumPy sorts uint8 by
     # counting, which is several times as fast as a comparison sort.
-    order = np.argsort(level.astype(np.uint8), axis=None, kind="stable")
+    bytes_of_level = level.astype(np.uint8)
+    order = np.argsort(bytes_of_level, axis=None, kind="stable")
+    positions = np.arange(level.size)
     rank = np.empty(level.size, int)
-    rank[order] = np.arange(level.size)
-    highest = ndimage.maximum_filter(rank.reshape(level.shape), 3, mode="nearest")
+    rank[order] = positions
+    rank_image = rank.reshape(level.shape)
+    highest = ndimage.maximum_filter(rank_image, 3, mode="nearest")
 
     # The pixel that each pixel climbs to: first one step, then twice as far in each round, up to
     # the peak.
@@ -251,9 +276,10 @@ def _basins(level: np.ndarray) -> np.ndarray:
     while not np.array_equal(target, further):
         target = further
         further = target[target]
-    is_peak = target == np.arange(level.size)
+    is_peak = target == positions
     peaks = np.flatnonzero(is_peak)
-    return np.searchsorted(peaks, target).reshape(level.shape)
+    basins = np.searchsorted(peaks, target)
+    return basins.reshape(level.shape)
 
 
 def _measure_basins(level: np.ndarray, basins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -263,9 +289,11 @@ def _measure_basins(level: np.ndarray, basins: np.ndarray) -> tuple[np.ndarray, 
     """
     basin_count = int(basins.max()) + 1
     level_count = int(level.max()) + 1
-    cell = (level_count * basins + level).ravel()
+    # A cell for each level of each basin.
     cell_count = level_count * basin_count
-    y, x = (index.ravel() for index in np.indices(level.shape))
+    cell_image = level_count * basins + level
+    cell = cell_image.ravel()
+    y, x = np.indices(level.shape).reshape(2, -1)
     areas = np.bincount(cell, minlength=cell_count)
     reaches = np.full((4, cell_count), -level.size)
     sides = (-x, -y, x + 1, y + 1)
@@ -275,9 +303,13 @@ def _measure_basins(level: np.ndarray, basins: np.ndarray) -> tuple[np.ndarray, 
     # So far each level is counted separately. Accumulate all levels >= t, from the highest down.
     areas = areas.reshape(basin_count, level_count)
     reaches = reaches.reshape(4, basin_count, level_count)
-    areas = np.flip(areas, axis=-1).cumsum(axis=-1)
-    reaches = np.maximum.accumulate(np.flip(reaches, axis=-1), axis=-1)
-    return np.flip(areas, axis=-1), np.flip(reaches, axis=-1)
+    areas_down = np.flip(areas, axis=-1)
+    areas_above = areas_down.cumsum(axis=-1)
+    reaches_down = np.flip(reaches, axis=-1)
+    reaches_above = np.maximum.accumulate(reaches_down, axis=-1)
+    areas = np.flip(areas_above, axis=-1)
+    reaches = np.flip(reaches_above, axis=-1)
+    return areas, reaches
 
 
 def _saddles(level: np.ndarray, basins: np.ndarray) -> list[list[int]]:
@@ -286,11 +318,14 @@ def _saddles(level: np.ndarray, basins: np.ndarray) -> list[list[int]]:
     A saddle is a list of its level and the two basins.
     """
     saddles = []
-    for levels, sides in zip(touching(level), touching(basins), strict=True):
+    pairs_of_levels = touching(level)
+    pairs_of_basins = touching(basins)
+    for levels, sides in zip(pairs_of_levels, pairs_of_basins, strict=True):
         height = np.minimum(*levels)
         low_basin = np.minimum(*sides)
         high_basin = np.maximum(*sides)
-        is_saddle = (low_basin != high_basin) & (height > 0)
+        between_basins = low_basin != high_basin
+        is_saddle = between_basins & (height > 0)
         columns = np.stack([height, low_basin, high_basin])
         saddles.append(columns[:, is_saddle])
     saddles = np.concatenate(saddles, axis=1)
@@ -298,9 +333,12 @@ def _saddles(level: np.ndarray, basins: np.ndarray) -> list[list[int]]:
     saddles = saddles[:, order]
 
     # Keep the first saddle of each pair of basins, which is the highest.
-    pair = saddles[1] * level.size + saddles[2]
+    _, low_basins, high_basins = saddles
+    pair = low_basins * level.size + high_basins
     _, first = np.unique(pair, return_index=True)
-    return saddles[:, np.sort(first)].T.tolist()
+    first.sort()
+    highest = saddles[:, first]
+    return highest.T.tolist()
 
 
 def _merge_basins(areas: np.ndarray, reaches: np.ndarray, saddles: list[list[int]]) -> None:
@@ -317,12 +355,14 @@ def _merge_basins(areas: np.ndarray, reaches: np.ndarray, saddles: list[list[int
         areas[first, shared] += areas[second, shared]
         areas[second, shared] = 0
         reach = reaches[:, first, shared]
-        np.maximum(reach, reaches[:, second, shared], out=reach)
+        other_reach = reaches[:, second, shared]
+        np.maximum(reach, other_reach, out=reach)
 
 
 def _find_root(root: np.ndarray, basin: int) -> int:
     """Return the basin into which `basin` has been merged, and shorten the path to it."""
     while root[basin] != basin:
-        root[basin] = root[root[basin]]
+        parent = root[basin]
+        root[basin] = root[parent]
         basin = root[basin]
     return basin
