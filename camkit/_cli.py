@@ -12,6 +12,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 import camkit
 from camkit._quiet import held_back
 from camkit._resources import carried
@@ -29,6 +31,9 @@ _METHODS = (
     "score_cam",
     "ablation_cam",
 )
+
+# The number of class names that are shown.
+_MOST_NAMES = 12
 
 # The number of characters shown of an error of Keras or TensorFlow.
 _LONGEST_REASON = 300
@@ -93,12 +98,36 @@ def _analyze(options: argparse.Namespace) -> None:
             raise
         reason = _brief(error)
         raise ValueError(f"{options.model} was loaded and does not run: {reason}") from error
-    if images.class_names:
-        share = (analysis.predicted == analysis.labels).mean()
-        summary = f"of {len(images.class_names)} classes, {100 * share:.1f} % correct"
-    else:
-        summary = "without labels"
-    print(f"{len(analysis)} images {summary}: {options.out}")
+    if analysis.matched_by == "order":
+        print(_order_of_classes(analysis.class_names), file=sys.stderr)
+    print(f"{len(analysis)} images {_summary(analysis, images)}: {options.out}")
+
+
+def _order_of_classes(names: Sequence[str]) -> str:
+    """Return a line that says which folder was taken for which class, if only their order says."""
+    shown = [f"{c} {name}" for c, name in enumerate(names[:_MOST_NAMES])]
+    more = ", ..." if len(names) > _MOST_NAMES else ""
+    return (
+        f"classes by the order of the folder names, since the model carries none: "
+        f"{', '.join(shown)}{more} (--class-names FILE names them)"
+    )
+
+
+def _summary(analysis: "camkit.Analysis", images: "camkit.ImageSet") -> str:
+    """Return how many classes the images have, and the share that is classified correctly."""
+    if not images.class_names:
+        return "without labels"
+    labels = analysis.labels
+    first = 100 * (analysis.predicted == labels).mean()
+    classes = f"of {len(images.class_names)} classes"
+    if not analysis.is_multi_label:
+        return f"{classes}, {first:.1f} % correct"
+    rows = np.arange(len(labels))
+    predicted = 100 * analysis.predicted_labels()[rows, labels].mean()
+    return (
+        f"{classes}, whose label has a probability of 0.5 or more in {predicted:.1f} % and the "
+        f"highest in {first:.1f} %"
+    )
 
 
 def _method(options: argparse.Namespace) -> functools.partial | None:
@@ -238,11 +267,20 @@ def _faults(options: argparse.Namespace) -> None:
     if options.csv:
         faults.to_csv(options.csv, index=False)
     elif len(faults):
+        faults = _without_mirrored(faults)
         _print_table(faults)
     numbers = faults["kind"].value_counts(sort=False)
     counts = ", ".join(f"{number} {kind}" for kind, number in numbers.items())
     summary = f"{len(faults)} suspected ({counts})"
     print(f"{summary}: {options.csv}" if options.csv else summary)
+
+
+def _without_mirrored(faults: "pd.DataFrame") -> "pd.DataFrame":
+    """Return faults with one row for the two images of a copy or of a pair of twins."""
+    pair = faults[["path", "other"]].apply(frozenset, axis=1)
+    is_mutual = faults["kind"].isin(["copy", "twin"])
+    is_repeated = faults.assign(pair=pair).duplicated(["kind", "pair"])
+    return faults[~(is_mutual & is_repeated)]
 
 
 def _print_table(faults: "pd.DataFrame") -> None:
@@ -275,6 +313,7 @@ def _lessons(options: argparse.Namespace) -> None:
         _copy(file, target / file.relative_to(source))
     _copy(carried("data") / "planted.json", root / "data" / "planted.json")
     print(f"{len(lessons)} lessons: jupyter lab {target}, or as pages: python {target / 'site'}")
+    print("they need pip install 'camkit[lessons]', as pages 'camkit[site]'")
 
 
 def _copy(file: Path, target: Path) -> None:

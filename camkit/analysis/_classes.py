@@ -1,5 +1,7 @@
 """Matching the folders of an image set with the classes of a model."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from camkit.images import ImageSet
@@ -10,42 +12,78 @@ _MOST_FOLDERS = 5
 _MOST_UNKNOWN = 12
 
 
-def match(images: ImageSet, classes: int, names: list[str] | None) -> tuple[np.ndarray, list[str]]:
+class Matched(NamedTuple):
+    """The labels of images as classes of a model.
+
+    Attributes:
+        labels: Class indices (N,), -1 where an image has none.
+        names: The names of the C classes.
+        rule: How the folders were matched: by "name", by "number", or by "order"; None if the
+            images have no labels.
+    """
+
+    labels: np.ndarray
+    names: list[str]
+    rule: str | None
+
+
+def match(images: ImageSet, classes: int, names: list[str] | None) -> Matched:
     """Return the labels of images as indices of a model's classes, and the names of the classes.
 
     Folders are matched with classes by name; else, if all their names are numbers 0 … C − 1, by
-    index; else, if the classes have no names, one by one in the order of the folders' names.
+    index; else, if the classes have no names, one by one in the order of the folders' names, which
+    is that of keras.utils.image_dataset_from_directory.
 
     Args:
         images: The images; their class names are those of the folders.
-        classes: The number C of the model's classes.
+        classes: The number C of the model's classes; 2 for a model with one output p, whose second
+            class has the probability p.
         names: The names of the model's classes in order; None if they are unknown.
-
-    Returns:
-        The labels (N,), -1 where an image has none, and the C names.
 
     Raises:
         ValueError: The folders cannot be matched; the message says what to do.
     """
     if names is not None and len(names) != classes:
-        raise ValueError(
-            f"class_names has {len(names)} names, and the model has {classes} classes: pass one "
-            "for each, in the order of its outputs"
-        )
+        raise ValueError(_wrong_number(names, classes))
     folders = list(images.class_names)
-    indices = None
-    if names is not None:
-        indices = _by_name(folders, names)
-    if indices is None:
-        indices = _by_number(folders, classes)
-    if indices is None and names is None and _are_in_order(folders, classes):
-        indices = list(range(classes))
-        names = folders
-    if indices is None:
-        raise ValueError(_refusal(folders, classes, names))
+    rule, indices = _matching(folders, classes, names)
+    if names is None:
+        names = folders if rule == "order" else [str(c) for c in range(classes)]
     # The label -1, of an image without a label, selects the last entry.
     labels = np.array([*indices, -1])[images.labels]
-    return labels, names or [str(c) for c in range(classes)]
+    return Matched(labels, names, rule)
+
+
+def _wrong_number(names: list[str], classes: int) -> str:
+    """Return the message for class names that are not as many as the classes."""
+    order = "in the order of its outputs"
+    if classes == 2:
+        order += "; a model with one output p has two: first the name for p = 0, then for p = 1"
+    return (
+        f"class_names has {len(names)} names, and the model has {classes} classes: pass one for "
+        f"each, {order}"
+    )
+
+
+def _matching(
+    folders: list[str], classes: int, names: list[str] | None
+) -> tuple[str | None, list[int]]:
+    """Return the rule by which folders are matched, and the class of each folder.
+
+    Raises ValueError if no rule applies.
+    """
+    if not folders:
+        return None, []
+    if names is not None:
+        indices = _by_name(folders, names)
+        if indices is not None:
+            return "name", indices
+    indices = _by_number(folders, classes)
+    if indices is not None:
+        return "number", indices
+    if names is None and _are_in_order(folders, classes):
+        return "order", list(range(classes))
+    raise ValueError(_refusal(folders, classes, names))
 
 
 def _by_name(folders: list[str], names: list[str]) -> list[int] | None:
@@ -85,17 +123,10 @@ def _are_numbers(folders: list[str]) -> bool:
 
 def _refusal(folders: list[str], classes: int, names: list[str] | None) -> str:
     """Return the message for folders that do not match the classes of a model."""
-    if classes == 1 and len(folders) == 2:
-        remedy = (
-            "its only output says yes or no; replace the last layer, of kernel w and bias b, by a "
-            "Dense layer of two outputs with kernel (0, w), bias (0, b) and softmax, which gives "
-            "the same probabilities"
-        )
-    else:
-        remedy = (
-            "pass class_names=[...] (in the shell --class-names FILE), name the folders after the "
-            f"classes or by index 0 to {classes - 1}, or pass images.unlabelled() (--unlabelled)"
-        )
+    remedy = (
+        "pass class_names=[...] (in the shell --class-names FILE), name the folders after the "
+        f"classes or by index 0 to {classes - 1}, or pass images.unlabelled() (--unlabelled)"
+    )
     if names is None:
         return (
             f"the model has {classes} classes and carries no names, the images have "

@@ -18,6 +18,9 @@ from camkit.analysis._reader import Method
 # Version 1.0.0 stored the module of camkit's methods, which has moved.
 _MODULE_OF_1_0_0 = re.compile(r"^camkit\.attribution\.(?=\w)")
 
+# The identity of a function of the user's: its name, and the digest of what it does.
+_USERS_FUNCTION = re.compile(r"^(?P<name>.+) [0-9a-f]{64}\b")
+
 
 class UnknownState(ValueError):
     """A method uses an object whose state cannot be determined."""
@@ -63,6 +66,15 @@ def is_same(stored: str | None, current: str | None) -> bool:
     if stored is None or current is None:
         return stored is current
     return _MODULE_OF_1_0_0.sub("camkit.", stored) == current
+
+
+def difference(stored: str | None, current: str | None) -> str:
+    """Return in words that a stored identity is another one, and why if the names are the same."""
+    before = _USERS_FUNCTION.match(stored or "")
+    now = _USERS_FUNCTION.match(current or "")
+    if before and now and before["name"] == now["name"]:
+        return f"another method (the code of {now['name']!r}, or a value it uses, has changed)"
+    return "another method"
 
 
 def _shown(value: Any, where: str) -> str:

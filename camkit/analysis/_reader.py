@@ -31,6 +31,7 @@ class Reader(NamedTuple):
         class_names: The names that the model carries, or None.
         bias: (C,) if the mean of a map plus the bias is the logit, else None.
         precision: The dtype in which the maps are stored.
+        is_multi_label: Whether each class has a sigmoid of its own.
     """
 
     read: Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]
@@ -40,13 +41,39 @@ class Reader(NamedTuple):
     class_names: list[str] | None
     bias: np.ndarray | None
     precision: str
+    is_multi_label: bool
 
 
 def reader_of(model: "keras.Model", method: Method | None, input_size: Size) -> Reader:
-    """Return the Reader of a model, by CAM or by `method` if one is given."""
+    """Return the Reader of a model, by CAM or by `method` if one is given.
+
+    On its first batch it checks that the scores are those of the model itself.
+    """
     if method is None:
-        return by_cam(model, input_size)
-    return by_method(model, method, input_size)
+        reader = by_cam(model, input_size)
+    else:
+        reader = by_method(model, method, input_size)
+    return reader._replace(read=_checked(model, reader))
+
+
+def _checked(model: "keras.Model", reader: Reader) -> Callable[..., dict[str, np.ndarray]]:
+    """Return the function `read` of a reader, with a check of the scores of its first batch."""
+    from camkit.models._graph import one_way
+    from camkit.models._scores import check_scores
+
+    _, height, width, _ = one_way(model).input.shape
+    # CAM reads other sizes than the model itself, whose scores are then unknown.
+    is_unchecked = height in (None, reader.size[0]) and width in (None, reader.size[1])
+
+    def read(batch: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+        nonlocal is_unchecked
+        arrays = reader.read(batch, labels)
+        if is_unchecked:
+            check_scores(model, batch, arrays["logits"])
+            is_unchecked = False
+        return arrays
+
+    return read
 
 
 def by_cam(model: "keras.Model", input_size: Size) -> Reader:
@@ -57,16 +84,12 @@ def by_cam(model: "keras.Model", input_size: Size) -> Reader:
     from camkit.maps.cam import CAM
     from camkit.models._batches import fixed_size
     from camkit.models._graph import HeadError
+    from camkit.models._scores import is_multi_label
 
     try:
         cam = CAM(model, input_size=input_size)
     except HeadError as error:
-        if not _grad_cam_applies(model, input_size):
-            raise
-        raise HeadError(
-            f"{error}; or pass method=camkit.grad_cam (in the shell --method grad_cam), "
-            "which reads this model as it is"
-        ) from None
+        raise HeadError(f"{error}{_other_way(model, input_size, error)}") from None
 
     def read(batch: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
         arrays = cam(batch)._asdict()
@@ -81,18 +104,27 @@ def by_cam(model: "keras.Model", input_size: Size) -> Reader:
         class_names=cam.class_names,
         bias=cam.bias,
         precision="float16",
+        is_multi_label=is_multi_label(model),
     )
 
 
-def _grad_cam_applies(model: "keras.Model", input_size: Size) -> bool:
-    """Return whether Grad-CAM can read a model that CAM cannot."""
+def _other_way(model: "keras.Model", input_size: Size, error: ValueError) -> str:
+    """Return what Grad-CAM can do for a model that CAM has refused with `error`.
+
+    If it needs more to read the model, such as the name of a layer, its own message says so.
+    """
     from camkit.maps.attribution import grad_cam
 
+    method = "method=camkit.grad_cam (in the shell --method grad_cam)"
     try:
         by_method(model, grad_cam, input_size)
+    except ValueError as reason:
+        if str(reason) == str(error):
+            return ""
+        return f"; nor does {method} read it as it is: {reason}"
     except Exception:
-        return False
-    return True
+        return ""
+    return f"; or pass {method}, which reads this model as it is"
 
 
 def by_method(model: "keras.Model", method: Method, input_size: Size) -> Reader:
@@ -103,7 +135,7 @@ def by_method(model: "keras.Model", method: Method, input_size: Size) -> Reader:
     ValueError as the family of methods does.
     """
     from camkit.models import _probe
-    from camkit.models._scores import probabilities
+    from camkit.models._scores import is_multi_label, probabilities
     from camkit.models.classifier import class_names_of
 
     if not callable(method):
@@ -143,6 +175,7 @@ def by_method(model: "keras.Model", method: Method, input_size: Size) -> Reader:
         class_names=class_names_of(model),
         bias=None,
         precision="float32",
+        is_multi_label=is_multi_label(model),
     )
 
 

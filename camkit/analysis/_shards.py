@@ -115,6 +115,8 @@ def compute(
             shard_labels = labels[shard.start : shard.stop]
             arrays = contents(reader, batches, shard_labels, batch_size, names)
             write_whole(folder / shard.name, saving(arrays))
+        # A batch is counted when the next one is asked for.
+        next(batches, None)
 
 
 def saving(arrays: dict[str, Any]) -> Callable[[IO[bytes]], None]:

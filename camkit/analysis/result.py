@@ -6,6 +6,7 @@ Reading a result needs neither the model nor Keras.
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -39,6 +40,14 @@ class Analysis:
         paths: The N files.
         class_names: The C names.
         map_classes: Class indices (N, M) of the maps.
+        matched_by: How the folders were matched with the classes: by "name", by "number", or by
+            "order", one by one in alphabetical order, because the model carries no names. Then it
+            is assumed that it was trained on folders in this order. None without labels, and for an
+            analysis by version 1.0.0.
+        is_multi_label: Whether the model has a sigmoid for each of several labels, so that an image
+            may have any number of them. Then `predicted`, `table` and `errors` know only the most
+            probable label: an image counts as an error if that is not its folder, although the
+            folder's label may be predicted as well. `predicted_labels` returns all.
 
     Example:
         >>> import camkit
@@ -62,6 +71,8 @@ class Analysis:
     paths: list[str]
     class_names: list[str]
     map_classes: np.ndarray
+    matched_by: str | None = None
+    is_multi_label: bool = False
     # A temporary folder lives as long as the analysis that reads it.
     _temporary: tempfile.TemporaryDirectory | None = field(default=None, repr=False)
 
@@ -105,6 +116,35 @@ class Analysis:
             True
         """
         return np.argmax(self.logits, axis=1)
+
+    def predicted_labels(self, threshold: float | Sequence[float] = 0.5) -> np.ndarray:
+        """Return which labels a multi-label model predicts: those that reach a threshold.
+
+        Args:
+            threshold: The least probability of a predicted label, one number or one for each class.
+
+        Returns:
+            A mask (N, C), bool.
+
+        Raises:
+            ValueError: There is not one threshold for each class.
+
+        Example:
+            >>> import camkit, keras
+            >>> images = camkit.load_images("mini", "Test", per_class=1)
+            >>> base = camkit.backbone("mini")
+            >>> gap = keras.layers.GlobalAveragePooling2D()(base.output)
+            >>> labels = keras.layers.Dense(3, "sigmoid")(gap)
+            >>> analysis = camkit.analyze(keras.Model(base.input, labels), images.unlabelled())
+            >>> analysis.is_multi_label, analysis.predicted_labels([0.5, 0.5, 0.9]).shape
+            (True, (12, 3))
+        """
+        classes = len(self.class_names)
+        if np.shape(threshold) not in ((), (classes,)):
+            raise ValueError(
+                f"threshold is {threshold}: pass one number, or one for each of {classes} classes"
+            )
+        return np.asarray(self.probs) >= np.asarray(threshold)
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -249,6 +289,8 @@ def load_analysis(folder: str | os.PathLike) -> Analysis:
         bias=None if bias is None else np.array(bias, dtype="float32"),
         paths=about["paths"],
         class_names=about["class_names"],
+        matched_by=about.get("matched_by"),
+        is_multi_label=about.get("multi_label", False),
         _temporary=temporary,
         **arrays,
     )

@@ -15,7 +15,7 @@ from camkit._files import in_turn, present, to_path, write_whole
 from camkit.analysis import _shards
 from camkit.analysis._classes import match
 from camkit.analysis._folder import ABOUT, array_names, is_finished, temporary_folder
-from camkit.analysis._method import identify, is_same, name_of
+from camkit.analysis._method import difference, identify, is_same, name_of
 from camkit.analysis._reader import Method, Size, reader_of
 from camkit.analysis.result import Analysis, load_analysis
 from camkit.images import ImageSet
@@ -56,11 +56,15 @@ def analyze(
 
     The folders of the images are matched with the classes of the model by name (the model's own
     names or `class_names`); else by index if all folder names are numbers 0 … C − 1; else, if the
-    model has no names, one by one in the order of the folder names.
+    model has no names, one by one in the order of the folder names, as
+    keras.utils.image_dataset_from_directory orders them (`matched_by` of the Analysis says which).
+    A model with one output, a sigmoid or a logit, has two classes: it gives the probability of the
+    second.
 
     Args:
         model: A Functional or Sequential model, with a GAP → Dense head unless `method` is given.
-        images: The images, which are stretched to the size of the model's input.
+        images: The images, which are stretched to the size of the model's input and read in its
+            channels: gray (1), RGB (3) or RGBA (4).
         folder: Where the results are stored: a folder, or an address such as s3://bucket/name, of
             which the Analysis reads a local copy. Stores have no locks, so a second process does
             not wait there. None for a temporary folder that exists as long as the Analysis.
@@ -74,7 +78,8 @@ def analyze(
             determined is refused unless `folder` is None. Bytecode changes with Python's minor
             releases: on another release, your own function (unlike camkit's) counts as another
             method.
-        class_names: A name for each output of the model, in order; None for the model's own names.
+        class_names: A name for each class of the model, in the order of its outputs; two for a
+            model with one output. None for the model's own names.
         batch_size: The number of images that go through the network at once.
         input_size: The size of the images in pixels, one number or (height, width); None for that
             of the model's input. It is required if the model takes images of any size.
@@ -118,15 +123,17 @@ def analyze(
     names = reader.class_names
     if class_names is not None:
         names = [str(name) for name in class_names]
-    labels, names = match(images, reader.classes, names)
+    matched = match(images, reader.classes, names)
     about = {
         "model": fingerprint(model),
         "images": _fingerprint(images),
         "input_size": list(reader.size),
         "batch_size": batch_size,
         "method": _identity(method, folder),
-        "class_names": names,
-        "labels": labels.tolist(),
+        "class_names": matched.names,
+        "labels": matched.labels.tolist(),
+        "matched_by": matched.rule,
+        "multi_label": reader.is_multi_label,
         "bias": None if reader.bias is None else reader.bias.tolist(),
         "paths": [str(path) for path in images.paths],
     }
@@ -140,6 +147,7 @@ def analyze(
         _claim(folder, about)
         if not is_finished(folder, about):
             arrays = array_names(about)
+            labels = matched.labels
             if engine == "ray":
                 ray.compute(model, method, input_size, images, labels, folder, batch_size, arrays)
             else:
@@ -205,9 +213,8 @@ def _differences(stored: dict, about: dict) -> list[str]:
     differences = []
     for key, kind in _MUST_AGREE.items():
         if key == "method":
-            agrees = is_same(stored.get(key), about[key])
-        else:
-            agrees = stored.get(key) == about[key]
-        if not agrees:
+            if not is_same(stored.get(key), about[key]):
+                differences.append(difference(stored.get(key), about[key]))
+        elif stored.get(key) != about[key]:
             differences.append(f"another {kind}")
     return differences

@@ -126,6 +126,16 @@ def _summarize_labelled(analysis: Analysis, labelled: np.ndarray) -> dict[str, A
         _accuracy_line(correct),
         _calibration_line(confidence.mean(), correct.mean(), error),
     ]
+    if analysis.is_multi_label:
+        labels = analysis.predicted_labels()[rows, truth]
+        lines.append(
+            "The model has a sigmoid for each label, and only the most probable label counts here; "
+            f"the folder's label has a probability of 0.5 or more in {_percent(labels.mean())}."
+        )
+    if analysis.matched_by == "order":
+        lines.append(
+            "The model carries no class names: the folders were matched in alphabetical order."
+        )
     unlabelled = len(analysis) - len(rows)
     if unlabelled:
         lines.append(f"{unlabelled} more pictures have no label.")

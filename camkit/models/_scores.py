@@ -43,6 +43,13 @@ def is_binary(network: Network) -> bool:
     return network.output.shape[1:] == (1,)
 
 
+def is_multi_label(model: keras.Model) -> bool:
+    """Return whether a model has a sigmoid for each of several labels."""
+    network = one_way(model)
+    has_sigmoid = "sigmoid" in last_activations(network).values()
+    return has_sigmoid and not is_binary(network)
+
+
 def class_scores(network: Network, outputs: Any) -> Any:
     """Return the scores S (N, C), C ≥ 2, float32, of outputs without their last activation.
 
@@ -63,12 +70,9 @@ def probabilities(model: keras.Model, logits: np.ndarray) -> np.ndarray:
     They are computed by the model's own sigmoid or softmax, or by softmax if it has neither. The
     two classes of a model with one output share 1.
     """
-    network = one_way(model)
     # Double precision distinguishes probabilities very close to 1.
     logits = logits.astype("float64")
-    if "sigmoid" in last_activations(network).values() and logits.shape[1] > 1:
-        return softmax(logits, axis=1) if is_binary(network) else expit(logits)
-    return softmax(logits, axis=1)
+    return expit(logits) if is_multi_label(model) else softmax(logits, axis=1)
 
 
 def check_scores(model: keras.Model, images: np.ndarray, logits: np.ndarray) -> None:

@@ -1,5 +1,6 @@
 """An analysis is CAM of the whole set, goes on where it was killed, and is mixed with nothing."""
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -7,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import keras
@@ -183,6 +185,19 @@ def test_a_head_is_trained_on_images_in_the_channels_of_the_model(images):
         camkit.CAM(model)(next(images.batches(2, (24, 20))))
 
 
+def test_the_progress_bar_ends_with_the_last_image(model, images, monkeypatch):
+    shown = []
+
+    @contextlib.contextmanager
+    def progress(total, description, unit, done):
+        shown.extend([total, done])
+        yield types.SimpleNamespace(update=shown.append)
+
+    monkeypatch.setattr(_shards, "progress", progress)
+    camkit.analyze(model, images, batch_size=20)
+    assert shown == [COUNT, 0, 20, 20, COUNT - 40]
+
+
 # Killed and started again -------------------------------------------------------------------------
 
 
@@ -215,7 +230,7 @@ def test_killed_at_every_file_in_turn_it_goes_on_to_the_same_bytes(
         tmp_path / "analysis",
         0,
     )
-    monkeypatch.setattr("camkit.maps.cam.CAM", lambda _, input_size: cam)  # made once, to save time
+    monkeypatch.setattr("camkit.maps.cam.CAM", lambda _, **options: cam)  # made once, to save time
     target = (Path, "unlink") if where == "unlink" else (os, where)
     for at in (1, 2, 3) * 20:  # about.json, the first file that is missing, the second
         with monkeypatch.context() as patch:
@@ -736,29 +751,30 @@ def folders(names, labels=None):
 
 
 @pytest.mark.parametrize(
-    "found, classes, names, labels, called",
+    "found, classes, names, labels, called, rule",
     [
-        (
-            ["0", "1", "10", "2"],
-            11,
-            None,
-            [0, 1, 10, 2],
-            [str(c) for c in range(11)],
-        ),  # by number, not by text
-        (["0", "10", "2"], 11, list("abcdefghijk"), [0, 10, 2], list("abcdefghijk")),
-        (["007", "2"], 8, None, [7, 2], [str(c) for c in range(8)]),
-        (["0", "1"], 2, ["1", "0"], [1, 0], ["1", "0"]),  # names come first
-        (["b", "a"], 3, ["a", "c", "b"], [2, 0], ["a", "c", "b"]),
-        (["1998", "2004"], 2, None, [0, 1], ["1998", "2004"]),  # no indices, but in order
-        (["x", "y", "z"], 3, None, [0, 1, 2], ["x", "y", "z"]),
-        (["a <b>", "c'd"], 3, ["c'd", "苹果", "a <b>"], [2, 0], ["c'd", "苹果", "a <b>"]),
-        (["y"], 3, ["x", "x", "y"], [2], ["x", "x", "y"]),
+        # By number, not by text.
+        (["0", "1", "10", "2"], 11, None, [0, 1, 10, 2], [str(c) for c in range(11)], "number"),
+        (["0", "10", "2"], 11, list("abcdefghijk"), [0, 10, 2], list("abcdefghijk"), "number"),
+        (["007", "2"], 8, None, [7, 2], [str(c) for c in range(8)], "number"),
+        # Names come first.
+        (["0", "1"], 2, ["1", "0"], [1, 0], ["1", "0"], "name"),
+        (["b", "a"], 3, ["a", "c", "b"], [2, 0], ["a", "c", "b"], "name"),
+        # No indices, but in order.
+        (["1998", "2004"], 2, None, [0, 1], ["1998", "2004"], "order"),
+        (["x", "y", "z"], 3, None, [0, 1, 2], ["x", "y", "z"], "order"),
+        (["a <b>", "c'd"], 3, ["c'd", "苹果", "a <b>"], [2, 0], ["c'd", "苹果", "a <b>"], "name"),
+        (["y"], 3, ["x", "x", "y"], [2], ["x", "x", "y"], "name"),
     ],
 )
-def test_folders_are_classes_by_name_by_index_or_in_order(found, classes, names, labels, called):
-    assert [[*part] for part in match(folders(found), classes, names)] == [labels, called]
-    unlabelled, again = match(folders([], [-1, -1]), classes, names)
-    assert unlabelled.tolist() == [-1, -1] and again == (names or [str(c) for c in range(classes)])
+def test_folders_are_classes_by_name_by_index_or_in_order(
+    found, classes, names, labels, called, rule
+):
+    matched = match(folders(found), classes, names)
+    assert (matched.labels.tolist(), matched.names, matched.rule) == (labels, called, rule)
+    matched = match(folders([], [-1, -1]), classes, names)
+    assert matched.labels.tolist() == [-1, -1] and matched.rule is None
+    assert matched.names == (names or [str(c) for c in range(classes)])
 
 
 @pytest.mark.parametrize(
@@ -788,15 +804,48 @@ def test_folders_are_classes_by_name_by_index_or_in_order(found, classes, names,
         (["x"], 3, ["x", "y"], "class_names has 2 names, and the model has 3 classes"),
         (
             ["cat", "dog"],
-            1,
-            None,
-            r"the model has 1 classes .*a Dense layer of two outputs with kernel \(0, w\)",
+            2,
+            ["dog"],
+            "class_names has 1 names, .* one output p has two: first the name for p = 0, then for",
         ),
     ],
 )
 def test_folders_that_are_no_classes_are_refused_with_the_remedies(found, classes, names, said):
     with pytest.raises(ValueError, match=said):
         match(folders(found), classes, names)
+
+
+def test_the_rule_by_which_folders_were_matched_is_kept(model, images, whole):
+    assert whole.matched_by == "name"
+    analysis = camkit.analyze(zoo.flat()[0], images, method=camkit.grad_cam)
+    assert analysis.matched_by == "order" and analysis.class_names == NAMES
+    assert camkit.analyze(model, images.unlabelled(), batch_size=BATCH).matched_by is None
+
+
+# Several labels -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", [None, camkit.grad_cam])
+def test_a_model_of_several_labels_predicts_those_that_reach_a_threshold(images, method):
+    model, *_ = zoo.flat(activation="sigmoid", body=zoo.after(layers.Rescaling(1 / 100, -1)))
+    analysis = camkit.analyze(model, images, method=method, batch_size=16)
+    (batch,) = images.batches(COUNT, zoo.SHAPE[:2])
+    expected = model.predict(batch.astype("float32"), verbose=0)
+    np.testing.assert_allclose(analysis.probs, expected, atol=1e-6)
+    assert analysis.is_multi_label and analysis.maps.shape[-1] == zoo.CLASSES
+    assert 0 < analysis.predicted_labels().sum() != COUNT
+    np.testing.assert_array_equal(analysis.predicted_labels(), analysis.probs >= 0.5)
+    thresholds = [0.1, 0.9, 0.5, 0.5]
+    np.testing.assert_array_equal(
+        analysis.predicted_labels(thresholds), analysis.probs >= np.array(thresholds)
+    )
+    with pytest.raises(ValueError, match="threshold is .0.1, 0.9.: pass one number, or one for"):
+        analysis.predicted_labels([0.1, 0.9])
+
+
+def test_a_model_of_one_label_says_so(whole):
+    assert not whole.is_multi_label
+    assert whole.predicted_labels().sum(axis=1).max() <= 1
 
 
 def test_pictures_without_labels_have_predictions_and_no_errors(model, images, whole):
