@@ -24,8 +24,10 @@ EYE_DISTANCE = 8.0
 NEAR = EYE_DISTANCE - 3.3
 FAR = EYE_DISTANCE + 3.3
 
-# What a pixel can show; the position in this list is its number in a map of parts.
+# What a pixel can show; the position in this list is its number in a map of parts. SOLID are those
+# that a ray can meet.
 NAMES = ("background", "skin", "stem", "leaf", "highlight")
+SOLID = ("skin", "stem", "leaf")
 
 # A highlight reflects at least so much of the lamps, in linear light.
 SHINE = 0.1
@@ -79,12 +81,16 @@ def rgb(code: str) -> np.ndarray:
     """Return the linear colour (3, 1) of an sRGB hex code such as "c0392b"."""
     channels = [int(code[start : start + 2], 16) for start in (0, 2, 4)]
     encoded = np.array(channels)[:, None] / 255
-    return np.where(encoded > 0.04045, ((encoded + 0.055) / 1.055) ** 2.4, encoded / 12.92)
+    bright = ((encoded + 0.055) / 1.055) ** 2.4
+    dark = encoded / 12.92
+    return np.where(encoded > 0.04045, bright, dark)
 
 
 def encode_srgb(colour: np.ndarray) -> np.ndarray:
     """Return sRGB values 0..1 of linear colours 0..1."""
-    return np.where(colour > 0.0031308, 1.055 * colour ** (1 / 2.4) - 0.055, 12.92 * colour)
+    bright = 1.055 * colour ** (1 / 2.4) - 0.055
+    dark = 12.92 * colour
+    return np.where(colour > 0.0031308, bright, dark)
 
 
 def mix(first, second, share):
@@ -94,13 +100,15 @@ def mix(first, second, share):
 
 def step(low, high, x):
     """Return a smooth step from 0 at `low` to 1 at `high`."""
-    t = np.clip((x - low) / (high - low), 0, 1)
+    share = (x - low) / (high - low)
+    t = np.clip(share, 0, 1)
     return t * t * (3 - 2 * t)
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
     """Return vectors (3, N) scaled to length 1."""
-    return vectors / np.sqrt((vectors * vectors).sum(0) + 1e-18)
+    squared_lengths = (vectors * vectors).sum(0)
+    return vectors / np.sqrt(squared_lengths + 1e-18)
 
 
 def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -134,7 +142,8 @@ def noise(points: np.ndarray, scale: float = 1.0, octaves: int = 1) -> np.ndarra
     total = 0.0
     weight = 0.0
     for octave in range(octaves):
-        positions = np.asarray(points) * (scale * 2**octave) + 11.3 * octave + 100.5
+        frequency = scale * 2**octave
+        positions = np.asarray(points) * frequency + 11.3 * octave + 100.5
         total = total + _lattice_noise(positions) / 2**octave
         weight += 0.5**octave
     return total / weight
@@ -151,7 +160,9 @@ def _lattice_noise(positions: np.ndarray) -> np.ndarray:
     for x in (low[0], high[0]):
         for y in (low[1], high[1]):
             row = x * LATTICE_SIDE**2 + y * LATTICE_SIDE
-            along_z.append(mix(LATTICE[row + low[2]], LATTICE[row + high[2]], share_z))
+            low_values = LATTICE[row + low[2]]
+            high_values = LATTICE[row + high[2]]
+            along_z.append(mix(low_values, high_values, share_z))
     at_low_x = mix(along_z[0], along_z[1], share_y)
     at_high_x = mix(along_z[2], along_z[3], share_y)
     return mix(at_low_x, at_high_x, share_x)
@@ -162,8 +173,12 @@ def sphere_points(count: int, rng: np.random.Generator, jitter: float = 0.0) -> 
     y = 1 - (2 * np.arange(count) + 1) / count
     angle = np.arange(count) * np.pi * (3 - 5**0.5)
     radius = np.sqrt(1 - y * y)
-    even = np.stack([radius * np.cos(angle), y, radius * np.sin(angle)])
-    return unit(even + rng.normal(0, jitter / count**0.5, (3, count)))
+    x = radius * np.cos(angle)
+    z = radius * np.sin(angle)
+    even = np.stack([x, y, z])
+    deviation = jitter / count**0.5
+    offsets = rng.normal(0, deviation, (3, count))
+    return unit(even + offsets)
 
 
 def spots(centres: np.ndarray) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
@@ -188,7 +203,8 @@ def body(outline: np.ndarray, warp: Callable | None = None) -> Distance:
     """
     theta = np.linspace(0, np.pi, 4096)
     radius = _radius_by_angle(outline, theta)
-    steepest = maximum_filter1d(np.abs(np.gradient(radius, theta)), 400)
+    slopes = np.abs(np.gradient(radius, theta))
+    steepest = maximum_filter1d(slopes, 400)
 
     def distance(points):
         from_axis = np.hypot(points[0], points[2])
@@ -197,9 +213,12 @@ def body(outline: np.ndarray, warp: Callable | None = None) -> Distance:
         surface = np.interp(angle, theta, radius)
         if warp:
             direction = points / np.maximum(length, 1e-9)
-            surface = surface * warp(direction, angle, np.arctan2(points[2], points[0]))
-        steep = np.interp(angle, theta, steepest) / np.maximum(length, 0.3)
-        return 0.9 * (length - surface) / np.sqrt(1 + steep * steep)
+            longitude = np.arctan2(points[2], points[0])
+            surface = surface * warp(direction, angle, longitude)
+        slope = np.interp(angle, theta, steepest)
+        steep = slope / np.maximum(length, 0.3)
+        height = 0.9 * (length - surface)
+        return height / np.sqrt(1 + steep * steep)
 
     return distance
 
@@ -212,19 +231,23 @@ def _radius_by_angle(outline: np.ndarray, theta: np.ndarray) -> np.ndarray:
     heights = np.r_[heights[1], heights, heights[-2]]
     lengths = np.hypot(np.diff(radii), np.diff(heights))
     along = np.r_[0, np.cumsum(lengths)]
+    radius_spline = CubicSpline(along, radii)
+    height_spline = CubicSpline(along, heights)
     fine = np.linspace(along[1], along[-2], 4000)
-    fine_radii = CubicSpline(along, radii)(fine)
-    fine_heights = CubicSpline(along, heights)(fine)
+    fine_radii = radius_spline(fine)
+    fine_heights = height_spline(fine)
     angles = np.arctan2(np.abs(fine_radii), fine_heights)
+    rising_angles = np.maximum.accumulate(angles)
     distances = np.hypot(fine_radii, fine_heights)
-    return np.interp(theta, np.maximum.accumulate(angles), distances)
+    return np.interp(theta, rising_angles, distances)
 
 
 def tube(points: Sequence[Sequence[float]], radii: Sequence[float]) -> Distance:
     """Return the distance to a round tube of varying radius along a smooth curve through points."""
     knots = np.linspace(0, 1, len(points))
     fine = np.linspace(0, 1, 3 * len(points))
-    centres = CubicSpline(knots, np.array(points, float))(fine)
+    spline = CubicSpline(knots, np.array(points, float))
+    centres = spline(fine)
     thickness = np.interp(fine, knots, radii)
     pieces = list(zip(centres[:-1], centres[1:], thickness[:-1], thickness[1:], strict=True))
 
@@ -233,10 +256,12 @@ def tube(points: Sequence[Sequence[float]], radii: Sequence[float]) -> Distance:
         for start, end, start_radius, end_radius in pieces:
             origin = start[:, None]
             way = (end - start)[:, None]
-            share = np.clip(dot(p - origin, way) / dot(way, way), 0, 1)
+            projection = dot(p - origin, way) / dot(way, way)
+            share = np.clip(projection, 0, 1)
             offset = p - origin - way * share
             surface = mix(start_radius, end_radius, share)
-            nearest = np.minimum(nearest, np.sqrt(dot(offset, offset)) - surface)
+            from_centre = np.sqrt(dot(offset, offset))
+            nearest = np.minimum(nearest, from_centre - surface)
         return nearest * 0.95
 
     return distance
@@ -267,19 +292,27 @@ def sepals(
     start = rng.uniform(0, 2 * np.pi)
 
     def distance(p):
-        angle = np.mod(np.arctan2(p[2], p[0]) + start, 2 * np.pi) * count / (2 * np.pi)
+        longitude = np.arctan2(p[2], p[0])
+        angle = np.mod(longitude + start, 2 * np.pi) * count / (2 * np.pi)
         which = np.minimum(angle.astype(int), count - 1)
         from_axis = np.hypot(p[0], p[2])
         from_midrib = (angle - which - 0.5) * 2 * np.pi / count
         along = from_axis * np.cos(from_midrib)
         across = from_axis * np.sin(from_midrib)
-        share = np.clip(along / lengths[which], 0, 1)
-        half_width = width * np.sqrt(share * 1.2 + inner) * (1 - share) ** 0.8
-        lift = height(along) + bends[which] * share * share * length - 0.35 * np.abs(across)
-        beside = np.maximum(np.abs(across) - half_width, 0)
-        above = np.maximum(np.abs(p[1] - lift) * 0.7, 0)
-        beyond = np.maximum(np.maximum(-along, along - lengths[which]), 0)
-        return 0.7 * (np.hypot(np.hypot(beside, above), beyond) - thick)
+        leaf_length = lengths[which]
+        share = np.clip(along / leaf_length, 0, 1)
+        widening = width * np.sqrt(share * 1.2 + inner)
+        half_width = widening * (1 - share) ** 0.8
+        from_middle = np.abs(across)
+        bend = bends[which] * share * share * length
+        lift = height(along) + bend - 0.35 * from_middle
+        beside = np.maximum(from_middle - half_width, 0)
+        above = np.abs(p[1] - lift) * 0.7
+        past_an_end = np.maximum(-along, along - leaf_length)
+        beyond = np.maximum(past_an_end, 0)
+        in_section = np.hypot(beside, above)
+        from_leaf = np.hypot(in_section, beyond)
+        return 0.7 * (from_leaf - thick)
 
     return distance
 
@@ -298,7 +331,8 @@ def join(parts: Sequence[Part]) -> Distance:
             square = (points[0] - x) ** 2 + (points[1] - y) ** 2 + (points[2] - z) ** 2
             close = np.flatnonzero(square < reach * np.abs(reach))
             if close.size:
-                nearest[close] = np.minimum(nearest[close], part.distance(points[:, close]))
+                distances = part.distance(points[:, close])
+                nearest[close] = np.minimum(nearest[close], distances)
         return nearest
 
     return distance
@@ -333,12 +367,14 @@ def trace(
     hit = np.full(count, np.inf)
     alive = np.flatnonzero(length < far)
     for _ in range(steps):
-        advance = distance(origin[:, alive] + direction[:, alive] * length[alive])
+        way = direction[:, alive] * length[alive]
+        advance = distance(origin[:, alive] + way)
         length[alive] += advance
         touches = advance < touch
         arrived = alive[touches]
         hit[arrived] = length[arrived]
-        alive = alive[~touches & (length[alive] < far)]
+        goes_on = ~touches & (length[alive] < far)
+        alive = alive[goes_on]
         if not alive.size:
             break
     hit[alive] = length[alive]
@@ -352,7 +388,8 @@ def camera_rays(pose: Pose, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """
     right = unit(np.cross(pose.up, pose.eye, axis=0))
     above = np.cross(pose.eye, right, axis=0)
-    return unit(right * x + above * y - pose.eye)
+    in_image = right * x + above * y
+    return unit(in_image - pose.eye)
 
 
 def grid(
@@ -385,8 +422,9 @@ def frame_object(distance: Distance, pose: Pose, fill: float) -> tuple[float, fl
 def table_height(distance: Distance, up: np.ndarray) -> float:
     """Return the height along `up` of the object's lowest point, as rays from below meet it."""
     side = unit(np.cross(up, [[0.3], [0.5], [0.8]], axis=0))
+    other_side = np.cross(up, side, axis=0)
     x, y = grid(0, 0, 2.6, 70)
-    start = -3.2 * up + side * x + np.cross(up, side, axis=0) * y
+    start = -3.2 * up + side * x + other_side * y
     direction = np.broadcast_to(up, start.shape)
     hit = trace(distance, start, direction, near=0.0, far=6.4, steps=40)
     return -3.2 + hit.min()
@@ -409,9 +447,11 @@ def openness(distance: Distance, points: np.ndarray, normals: np.ndarray) -> np.
     """
     shut = 0.0
     for height, weight in ((0.03, 3.0), (0.09, 1.6), (0.2, 0.8), (0.42, 0.42), (0.8, 0.2)):
-        missing = height - distance(points + normals * height)
+        above = points + normals * height
+        missing = height - distance(above)
         shut = shut + weight * np.maximum(missing, 0)
-    return np.clip(1 - 0.75 * shut, 0.04, 1)
+    open_share = 1 - 0.75 * shut
+    return np.clip(open_share, 0.04, 1)
 
 
 def sunlit(
@@ -421,8 +461,10 @@ def sunlit(
     share = np.ones(points.shape[1])
     length = np.full(points.shape[1], 0.05)
     for _ in range(steps):
-        clearance = distance(points + normals * 0.02 + light * length)
-        share = np.minimum(share, 0.5 + 2.6 * clearance / length)
+        on_the_way = points + normals * 0.02 + light * length
+        clearance = distance(on_the_way)
+        seen = 0.5 + 2.6 * clearance / length
+        share = np.minimum(share, seen)
         length += np.clip(clearance, 0.06, 0.6)
     return step(0, 1, share)
 
@@ -433,9 +475,10 @@ def lamp(
     """Return how much (N,) of a rectangular lamp of size (width, height) lies in the directions."""
     width, height = size
     side = unit(np.cross(up, towards, axis=0))
+    upright = np.cross(towards, side, axis=0)
     ahead = np.maximum(dot(directions, towards), 1e-3)
     across = np.abs(dot(directions, side)) / ahead
-    along = np.abs(dot(directions, np.cross(towards, side, axis=0))) / ahead
+    along = np.abs(dot(directions, upright)) / ahead
     blur = rough + 0.02
     within_width = step(width + blur, width - blur, across)
     within_height = step(height + blur, height - blur, along)
@@ -449,10 +492,10 @@ def studio(directions: np.ndarray, pose: Pose, rough: np.ndarray) -> np.ndarray:
     """
     right = unit(np.cross(pose.up, pose.eye, axis=0))
     strip = unit(right * 0.9 + pose.eye * 0.35 + pose.up * 0.35)
-    from_softbox = (
-        lamp(directions, pose.light, pose.up, (0.30, 0.36), rough) * 12 / (1 + 16 * rough)
-    )
-    from_strip = lamp(directions, strip, pose.up, (0.12, 0.6), rough) * 1.6 / (1 + 6 * rough)
+    softbox_share = lamp(directions, pose.light, pose.up, (0.30, 0.36), rough)
+    strip_share = lamp(directions, strip, pose.up, (0.12, 0.6), rough)
+    from_softbox = softbox_share * 12 / (1 + 16 * rough)
+    from_strip = strip_share * 1.6 / (1 + 6 * rough)
     lamps = from_softbox + from_strip
     height = dot(directions, pose.up)
     table = 0.55 * step(0.05, -0.25, height)
@@ -550,17 +593,24 @@ def shade(
     sky_share, lamp_share = ambience(scene, points, made.smooth, pose.light, pixel)
     # Light seeps into flesh, red the farthest.
     wrap = np.array([[0.34], [0.22], [0.16]])
-    key = np.clip((dot(normals, pose.light) + wrap) / (1 + wrap), 0, None) ** 1.2 * lamp_share
-    front = np.clip(0.5 + 0.5 * dot(normals, pose.eye), 0, None)
+    wrapped = (dot(normals, pose.light) + wrap) / (1 + wrap)
+    key = np.clip(wrapped, 0, None) ** 1.2 * lamp_share
+    towards_camera = 0.5 + 0.5 * dot(normals, pose.eye)
+    front = np.clip(towards_camera, 0, None)
     # The table is brighter than the room.
-    sky = mix(0.62, 0.5, 0.5 + 0.5 * dot(normals, pose.up))
+    upwards = 0.5 + 0.5 * dot(normals, pose.up)
+    sky = mix(0.62, 0.5, upwards)
     # Bright flesh lights its hollows itself.
     bounce = sky_share ** mix(1.0, 0.55, made.albedo)
     facing = dot(view, normals)
-    fresnel = 0.04 + 0.5 * np.clip(1 + facing, 0, 1) ** 5
-    mirrored = studio(view - 2 * facing * normals, pose, made.rough)
-    lamps, shine = made.gloss * fresnel * mirrored * sky_share * (0.35 + 0.65 * lamp_share)
-    diffuse = made.albedo * (0.82 * key + (0.30 * sky + 0.13 * front) * bounce)
+    grazing = np.clip(1 + facing, 0, 1)
+    fresnel = 0.04 + 0.5 * grazing**5
+    mirror_direction = view - 2 * facing * normals
+    mirrored = studio(mirror_direction, pose, made.rough)
+    dimmed = 0.35 + 0.65 * lamp_share
+    lamps, shine = made.gloss * fresnel * mirrored * sky_share * dimmed
+    ambient = (0.30 * sky + 0.13 * front) * bounce
+    diffuse = made.albedo * (0.82 * key + ambient)
     return diffuse + shine, made.part, lamps
 
 
@@ -609,8 +659,9 @@ def photograph(
     colour[:, table] = light
 
     parts_shown = _parts_shown(parts, part, lamps, pixel, solid, size)
-    image = encode_srgb(np.clip(_average(colour, size), 0, 1))
-    image = np.rint(image * 255).astype(np.uint8).transpose(1, 2, 0)
+    light_of_pixels = np.clip(_average(colour, size), 0, 1)
+    values = np.rint(encode_srgb(light_of_pixels) * 255)
+    image = values.astype(np.uint8).transpose(1, 2, 0)
     return image, parts_shown
 
 
@@ -621,18 +672,23 @@ def _look(
     square = frame_object(distance, pose, fill)
     eye = pose.eye * EYE_DISTANCE
     numbers = np.arange(size * size).reshape(size, size)
-    pixel = np.kron(numbers, np.ones((RAYS, RAYS), int)).ravel()
+    block = np.ones((RAYS, RAYS), int)
+    pixel = np.kron(numbers, block).ravel()
     # A ray as wide as a pixel goes first; the nine of that pixel start where it stopped.
-    cone = square[2] / size * 2 * EYE_DISTANCE
+    _, _, half = square
+    cone = half / size * 2 * EYE_DISTANCE
     wide_rays = camera_rays(pose, *grid(*square, size))
-    near = trace(distance, eye, wide_rays, NEAR, FAR, steps=60, touch=cone)[pixel]
+    stopped = trace(distance, eye, wide_rays, NEAR, FAR, steps=60, touch=cone)
     view = camera_rays(pose, *grid(*square, size * RAYS))
-    return pixel, view, trace(distance, eye, view, near, FAR)
+    reach = trace(distance, eye, view, stopped[pixel], FAR)
+    return pixel, view, reach
 
 
 def _film(light: np.ndarray) -> np.ndarray:
     """Return what film makes of light: bright values are compressed (its shoulder)."""
-    return np.where(light > 0.7, 0.7 + 0.3 * np.tanh((light - 0.7) / 0.3), light)
+    excess = (light - 0.7) / 0.3
+    compressed = 0.7 + 0.3 * np.tanh(excess)
+    return np.where(light > 0.7, compressed, light)
 
 
 def _table_light(
@@ -647,15 +703,21 @@ def _table_light(
     eye = pose.eye * EYE_DISTANCE
     down = dot(view, pose.up)
     table = np.flatnonzero(~solid & (down < -0.02))
-    points = eye + view[:, table] * ((floor - dot(eye, pose.up)) / down[table])
+    eye_above_table = floor - dot(eye, pose.up)
+    length = eye_above_table / down[table]
+    points = eye + view[:, table] * length
     near = dot(points, points) < 9
     table = table[near]
     points = points[:, near]
     normals = np.broadcast_to(pose.up, points.shape)
     sky_share, lamp_share = ambience(distance, points, normals, pose.light, pixel[table])
     fade = step(3, 1.4, np.sqrt(dot(points, points)))
-    dark = (0.40 * (1 - lamp_share) + 0.6 * (1 - sky_share)) * fade
-    return table, 1 - np.clip(dark - 0.015, 0, 0.9) * np.array([[0.94], [0.97], [1.0]])
+    no_lamp = 0.40 * (1 - lamp_share)
+    no_sky = 0.6 * (1 - sky_share)
+    dark = (no_lamp + no_sky) * fade
+    shadow = np.clip(dark - 0.015, 0, 0.9)
+    tint = np.array([[0.94], [0.97], [1.0]])
+    return table, 1 - shadow * tint
 
 
 def _parts_shown(
@@ -685,12 +747,15 @@ def _parts_shown(
     def sum_by_pixel(values):
         return np.bincount(solid_pixel, values, size * size).reshape(size, size)
 
-    names = np.array([NAMES.index(each.name) for each in parts])[part]
-    counts = [sum_by_pixel(names == NAMES.index(name)) for name in ("skin", "stem", "leaf")]
+    numbers = np.array([NAMES.index(each.name) for each in parts])
+    numbers_of_rays = numbers[part]
+    counts = [sum_by_pixel(numbers_of_rays == NAMES.index(name)) for name in SOLID]
     shown = 1 + np.argmax(counts, axis=0)
+    is_skin = shown == NAMES.index("skin")
     shines = sum_by_pixel(lamps) >= SHINE * RAYS**2
-    shown[(shown == NAMES.index("skin")) & shines] = NAMES.index("highlight")
-    shown[_average(solid, size)[0] < 0.5] = NAMES.index("background")
+    shown[is_skin & shines] = NAMES.index("highlight")
+    share_of_object = _average(solid, size)[0]
+    shown[share_of_object < 0.5] = NAMES.index("background")
     return shown.astype(np.uint8)
 
 

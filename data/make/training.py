@@ -41,9 +41,10 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple:
         """Return the inputs (images, coverage) and the targets of each head of one batch."""
-        here = self.order[index * BATCH_SIZE : (index + 1) * BATCH_SIZE]
-        images = self.images[here]
-        cover = self.cover[here] / np.float32(255)
+        start = index * BATCH_SIZE
+        chosen = self.order[start : start + BATCH_SIZE]
+        images = self.images[chosen]
+        cover = self.cover[chosen] / np.float32(255)
         across, down = self.rng.choice([-1, 1], 2)
         images = images[:, ::down, ::across]
         cover = cover[:, :, ::down, ::across]
@@ -52,8 +53,8 @@ class Batches(keras.utils.PyDataset):
             cover = cover.swapaxes(2, 3)
         exposure = self.rng.uniform(0.9, 1.1, (BATCH_SIZE, 1, 1, 1)).astype("float32")
         images = np.clip(images * exposure, 0, 255)
-        labels = self.labels[here]
-        targets = {head: labels[..., i].astype("int32") for i, head in enumerate(HEADS)}
+        labels = self.labels[chosen].astype("int32")
+        targets = {head: labels[..., i] for i, head in enumerate(HEADS)}
         targets["background"] = np.zeros((BATCH_SIZE, 1), "float32")
         return (images, cover), targets
 
@@ -66,21 +67,26 @@ def pretraining_model(backbone: keras.Model) -> keras.Model:
     """
     cover = keras.Input((OBJECTS, CELLS, CELLS), name="cover")
     features = backbone.output
-    share = cover / (ops.sum(cover, (2, 3), keepdims=True) + 1e-3)
+    covered = ops.sum(cover, (2, 3), keepdims=True)
+    share = cover / (covered + 1e-3)
     # Global average pooling over the cells of each object.
     pooled = ops.einsum("nyxk,noyx->nok", features, share)
     outputs = {head: layers.Dense(count, name=head)(pooled) for head, count in HEADS.items()}
     loudness = ops.mean(features, -1)
-    beside = _mean_where(loudness, ops.max(cover, 1) < 0.01)
-    on_objects = _mean_where(loudness, ops.max(cover, 1) > 0.5)
-    outputs["background"] = ops.expand_dims(beside / (on_objects + 1e-2), -1)
+    most_covered = ops.max(cover, 1)
+    beside = _mean_where(loudness, most_covered < 0.01)
+    on_objects = _mean_where(loudness, most_covered > 0.5)
+    relative_loudness = beside / (on_objects + 1e-2)
+    outputs["background"] = ops.expand_dims(relative_loudness, -1)
     return keras.Model([backbone.input, cover], outputs)
 
 
 def _mean_where(values, mask):
     """Return the means (n,) of maps (n, h, w) where the masks (n, h, w) are true."""
     weights = ops.cast(mask, values.dtype)
-    return ops.sum(values * weights, (1, 2)) / (ops.sum(weights, (1, 2)) + 1e-3)
+    total = ops.sum(values * weights, (1, 2))
+    count = ops.sum(weights, (1, 2))
+    return total / (count + 1e-3)
 
 
 def train(
@@ -123,8 +129,10 @@ def evaluate(
     outputs = model.predict(inputs, batch_size=50, verbose=0)
     results = {}
     for i, head in enumerate(HEADS):
-        present = labels[..., i] >= 0
-        correct = outputs[head].argmax(-1) == labels[..., i]
+        expected = labels[..., i]
+        predicted = outputs[head].argmax(-1)
+        correct = predicted == expected
+        present = expected >= 0
         results[head] = float(correct[present].mean())
     results["background"] = float(outputs["background"].mean())
     return results
@@ -150,11 +158,13 @@ def level_channels(backbone: keras.Model, images: np.ndarray) -> np.ndarray:
     last_stage = [i for i, layer in enumerate(convolutions) if layer.filters == filters]
     gap = _gap_features(backbone, images)
     deviation = gap.std(0)
-    scale = 1 / np.maximum(deviation, 0.02 * deviation.mean())
+    least = 0.02 * deviation.mean()
+    scale = 1 / np.maximum(deviation, least)
     # What is added up: the first unit, then the branches.
     for i in last_stage[0::2]:
-        norms[i].gamma.assign(ops.convert_to_numpy(norms[i].gamma) * scale)
-        norms[i].beta.assign(ops.convert_to_numpy(norms[i].beta) * scale)
+        for weight in (norms[i].gamma, norms[i].beta):
+            values = ops.convert_to_numpy(weight)
+            weight.assign(values * scale)
     # What reads the sum.
     for i in last_stage[1::2]:
         kernel = ops.convert_to_numpy(convolutions[i].kernel)
