@@ -14,13 +14,13 @@ from types import ModuleType
 
 import lazy_loader
 
-from camkit import _quiet
+from camkit import _backend_choice, _quiet
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 # Let idle threads of scikit-learn leave the cores to the backend.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 _quiet.install()
+_backend_choice.install()
 
 __version__ = "1.0.0"
 _load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

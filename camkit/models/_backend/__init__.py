@@ -1,4 +1,4 @@
-"""The backend that Keras computes with. Only the files of this folder name one.
+"""The backend that Keras computes with. Only the files of this folder import one.
 
 Each backend has its own file with the same three functions: `compile_forward`, `compile_query`
 and `gradient`. Compiled functions take and return NumPy arrays; the functions to compile are
@@ -6,15 +6,16 @@ written with `keras.ops`.
 """
 
 from importlib import import_module
-from importlib.util import find_spec
 
 import keras
 
+from camkit._backend_choice import BACKENDS, remedy
+
 _name = keras.backend.backend()
-if find_spec(f"{__name__}.{_name}") is None:
+if _name not in BACKENDS:
     raise ImportError(
-        f"camkit does not run on Keras' backend {_name!r} yet: set the environment variable "
-        "KERAS_BACKEND=tensorflow before Keras is imported"
+        f"camkit runs on Keras' backends {', '.join(BACKENDS)}, not on {_name!r}: "
+        f"{remedy(_name)} before Keras is imported"
     )
 _backend = import_module(f"{__name__}.{_name}")
 
