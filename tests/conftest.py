@@ -39,6 +39,19 @@ def shared():
 
 
 @pytest.fixture(scope="session")
+def tf():
+    """Return TensorFlow; where Keras runs on another backend, skip what is about it."""
+    import keras
+
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        pytest.skip(f"is about TensorFlow, and Keras runs on {backend}")
+    import tensorflow
+
+    return tensorflow
+
+
+@pytest.fixture(scope="session")
 def executed():
     """Return a function that takes a lesson and returns (executed notebook, page).
 

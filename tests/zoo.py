@@ -14,6 +14,9 @@ SHAPE = (24, 20, 3)
 CLASSES = 4
 CHANNELS = 7
 
+# Keras on PyTorch cannot slice backwards.
+STEP = 1 if keras.backend.backend() == "torch" else -1
+
 
 def images(n=5, shape=SHAPE, seed=0):
     return np.random.default_rng(seed).normal(size=(n, *shape)).astype("float32")
@@ -383,7 +386,7 @@ HEADS = {
     "any size": lambda: flat(shape=(None, None, 3)),
     "nested, any size": lambda: nested(shape=(None, None, 3)),
     "operations": lambda: flat(body=after(caffe)),
-    "slices": lambda: flat(body=after(lambda x: 1.0 - x[..., ::-1][:, 1:])),
+    "slices": lambda: flat(body=after(lambda x: 1.0 - x[..., ::STEP][:, 1:])),
     "Rescaling": lambda: flat(body=after(layers.Rescaling(0.5, offset=-1.0))),
     "Normalization": normalization,
     "Lambda": lambda: flat(body=after(layers.Lambda(lambda x: x * 0.5 + 1))),

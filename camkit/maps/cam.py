@@ -102,7 +102,7 @@ class CAM:
             features = ops.cast(network(images, training=False), "float32")
             maps = ops.einsum("nyxk,kc->nyxc", features, kernel)
             gap = ops.mean(features, axis=(1, 2))
-            logits = ops.matmul(gap, kernel) + bias
+            logits = ops.add(ops.matmul(gap, kernel), bias)
             return maps, gap, logits, activation(logits)
 
         self.class_names = class_names_of(model)

@@ -534,7 +534,10 @@ def test_a_batch_of_one_and_several_hundred_classes(name):
     assert together.dtype == np.float32
     for n, c in enumerate(targets):
         alone = explain(name, model, batch[n : n + 1], c)
-        np.testing.assert_allclose(alone[0], together[n], atol=1e-5 * np.abs(together[n]).max())
+        # The weights of Score-CAM are differences of probabilities that are nearly equal.
+        tolerance = 1e-3 if name == "score_cam" else 1e-5
+        largest = np.abs(together[n]).max()
+        np.testing.assert_allclose(alone[0], together[n], atol=tolerance * largest)
     if name == "hires_cam":
         M = camkit.CAM(model)(batch).maps[np.arange(3), :, :, targets]
         np.testing.assert_allclose(together, M / np.prod(size), atol=1e-5)
@@ -775,13 +778,13 @@ def alike(method, trained, n):
 
 @warned
 @pytest.mark.parametrize("method", ["grad_cam", "grad_cam_plus_plus"])
-def test_agreement_with_tf_keras_vis(method, trained):
+def test_agreement_with_tf_keras_vis(method, trained, tf):
     assert min(alike(method, trained, n) for n in range(6)) >= 0.99
 
 
 @pytest.mark.slow
 @warned
-def test_agreement_with_tf_keras_vis_of_score_cam(trained, monkeypatch):
+def test_agreement_with_tf_keras_vis_of_score_cam(trained, monkeypatch, tf):
     """The programs are equal except for two things.
 
     There P_c(0) is not subtracted, and masks are enlarged with aligned corners, half a cell off.

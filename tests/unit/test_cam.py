@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 import zoo
 from keras import layers
 from scipy import ndimage
@@ -210,7 +209,7 @@ def test_enlargement_is_that_of_scipy_on_a_grid(size):
 
 
 @pytest.mark.parametrize("size", [(13, 9), (50, 61), (12, 10)])
-def test_enlargement_is_that_of_tensorflow(size):
+def test_enlargement_is_that_of_tensorflow(size, tf):
     maps = np.random.default_rng(0).normal(size=(3, 6, 5, 4)).astype("float32")
     np.testing.assert_allclose(camkit.upsample(maps, size), tf.image.resize(maps, size), atol=1e-5)
 

@@ -5,12 +5,10 @@ import gc
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 import zoo
 from keras import layers
 
 import camkit
-from camkit.models._backend import tensorflow as backend
 from camkit.models._copy import feature_model
 from camkit.models._graph import network_of
 from camkit.models._head import find_head
@@ -76,7 +74,9 @@ def test_probabilities_of_a_model_that_ends_in_logits_are_their_softmax():
     model, *_ = zoo.flat(activation=None)
     out = camkit.CAM(model)(zoo.images())
     np.testing.assert_allclose(
-        out.probs, tf.nn.softmax(model.predict(zoo.images(), verbose=0)), atol=1e-6
+        out.probs,
+        keras.ops.convert_to_numpy(keras.ops.softmax(model.predict(zoo.images(), verbose=0))),
+        atol=1e-6,
     )
 
 
@@ -114,7 +114,7 @@ def test_a_model_of_one_size_reads_another_where_it_is_asked_for(name):
         camkit.CAM(model)(wide)
     out = camkit.CAM(model, input_size=(40, 36))(wide)
     network = network_of(features)
-    given = {network.inputs[0]: tf.constant(wide)}
+    given = {network.inputs[0]: keras.ops.convert_to_tensor(wide)}
     (F,) = network.run(given, network.outputs, lambda layer: layer)
     np.testing.assert_allclose(
         out.maps, np.einsum("nyxk,kc->nyxc", F, np.array(layer.kernel)), atol=1e-4
@@ -181,7 +181,7 @@ def test_what_has_no_such_head_is_refused_with_the_reason(name):
 
 
 def test_a_layer_that_cannot_be_copied_is_named():
-    model, *_ = zoo.flat(body=zoo.after(zoo.NoConfig(tf.abs)))
+    model, *_ = zoo.flat(body=zoo.after(zoo.NoConfig(keras.ops.abs)))
     with pytest.raises(camkit.HeadError, match="no_config.*give NoConfig a get_config"):
         camkit.CAM(model)
 
@@ -343,6 +343,8 @@ class Python(layers.Layer):
     """Something that XLA cannot compile."""
 
     def call(self, x):
+        import tensorflow as tf
+
         y = tf.py_function(lambda x: x.numpy() * 0.5 + 1, [x], x.dtype)
         y.set_shape(x.shape)
         return y
@@ -356,6 +358,8 @@ class Strings(layers.Layer):
     """Numbers written as text and read again: no XLA either."""
 
     def call(self, x):
+        import tensorflow as tf
+
         return tf.ensure_shape(tf.strings.to_number(tf.strings.as_string(x)), x.shape)
 
     def compute_output_shape(self, shape):
@@ -363,13 +367,15 @@ class Strings(layers.Layer):
 
 
 @pytest.mark.parametrize("layer", [Python, Strings])
-def test_what_xla_cannot_compile_runs_all_the_same(layer):
+def test_what_xla_cannot_compile_runs_all_the_same(layer, tf):
     model, features, dense = zoo.flat(body=zoo.after(layer()))
     agree(model, features, dense, zoo.images())
 
 
-def compiles(model, *sizes):
+def compiles(tf, model, *sizes):
     """Whether XLA compiles the private copy, for images of each of these sizes."""
+    from camkit.models._backend import tensorflow as backend
+
     copy = feature_model(model, find_head(model))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tf, "function", lambda function, jit_compile, **_: lambda images: jit_compile)
@@ -378,19 +384,19 @@ def compiles(model, *sizes):
         return [run(np.zeros((1, *size, 3), "float32")) for size in sizes]
 
 
-def test_depthwise_and_grouped_convolutions_run_the_plain_graph():
+def test_depthwise_and_grouped_convolutions_run_the_plain_graph(tf):
     size = zoo.SHAPE[:2]
-    assert compiles(zoo.flat()[0], size) == [True]
+    assert compiles(tf, zoo.flat()[0], size) == [True]
     for kind in ("depthwise", "separable", "grouped"):
-        assert compiles(zoo.flat(body=zoo.after(CONVOLUTIONS[kind]()))[0], size) == [False]
+        assert compiles(tf, zoo.flat(body=zoo.after(CONVOLUTIONS[kind]()))[0], size) == [False]
 
 
-def test_maps_smaller_than_a_kernel_run_the_plain_graph():
+def test_maps_smaller_than_a_kernel_run_the_plain_graph(tf):
     image = keras.Input((None, None, 3))
     x = layers.Conv2D(4, 3, strides=2, padding="same", activation="relu")(image)
     x = layers.Conv2D(4, (5, 3), padding="same", activation="relu")(x)
     model = keras.Model(image, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
-    assert compiles(model, (10, 6), (8, 8), (8, 6), (10, 6)) == [True, True, False, True], (
+    assert compiles(tf, model, (10, 6), (8, 8), (8, 6), (10, 6)) == [True, True, False, True], (
         "5×3 kernel on 5×3, 4×4, 4×3"
     )
     cam = camkit.CAM(model)
@@ -461,7 +467,12 @@ QUICK = {"DenseNet121", "EfficientNetB0", "MobileNet", "MobileNetV3Small", "Conv
 
 def run_eagerly(function, features):
     """In the place of `compile_forward`: nothing is compiled."""
-    return lambda batch: [tensor.numpy() for tensor in function(tf.constant(batch))]
+
+    def forward(batch):
+        tensors = function(keras.ops.convert_to_tensor(batch))
+        return [keras.ops.convert_to_numpy(tensor) for tensor in tensors]
+
+    return forward
 
 
 def cut_at_the_features(model, head, input_size):
