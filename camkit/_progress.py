@@ -19,7 +19,6 @@ def progress(total: int | None, description: str, unit: str, done: int = 0) -> t
         unit: What is counted: "image", "s", or "B" for bytes, which are shown as kB, MB and so on.
         done: The number of units that were done before.
     """
-    in_notebook = "ipykernel" in sys.modules
     on_terminal = sys.stderr is not None and sys.stderr.isatty()
     return tqdm(
         total=total,
@@ -28,5 +27,12 @@ def progress(total: int | None, description: str, unit: str, done: int = 0) -> t
         unit=unit,
         unit_scale=unit == "B",
         delay=_DELAY,
-        disable=not (in_notebook or on_terminal),
+        disable=not (_in_notebook() or on_terminal),
     )
+
+
+def _in_notebook() -> bool:
+    """Return whether this process is the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    # A program may import IPython, or even ipykernel, without being a kernel.
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
