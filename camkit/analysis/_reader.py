@@ -18,6 +18,9 @@ _WHICH_SIZE = "pass input_size=224, or the size that it was trained at"
 Method = Callable[..., np.ndarray]
 Size = int | tuple[int, int] | None
 
+# (height, width, channels) of images; None where any size is accepted.
+Shape = tuple[int | None, int | None, int]
+
 
 class Reader(NamedTuple):
     """How a model is run.
@@ -49,19 +52,21 @@ def reader_of(model: "keras.Model", method: Method | None, input_size: Size) -> 
 
     On its first batch it checks that the scores are those of the model itself.
     """
+    shape = _image_shape(model)
     if method is None:
-        reader = by_cam(model, input_size)
+        reader = by_cam(model, input_size, shape)
     else:
-        reader = by_method(model, method, input_size)
-    return reader._replace(read=_checked(model, reader))
+        reader = by_method(model, method, input_size, shape)
+    return reader._replace(read=_checked(model, reader, shape))
 
 
-def _checked(model: "keras.Model", reader: Reader) -> Callable[..., dict[str, np.ndarray]]:
+def _checked(
+    model: "keras.Model", reader: Reader, shape: Shape
+) -> Callable[..., dict[str, np.ndarray]]:
     """Return the function `read` of a reader, with a check of the scores of its first batch."""
-    from camkit.models._graph import one_way
     from camkit.models._scores import check_scores
 
-    _, height, width, _ = one_way(model).input.shape
+    height, width, _ = shape
     # CAM reads other sizes than the model itself, whose scores are then unknown.
     is_unchecked = height in (None, reader.size[0]) and width in (None, reader.size[1])
 
@@ -76,7 +81,7 @@ def _checked(model: "keras.Model", reader: Reader) -> Callable[..., dict[str, np
     return read
 
 
-def by_cam(model: "keras.Model", input_size: Size) -> Reader:
+def by_cam(model: "keras.Model", input_size: Size, shape: Shape) -> Reader:
     """Return the Reader that computes the maps of all classes by CAM.
 
     Raises HeadError if the model has no GAP → Dense head.
@@ -89,7 +94,7 @@ def by_cam(model: "keras.Model", input_size: Size) -> Reader:
     try:
         cam = CAM(model, input_size=input_size)
     except HeadError as error:
-        raise HeadError(f"{error}{_other_way(model, input_size, error)}") from None
+        raise HeadError(f"{error}{_other_way(model, input_size, shape, error)}") from None
 
     def read(batch: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
         arrays = cam(batch)._asdict()
@@ -99,7 +104,7 @@ def by_cam(model: "keras.Model", input_size: Size) -> Reader:
     return Reader(
         read,
         size=fixed_size(cam.input_shape, _WHICH_SIZE),
-        channels=checked_channels(cam.input_shape[2]),
+        channels=shape[2],
         classes=len(cam.bias),
         class_names=cam.class_names,
         bias=cam.bias,
@@ -108,7 +113,7 @@ def by_cam(model: "keras.Model", input_size: Size) -> Reader:
     )
 
 
-def _other_way(model: "keras.Model", input_size: Size, error: ValueError) -> str:
+def _other_way(model: "keras.Model", input_size: Size, shape: Shape, error: ValueError) -> str:
     """Return what Grad-CAM can do for a model that CAM has refused with `error`.
 
     If it needs more to read the model, such as the name of a layer, its own message says so.
@@ -117,7 +122,7 @@ def _other_way(model: "keras.Model", input_size: Size, error: ValueError) -> str
 
     method = "method=camkit.grad_cam (in the shell --method grad_cam)"
     try:
-        by_method(model, grad_cam, input_size)
+        by_method(model, grad_cam, input_size, shape)
     except ValueError as reason:
         if str(reason) == str(error):
             return ""
@@ -127,7 +132,7 @@ def _other_way(model: "keras.Model", input_size: Size, error: ValueError) -> str
     return f"; or pass {method}, which reads this model as it is"
 
 
-def by_method(model: "keras.Model", method: Method, input_size: Size) -> Reader:
+def by_method(model: "keras.Model", method: Method, input_size: Size, shape: Shape) -> Reader:
     """Return the Reader that computes the maps of the top classes of each image by a method.
 
     `method(model, batch, targets)` returns maps (B, h, w). The features are those of the layer that
@@ -142,11 +147,9 @@ def by_method(model: "keras.Model", method: Method, input_size: Size) -> Reader:
         raise ValueError(
             f"method is {method!r}: pass the function itself, such as method=camkit.grad_cam"
         )
-    shape = _image_shape(model)
     size = _size_for_method(shape, input_size)
-    channels = checked_channels(shape[2])
     layer = layer_of(method)
-    blank = np.zeros((1, *size, channels), dtype="float32")
+    blank = np.zeros((1, *size, shape[2]), dtype="float32")
     with _probe.seen(model, blank, layer) as (logits, _):
         if logits.ndim != 2:
             raise ValueError(
@@ -170,7 +173,7 @@ def by_method(model: "keras.Model", method: Method, input_size: Size) -> Reader:
     return Reader(
         read,
         size=size,
-        channels=channels,
+        channels=shape[2],
         classes=logits.shape[1],
         class_names=class_names_of(model),
         bias=None,
@@ -185,32 +188,39 @@ def layer_of(method: Method | None) -> Any:
     return keywords.get("layer")
 
 
-def _image_shape(model: "keras.Model") -> tuple:
+def _image_shape(model: "keras.Model") -> Shape:
     """Return (height, width, channels) of the images that a model takes.
 
-    Raises HeadError if it does not take images, or has channels first.
+    Raises HeadError if it takes something else or has channels first, and ValueError if no file has
+    so many channels.
     """
     from camkit.models._graph import HeadError, one_way
 
     network = one_way(model)
-    shape = network.inputs[0].shape[1:]
-    layers = network.layers
-    formats = {getattr(layer, "data_format", None) for layer in layers}
-    if len(shape) != 3 or "channels_first" in formats:
+    shape = network.input.shape[1:]
+    if len(shape) != 3:
         raise HeadError(
-            f"the model takes {shape} or is channels_first: it must take (height, width, channels)"
+            f"the model takes arrays of shape {shape}, and camkit.analyze reads images (height, "
+            "width, channels): pass arrays to camkit.CAM or camkit.grad_cam, whose maps have the "
+            "places of the features"
         )
-    return shape
+    formats = {getattr(layer, "data_format", None) for layer in network.layers}
+    if "channels_first" in formats:
+        raise HeadError(
+            "the model is channels_first: camkit reads images (height, width, channels)"
+        )
+    height, width, channels = shape
+    return height, width, checked_channels(channels)
 
 
-def _size_for_method(shape: tuple, input_size: Size) -> tuple[int, int]:
+def _size_for_method(shape: Shape, input_size: Size) -> tuple[int, int]:
     """Return (height, width) of the images for a method, which runs the model as it is.
 
     Raises ValueError if the size is unknown, or if it is not the model's.
     """
     from camkit.models._batches import fixed_size
 
-    asked = shape[:2] if input_size is None else input_size
+    asked: Any = shape[:2] if input_size is None else input_size
     size = np.broadcast_to(asked, 2).tolist()
     size = fixed_size(size, _WHICH_SIZE)
     for fixed, wanted in zip(shape[:2], size, strict=True):

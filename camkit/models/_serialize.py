@@ -15,6 +15,7 @@ import numpy as np
 
 from camkit._identity import State, is_layer, settings_of
 from camkit.models._graph import network_of
+from camkit.models._preprocessor import with_preprocessor
 
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
 
@@ -63,9 +64,12 @@ class PackedModel(NamedTuple):
 def packed(model: keras.Model) -> PackedModel:
     """Return a model as bytes, with the custom classes that another process needs to load it.
 
+    Its preprocessor, which not every model stores, is the beginning of the model that is loaded.
+
     Raises:
         HeadError: The model has no graph of layers.
     """
+    model = with_preprocessor(model)
     layer_classes = {
         type(layer).__name__: type(layer)
         for layer in network_of(model).layers

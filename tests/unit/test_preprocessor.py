@@ -12,7 +12,7 @@ from keras import layers
 import camkit
 from camkit.models._graph import network_of
 from camkit.models._preprocessor import with_preprocessor
-from camkit.models._serialize import fingerprint
+from camkit.models._serialize import fingerprint, packed, unpacked
 
 SIZE = (12, 10)
 RAW = np.random.default_rng(0).integers(0, 256, (5, *SIZE, 3)).astype("float32")
@@ -96,6 +96,14 @@ def test_another_preprocessor_makes_another_model():
     np.testing.assert_array_equal(camkit.grad_cam(model, RAW), first)
     model.preprocessor = None
     assert fingerprint(model) != before
+
+
+def test_another_process_reads_a_model_with_its_preprocessor():
+    """The class of this task does not store it."""
+    model = task()
+    sent = unpacked(packed(model))
+    assert fingerprint(sent) == fingerprint(model)
+    np.testing.assert_array_equal(camkit.CAM(sent)(RAW).probs, camkit.CAM(model)(RAW).probs)
 
 
 def test_what_is_built_is_kept_as_long_as_the_model():
