@@ -1,4 +1,4 @@
-"""Tokens as places: where the tokens (N, T, D) of a transformer lie in the image.
+"""Places: the positions of a map, of a volume, of a sequence, and the tokens of a transformer.
 
 A transformer cuts the image into patches and reads them row by row as a sequence of tokens. Tokens
 that belong to no patch, such as a class token or registers, stand before them: the prefix.
@@ -47,6 +47,33 @@ def spread(tokens: Any, grid: Grid) -> Any:
     if isinstance(tokens, np.ndarray):
         return of_places.reshape(shape)
     return ops.reshape(of_places, shape)
+
+
+def gathered(maps: np.ndarray, tokens: np.ndarray, grid: Grid) -> np.ndarray:
+    """Return the tokens (n, T, D) that lie as maps (n, height, width, D), the inverse of `spread`.
+
+    Those without a place are those of `tokens` (1, T, D).
+    """
+    result = np.repeat(tokens, len(maps), axis=0)
+    end = grid.prefix + grid.height * grid.width
+    result[:, grid.prefix : end] = maps.reshape(len(maps), -1, maps.shape[-1])
+    return result
+
+
+def values_with_places(network: Network) -> set[Value]:
+    """Return the values (N, *places, K) of a network that keep the places of its input.
+
+    They have more than one position, and there is a way from the input on which all values have.
+    """
+    placed = {network.input}
+    for call in network.calls:
+        if placed.isdisjoint(call.inputs):
+            continue
+        for value in call.outputs:
+            positions = value.shape[1:-1]
+            if any(size != 1 for size in positions):
+                placed.add(value)
+    return placed
 
 
 def is_tokens(network: Network, value: Value) -> bool:
@@ -112,6 +139,8 @@ def _named_grid(grid: _Size, count: int) -> Grid:
 
 def _sizes_on_the_way(network: Network, value: Value, count: int) -> set[_Size]:
     """Return the sizes (h, w) that a grid of `count` tokens may have: one, if it is known."""
+    if value not in values_with_places(network):
+        return set()
     cuts = list(_cuts(network, value))
     if not cuts:
         return _sizes_of_square_patches(network.input.shape, count)
@@ -134,10 +163,11 @@ def _sizes_on_the_way(network: Network, value: Value, count: int) -> set[_Size]:
 
 def _cuts(network: Network, value: Value) -> Iterator[tuple[Call, Value]]:
     """Yield the calls that make tokens of a map on the way to a value, each with that map."""
+    placed = values_with_places(network)
     for call in network.needed([network.input], [value]):
         if len(call.outputs[0].shape) == 3:
             for source in call.inputs:
-                if len(source.shape) == 4:
+                if len(source.shape) == 4 and source in placed:
                     yield call, source
 
 

@@ -10,62 +10,99 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
+from weakref import WeakSet
 
 import keras
 import numpy as np
 from keras import layers, ops
 from numpy.typing import ArrayLike
 
+from camkit.models._attention import attentions_of
 from camkit.models._backend import compile_query, gradient
 from camkit.models._batches import batch_of
 from camkit.models._graph import HeadError, Network, Value, one_way
-from camkit.models._head import find_head, is_map, is_weighting
-from camkit.models._scores import last_activations
+from camkit.models._head import find_head, is_weighting
+from camkit.models._places import (
+    Grid,
+    gathered,
+    grid_of,
+    is_tokens,
+    spread,
+    values_with_places,
+)
+from camkit.models._scores import check_scores, class_scores, is_binary, last_activations
 
 # Stands for the predicted class among the targets.
 _PREDICTED = -1
 
 LayerOrName: TypeAlias = "layers.Layer | str | None"
+Size: TypeAlias = tuple[int, int] | None
+
+
+class Reading(NamedTuple):
+    """What is read of a model: the value of a layer, and the grid where that is tokens."""
+
+    network: Network
+    value: Value
+    grid: Grid | None
 
 
 class _Seen(NamedTuple):
     """A forward pass whose activations `gradients` can reuse."""
 
-    model: keras.Model
     images: np.ndarray
-    layer: LayerOrName
-    maps: np.ndarray
+    reading: Reading
+    activations: np.ndarray
 
 
 _seen: list[_Seen] = []
 
+# The networks whose scores were compared with the outputs of their models.
+_checked_networks: WeakSet[Network] = WeakSet()
 
-def scores(
-    model: keras.Model,
-    images: np.ndarray,
-    layer: LayerOrName = None,
-    maps: np.ndarray | None = None,
-) -> np.ndarray:
+
+def scores(model: keras.Model, images: np.ndarray) -> np.ndarray:
     """Return the logits S (B, C), read before the model's last softmax or sigmoid.
 
     Args:
         model: The model.
-        images: Images (B, H, W, channels) in the range that the model expects.
-        layer: With `maps`, the layer or its name that they replace the output of, as in
-            `gradients`.
-        maps: Activations (n, h, w, K). If given, `images` is one image (1, H, W, channels), and
-            the logits (n, C) are those that it would have if `layer` returned these maps.
+        images: Images (B, H, W, channels), or what else the model takes, in the range that it
+            expects.
 
     Raises:
-        ValueError: As in `gradients`.
+        ValueError, HeadError: As in `gradients`.
     """
-    network = one_way(model)
-    if maps is None:
-        return _evaluate(network, _logits, network.output, images)
-    map_value = _map_value_of(model, network, layer)
-    maps = np.asarray(maps, dtype="float32")
-    repeated = np.repeat(images, len(maps), axis=0)
-    return _evaluate(network, _logits_of_maps, map_value, repeated, maps)
+    network = _checked_network(model, images)
+    return _evaluate(network, _logits, network.output, images)
+
+
+def scores_of_features(
+    model: keras.Model,
+    image: np.ndarray,
+    features: np.ndarray,
+    layer: LayerOrName = None,
+    grid: Size = None,
+) -> np.ndarray:
+    """Return the logits (n, C) that an image would have if a layer returned other features.
+
+    Args:
+        model: The model.
+        image: One image (1, H, W, channels).
+        features: Features (n, *places, K) that replace those of the image. Tokens without a place
+            stay as they are.
+        layer: The layer, as in `gradients`.
+        grid: The grid of its tokens, as in `gradients`.
+
+    Raises:
+        ValueError, HeadError: As in `gradients`.
+    """
+    reading = read(model, image, layer, grid)
+    activations = np.asarray(features, dtype="float32")
+    if reading.grid is not None:
+        tokens = _evaluate(reading.network, _activations, reading.value, image)
+        activations = gathered(activations, tokens, reading.grid)
+    repeated = np.repeat(image, len(features), axis=0)
+    return _evaluate(reading.network, _logits_of_activations, reading.value, repeated, activations)
 
 
 def gradients(
@@ -73,53 +110,73 @@ def gradients(
     images: np.ndarray,
     targets: ArrayLike | None = None,
     layer: LayerOrName = None,
+    grid: Size = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the activations A (B, h, w, K) of a layer and the gradients ∂S/∂A (B, h, w, K).
+    """Return the features F (B, *places, K) of a layer and the gradients ∂S/∂F (B, *places, K).
 
-    S is the logit of the target class, read before the model's last softmax or sigmoid.
+    S is the logit of the target class, read before the model's last softmax or sigmoid. The places
+    are (h, w) in a map, (t,) in a sequence, (d, h, w) in a volume. Tokens of an image are spread on
+    their grid, without those that have no place.
 
     Args:
         model: The model.
-        images: Images (B, H, W, channels) in the range that the model expects.
+        images: Images (B, H, W, channels), or what else the model takes, in the range that it
+            expects.
         targets: One class or one for each image (default: the predicted class).
-        layer: A layer or its name, the input included (default: the last map that is read).
+        layer: A layer or its name, the input included (default: the last places that are read).
+        grid: (height, width) of the grid of tokens, where it cannot be known.
 
     Raises:
         ValueError: The images have another shape than the model takes, a target is not a class, or
-            the layer is unknown, ambiguous or without a map.
-        HeadError: The model has no graph of layers.
+            the layer is unknown, ambiguous or without places.
+        HeadError: The model has no graph of layers, or its scores are not what it returns.
     """
-    network = one_way(model)
-    chosen = _checked(targets, len(images), network.output.channels)
-    map_value = _map_value_of(model, network, layer)
+    network = _checked_network(model, images)
+    chosen = _checked(targets, len(images), classes_of(network))
+    reading = read(model, images, layer, grid)
     for seen_pass in _seen:
-        is_same_pass = seen_pass.model is model and seen_pass.images is images
-        if is_same_pass and seen_pass.layer == layer:
-            slopes = _evaluate(network, _slopes_of_maps, map_value, images, chosen, seen_pass.maps)
-            return seen_pass.maps, slopes
-    return _evaluate(network, _maps_and_slopes, map_value, images, chosen)
+        if seen_pass.images is images and seen_pass.reading == reading:
+            activations = seen_pass.activations
+            slopes = _evaluate(
+                network, _slopes_of_activations, reading.value, images, chosen, activations
+            )
+            return _features(activations, reading), _features(slopes, reading)
+    activations, slopes = _evaluate(network, _activations_and_slopes, reading.value, images, chosen)
+    if len(activations) != len(images):
+        raise ValueError(
+            f"{len(images)} images have {len(activations)} outputs at the layer that is read, "
+            "which works on parts of images: name a layer that returns one for each image"
+        )
+    return _features(activations, reading), _features(slopes, reading)
 
 
 @contextmanager
 def seen(
-    model: keras.Model, images: np.ndarray, layer: LayerOrName = None
+    model: keras.Model, images: np.ndarray, layer: LayerOrName = None, grid: Size = None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Context manager: yield the logits (B, C) of images and the activations A (B, h, w, K).
+    """Context manager: yield the logits (B, C) of images and the features F (B, *places, K).
 
-    Both come from one forward pass. Inside the block, `gradients` reuses A for the same array and
+    Both come from one forward pass. Inside the block, `gradients` reuses it for the same array and
     layer, so that several targets cost little more than one. Do not train the model inside it.
 
     Raises:
-        ValueError: As in `gradients`.
+        ValueError, HeadError: As in `gradients`.
     """
-    network = one_way(model)
-    map_value = _map_value_of(model, network, layer)
-    logits, maps = _evaluate(network, _logits_and_maps, map_value, images)
-    _seen.append(_Seen(model, images, layer, maps))
+    network = _checked_network(model, images)
+    reading = read(model, images, layer, grid)
+    logits, activations = _evaluate(network, _logits_and_activations, reading.value, images)
+    _seen.append(_Seen(images, reading, activations))
     try:
-        yield logits, maps
+        yield logits, _features(activations, reading)
     finally:
         _seen.pop()
+
+
+def _features(activations: np.ndarray, reading: Reading) -> np.ndarray:
+    """Return activations as features (B, *places, K): tokens are spread on their grid."""
+    if reading.grid is None:
+        return activations
+    return spread(activations, reading.grid)
 
 
 def choose(logits: np.ndarray, targets: ArrayLike | None = None) -> np.ndarray:
@@ -140,6 +197,25 @@ def input_of(model: keras.Model) -> layers.InputLayer:
     return one_way(model).input_layer
 
 
+def classes_of(network: Network) -> int:
+    """Return the number of classes C of a network: two if it has one output."""
+    return 2 if is_binary(network) else network.output.channels
+
+
+def _checked_network(model: keras.Model, images: np.ndarray) -> Network:
+    """Return the network of a model, whose scores are compared with its outputs on first use.
+
+    Raises HeadError where they differ, or where the outputs are no class scores.
+    """
+    network = one_way(model)
+    if network in _checked_networks:
+        return network
+    logits = _evaluate(network, _logits, network.output, images[:1])
+    check_scores(model, images[:1], logits)
+    _checked_networks.add(network)
+    return network
+
+
 def _checked(targets: ArrayLike | None, count: int, classes: int) -> np.ndarray:
     """Return the targets of `count` images, int64 (count,). Raises ValueError for other numbers."""
     if targets is None:
@@ -156,17 +232,60 @@ def _checked(targets: ArrayLike | None, count: int, classes: int) -> np.ndarray:
 # The layer to read --------------------------------------------------------------------------------
 
 
-def _map_value_of(model: keras.Model, network: Network, layer: LayerOrName) -> Value:
-    """Return the map (N, h, w, K) that a layer returns; by default the last one that is read."""
-    if layer is None:
+def read(
+    model: keras.Model, images: np.ndarray, layer: LayerOrName = None, grid: Size = None
+) -> Reading:
+    """Return what is read at a layer, by default at the last places on the way to the scores.
+
+    These are what the head averages. Where the scores depend on tokens without a place alone, such
+    as a class token, they are the tokens that the last attention reads as values: after it, the
+    tokens of the image have no effect on the scores.
+
+    Raises:
+        ValueError, HeadError: As in `gradients`.
+    """
+    network = one_way(model)
+    if layer is not None:
+        value = _named_value(model, network, layer)
+    else:
         # Finding the head reads all its weights, and some methods ask for every few images.
         if network.last_map is None:
-            network.last_map = _find_last_map(model, network)
-        return network.last_map
+            network.last_map = _last_places(model, network, images, grid)
+        value = network.last_map
+    return Reading(network, value, grid_of(network, value, grid))
+
+
+def _named_value(model: keras.Model, network: Network, layer: LayerOrName) -> Value:
+    """Return the value with places that a layer returns, the input included.
+
+    Raises ValueError unless it is exactly one.
+    """
     matches = [each for each in network.layers if each is layer or each.name == layer]
     if len(matches) != 1:
         raise ValueError(_why_no_layer(network, layer, len(matches)))
-    return _output_of(network, matches[0])
+    values = _values_of(network, matches[0])
+    if len(values) == 1:
+        return values[0]
+    if values:
+        reason = f"is called {len(values)} times"
+    else:
+        reason = "returns no map, no sequence and no tokens"
+    examples = _names(network, _ends_of_places(network))
+    raise ValueError(f"the layer {matches[0].name!r} {reason}: name another, such as {examples}")
+
+
+def _values_of(network: Network, layer: keras.Operation) -> list[Value]:
+    """Return the values with places that the calls of a layer return."""
+    placed = values_with_places(network)
+    if layer is network.input_layer:
+        return [network.input]
+    return [
+        value
+        for call in network.calls
+        if call.layer is layer
+        for value in call.outputs
+        if value in placed
+    ]
 
 
 def _why_no_layer(network: Network, layer: LayerOrName, count: int) -> str:
@@ -181,41 +300,97 @@ def _why_no_layer(network: Network, layer: LayerOrName, count: int) -> str:
     return f"{problem}: choose one of its {len(names)}, such as {examples}"
 
 
-def _find_last_map(model: keras.Model, network: Network) -> Value:
-    """Return the features that the head reads, or else the last map on the way to the scores."""
+def _last_places(model: keras.Model, network: Network, images: np.ndarray, grid: Size) -> Value:
+    """Return what `read` reads by default. Raises ValueError where that does not follow."""
     try:
-        return find_head(model).features
+        ends = [part.features for part in find_head(model).parts]
     except HeadError:
         # Gradients need no such head.
-        for call in network.backwards():
-            if is_map(call.inputs[0]):
-                return call.inputs[0]
-    names = [
-        layer.name
-        for layer in network.layers
-        if len(getattr(getattr(layer, "output", None), "shape", ())) == 4
-    ]
-    if len(names) < 2:
-        raise ValueError("the model has no map (batch, height, width, channels) to read")
-    raise ValueError(
-        "no map (batch, height, width, channels) leads straight to the scores: name the layer to "
-        f"read, such as layer={names[-1]!r}"
+        ends = _ends_of_places(network)
+    # The input is no feature map.
+    ends = [value for value in ends if value is not network.input]
+    if not ends:
+        raise ValueError(_why_no_places(network))
+    if len(ends) > 1:
+        raise ValueError(
+            f"the scores are read from {len(ends)} maps: name the layer to read, "
+            f"such as {_names(network, ends)}"
+        )
+    if is_tokens(network, ends[0]):
+        return _tokens_that_count(network, ends[0], images, grid)
+    return ends[0]
+
+
+def _ends_of_places(network: Network) -> list[Value]:
+    """Return the last values with places on each way from the input to the scores."""
+    placed = values_with_places(network)
+    ends: list[Value] = []
+    reached = {network.output}
+    pending = [network.output]
+    while pending:
+        value = pending.pop()
+        call = network.maker_of(value)
+        if value in placed:
+            ends.append(value)
+        elif call is not None:
+            new = [each for each in call.inputs if each not in reached]
+            reached.update(new)
+            pending.extend(new)
+    return ends
+
+
+def _why_no_places(network: Network) -> str:
+    """Return why no features lead to the scores, and what to do."""
+    readers = [call for call in network.calls if network.input in call.inputs]
+    layer = readers[0].layer
+    return (
+        f"no features with places lead from the image to the scores: {layer.name!r}, a "
+        f"{type(layer).__name__}, reads the image and returns none; camkit.occlusion explains "
+        "such a model, for which it needs the scores only"
     )
 
 
-def _output_of(network: Network, layer: keras.Operation) -> Value:
-    """Return the value that a layer computes. Raises ValueError unless it is exactly one map."""
-    if layer is network.input_layer:
-        values = list(network.inputs)
-    else:
-        values = [value for call in network.calls if call.layer is layer for value in call.outputs]
-    if len(values) == 1 and len(values[0].shape) == 4:
-        return values[0]
-    if len(values) > 1:
-        reason = f"has {len(values)} maps"
-    else:
-        reason = "has no map (batch, height, width, channels)"
-    raise ValueError(f"the layer {layer.name!r} {reason}: name one before the pooling, called once")
+def _names(network: Network, values: list[Value]) -> str:
+    """Return names of layers that return these values, or the nearest values before them."""
+    placed = values_with_places(network)
+    names = []
+    for value in values:
+        while value is not network.input:
+            call = network.maker_of(value)
+            namesakes = [each for each in network.layers if each.name == call.layer.name]
+            if len(namesakes) == 1 and _values_of(network, call.layer) == [value]:
+                names.append(f"layer={call.layer.name!r}")
+                break
+            value = next(each for each in call.inputs if each in placed)
+    return " or ".join(dict.fromkeys(names))
+
+
+def _tokens_that_count(network: Network, end: Value, images: np.ndarray, grid: Size) -> Value:
+    """Return the last tokens whose places have an effect on the scores, `end` if they have it."""
+    random = np.random.default_rng(0)
+    noise = random.normal(size=(1, *images.shape[1:])).astype("float32")
+    predicted = np.array([_PREDICTED])
+    for value in _tokens_before(network, end):
+        _, slopes = _evaluate(network, _activations_and_slopes, value, noise, predicted)
+        # Where no token at all has an effect, the weights are those of no classifier yet.
+        if spread(slopes, grid_of(network, value, grid)).any() or not slopes.any():
+            return value
+    return end
+
+
+def _tokens_before(network: Network, end: Value) -> Iterator[Value]:
+    """Yield tokens that lead to the tokens `end`, from these backwards.
+
+    After `end` come those that the last attention reads as values, or all if there is none.
+    """
+    yield end
+    attentions = attentions_of(network, end)
+    if attentions:
+        yield attentions[-1].value
+    for call in reversed(network.needed([network.input], [end])):
+        value = call.outputs[0]
+        if value.shape[:2] == end.shape[:2]:
+            yield value
 
 
 # Queries, which the backend compiles --------------------------------------------------------------
@@ -223,35 +398,36 @@ def _output_of(network: Network, layer: keras.Operation) -> Value:
 
 @dataclass(frozen=True)
 class _Pass:
-    """The forward pass of a network up to its logits, through the map `map_value`."""
+    """The forward pass of a network up to its logits, through a value of it."""
 
     network: Network
-    map_value: Value
+    value: Value
 
-    def maps(self, images: Any) -> Any:
-        """Return the activations A of images."""
+    def activations(self, images: Any) -> Any:
+        """Return the activations A of images, which the value has for them."""
         # Integers have no gradient: the input is read before it is cast.
-        if self.map_value is self.network.input:
+        if self.value is self.network.input:
             return images
-        return self._run({}, images, self.map_value)
+        return self._run({}, images, self.value)
 
-    def logits(self, images: Any, maps: Any = None) -> Any:
-        """Return the logits S of images as float32, with `maps` in place of their activations."""
+    def logits(self, images: Any, activations: Any = None) -> Any:
+        """Return the logits S of images as float32, with other activations in place of theirs."""
         given = {}
-        if maps is not None:
-            given[self.map_value] = ops.cast(maps, self.map_value.dtype)
-        return ops.cast(self._run(given, images, self.network.output), "float32")
+        if activations is not None:
+            given[self.value] = ops.cast(activations, self.value.dtype)
+        outputs = self._run(given, images, self.network.output)
+        return class_scores(self.network, outputs)
 
-    def slopes(self, images: Any, targets: Any, maps: Any) -> Any:
+    def slopes(self, images: Any, targets: Any, activations: Any) -> Any:
         """Return ∂S/∂A as float32, S being the logit of the target class."""
 
-        def target_logits(maps: Any) -> Any:
-            logits = self.logits(images, maps)
+        def target_logits(activations: Any) -> Any:
+            logits = self.logits(images, activations)
             predicted = ops.cast(ops.argmax(logits, axis=1), targets.dtype)
             chosen = ops.where(targets == _PREDICTED, predicted, targets)
             return ops.take_along_axis(logits, chosen[:, None], axis=1)
 
-        return ops.cast(gradient(target_logits, maps), "float32")
+        return ops.cast(gradient(target_logits, activations), "float32")
 
     def _run(self, given: dict[Value, Any], images: Any, wanted: Value) -> Any:
         """Return a value of the network, computed as in `predict`, without the last softmax."""
@@ -292,40 +468,45 @@ def _logits(forward: _Pass, images: Any) -> Any:
     return forward.logits(images)
 
 
-def _logits_of_maps(forward: _Pass, images: Any, maps: Any) -> Any:
-    return forward.logits(images, maps)
+def _activations(forward: _Pass, images: Any) -> Any:
+    return ops.cast(forward.activations(images), "float32")
 
 
-def _logits_and_maps(forward: _Pass, images: Any) -> Any:
-    maps = forward.maps(images)
-    return forward.logits(images, maps), ops.cast(maps, "float32")
+def _logits_of_activations(forward: _Pass, images: Any, activations: Any) -> Any:
+    return forward.logits(images, activations)
 
 
-def _maps_and_slopes(forward: _Pass, images: Any, targets: Any) -> Any:
-    maps = forward.maps(images)
-    return ops.cast(maps, "float32"), forward.slopes(images, targets, maps)
+def _logits_and_activations(forward: _Pass, images: Any) -> Any:
+    activations = forward.activations(images)
+    return forward.logits(images, activations), ops.cast(activations, "float32")
 
 
-def _slopes_of_maps(forward: _Pass, images: Any, targets: Any, maps: Any) -> Any:
-    return forward.slopes(images, targets, maps)
+def _activations_and_slopes(forward: _Pass, images: Any, targets: Any) -> Any:
+    activations = forward.activations(images)
+    slopes = forward.slopes(images, targets, activations)
+    return ops.cast(activations, "float32"), slopes
+
+
+def _slopes_of_activations(forward: _Pass, images: Any, targets: Any, activations: Any) -> Any:
+    return forward.slopes(images, targets, activations)
 
 
 def _evaluate(
     network: Network,
     query: Callable,
-    map_value: Value,
+    value: Value,
     images: np.ndarray,
     *more: np.ndarray,
 ) -> Any:
     """Return the result of a query as NumPy arrays.
 
-    The query is compiled once for each network, map and shape of the arrays.
+    The query is compiled once for each network, value and shape of the arrays.
     """
     remedy = "camkit.backbone(name, input_size=...) builds for another size"
     arrays = [batch_of(images, network.input.shape[1:], remedy), *more]
     shapes = [array.shape[1:] for array in arrays]
-    key = (query, map_value, *shapes)
+    key = (query, value, *shapes)
     if key not in network.compiled:
-        function = partial(query, _Pass(network, map_value))
+        function = partial(query, _Pass(network, value))
         network.compiled[key] = compile_query(function, *arrays)
     return network.compiled[key](*arrays)
