@@ -7,45 +7,61 @@ overlay.
 import numpy as np
 
 
-def upsample(maps: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
-    """Return maps enlarged by half-pixel bilinear interpolation.
+def upsample(maps: np.ndarray, size: int | tuple[int, ...]) -> np.ndarray:
+    """Return maps enlarged by half-pixel linear interpolation along each axis of their places.
 
     At whole factors the mean of each map stays what it was, so that mean(M_c) + b_c is the logit
-    before and after. Aligning the corners instead would shift the map.
+    before and after. Aligning the corners instead would shift the map. The number of axes of places
+    is that of `size`: two for maps of images, one for maps of sequences, three for those of
+    volumes.
 
     Args:
-        maps: Maps of shape (h, w), (B, h, w) or (B, h, w, C), of any real dtype.
-        size: The size in pixels, an int for a square or (H, W).
+        maps: Maps of shape (h, w), (B, h, w) or (B, h, w, C), of any real dtype; (t,), (B, t) or
+            (B, t, C) with a `size` of one number, (d, h, w), (B, d, h, w) or (B, d, h, w, C) with
+            a `size` of three.
+        size: The size in pixels: an int for a square, (H, W), (T,) or (D, H, W).
 
     Returns:
-        The enlarged maps, of shape (H, W), (B, H, W) or (B, H, W, C). They are float32, or float64
-        for float64 and for integers of 32 bits or more.
+        The enlarged maps, for example of shape (H, W), (B, H, W) or (B, H, W, C). They are float32,
+        or float64 for float64 and for integers of 32 bits or more.
 
     Raises:
-        ValueError: `maps` does not have two, three or four dimensions.
+        ValueError: `size` does not have one to three numbers, or `maps` does not have as many axes
+            as `size`, or one or two more.
 
     Example:
         >>> import numpy as np
         >>> import camkit
         >>> camkit.upsample(np.array([[0.0, 4.0]]), (1, 4))
         array([[0., 1., 3., 4.]])
+        >>> one_sequence = np.array([[0.0, 4.0]])
+        >>> camkit.upsample(one_sequence, (4,))
+        array([[0., 1., 3., 4.]])
     """
     maps = np.asarray(maps)
-    if maps.ndim not in (2, 3, 4):
+    sizes = (size, size) if isinstance(size, int | np.integer) else tuple(size)
+    axes = len(sizes)
+    if not 1 <= axes <= 3 or not axes <= maps.ndim <= axes + 2:
         raise ValueError(
-            f"maps have {maps.ndim} dimensions {maps.shape}: "
-            "(h, w), (B, h, w) or (B, h, w, C) is needed"
+            f"maps have {maps.ndim} dimensions {maps.shape}: (h, w), (B, h, w) or (B, h, w, C) is "
+            f"needed for a size of two numbers, with one axis less for one number and one more for "
+            f"three; size is {size}"
         )
-    height, width = np.broadcast_to(size, 2)
-    h, w = maps.shape if maps.ndim == 2 else maps.shape[1:3]
     dtype = np.result_type(maps.dtype, "float32")
     maps = maps.astype(dtype)
-    rows = _interpolation(h, height, dtype)
-    columns = _interpolation(w, width, dtype)
-    if maps.ndim == 4:
-        return np.einsum("Yy,nyxc,Xx->nYXc", rows, maps, columns, optimize=True)
-    # Map by map: one large product would wake threads of BLAS, which stay busy afterwards.
-    return rows @ maps @ columns.T
+    first = 0 if maps.ndim == axes else 1
+    matrices = [
+        _interpolation(n, target, dtype)
+        for n, target in zip(maps.shape[first:], sizes, strict=False)
+    ]
+    if axes == 2 and maps.ndim < 4:
+        rows, columns = matrices
+        # Map by map: one large product would wake threads of BLAS, which stay busy afterwards.
+        return rows @ maps @ columns.T
+    for axis, matrix in enumerate(matrices, start=first):
+        enlarged = np.tensordot(matrix, maps, axes=(1, axis))
+        maps = np.moveaxis(enlarged, 0, axis)
+    return maps
 
 
 def _interpolation(n: int, size: int, dtype: np.dtype) -> np.ndarray:
@@ -119,7 +135,8 @@ def overlay(
     """Return an image with a coloured map laid over it.
 
     Args:
-        image: The image, uint8 of shape (H, W, 3).
+        image: The image, uint8 of shape (H, W, 3); grey ones (H, W) or (H, W, 1) and ones with
+            opacity (H, W, 4), which are laid on white, as well.
         heat: The map (h, w), of any size; it is first enlarged to the image.
         vmin: The value that takes the lowest colour (default: the lowest value of `heat`).
         vmax: The value that takes the highest colour (default: the highest value of `heat`). Give
@@ -130,6 +147,9 @@ def overlay(
     Returns:
         The overlay, uint8 of shape (H, W, 3).
 
+    Raises:
+        ValueError: The image has another shape.
+
     Example:
         >>> import numpy as np
         >>> import camkit
@@ -139,6 +159,7 @@ def overlay(
     """
     from matplotlib import colormaps
 
+    image = _with_three_colours(image)
     heat = upsample(heat, image.shape[:2])
     low = heat.min() if vmin is None else vmin
     high = heat.max() if vmax is None else vmax
@@ -149,3 +170,21 @@ def overlay(
     colours = 255 * colours[..., :3]
     mixed = (1 - alpha) * image + alpha * colours
     return np.rint(mixed).astype("uint8")
+
+
+def _with_three_colours(image: np.ndarray) -> np.ndarray:
+    """Return an image (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) as (H, W, 3)."""
+    image = np.asarray(image)
+    if image.ndim == 2:
+        image = image[..., None]
+    channels = image.shape[-1]
+    if image.ndim != 3 or channels not in (1, 3, 4):
+        raise ValueError(
+            f"the image has shape {image.shape}: (H, W), or (H, W, 1, 3 or 4) is needed"
+        )
+    if channels == 1:
+        return np.repeat(image, 3, axis=-1)
+    if channels == 3:
+        return image
+    opacity = image[..., 3:] / 255
+    return opacity * image[..., :3] + (1 - opacity) * 255

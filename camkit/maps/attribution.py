@@ -2,7 +2,8 @@
 
 All methods have one signature, `method(model, batch, targets=None, *, layer=None)`, and return one
 map per image. Occlusion and integrated gradients read no layer; their maps are as large as the
-images.
+images. Places are pixels of a map (h, w), tokens of a transformer, which are spread on their grid
+(h, w), steps of a sequence (t,) or voxels of a volume (d, h, w): the formulas are the same.
 
 The notation is that of the lessons: F_k(x, y) is channel k of the layer that is read, g its
 gradient ∂S_c/∂F_k(x, y), and S_c the logit of the target class. It is the logit and not its softmax
@@ -12,17 +13,20 @@ map: on the last layer of a GAP head it is the reference for all methods.
 The model is never changed. Each call uses its current weights, so further training has an effect.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 
 from camkit.maps.arrays import unit, upsample
 from camkit.models import _probe as probe
-from camkit.models._graph import HeadError
+from camkit.models._graph import HeadError, network_of
 from camkit.models._head import Head, find_head
-from camkit.models._scores import probabilities as probabilities_of
+from camkit.models._part import part
+from camkit.models._scores import probabilities
 
 # Altered copies of an image are scored together, up to this number of pixels. That bounds the
 # memory, and processor caches work best with few images.
@@ -33,6 +37,10 @@ STEPS = 128
 
 _Targets: TypeAlias = int | Sequence[int] | np.ndarray | None
 _Layer: TypeAlias = str | keras.Layer | None
+_Grid: TypeAlias = tuple[int, int] | None
+_Inputs: TypeAlias = Mapping[str, np.ndarray] | None
+# Any model as a function from images (B, H, W, channels) to scores (B, C).
+_Scorer: TypeAlias = Callable[[np.ndarray], np.ndarray]
 
 
 # Methods that read gradients ----------------------------------------------------------------------
@@ -44,6 +52,9 @@ def grad_cam(
     targets: _Targets = None,
     *,
     layer: _Layer = None,
+    grid: _Grid = None,
+    inputs: _Inputs = None,
+    output: str | None = None,
 ) -> np.ndarray:
     """Return the Grad-CAM maps: where are the channels whose growth would raise the score?
 
@@ -54,16 +65,22 @@ def grad_cam(
         model: A Functional or Sequential Keras model with any head.
         batch: Images (B, H, W, channels) in the value range that the model expects.
         targets: A class index, or one for each image (default: the predicted class).
-        layer: A layer or its name, also in a nested model (default: what the global average pooling
-            reads, else the last map).
+        layer: A layer or its name, also in a nested model. It returns a map, a sequence, a volume
+            or tokens. The default is what the global average pooling reads, else the last of these
+            on the way to the scores. Where the scores depend on a class token alone, it is what the
+            last attention reads as values: after it, the other tokens have no effect.
+        grid: (height, width) of the tokens of a transformer, where it cannot be known. Tokens
+            without a place, such as a class token, come first and have no part in a map.
+        inputs: {name: values} of the inputs beside the images, if the model has any.
+        output: The name of the output to explain, if the model has several.
 
     Returns:
-        Maps of shape (B, h, w), float32, ≥ 0.
+        Maps of shape (B, h, w), float32, ≥ 0; (B, t) for sequences and (B, d, h, w) for volumes.
 
     Raises:
         ValueError: The images have another size than the model takes, a target is no class, or the
-            layer is unknown or has no map.
-        HeadError: The model has no graph of layers.
+            layer is unknown or has no places.
+        HeadError: The model has no graph of layers, or returns other scores than its layers tell.
 
     Example:
         >>> import camkit
@@ -72,8 +89,9 @@ def grad_cam(
         >>> camkit.grad_cam(model, images[0][None], targets=1).shape
         (1, 13, 13)
     """
-    features, gradients = probe.gradients(model, batch, targets, layer)
-    alpha = gradients.mean(axis=(1, 2))
+    model = part(model, inputs, output)
+    features, gradients = probe.gradients(model, batch, targets, layer, grid)
+    alpha = gradients.mean(axis=_places(gradients))
     return _relu(_weighted_sum(alpha, features))
 
 
@@ -83,6 +101,9 @@ def grad_cam_plus_plus(
     targets: _Targets = None,
     *,
     layer: _Layer = None,
+    grid: _Grid = None,
+    inputs: _Inputs = None,
+    output: str | None = None,
 ) -> np.ndarray:
     """Return the Grad-CAM++ maps: can small things count as much as large ones?
 
@@ -97,9 +118,12 @@ def grad_cam_plus_plus(
         batch: Images (B, H, W, channels) in the value range that the model expects.
         targets: A class index, or one for each image (default: the predicted class).
         layer: A layer or its name (default: as for `grad_cam`).
+        grid: As for `grad_cam`.
+        inputs: As for `grad_cam`.
+        output: As for `grad_cam`.
 
     Returns:
-        Maps of shape (B, h, w), float32, ≥ 0.
+        Maps (B, h, w), or of other places as for `grad_cam`, float32, ≥ 0.
 
     Raises:
         ValueError: The images, the targets or the layer do not fit the model, as for `grad_cam`.
@@ -112,13 +136,14 @@ def grad_cam_plus_plus(
         >>> camkit.grad_cam_plus_plus(model, images[0][None], targets=1).shape
         (1, 13, 13)
     """
-    features, gradients = probe.gradients(model, batch, targets, layer)
+    model = part(model, inputs, output)
+    features, gradients = probe.gradients(model, batch, targets, layer, grid)
     # In single precision the powers of small gradients would vanish.
     F = features.astype("float64")
     g = gradients.astype("float64")
-    sum_of_F = F.sum(axis=(1, 2), keepdims=True)
+    sum_of_F = F.sum(axis=_places(F), keepdims=True)
     alpha = _ratio(g**2, 2 * g**2 + g**3 * sum_of_F)
-    weights = np.sum(alpha * _relu(g), axis=(1, 2))
+    weights = np.sum(alpha * _relu(g), axis=_places(g))
     maps = _relu(_weighted_sum(weights, F))
     return maps.astype("float32")
 
@@ -129,6 +154,9 @@ def hires_cam(
     targets: _Targets = None,
     *,
     layer: _Layer = None,
+    grid: _Grid = None,
+    inputs: _Inputs = None,
+    output: str | None = None,
 ) -> np.ndarray:
     """Return the HiResCAM maps: which positions does the score come from?
 
@@ -143,9 +171,12 @@ def hires_cam(
         batch: Images (B, H, W, channels) in the value range that the model expects.
         targets: A class index, or one for each image (default: the predicted class).
         layer: A layer or its name (default: as for `grad_cam`).
+        grid: As for `grad_cam`.
+        inputs: As for `grad_cam`.
+        output: As for `grad_cam`.
 
     Returns:
-        Maps of shape (B, h, w), float32, signed.
+        Maps (B, h, w), or of other places as for `grad_cam`, float32, signed.
 
     Raises:
         ValueError: The images, the targets or the layer do not fit the model, as for `grad_cam`.
@@ -161,8 +192,9 @@ def hires_cam(
         >>> bool(np.allclose(maps, M / (13 * 13), atol=1e-4))
         True
     """
-    features, gradients = probe.gradients(model, batch, targets, layer)
-    return np.einsum("nyxk,nyxk->nyx", features, gradients)
+    model = part(model, inputs, output)
+    features, gradients = probe.gradients(model, batch, targets, layer, grid)
+    return np.einsum("n...k,n...k->n...", features, gradients)
 
 
 def layer_cam(
@@ -171,6 +203,9 @@ def layer_cam(
     targets: _Targets = None,
     *,
     layer: _Layer = None,
+    grid: _Grid = None,
+    inputs: _Inputs = None,
+    output: str | None = None,
 ) -> np.ndarray:
     """Return the LayerCAM maps: what speaks for the class in an early layer?
 
@@ -184,9 +219,12 @@ def layer_cam(
         batch: Images (B, H, W, channels) in the value range that the model expects.
         targets: A class index, or one for each image (default: the predicted class).
         layer: A layer or its name (default: as for `grad_cam`).
+        grid: As for `grad_cam`.
+        inputs: As for `grad_cam`.
+        output: As for `grad_cam`.
 
     Returns:
-        Maps of shape (B, h, w), float32, ≥ 0.
+        Maps (B, h, w), or of other places as for `grad_cam`, float32, ≥ 0.
 
     Raises:
         ValueError: The images, the targets or the layer do not fit the model, as for `grad_cam`.
@@ -199,8 +237,9 @@ def layer_cam(
         >>> camkit.layer_cam(model, images[0][None], targets=1).shape
         (1, 13, 13)
     """
-    features, gradients = probe.gradients(model, batch, targets, layer)
-    maps = np.einsum("nyxk,nyxk->nyx", features, _relu(gradients))
+    model = part(model, inputs, output)
+    features, gradients = probe.gradients(model, batch, targets, layer, grid)
+    maps = np.einsum("n...k,n...k->n...", features, _relu(gradients))
     return _relu(maps)
 
 
@@ -213,6 +252,9 @@ def eigen_cam(
     targets: _Targets = None,
     *,
     layer: _Layer = None,
+    grid: _Grid = None,
+    inputs: _Inputs = None,
+    output: str | None = None,
 ) -> np.ndarray:
     """Return the Eigen-CAM maps: what do most of the features do together, whatever the class?
 
@@ -227,9 +269,12 @@ def eigen_cam(
         batch: Images (B, H, W, channels) in the value range that the model expects.
         targets: Checked as for the other methods, but without effect on the maps.
         layer: A layer or its name (default: as for `grad_cam`).
+        grid: As for `grad_cam`.
+        inputs: As for `grad_cam`.
+        output: As for `grad_cam`.
 
     Returns:
-        Maps of shape (B, h, w), float32; ≥ 0 where the features are.
+        Maps (B, h, w), or of other places as for `grad_cam`, float32; ≥ 0 where the features are.
 
     Raises:
         ValueError: The images, the targets or the layer do not fit the model, as for `grad_cam`.
@@ -244,13 +289,14 @@ def eigen_cam(
         >>> np.array_equal(maps[0], maps[1])
         True
     """
-    features, _ = probe.gradients(model, batch, targets, layer)
-    count, _, _, channels = features.shape
+    model = part(model, inputs, output)
+    features, _ = probe.gradients(model, batch, targets, layer, grid)
+    count, channels = len(features), features.shape[-1]
     rows = features.reshape(count, -1, channels)
     decomposition = np.linalg.svd(rows, full_matrices=False)
     v_1 = decomposition.Vh[:, 0]
     maps = _weighted_sum(v_1, features)
-    total = maps.sum(axis=(1, 2), keepdims=True)
+    total = maps.sum(axis=tuple(range(1, maps.ndim)), keepdims=True)
     return np.where(total < 0, -maps, maps)
 
 
@@ -260,6 +306,9 @@ def score_cam(
     targets: _Targets = None,
     *,
     layer: _Layer = None,
+    grid: _Grid = None,
+    inputs: _Inputs = None,
+    output: str | None = None,
 ) -> np.ndarray:
     """Return the Score-CAM maps: how sure is the model of what it sees through a channel alone?
 
@@ -273,9 +322,12 @@ def score_cam(
         batch: Images (B, H, W, channels) in the value range that the model expects.
         targets: A class index, or one for each image (default: the predicted class).
         layer: A layer or its name (default: as for `grad_cam`).
+        grid: As for `grad_cam`.
+        inputs: As for `grad_cam`.
+        output: As for `grad_cam`.
 
     Returns:
-        Maps of shape (B, h, w), float32, ≥ 0.
+        Maps (B, h, w), or of other places as for `grad_cam`, float32, ≥ 0.
 
     Raises:
         ValueError: The images, the targets or the layer do not fit the model, as for `grad_cam`.
@@ -291,9 +343,10 @@ def score_cam(
         >>> camkit.score_cam(model, images, targets=1).shape
         (1, 4, 4)
     """
+    model = part(model, inputs, output)
     logits = probe.scores(model, batch)
     classes = probe.choose(logits, targets)
-    features, _ = probe.gradients(model, batch, classes, layer)
+    features, _ = probe.gradients(model, batch, classes, layer, grid)
     images = np.asarray(batch, dtype="float32")
     alpha = np.array(
         [
@@ -308,16 +361,21 @@ def score_cam(
 def _score_cam_weights(
     model: keras.Model, image: np.ndarray, features: np.ndarray, c: int
 ) -> np.ndarray:
-    """Return α_k = P_c(image · H_k) − P_c(0) for each channel of features (h, w, K), as (K,)."""
-    channels = features.transpose(2, 0, 1)
+    """Return α_k = P_c(image · H_k) − P_c(0) of features (*places, K), as (K,)."""
+    if features.ndim != image.ndim:
+        raise ValueError(
+            f"Score-CAM cannot enlarge features of {features.shape[:-1]} places to an input of "
+            f"{image.shape[:-1]}: name a layer whose features have as many axes as the input"
+        )
+    channels = np.moveaxis(features, -1, 0)
     nothing = np.zeros_like(channels[:1])
-    masks = np.concatenate([unit(channels), nothing])
+    masks = np.concatenate([_unit(channels), nothing])
     # Channels that differ only in scale have the same mask, which is scored once.
     distinct, index = np.unique(masks, axis=0, return_inverse=True)
     P = np.empty(len(distinct))
     for chunk in _chunks(len(distinct), image):
-        H = upsample(distinct[chunk], image.shape[:2])
-        H = unit(H)[..., None]
+        H = upsample(distinct[chunk], image.shape[:-1])
+        H = _unit(H)[..., None]
         P[chunk] = _probability(model, image * H, c)
     P_of_masks = P[index.ravel()]
     P_of_nothing = P_of_masks[-1]
@@ -330,6 +388,9 @@ def ablation_cam(
     targets: _Targets = None,
     *,
     layer: _Layer = None,
+    grid: _Grid = None,
+    inputs: _Inputs = None,
+    output: str | None = None,
 ) -> np.ndarray:
     """Return the Ablation-CAM maps: how much of the score is lost without a channel?
 
@@ -343,9 +404,12 @@ def ablation_cam(
         batch: Images (B, H, W, channels) in the value range that the model expects.
         targets: A class index, or one for each image (default: the predicted class).
         layer: A layer or its name (default: as for `grad_cam`).
+        grid: As for `grad_cam`.
+        inputs: As for `grad_cam`.
+        output: As for `grad_cam`.
 
     Returns:
-        Maps of shape (B, h, w), float32, ≥ 0.
+        Maps (B, h, w), or of other places as for `grad_cam`, float32, ≥ 0.
 
     Raises:
         ValueError: The images, the targets or the layer do not fit the model, as for `grad_cam`.
@@ -358,28 +422,37 @@ def ablation_cam(
         >>> camkit.ablation_cam(model, images[0][None], targets=1).shape
         (1, 13, 13)
     """
+    model = part(model, inputs, output)
     logits = probe.scores(model, batch)
     classes = probe.choose(logits, targets)
-    features, _ = probe.gradients(model, batch, classes, layer)
+    features, _ = probe.gradients(model, batch, classes, layer, grid)
     S = np.take_along_axis(logits, classes[:, None], axis=1)
-    head = _gap_head(model) if layer is None else None
+    head = _gap_head(model, features) if layer is None else None
     if head is None:
         loss = np.zeros((len(features), features.shape[-1]), dtype="float32")
         for n, c in enumerate(classes):
-            loss[n] = _losses_without(model, batch[n], features[n], c, layer, S[n])
+            loss[n] = _losses_without(model, batch[n], features[n], c, layer, grid, S[n])
     else:
         weights = head.kernel.T[classes]
-        loss = weights * features.mean(axis=(1, 2))
+        loss = weights * features.mean(axis=_places(features))
     alpha = _ratio(loss, np.abs(S))
     return _relu(_weighted_sum(alpha, features))
 
 
-def _gap_head(model: keras.Model) -> Head | None:
-    """Return the GAP → Dense head of a model, or None if it has none."""
+def _gap_head(model: keras.Model, features: np.ndarray) -> Head | None:
+    """Return the head that averages these features (B, *places, K) and nothing else, or None."""
     try:
-        return find_head(model)
+        head = find_head(model)
     except HeadError:
         return None
+    if len(head.parts) > 1 or head.rest:
+        return None
+    # Tokens without a place may be averaged as well.
+    averaged = head.features.shape[1:-1]
+    spread_tokens = features.shape[1:-1]
+    if len(averaged) < len(spread_tokens) and averaged != (math.prod(spread_tokens),):
+        return None
+    return head
 
 
 def _losses_without(
@@ -388,31 +461,36 @@ def _losses_without(
     features: np.ndarray,
     c: int,
     layer: _Layer,
+    grid: _Grid,
     score: np.ndarray,
 ) -> np.ndarray:
-    """Return S_c − S_c without F_k (K,) of an image with the features (h, w, K) at a layer.
+    """Return S_c − S_c without F_k (K,) of an image with the features (*places, K) at a layer.
 
     `score` is S_c (1,). A channel that is zero everywhere loses nothing and is not run.
     """
     channels = np.arange(features.shape[-1])
-    active = np.flatnonzero(features.any(axis=(0, 1)))
+    rows = features.reshape(-1, len(channels))
+    active = np.flatnonzero(rows.any(axis=0))
     loss = np.zeros(len(channels), dtype="float32")
     for chunk in _chunks(len(active), image):
         removed = active[chunk]
         remain = channels != removed[:, None]
-        without = features * remain[:, None, None, :]
-        logits = probe.scores(model, image[None], layer, without)
+        without = rows * remain[:, None]
+        without = without.reshape(-1, *features.shape)
+        logits = probe.scores_of_features(model, image[None], without, layer, grid)
         loss[removed] = score - logits[:, c]
     return loss
 
 
 def occlusion(
-    model: keras.Model,
+    model: keras.Model | Callable,
     batch: np.ndarray,
     targets: _Targets = None,
     *,
-    window: int = 32,
-    stride: int = 16,
+    window: int | None = None,
+    stride: int | None = None,
+    inputs: _Inputs = None,
+    output: str | None = None,
 ) -> np.ndarray:
     """Return the occlusion maps: how much surer is the model with a region than without it?
 
@@ -421,63 +499,93 @@ def occlusion(
     Understanding Convolutional Networks, ECCV 2014, section 4.2; with the probability, because a
     square, which belongs to no class, moves all logits). There is one forward pass for each square.
 
+    Any function from a batch of images to scores can be explained, because only its results are
+    read. What a function or a subclassed model returns (B, C) is taken for P as it is, so that
+    logits stay logits. One column (B, 1) belongs to the second of two classes: if all its values
+    are in 0..1, they are probabilities p, and the first class has 1 − p; else the first class has
+    the score with the opposite sign.
+
     Args:
-        model: A Functional or Sequential Keras model with any head.
+        model: A Keras model with any head, or a function from a batch of images to scores (B, C).
         batch: Images (B, H, W, channels) in the value range that the model expects.
         targets: A class index, or one for each image (default: the predicted class).
-        window: The side of the square in pixels.
-        stride: The step of the square in pixels. The last square ends where the image ends.
+        window: The side of the square in pixels (default: a seventh of the image's shorter side).
+        stride: The step of the square in pixels (default: half of the window). The last square ends
+            where the image ends.
+        inputs: As for `grad_cam`.
+        output: As for `grad_cam`.
 
     Returns:
-        Maps of shape (B, H, W), float32, signed.
+        Maps of shape (B, H, W), float32, signed; (B, t) for sequences and (B, d, h, w) for volumes.
 
     Raises:
         ValueError: The squares leave gaps or do not fit into the image, the images have another
-            size than the model takes, or a target is no class.
-        HeadError: The model has no graph of layers.
+            size than the model takes, a target is no class, or a function returns no scores (B, C).
+        HeadError: The model returns other scores than its layers tell.
 
     Example:
         >>> import camkit
         >>> model = camkit.gap_classifier(camkit.backbone("mini"), ["apple", "lemon"])
         >>> images = camkit.load_images("mini", "Test", classes=["Lemon"], per_class=1)
-        >>> camkit.occlusion(model, images[0][None], targets=1, window=50, stride=50).shape
+        >>> camkit.occlusion(model, images[0][None], targets=1, window=50).shape
+        (1, 100, 100)
+
+        A function in place of a model:
+
+        >>> def brightness(batch):
+        ...     return batch.mean(axis=(1, 2)) / 255
+        >>> camkit.occlusion(brightness, images[0][None], targets=1).shape
         (1, 100, 100)
     """
-    logits = probe.scores(model, batch)
-    classes = probe.choose(logits, targets)
+    score = _scorer(model, inputs, output)
     images = np.asarray(batch, dtype="float32")
-    height, width = images.shape[1:3]
-    rows = _windows(height, window, stride)
-    columns = _windows(width, window, stride)
-    squares_per_pixel = np.outer(rows.sum(axis=0), columns.sum(axis=0))
-    probabilities = probabilities_of(model, logits)
+    P = score(images)
+    classes = probe.choose(P, targets)
+    sides = images.shape[1:-1]
+    if window is None:
+        window = max(1, round(min(sides) / 7))
+    if stride is None:
+        stride = max(1, window // 2)
+    windows = [_windows(side, window, stride) for side in sides]
     maps = []
-    for image, P, c in zip(images, probabilities, classes, strict=True):
-        P_occluded = _occluded_probabilities(model, image, c, rows, columns)
-        loss = P[c] - P_occluded
-        total = np.einsum("iy,ij,jx->yx", rows, loss, columns)
+    for image, P_of_image, c in zip(images, P, classes, strict=True):
+        loss = P_of_image[c] - _occluded_scores(score, image, c, windows)
+        total = _sums_over_squares(loss, windows)
+        squares_per_pixel = _sums_over_squares(np.ones_like(loss), windows)
         maps.append(total / squares_per_pixel)
     return np.array(maps, dtype="float32")
 
 
-def _occluded_probabilities(
-    model: keras.Model, image: np.ndarray, c: int, rows: np.ndarray, columns: np.ndarray
+def _occluded_scores(
+    score: _Scorer, image: np.ndarray, c: int, windows: list[np.ndarray]
 ) -> np.ndarray:
     """Return P_c (i, j) of an image whose rows i and columns j are covered by its mean colour.
 
-    `rows` (i, H) and `columns` (j, W) are bool, as `_windows` returns them.
+    `windows` has for each axis of the image the array (n, side), bool, that `_windows` returns; the
+    result has as many axes.
     """
-    mean_colour = image.mean(axis=(0, 1))
-    shape = (len(rows), len(columns))
-    i, j = np.indices(shape).reshape(2, -1)
-    P = np.empty(len(i))
-    for chunk in _chunks(len(i), image):
-        covered_rows = rows[i[chunk]]
-        covered_columns = columns[j[chunk]]
-        square = covered_rows[:, :, None, None] & covered_columns[:, None, :, None]
-        occluded = np.where(square, mean_colour, image)
-        P[chunk] = _probability(model, occluded, c)
+    axes = tuple(range(len(windows)))
+    mean_colour = image.mean(axis=axes)
+    shape = [len(window) for window in windows]
+    positions = np.indices(shape).reshape(len(shape), -1)
+    P = np.empty(positions.shape[1])
+    for chunk in _chunks(len(P), image):
+        square = np.ones(1, dtype=bool)
+        for axis, window in enumerate(windows):
+            covered = window[positions[axis, chunk]]
+            covered = np.expand_dims(covered, axes[1 : axis + 1])
+            square = square[..., None] & covered
+        occluded = np.where(square[..., None], mean_colour, image)
+        P[chunk] = score(occluded)[:, c]
     return P.reshape(shape)
+
+
+def _sums_over_squares(values: np.ndarray, windows: list[np.ndarray]) -> np.ndarray:
+    """Return, for each pixel, the sum of the values (i, j, …) of the squares that cover it."""
+    for window in windows:
+        # The first axis, of squares, gives way to a last one, of pixels.
+        values = np.tensordot(values, window, axes=(0, 0))
+    return values
 
 
 def _windows(size: int, window: int, stride: int) -> np.ndarray:
@@ -499,7 +607,12 @@ def _windows(size: int, window: int, stride: int) -> np.ndarray:
 
 
 def integrated_gradients(
-    model: keras.Model, batch: np.ndarray, targets: _Targets = None
+    model: keras.Model,
+    batch: np.ndarray,
+    targets: _Targets = None,
+    *,
+    inputs: _Inputs = None,
+    output: str | None = None,
 ) -> np.ndarray:
     """Return the integrated gradients: what does each pixel add to the score?
 
@@ -514,9 +627,11 @@ def integrated_gradients(
         model: A Functional or Sequential Keras model with any head.
         batch: Images (B, H, W, channels) in the value range that the model expects.
         targets: A class index, or one for each image (default: the predicted class).
+        inputs: As for `grad_cam`.
+        output: As for `grad_cam`.
 
     Returns:
-        Maps of shape (B, H, W), float32, signed.
+        Maps of shape (B, H, W), float32, signed; (B, t) for sequences and (B, d, h, w) for volumes.
 
     Raises:
         ValueError: The images have another size than the model takes, or a target is no class.
@@ -532,6 +647,7 @@ def integrated_gradients(
         >>> camkit.integrated_gradients(model, images, targets=1).shape
         (1, 32, 32)
     """
+    model = part(model, inputs, output)
     logits = probe.scores(model, batch)
     classes = probe.choose(logits, targets)
     images = np.asarray(batch, dtype="float32")
@@ -543,7 +659,7 @@ def integrated_gradients(
 
 
 def _integral_of_gradients(model: keras.Model, x: np.ndarray, c: int) -> np.ndarray:
-    """Return ∫₀¹ ∂S_c/∂x (t·x) dt of an image x (H, W, channels), an array of its shape.
+    """Return ∫₀¹ ∂S_c/∂x (t·x) dt of an image x (*places, channels), as an array of its shape.
 
     With t = u² and dt = 2u du it is the integral of 2u ∂S_c/∂x (u²·x) over u.
     """
@@ -551,7 +667,7 @@ def _integral_of_gradients(model: keras.Model, x: np.ndarray, c: int) -> np.ndar
     midpoints = (np.arange(STEPS, dtype="float32") + 0.5) / STEPS
     integral = np.zeros_like(x)
     for chunk in _chunks(STEPS, x):
-        u = midpoints[chunk, None, None, None]
+        u = midpoints[chunk].reshape(-1, *[1] * x.ndim)
         _, gradients = probe.gradients(model, u**2 * x, c, input_layer)
         summands = 2 * u * gradients
         integral += summands.sum(axis=0) / STEPS
@@ -561,7 +677,7 @@ def _integral_of_gradients(model: keras.Model, x: np.ndarray, c: int) -> np.ndar
 # Several layers -----------------------------------------------------------------------------------
 
 
-def fuse(maps_of_layers: Sequence[np.ndarray], size: int | tuple[int, int]) -> np.ndarray:
+def fuse(maps_of_layers: Sequence[np.ndarray], size: int | tuple[int, ...]) -> np.ndarray:
     """Return maps that combine those of several layers: the highest of them at each pixel.
 
     The positive part of each map is scaled to tanh(2 M / max M) and enlarged, so that an early
@@ -570,10 +686,11 @@ def fuse(maps_of_layers: Sequence[np.ndarray], size: int | tuple[int, int]) -> n
 
     Args:
         maps_of_layers: An array (B, h, w) for each layer, each of any size.
-        size: The size of the result, an int or (H, W).
+        size: The size of the result, an int or (H, W); (T,) for maps (B, t) of sequences and
+            (D, H, W) for maps (B, d, h, w) of volumes.
 
     Returns:
-        Maps of shape (B, H, W), 0..1.
+        Maps of shape (B, *size), 0..1.
 
     Example:
         >>> import numpy as np
@@ -586,7 +703,8 @@ def fuse(maps_of_layers: Sequence[np.ndarray], size: int | tuple[int, int]) -> n
     enlarged = []
     for maps in maps_of_layers:
         positive = _relu(maps)
-        highest = positive.max(axis=(1, 2), keepdims=True)
+        places = tuple(range(1, positive.ndim))
+        highest = positive.max(axis=places, keepdims=True)
         scaled = np.tanh(2 * _ratio(positive, highest))
         enlarged.append(upsample(scaled, size))
     return np.max(enlarged, axis=0)
@@ -601,14 +719,61 @@ def _relu(x: np.ndarray) -> np.ndarray:
 
 
 def _weighted_sum(alpha: np.ndarray, features: np.ndarray) -> np.ndarray:
-    """Return Σ_k α_k F_k (B, h, w) of weights (B, K) and features (B, h, w, K)."""
-    return np.einsum("nyxk,nk->nyx", features, alpha)
+    """Return Σ_k α_k F_k (B, *places) of weights (B, K) and features (B, *places, K)."""
+    return np.einsum("n...k,nk->n...", features, alpha)
+
+
+def _places(features: np.ndarray) -> tuple[int, ...]:
+    """Return the axes of the places of features (B, *places, K)."""
+    return tuple(range(1, features.ndim - 1))
+
+
+def _unit(maps: np.ndarray) -> np.ndarray:
+    """Return each map of (n, *places) scaled to 0..1; a constant map becomes 0."""
+    rows = maps.reshape(len(maps), 1, -1)
+    return unit(rows).reshape(maps.shape)
 
 
 def _probability(model: keras.Model, images: np.ndarray, c: int) -> np.ndarray:
-    """Return P_c (n,) of images (n, H, W, channels)."""
+    """Return P_c (n,) of images (n, *places, channels)."""
     logits = probe.scores(model, images)
-    return probabilities_of(model, logits)[:, c]
+    return probabilities(model, logits)[:, c]
+
+
+def _scorer(model: Any, inputs: _Inputs, output: str | None) -> _Scorer:
+    """Return a function from images (B, *places, channels) to the scores P (B, C) of any model."""
+    if _is_function(model):
+        return partial(_returned_scores, model)
+    model = part(model, inputs, output)
+    return lambda images: probabilities(model, probe.scores(model, images))
+
+
+def _is_function(model: Any) -> bool:
+    """Return whether only the results of a model can be read, as those of a plain function."""
+    if not callable(model) or isinstance(model, keras.Function | keras.Sequential):
+        return False
+    try:
+        network_of(model)
+    except HeadError:
+        return True
+    return False
+
+
+def _returned_scores(function: Callable, images: np.ndarray) -> np.ndarray:
+    """Return what a function or a layer returns for images, as float64 (B, C) with C ≥ 2."""
+    settings = {"training": False} if isinstance(function, keras.Layer) else {}
+    returned = function(images, **settings)
+    scores = np.asarray(keras.ops.convert_to_numpy(returned), dtype="float64")
+    if scores.ndim != 2 or len(scores) != len(images):
+        raise ValueError(
+            f"the model returned an array of shape {scores.shape} for {len(images)} images: one "
+            "row of class scores for each image, (B, C), is needed"
+        )
+    if scores.shape[1] > 1:
+        return scores
+    are_probabilities = np.all((scores >= 0) & (scores <= 1))
+    scores_of_first = 1 - scores if are_probabilities else -scores
+    return np.concatenate([scores_of_first, scores], axis=1)
 
 
 def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -618,8 +783,8 @@ def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _chunks(count: int, image: np.ndarray) -> Iterator[slice]:
-    """Yield slices of `count` altered copies of an image (H, W, channels), ≤ PIXELS at a time."""
-    height, width = image.shape[:2]
-    step = max(1, PIXELS // (height * width))
+    """Yield slices of `count` altered copies of an image (*places, channels), ≤ PIXELS at once."""
+    pixels = math.prod(image.shape[:-1])
+    step = max(1, PIXELS // pixels)
     for start in range(0, count, step):
         yield slice(start, start + step)

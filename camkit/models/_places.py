@@ -36,11 +36,15 @@ class Grid:
     prefix: int
 
 
-def spread(tokens: Any, grid: Grid) -> Any:
+def spread(tokens: Any, grid: Grid | None) -> Any:
     """Return tokens (N, T, D) as a map (N, height, width, D), without those that have no place.
 
-    `tokens` is an array, or a tensor of the backend or of a graph; the result is of the same kind.
+    Args:
+        tokens: An array, or a tensor of the backend or of a graph; the result is of the same kind.
+        grid: The grid of the tokens, or None for what is no tokens, which is returned as it is.
     """
+    if grid is None:
+        return tokens
     end = grid.prefix + grid.height * grid.width
     of_places = tokens[:, grid.prefix : end]
     shape = (-1, grid.height, grid.width, tokens.shape[-1])

@@ -140,14 +140,14 @@ def gradients(
             slopes = _evaluate(
                 network, _slopes_of_activations, reading.value, images, chosen, activations
             )
-            return _features(activations, reading), _features(slopes, reading)
+            return spread(activations, reading.grid), spread(slopes, reading.grid)
     activations, slopes = _evaluate(network, _activations_and_slopes, reading.value, images, chosen)
     if len(activations) != len(images):
         raise ValueError(
             f"{len(images)} images have {len(activations)} outputs at the layer that is read, "
             "which works on parts of images: name a layer that returns one for each image"
         )
-    return _features(activations, reading), _features(slopes, reading)
+    return spread(activations, reading.grid), spread(slopes, reading.grid)
 
 
 @contextmanager
@@ -167,16 +167,9 @@ def seen(
     logits, activations = _evaluate(network, _logits_and_activations, reading.value, images)
     _seen.append(_Seen(images, reading, activations))
     try:
-        yield logits, _features(activations, reading)
+        yield logits, spread(activations, reading.grid)
     finally:
         _seen.pop()
-
-
-def _features(activations: np.ndarray, reading: Reading) -> np.ndarray:
-    """Return activations as features (B, *places, K): tokens are spread on their grid."""
-    if reading.grid is None:
-        return activations
-    return spread(activations, reading.grid)
 
 
 def choose(logits: np.ndarray, targets: ArrayLike | None = None) -> np.ndarray:
@@ -208,7 +201,7 @@ def _checked_network(model: keras.Model, images: np.ndarray) -> Network:
     Raises HeadError where they differ, or where the outputs are no class scores.
     """
     network = one_way(model)
-    if network in _checked_networks:
+    if network in _checked_networks or len(images) == 0:
         return network
     logits = _evaluate(network, _logits, network.output, images[:1])
     check_scores(model, images[:1], logits)
@@ -355,14 +348,19 @@ def _names(network: Network, values: list[Value]) -> str:
     placed = values_with_places(network)
     names = []
     for value in values:
-        while value is not network.input:
-            call = network.maker_of(value)
-            namesakes = [each for each in network.layers if each.name == call.layer.name]
-            if len(namesakes) == 1 and _values_of(network, call.layer) == [value]:
-                names.append(f"layer={call.layer.name!r}")
-                break
-            value = next(each for each in call.inputs if each in placed)
+        call = network.maker_of(value)
+        while call is not None and not _has_unique_name(network, call.layer):
+            source = next(each for each in call.inputs if each in placed)
+            call = network.maker_of(source)
+        if call is not None:
+            names.append(f"layer={call.layer.name!r}")
     return " or ".join(dict.fromkeys(names))
+
+
+def _has_unique_name(network: Network, layer: keras.Operation) -> bool:
+    """Return whether the name of a layer tells which value is meant."""
+    namesakes = [each for each in network.layers if each.name == layer.name]
+    return len(namesakes) == 1 and len(_values_of(network, layer)) == 1
 
 
 def _tokens_that_count(network: Network, end: Value, images: np.ndarray, grid: Size) -> Value:

@@ -562,14 +562,15 @@ def test_what_does_not_fit_is_refused(name, flat):
     if name in AT_LAYERS:
         with pytest.raises(ValueError, match="no layer is named 'nowhere'"):
             explain(name, model, batch, layer="nowhere")
-    with pytest.raises(camkit.HeadError, match="neither Functional nor Sequential"):
-        explain(name, zoo.Subclassed(), batch)
+    if name != "occlusion":
+        with pytest.raises(camkit.HeadError, match="neither Functional nor Sequential"):
+            explain(name, zoo.Subclassed(), batch)
 
 
 def test_a_layer_that_is_called_twice_has_no_one_map():
     conv = layers.Conv2D(3, 3, padding="same", name="twice")
     model, *_ = zoo.flat(body=lambda x: zoo.volume(conv(conv(x))))
-    with pytest.raises(ValueError, match="the layer 'twice' has 2 maps: name one .*called once"):
+    with pytest.raises(ValueError, match="'twice' is called 2 times: name another, such as layer="):
         attribution.grad_cam(model, zoo.images(), layer="twice")
 
 
@@ -640,13 +641,13 @@ def test_altered_images_are_scored_in_chunks_of_bounded_size(name, unpooled, mon
 
     def recorded(function):
         def record(model, images, *rest):
-            replaced = [x for x in rest[1:] if isinstance(x, np.ndarray) and x.ndim == 4]
+            replaced = [x for x in rest if isinstance(x, np.ndarray) and x.ndim == 4]
             sizes.append(max(len(x) for x in [images, *replaced]))
             return function(model, images, *rest)
 
         return record
 
-    for function in (probe.scores, probe.gradients):
+    for function in (probe.scores, probe.scores_of_features, probe.gradients):
         monkeypatch.setattr(probe, function.__name__, recorded(function))
     pixels = zoo.SHAPE[0] * zoo.SHAPE[1]
     monkeypatch.setattr(attribution, "PIXELS", 3 * pixels)
