@@ -312,8 +312,9 @@ def attention_block(x, name, heads=2):
     attention = layers.MultiHeadAttention(heads, WIDTH // heads, name=f"{name}_attention")
     normed = layers.LayerNormalization(name=f"{name}_norm")(x)
     x = layers.Add(name=f"{name}_seen")([x, attention(normed, normed)])
-    hidden = layers.Dense(2 * WIDTH, "gelu")(layers.LayerNormalization()(x))
-    return layers.Add(name=name)([x, layers.Dense(WIDTH)(hidden)])
+    hidden = layers.LayerNormalization(name=f"{name}_second_norm")(x)
+    hidden = layers.Dense(2 * WIDTH, "gelu", name=f"{name}_hidden")(hidden)
+    return layers.Add(name=name)([x, layers.Dense(WIDTH, name=f"{name}_output")(hidden)])
 
 
 def transformer(head="gap", prefix=0, blocks=2, cut=patches_by_convolution, shape=SHAPE, heads=2):

@@ -201,12 +201,24 @@ def _checked_network(model: keras.Model, images: np.ndarray) -> Network:
     Raises HeadError where they differ, or where the outputs are no class scores.
     """
     network = one_way(model)
-    if network in _checked_networks or len(images) == 0:
-        return network
-    logits = _evaluate(network, _logits, network.output, images[:1])
-    check_scores(model, images[:1], logits)
-    _checked_networks.add(network)
+    if network not in _checked_networks:
+        if network.output in values_with_places(network) or len(network.output.shape) < 2:
+            raise HeadError(
+                f"the model returns {network.output.shape[1:]} for each image, camkit explains one "
+                "score for each class: make a keras.Model that returns such scores, of a "
+                "segmentation for example keras.ops.mean(model.output, (1, 2))"
+            )
+        image = _batch_for(network, images)[:1]
+        if len(image) > 0:
+            check_scores(model, image, _evaluate(network, _logits, network.output, image))
+            _checked_networks.add(network)
     return network
+
+
+def _batch_for(network: Network, images: np.ndarray) -> np.ndarray:
+    """Return images as a float32 array. Raises ValueError unless they have the network's shape."""
+    remedy = "camkit.backbone(name, input_size=...) builds for another size"
+    return batch_of(images, network.input.shape[1:], remedy)
 
 
 def _checked(targets: ArrayLike | None, count: int, classes: int) -> np.ndarray:
@@ -414,6 +426,8 @@ class _Pass:
         if activations is not None:
             given[self.value] = ops.cast(activations, self.value.dtype)
         outputs = self._run(given, images, self.network.output)
+        # Some models return the scores as (N, 1, 1, C).
+        outputs = ops.reshape(outputs, (-1, outputs.shape[-1]))
         return class_scores(self.network, outputs)
 
     def slopes(self, images: Any, targets: Any, activations: Any) -> Any:
@@ -500,8 +514,7 @@ def _evaluate(
 
     The query is compiled once for each network, value and shape of the arrays.
     """
-    remedy = "camkit.backbone(name, input_size=...) builds for another size"
-    arrays = [batch_of(images, network.input.shape[1:], remedy), *more]
+    arrays = [_batch_for(network, images), *more]
     shapes = [array.shape[1:] for array in arrays]
     key = (query, value, *shapes)
     if key not in network.compiled:
