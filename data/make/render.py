@@ -201,6 +201,7 @@ def write_manifest() -> None:
     sources = {
         "data/make/render.py": [*FRUITS.glob("**/*"), PLANTED],
         "data/make/pretrain.py": [DATA / "mini-backbone.weights.h5"],
+        "data/make/vit.py": [DATA / "mini-vit.keras"],
     }
     groups = []
     for source, files in sources.items():

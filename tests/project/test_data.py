@@ -6,6 +6,7 @@ It is complete, as its manifest says; rendered again it is the same byte for byt
 import hashlib
 import json
 import re
+import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -220,3 +221,29 @@ def test_what_is_trained_is_the_committed_backbone_with_heads():
     shapes = {head: output.shape[1:] for head, output in model.output.items()}
     expected = {head: (things.OBJECTS, classes) for head, classes in things.HEADS.items()}
     assert shapes == expected | {"background": (1,)}
+
+
+def test_the_transformer_is_what_its_script_builds_and_classifies_fruit():
+    import keras
+    import vit
+
+    import camkit
+
+    network = keras.models.load_model(DATA / "mini-vit.keras")
+    built = vit.vision_transformer(len(CLASSES))
+    assert [layer.name for layer in network.layers] == [layer.name for layer in built.layers]
+    shapes = [weights.shape for weights in built.get_weights()]
+    assert [weights.shape for weights in network.get_weights()] == shapes
+    test = camkit.load_images("mini", "Test")
+    outputs = network.predict(next(test.batches(len(test), vit.IMAGE)), verbose=0)
+    for logits in outputs.values():
+        assert np.mean(logits.argmax(axis=1) == test.labels) > 0.95
+
+
+def test_the_oldest_keras_reads_the_transformer():
+    """A version of Keras reads the files of older versions, not of newer ones."""
+    path = DATA / "mini-vit.keras"
+    assert path.stat().st_size < 700_000
+    metadata = json.loads(zipfile.ZipFile(path).read("metadata.json"))
+    oldest = re.search(r'"keras>=([\d.]+)', (ROOT / "pyproject.toml").read_text())[1]
+    assert metadata["keras_version"].startswith(f"{oldest}.")
