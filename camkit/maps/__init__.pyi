@@ -12,3 +12,4 @@ from .attribution import (
     score_cam as score_cam,
 )
 from .cam import CAM as CAM, CamOutput as CamOutput
+from .transformers import attention_rollout as attention_rollout, legrad as legrad

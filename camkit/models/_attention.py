@@ -1,14 +1,12 @@
 """The attention of a transformer: which layers have it, its weights, and what follows from them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from keras import layers, ops
 
 from camkit.models._graph import Call, Network, Value
-
-# What a call of MultiHeadAttention may set beside what it reads, and what that does not change.
-_HARMLESS = {"training": None, "return_attention_scores": None, "use_causal_mask": False}
 
 
 @dataclass(frozen=True)
@@ -49,27 +47,24 @@ def _attention_of(call: Call) -> Attention:
     return Attention(call, arguments["query"], arguments["value"], key)
 
 
-def weights_of(layer: layers.MultiHeadAttention, query: Any, key: Any) -> Any:
-    """Return the attention weights A (N, heads, T, S) of a layer: softmax(Q Kᵀ / √d) of each head.
+def opened(layer: layers.MultiHeadAttention, change: Callable) -> Callable:
+    """Return a function that does what a layer does, and shows its attention weights on the way.
 
-    Args:
-        layer: The layer, called without a mask.
-        query: Tokens (N, T, D).
-        key: Tokens (N, S, D).
-    """
-    Q = layer.query_dense(query) / layer.key_dim**0.5
-    K = layer.key_dense(key)
-    return ops.softmax(ops.einsum("nthd,nshd->nhts", Q, K), axis=-1)
-
-
-def output_of(layer: layers.MultiHeadAttention, weights: Any, value: Any) -> Any:
-    """Return what a layer returns (N, T, D), given its attention weights A (N, heads, T, S).
+    The weights are A = softmax(Q Kᵀ / √d) (N, heads, T, S), the result is A V W + b, where Q, K and
+    V are the tokens as the layer projects them for each head, and W and b project what the heads
+    return. A mask or a gate is not followed.
 
     Args:
         layer: The layer.
-        weights: The weights A.
-        value: Tokens (N, S, D), whose values the weights mix.
+        change: A function that is called with A and returns the weights to go on with.
     """
-    V = layer.value_dense(value)
-    mixed = ops.einsum("nhts,nshd->nthd", weights, V)
-    return layer.output_dense(mixed)
+
+    def call(query: Any, value: Any, key: Any = None, **_: Any) -> Any:
+        Q = layer.query_dense(query)
+        K = layer.key_dense(value if key is None else key)
+        V = layer.value_dense(value)
+        A = ops.softmax(ops.einsum("nthd,nshd->nhts", Q, K) / layer.key_dim**0.5, axis=-1)
+        A = change(A)
+        return layer.output_dense(ops.einsum("nhts,nshd->nthd", A, V))
+
+    return call

@@ -17,7 +17,7 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import ArrayLike
 
-from camkit.models._attention import attentions_of
+from camkit.models._attention import Attention, attentions_of, opened
 from camkit.models._backend import compile_query, gradient
 from camkit.models._batches import batch_of
 from camkit.models._graph import HeadError, Network, Value, one_way
@@ -57,8 +57,10 @@ class _Seen(NamedTuple):
 
 _seen: list[_Seen] = []
 
-# The networks whose scores were compared with the outputs of their models.
+# The networks whose scores were compared with the outputs of their models, without and with the
+# attention that is computed apart.
 _checked_networks: WeakSet[Network] = WeakSet()
+_opened_networks: WeakSet[Network] = WeakSet()
 
 
 def scores(model: keras.Model, images: np.ndarray) -> np.ndarray:
@@ -377,15 +379,21 @@ def _has_unique_name(network: Network, layer: keras.Operation) -> bool:
 
 def _tokens_that_count(network: Network, end: Value, images: np.ndarray, grid: Size) -> Value:
     """Return the last tokens whose places have an effect on the scores, `end` if they have it."""
-    random = np.random.default_rng(0)
-    noise = random.normal(size=(1, *images.shape[1:])).astype("float32")
-    predicted = np.array([_PREDICTED])
     for value in _tokens_before(network, end):
-        _, slopes = _evaluate(network, _activations_and_slopes, value, noise, predicted)
+        slopes = _slopes_of_noise(network, value, images)
         # Where no token at all has an effect, the weights are those of no classifier yet.
         if spread(slopes, grid_of(network, value, grid)).any() or not slopes.any():
             return value
     return end
+
+
+def _slopes_of_noise(network: Network, value: Value, images: np.ndarray) -> np.ndarray:
+    """Return the gradients (1, ...) at a value for noise as large as an image."""
+    random = np.random.default_rng(0)
+    noise = random.normal(size=(1, *images.shape[1:])).astype("float32")
+    predicted = np.array([_PREDICTED])
+    _, slopes = _evaluate(network, _activations_and_slopes, value, noise, predicted)
+    return slopes
 
 
 def _tokens_before(network: Network, end: Value) -> Iterator[Value]:
@@ -401,6 +409,97 @@ def _tokens_before(network: Network, end: Value) -> Iterator[Value]:
         value = call.outputs[0]
         if value.shape[:2] == end.shape[:2]:
             yield value
+
+
+# Attention ----------------------------------------------------------------------------------------
+
+
+class AttentionReading(NamedTuple):
+    """The attention of a model that its scores are computed by.
+
+    Attributes:
+        network: The network of the model.
+        attentions: The calls of attention layers, in their order.
+        grid: The grid that the tokens lie on, or None for the steps of a sequence.
+    """
+
+    network: Network
+    attentions: list[Attention]
+    grid: Grid | None
+
+
+def read_attention(model: keras.Model, images: np.ndarray, grid: Size = None) -> AttentionReading:
+    """Return the attention layers of a model, whose weights camkit can compute.
+
+    Raises:
+        ValueError, HeadError: As in `gradients`. The model has no such layers, they read tokens of
+            different numbers, or they do something else with them.
+    """
+    network = _checked_network(model, images)
+    attentions = attentions_of(network, network.output)
+    if not attentions:
+        raise ValueError(
+            "no keras.layers.MultiHeadAttention leads to the scores, so there are no attention "
+            "weights to read; camkit.grad_cam reads any layer"
+        )
+    counts = {value.shape[1:-1] for each in attentions for value in (each.query, each.value)}
+    if len(counts) > 1:
+        raise ValueError(
+            f"the attention layers read tokens {sorted(counts)}, and only weights between the same "
+            "tokens can be combined; camkit.grad_cam reads any layer"
+        )
+    reading = AttentionReading(network, attentions, grid_of(network, attentions[0].value, grid))
+    if network not in _opened_networks:
+        image = _batch_for(network, images)[:1]
+        logits, _ = _evaluate(network, _attention, network.output, image)
+        try:
+            check_scores(model, image, logits)
+        except HeadError:
+            names = ", ".join(dict.fromkeys(each.call.layer.name for each in attentions))
+            raise HeadError(
+                f"an attention layer among {names} has a mask, a gate or another rule than "
+                "softmax(QKᵀ/√d)V, which camkit computes; camkit.grad_cam reads any layer"
+            ) from None
+        _opened_networks.add(network)
+    return reading
+
+
+def attention_weights(reading: AttentionReading, images: np.ndarray) -> list[np.ndarray]:
+    """Return the attention weights A (B, heads, T, T) of each layer."""
+    _, weights = _evaluate(reading.network, _attention, reading.network.output, images)
+    return _for_each_layer(reading, weights)
+
+
+def attention_gradients(
+    reading: AttentionReading, images: np.ndarray, targets: ArrayLike
+) -> list[np.ndarray]:
+    """Return the gradients ∂S/∂A (B, heads, T, T) at each layer, S being the target's logit."""
+    network = reading.network
+    chosen = _checked(targets, len(images), classes_of(network))
+    heads = sum(attention.call.layer.num_heads for attention in reading.attentions)
+    _, tokens, _ = reading.attentions[0].query.shape
+    shape: tuple[Any, ...] = (len(images), heads, tokens, tokens)
+    nothing = np.zeros(shape, dtype="float32")
+    slopes = _evaluate(network, _attention_slopes, network.output, images, chosen, nothing)
+    return _for_each_layer(reading, slopes)
+
+
+def tokens_read(reading: AttentionReading, images: np.ndarray) -> np.ndarray:
+    """Return which tokens the scores are computed from after the last attention, bool (T,).
+
+    It is the class token alone, or all tokens that the head averages.
+    """
+    network = reading.network
+    value = reading.attentions[-1].call.outputs[0]
+    slopes = _slopes_of_noise(network, value, images)
+    return np.asarray(slopes.any(axis=(0, 2)))
+
+
+def _for_each_layer(reading: AttentionReading, values: np.ndarray) -> list[np.ndarray]:
+    """Return values (B, heads of all layers, T, T) as one array for each layer."""
+    heads = [attention.call.layer.num_heads for attention in reading.attentions]
+    ends = np.cumsum(heads)
+    return np.split(values, ends[:-1], axis=1)
 
 
 # Queries, which the backend compiles --------------------------------------------------------------
@@ -426,23 +525,62 @@ class _Pass:
         if activations is not None:
             given[self.value] = ops.cast(activations, self.value.dtype)
         outputs = self._run(given, images, self.network.output)
-        # Some models return the scores as (N, 1, 1, C).
-        outputs = ops.reshape(outputs, (-1, outputs.shape[-1]))
-        return class_scores(self.network, outputs)
+        return self._scores(outputs)
 
     def slopes(self, images: Any, targets: Any, activations: Any) -> Any:
         """Return ∂S/∂A as float32, S being the logit of the target class."""
 
         def target_logits(activations: Any) -> Any:
-            logits = self.logits(images, activations)
-            predicted = ops.cast(ops.argmax(logits, axis=1), targets.dtype)
-            chosen = ops.where(targets == _PREDICTED, predicted, targets)
-            return ops.take_along_axis(logits, chosen[:, None], axis=1)
+            return _of_target(self.logits(images, activations), targets)
 
         return ops.cast(gradient(target_logits, activations), "float32")
 
-    def _run(self, given: dict[Value, Any], images: Any, wanted: Value) -> Any:
-        """Return a value of the network, computed as in `predict`, without the last softmax."""
+    def attention(self, images: Any, changes: Any = None) -> tuple[Any, list]:
+        """Return the logits S of images and the attention weights A (N, heads, T, T) of each layer.
+
+        `changes` (N, heads of all layers, T, T) are added to the weights.
+        """
+        all_weights: list[Any] = []
+
+        def open_attention(layer: layers.MultiHeadAttention) -> Callable:
+            def change(A: Any) -> Any:
+                first = sum(weights.shape[1] for weights in all_weights)
+                if changes is not None:
+                    A = A + ops.cast(changes[:, first : first + A.shape[1]], A.dtype)
+                all_weights.append(A)
+                return A
+
+            return opened(layer, change)
+
+        outputs = self._run({}, images, self.network.output, open_attention)
+        return self._scores(outputs), all_weights
+
+    def attention_slopes(self, images: Any, targets: Any, changes: Any) -> Any:
+        """Return ∂S/∂A (N, heads of all layers, T, T) as float32; `changes` are zeros like it."""
+
+        def target_logits(changes: Any) -> Any:
+            logits, _ = self.attention(images, changes)
+            return _of_target(logits, targets)
+
+        return ops.cast(gradient(target_logits, changes), "float32")
+
+    def _scores(self, outputs: Any) -> Any:
+        """Return the logits S (N, C) of what the network returns without its last softmax."""
+        # Some models return the scores as (N, 1, 1, C).
+        outputs = ops.reshape(outputs, (-1, outputs.shape[-1]))
+        return class_scores(self.network, outputs)
+
+    def _run(
+        self,
+        given: dict[Value, Any],
+        images: Any,
+        wanted: Value,
+        open_attention: Callable | None = None,
+    ) -> Any:
+        """Return a value of the network, computed as in `predict`, without the last softmax.
+
+        `open_attention` returns, for a layer of attention, the function to call in its place.
+        """
         entry = self.network.input
         given = {entry: ops.cast(images, entry.dtype), **given}
         ending = last_activations(self.network)
@@ -450,12 +588,21 @@ class _Pass:
         def visit(layer: keras.Operation) -> Callable:
             if layer in ending:
                 return partial(_call_without_activation, layer)
+            if open_attention and isinstance(layer, layers.MultiHeadAttention):
+                return open_attention(layer)
             if isinstance(layer, layers.Layer):
                 # Augmentation inside the model is switched off.
                 return partial(_call_for_inference, layer)
             return layer
 
         return self.network.run(given, [wanted], visit)[0]
+
+
+def _of_target(logits: Any, targets: Any) -> Any:
+    """Return the logit (N, 1) of the target class of each image."""
+    predicted = ops.cast(ops.argmax(logits, axis=1), targets.dtype)
+    chosen = ops.where(targets == _PREDICTED, predicted, targets)
+    return ops.take_along_axis(logits, chosen[:, None], axis=1)
 
 
 def _call_for_inference(layer: layers.Layer, *args: Any, **kwargs: Any) -> Any:
@@ -501,6 +648,15 @@ def _activations_and_slopes(forward: _Pass, images: Any, targets: Any) -> Any:
 
 def _slopes_of_activations(forward: _Pass, images: Any, targets: Any, activations: Any) -> Any:
     return forward.slopes(images, targets, activations)
+
+
+def _attention(forward: _Pass, images: Any) -> Any:
+    logits, all_weights = forward.attention(images)
+    return logits, ops.cast(ops.concatenate(all_weights, axis=1), "float32")
+
+
+def _attention_slopes(forward: _Pass, images: Any, targets: Any, changes: Any) -> Any:
+    return forward.attention_slopes(images, targets, changes)
 
 
 def _evaluate(

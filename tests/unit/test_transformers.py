@@ -1,0 +1,213 @@
+"""Attention rollout and LeGrad: values by hand, and what they refuse."""
+
+import keras
+import numpy as np
+import pytest
+import zoo
+from keras import layers, ops
+
+import camkit
+from camkit.maps import transformers
+from camkit.models import _probe as probe
+from camkit.models._attention import opened
+from camkit.models._backend import compile_query, gradient
+
+METHODS = [camkit.attention_rollout, camkit.legrad]
+
+
+def tokens(n=2, count=7, width=6):
+    return np.random.default_rng(0).normal(size=(n, count, width)).astype("float32")
+
+
+def attention_scores(model, batch):
+    """Return the weights of each attention layer of `zoo.transformer`, as Keras tells them."""
+    weights = []
+    for layer in model.layers:
+        if isinstance(layer, layers.MultiHeadAttention):
+            below = keras.Model(model.input, layer.input[0])
+            normed = below.predict(batch, verbose=0)
+            _, A = layer(normed, normed, return_attention_scores=True)
+            weights.append(ops.convert_to_numpy(A))
+    return weights
+
+
+def one_layer(head="token"):
+    """Return a transformer of one attention layer and nothing after it, and its parts."""
+    image = keras.Input(zoo.SHAPE)
+    x = zoo.patches_by_convolution(image)
+    x = zoo.PrefixTokens(1, name="prefix")(x)
+    x = layers.MultiHeadAttention(2, 4, name="attention")(x, x)
+    x = x[:, 0] if head == "token" else layers.GlobalAveragePooling1D()(x)
+    return zoo.shake(keras.Model(image, layers.Dense(zoo.CLASSES, name="scores")(x)))
+
+
+# The layer ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"num_heads": 2, "key_dim": 3},
+        {"num_heads": 3, "key_dim": 2, "value_dim": 5, "use_bias": False},
+        {"num_heads": 1, "key_dim": 4, "output_shape": 9, "dropout": 0.5},
+    ],
+)
+def test_the_opened_layer_returns_what_the_layer_returns(settings):
+    layer = layers.MultiHeadAttention(**settings)
+    query, value, key = tokens(), tokens(count=5), 2 * tokens(count=5)
+    expected, A = layer(query, value, key, return_attention_scores=True)
+    seen = []
+    call = opened(layer, lambda A: seen.append(A) or A)
+    np.testing.assert_allclose(call(query, value, key), expected, atol=1e-6)
+    np.testing.assert_allclose(seen[0], A, atol=1e-6)
+    np.testing.assert_allclose(call(query, value), layer(query, value), atol=1e-6)
+
+
+# Rollout ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prefix, head", [(1, "token"), (3, "token"), (0, "gap"), (2, "gap")])
+def test_rollout_is_the_product_of_attention_and_what_goes_past_it(prefix, head):
+    model = zoo.transformer(head, prefix, blocks=3)
+    batch = zoo.images(2)
+    expected = []
+    for A_1, A_2, A_3 in zip(*attention_scores(model, batch), strict=True):
+        identity = np.eye(30 + prefix)
+        A_hat = [(A.mean(axis=0) + identity) / 2 for A in (A_1, A_2, A_3)]
+        product = A_hat[2] @ A_hat[1] @ A_hat[0]
+        row = product[0] if head == "token" else product.mean(axis=0)
+        expected.append(row[prefix:].reshape(6, 5))
+    maps = camkit.attention_rollout(model, batch)
+    assert maps.dtype == np.float32
+    np.testing.assert_allclose(maps, expected, atol=1e-5)
+    if prefix == 0:
+        np.testing.assert_allclose(maps.sum(axis=(1, 2)), 1, rtol=1e-5)
+
+
+def test_rollout_does_not_depend_on_the_class_or_the_head():
+    model = zoo.transformer("token", 1)
+    batch = zoo.images(2)
+    maps = camkit.attention_rollout(model, batch, 0)
+    np.testing.assert_array_equal(camkit.attention_rollout(model, batch, [3, 1]), maps)
+    scores = model.get_layer("scores")
+    scores.set_weights([-weight for weight in scores.get_weights()])
+    np.testing.assert_array_equal(camkit.attention_rollout(model, batch), maps)
+
+
+# LeGrad -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("head", ["token", "gap"])
+def test_legrad_of_one_layer_by_hand(head):
+    """S_c = Σ_t r_t (Σ_h A_h V_h W_h)_t · kernel: the slope of A_h[t, s] is r_t V_h[s] W_h kernel.
+
+    r is 1 at the class token, or 1/T at each of T tokens.
+    """
+    model = one_layer(head)
+    batch = zoo.images(2)
+    layer = model.get_layer("attention")
+    x = keras.Model(model.input, model.get_layer("prefix").output).predict(batch, verbose=0)
+    V = ops.convert_to_numpy(layer.value_dense(x))
+    W = ops.convert_to_numpy(layer.output_dense.kernel)
+    kernel = model.layers[-1].get_weights()[0][:, 2]
+    slopes = np.einsum("nshd,hdk,k->nhs", V, W, kernel)
+    # One row has the slopes, or each of T rows a T-th of them: the mean over the rows is the same.
+    expected = np.maximum(0, slopes).mean(axis=1) / 31
+    maps = camkit.legrad(model, batch, 2)
+    assert maps.dtype == np.float32
+    np.testing.assert_allclose(maps, expected[:, 1:].reshape(2, 6, 5), rtol=1e-4, atol=1e-7)
+
+
+def test_legrad_of_several_layers_is_the_mean_of_their_slopes():
+    """An earlier layer has its effect through the weights of a later one as well."""
+    model = zoo.transformer("token", 1)
+    batch = zoo.images(2)
+    layer = model.get_layer
+    x = keras.Model(model.input, layer("positions").output).predict(batch, verbose=0)
+    kernel = ops.convert_to_tensor(model.layers[-1].kernel)
+    A_1, A_2 = attention_scores(model, batch)
+
+    def attend(layer, x, change):
+        Q, K, V = layer.query_dense(x), layer.key_dense(x), layer.value_dense(x)
+        A = ops.softmax(ops.einsum("nthd,nshd->nhts", Q, K) / 2)
+        return layer.output_dense(ops.einsum("nhts,nshd->nthd", A + change, V))
+
+    def S(x, changes):
+        for index in range(2):
+            name = f"block_{index}"
+            seen = x + attend(
+                layer(f"{name}_attention"), layer(f"{name}_norm")(x), changes[:, index]
+            )
+            hidden = layer(f"{name}_hidden")(layer(f"{name}_second_norm")(seen))
+            x = seen + layer(f"{name}_output")(hidden)
+        return ops.matmul(layer("final_norm")(x)[:, 0], kernel)[:, 3]
+
+    nothing = np.zeros((2, 2, *A_1.shape[1:]), dtype="float32")
+    query = compile_query(
+        lambda x, changes: gradient(lambda changes: S(x, changes), changes), x, nothing
+    )
+    slopes = query(x, nothing)
+    expected = np.maximum(0, slopes).mean(axis=(1, 2, 3))[:, 1:].reshape(2, 6, 5)
+    maps = camkit.legrad(model, batch, 3)
+    np.testing.assert_allclose(maps, expected, rtol=1e-3, atol=1e-4 * expected.max())
+    assert not np.allclose(maps, camkit.legrad(model, batch, 0))
+
+
+# Both ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_steps_of_a_sequence_have_no_grid(method):
+    sequence = keras.Input((7, 6))
+    x = layers.MultiHeadAttention(2, 3)(sequence, sequence)
+    model = keras.Model(sequence, layers.Dense(2)(layers.GlobalAveragePooling1D()(x)))
+    assert method(model, tokens()).shape == (2, 7)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_models_without_such_attention_are_refused(method):
+    with pytest.raises(ValueError, match="no keras.layers.MultiHeadAttention leads to the scores"):
+        method(zoo.flat()[0], zoo.images(1))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "attend",
+    [
+        lambda x: layers.MultiHeadAttention(2, 4)(x, x, use_causal_mask=True),
+        lambda x: layers.MultiHeadAttention(2, 4)(x, x, attention_mask=np.tri(30)[None] > 0),
+    ],
+    ids=["causal", "mask"],
+)
+def test_attention_with_a_mask_is_refused(method, attend):
+    image = keras.Input(zoo.SHAPE)
+    x = attend(zoo.patches_by_convolution(image))
+    x = layers.Dense(4)(layers.GlobalAveragePooling1D()(x))
+    model = zoo.shake(keras.Model(image, x))
+    with pytest.raises(camkit.HeadError, match="multi_head_attention.* has a mask, a gate or"):
+        method(model, zoo.images(1))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_attention_between_different_tokens_is_refused(method):
+    image = keras.Input(zoo.SHAPE)
+    x = zoo.PrefixTokens(1)(zoo.patches_by_convolution(image))
+    x = layers.MultiHeadAttention(2, 4)(x[:, :1], x)
+    model = zoo.shake(keras.Model(image, layers.Dense(4)(layers.Flatten()(x))))
+    with pytest.raises(ValueError, match=r"read tokens \[\(1,\), \(31,\)\], and only weights"):
+        method(model, zoo.images(1))
+    assert camkit.grad_cam(model, zoo.images(1)).shape == (1, 6, 5)
+
+
+def test_a_layer_that_is_called_twice_has_weights_of_its_own_each_time():
+    image = keras.Input(zoo.SHAPE)
+    shared = layers.MultiHeadAttention(2, 4)
+    x = zoo.patches_by_convolution(image)
+    x = layers.LayerNormalization()(x + shared(x, x))
+    x = shared(x, x)
+    model = keras.Model(image, layers.Dense(4)(layers.GlobalAveragePooling1D()(x)))
+    reading = probe.read_attention(model, zoo.images(1))
+    first, second = probe.attention_weights(reading, zoo.images(1))
+    assert not np.allclose(first, second)
+    np.testing.assert_allclose(second.sum(axis=-1), 1, rtol=1e-5)
+    assert transformers.legrad(model, zoo.images(1)).any()
