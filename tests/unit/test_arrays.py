@@ -87,3 +87,48 @@ def test_the_module_names_of_version_1_0_0_can_be_imported():
     assert result.stdout.split("\n") == ["False", "True", "camkit.maps True", ""]
     with pytest.raises(ModuleNotFoundError, match="nothing"):
         importlib.import_module("camkit.nothing")
+
+
+def test_maps_of_sequences_and_volumes_are_enlarged_along_each_axis():
+    line = np.array([0.0, 4.0])
+    np.testing.assert_array_equal(camkit.upsample(line, (4,)), [0, 1, 3, 4])
+    np.testing.assert_array_equal(camkit.upsample(line[None], (4,)), [[0, 1, 3, 4]])
+    np.testing.assert_array_equal(
+        camkit.upsample(line[None, :, None], (4,))[..., 0], [[0, 1, 3, 4]]
+    )
+
+    volumes = np.random.default_rng(0).normal(size=(2, 3, 4, 5))
+    enlarged = camkit.upsample(volumes, (6, 8, 10))
+    assert enlarged.shape == (2, 6, 8, 10)
+    np.testing.assert_allclose(enlarged.mean(axis=(1, 2, 3)), volumes.mean(axis=(1, 2, 3)))
+    # Along one axis alone, a volume is a stack of maps.
+    flat = camkit.upsample(volumes, (3, 8, 10))
+    np.testing.assert_allclose(flat[0], camkit.upsample(volumes[0], (8, 10)))
+    classes = camkit.upsample(np.stack([volumes, -volumes], axis=-1), (6, 8, 10))
+    np.testing.assert_allclose(classes[..., 1], -enlarged)
+    np.testing.assert_allclose(camkit.upsample(volumes[1], (6, 8, 10)), enlarged[1])
+
+
+@pytest.mark.parametrize("shape, size", [((2,), 4), ((2, 2, 2, 2), (4,)), ((2, 2), (4, 4, 4))])
+def test_maps_with_other_axes_than_their_size_are_refused(shape, size):
+    with pytest.raises(ValueError, match=f"maps have {len(shape)} dimensions .*size is "):
+        camkit.upsample(np.zeros(shape), size)
+
+
+def test_overlays_of_gray_images_and_of_images_with_opacity():
+    heat = np.array([[0.0, 1.0]])
+    gray = np.array([[0, 100], [200, 255]], dtype="uint8")
+    rgb = np.stack([gray] * 3, axis=-1)
+    expected = camkit.overlay(rgb, heat)
+    np.testing.assert_array_equal(camkit.overlay(gray, heat), expected)
+    np.testing.assert_array_equal(camkit.overlay(gray[..., None], heat), expected)
+
+    opaque = np.full((2, 2, 1), 255, dtype="uint8")
+    np.testing.assert_array_equal(
+        camkit.overlay(np.concatenate([rgb, opaque], axis=-1), heat), expected
+    )
+    transparent = np.concatenate([rgb, 0 * opaque], axis=-1)
+    white = np.full_like(rgb, 255)
+    np.testing.assert_array_equal(camkit.overlay(transparent, heat), camkit.overlay(white, heat))
+    with pytest.raises(ValueError, match=r"the image has shape \(2, 2, 2\)"):
+        camkit.overlay(rgb[..., :2], heat)
