@@ -1,4 +1,4 @@
-"""Faults that were put in are found, and said rightly; what is no fault is left alone."""
+"""Faults that were put in are found and described correctly; what is no fault is left alone."""
 
 import json
 import tracemalloc

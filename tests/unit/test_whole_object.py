@@ -82,7 +82,7 @@ def test_every_remedy_finds_a_square_and_changes_nothing(model, name):
         np.testing.assert_array_equal(one, other)
     np.testing.assert_allclose(
         locate(new.images), maps, rtol=1e-4, atol=1e-4
-    )  # all are named rightly
+    )  # all are classified correctly
     np.testing.assert_allclose(locate(new.images[2:3], 0), maps[2:3], rtol=1e-3, atol=1e-3)
     again = getattr(whole_object, name)(model, known)(new.images, new.labels[:, 0])
     np.testing.assert_allclose(again, maps, rtol=1e-3, atol=1e-3)
