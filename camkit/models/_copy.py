@@ -3,10 +3,8 @@
 Only copies are called, folded and compiled, so that the given model is not changed.
 """
 
-import random
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,8 +12,16 @@ import keras
 import numpy as np
 from keras import layers
 
-from camkit.models._graph import Call, HeadError, Network, Value, network_of
-from camkit.models._head import Head, activation_of
+from camkit.models._graph import (
+    Call,
+    HeadError,
+    Network,
+    Value,
+    network_of,
+    random_numbers_kept,
+)
+from camkit.models._head import Head, normalization_of
+from camkit.models._kinds import activation_of
 from camkit.models._preprocessor import check_size
 
 CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
@@ -35,19 +41,6 @@ class Changes:
     settings: dict[int, dict[str, Any]] = field(default_factory=dict)
     left_out: set[int] = field(default_factory=set)
     weights: dict[int, list[np.ndarray]] = field(default_factory=dict)
-
-
-@contextmanager
-def random_numbers_kept() -> Iterator[None]:
-    """Context manager: restore the state of Python's random numbers after the block.
-
-    Keras draws a seed from them for every layer that it creates.
-    """
-    state = random.getstate()
-    try:
-        yield
-    finally:
-        random.setstate(state)
 
 
 class LayerCopies:
@@ -136,7 +129,10 @@ def call_copy(
 def feature_model(
     model: keras.Model, head: Head, input_size: int | tuple[int, int] | None = None
 ) -> keras.Model:
-    """Return a private, flat copy of a model from the image to the features F (N, h, w, K).
+    """Return a private, flat copy of a model from the image to what its head reads.
+
+    It returns the features F (N, *places, K) of each part of the head and then the vectors (N, J)
+    of its rest; the only one of them as a tensor, several in a list.
 
     It is meant for inference: batch normalisation is folded into the convolution before it, which
     changes F only by rounding.
@@ -160,10 +156,11 @@ def feature_model(
         shape[1:3] = np.broadcast_to(input_size, 2).tolist()
     image = keras.Input(batch_shape=shape, dtype=network.input.dtype)
 
-    copies = LayerCopies(_folding(network, head.features))
+    values = [part.features for part in (*head.parts, *head.rest)]
+    copies = LayerCopies(_folding(network, values))
     try:
         given = {network.input: image}
-        (features,) = network.run(given, [head.features], copies.of)
+        tensors = network.run(given, values, copies.of)
     except ValueError as error:
         if input_size is None or isinstance(error, HeadError):
             raise
@@ -171,7 +168,7 @@ def feature_model(
             f"the model cannot read images of {shape[1:3]}, only of {input_shape[1:3]}: {error}"
         ) from error
     copies.take_weights()
-    return keras.Model(image, features)
+    return keras.Model(image, tensors if len(tensors) > 1 else tensors[0])
 
 
 def _identity(tensor: keras.KerasTensor, **_: object) -> keras.KerasTensor:
@@ -201,20 +198,23 @@ def _lambda_copy(layer: layers.Lambda, config: dict) -> layers.Lambda:
 # Folding batch normalisation ----------------------------------------------------------------------
 
 
-def _folding(network: Network, features: Value) -> Changes:
+def _folding(network: Network, values: list[Value]) -> Changes:
     """Return the changes of copies in which convolutions absorb normalisations.
 
     A BatchNormalization is absorbed by the convolution whose only reader it is.
     """
-    calls = network.needed([network.input], [features])
+    calls = network.needed([network.input], values)
     changes = Changes()
     for call in calls:
         if type(call.layer) in CONVOLUTIONS:
             changes.settings[id(call.layer)] = _without_random_weights(call.layer)
 
-    for convolution, norm in _foldable(network, calls, features):
+    for convolution, norm in _foldable(network, calls, values):
         changes.left_out.add(id(norm))
         changes.settings[id(convolution)]["use_bias"] = True
+        if getattr(convolution, "lora_enabled", False):
+            # The folded kernel contains what LoRA adds to it.
+            changes.settings[id(convolution)]["lora_rank"] = None
         changes.weights[id(convolution)] = _folded_weights(convolution, norm)
     return changes
 
@@ -226,7 +226,7 @@ def _without_random_weights(layer: layers.Layer) -> dict[str, Any]:
 
 
 def _foldable(
-    network: Network, calls: list[Call], features: Value
+    network: Network, calls: list[Call], values: list[Value]
 ) -> Iterator[tuple[layers.Layer, layers.BatchNormalization]]:
     """Yield each plain convolution and the BatchNormalization that is its only reader."""
     times_read: Counter[Value] = Counter()
@@ -243,7 +243,7 @@ def _foldable(
         convolution = source.layer
         output = source.outputs[0]
         is_shared = times_called[convolution] > 1 or times_called[norm] > 1
-        has_other_readers = times_read[output] > 1 or output is features
+        has_other_readers = times_read[output] > 1 or output in values
         if _is_plain(convolution) and norm.axis in (-1, 3) and not (is_shared or has_other_readers):
             yield convolution, norm
 
@@ -258,22 +258,20 @@ def _is_plain(layer: keras.Operation) -> bool:
 def _folded_weights(convolution: layers.Layer, norm: layers.BatchNormalization) -> list[np.ndarray]:
     """Return the weights, with bias, of a convolution that computes norm(convolution(x)).
 
-    They are kernel · s and bias · s + t with s = γ/√(σ² + ε) and t = β − μ·s.
+    They are kernel · s and bias · s + t, with s and t of `normalization_of`.
     """
-    mean = _array(norm.moving_mean)
-    variance = _array(norm.moving_variance)
-    gamma = _array(norm.gamma) if norm.scale else 1.0
-    beta = _array(norm.beta) if norm.center else 0.0
-    s = gamma / np.sqrt(variance + norm.epsilon)
-    t = beta - mean * s
-
-    weights = convolution.get_weights()
-    bias = weights.pop() if convolution.use_bias else 0.0
-    # A separable convolution has a depthwise kernel before this one, which is unchanged.
-    *kernels_before, kernel = weights
-    # The channels of a depthwise convolution are spread over the last two axes of its kernel.
-    is_depthwise = type(convolution) is layers.DepthwiseConv2D
-    scale = s.reshape(kernel.shape[-2:]) if is_depthwise else s
+    s, t = normalization_of(norm)
+    bias = _array(convolution.bias) if convolution.use_bias else 0.0
+    scale = s
+    kernels_before = []
+    if type(convolution) is layers.SeparableConv2D:
+        kernels_before = [_array(convolution.depthwise_kernel)]
+        kernel = _array(convolution.pointwise_kernel)
+    else:
+        kernel = _array(convolution.kernel)
+    if type(convolution) is layers.DepthwiseConv2D:
+        # Its channels are spread over the last two axes of its kernel.
+        scale = s.reshape(kernel.shape[-2:])
     return [*kernels_before, kernel * scale, bias * s + t]
 
 

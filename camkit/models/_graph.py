@@ -4,7 +4,9 @@ This is the only file of camkit that uses a private name of Keras: `Function._no
 lists the calls of layers in a graph. Nothing here changes the model.
 """
 
+import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -32,6 +34,19 @@ class HeadError(ValueError):
         ...     print(str(error)[:46])
         the head is GlobalMaxPooling2D → Dense: global
     """
+
+
+@contextmanager
+def random_numbers_kept() -> Iterator[None]:
+    """Context manager: restore the state of Python's random numbers after the block.
+
+    Keras draws a seed from them for every layer that it creates.
+    """
+    state = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(state)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +109,7 @@ class Network:
         input_layer: The InputLayer of the first input.
         compiled: A cache of the functions that were compiled for this network.
         last_map: A cache of the last map on the way to the scores, None until it is looked up.
+        ending: A cache of how the outputs become scores, None until it is looked up.
     """
 
     def __init__(self, model: keras.Model):
@@ -102,6 +118,7 @@ class Network:
         self.calls: list[Call] = []
         self.compiled: dict[tuple, Callable] = {}
         self.last_map: Value | None = None
+        self.ending: Any = None
 
         function = _as_function(model)
         self._output_tensors = list(function.outputs)

@@ -21,7 +21,8 @@ from camkit.models._attention import Attention, attentions_of, opened
 from camkit.models._backend import compile_query, gradient
 from camkit.models._batches import batch_of
 from camkit.models._graph import HeadError, Network, Value, one_way
-from camkit.models._head import find_head, is_weighting
+from camkit.models._head import find_head
+from camkit.models._kinds import is_weighting
 from camkit.models._places import (
     Grid,
     gathered,
@@ -30,7 +31,14 @@ from camkit.models._places import (
     spread,
     values_with_places,
 )
-from camkit.models._scores import check_scores, class_scores, is_binary, last_activations
+from camkit.models._scores import (
+    called_for_inference,
+    check_scores,
+    class_scores,
+    ending_of,
+    is_binary,
+    last_activations,
+)
 
 # Stands for the predicted class among the targets.
 _PREDICTED = -1
@@ -590,10 +598,7 @@ class _Pass:
                 return partial(_call_without_activation, layer)
             if open_attention and isinstance(layer, layers.MultiHeadAttention):
                 return open_attention(layer)
-            if isinstance(layer, layers.Layer):
-                # Augmentation inside the model is switched off.
-                return partial(_call_for_inference, layer)
-            return layer
+            return called_for_inference(layer)
 
         return self.network.run(given, [wanted], visit)[0]
 
@@ -605,16 +610,11 @@ def _of_target(logits: Any, targets: Any) -> Any:
     return ops.take_along_axis(logits, chosen[:, None], axis=1)
 
 
-def _call_for_inference(layer: layers.Layer, *args: Any, **kwargs: Any) -> Any:
-    """Call a layer with training=False, whatever the graph says."""
-    return layer(*args, **{**kwargs, "training": False})
-
-
 def _call_without_activation(layer: keras.Operation, tensor: Any, **_: Any) -> Any:
     """Return what a layer computes before its activation."""
     if not is_weighting(layer):
         return tensor
-    if isinstance(layer, layers.Conv2D):
+    if not isinstance(layer, layers.Dense):
         result = layer.convolution_op(tensor, layer.kernel)
     else:
         result = ops.matmul(tensor, layer.kernel)
@@ -674,6 +674,8 @@ def _evaluate(
     shapes = [array.shape[1:] for array in arrays]
     key = (query, value, *shapes)
     if key not in network.compiled:
+        # What the outputs are may have to be tried, which a function cannot do while it is traced.
+        ending_of(network)
         function = partial(query, _Pass(network, value))
         network.compiled[key] = compile_query(function, *arrays)
     return network.compiled[key](*arrays)

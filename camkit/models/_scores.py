@@ -4,50 +4,81 @@ The scores S of a model are its logits, two or more for each image. A model with
 sigmoid or a logit z, has two classes with the scores −z/2 and z/2: their softmax is 1 − p and p.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
+from keras import layers, ops
 from scipy.special import expit, softmax
 
-from camkit.models._graph import HeadError, Network, one_way
-from camkit.models._head import activation_of, is_weighting
+from camkit.models._graph import HeadError, Network, Value, one_way
+from camkit.models._kinds import (
+    activation_of,
+    is_quantized,
+    is_vector,
+    is_weighting,
+    keeps_values,
+    size_of,
+)
 from camkit.models._preprocessor import with_preprocessor
 
 # How far camkit's probabilities may be from those of the model, by the precision it computes in.
 TOLERANCE = 1e-4
 HALF_TOLERANCE = 1e-3
 
+# The logarithm of a smaller probability is taken of this one.
+_SMALLEST = 1e-30
+
+# Where a size of the image is open, random ones of this size tell what the outputs are.
+_SIDE = 128
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How the outputs of a model become class scores.
+
+    Attributes:
+        activation: "softmax", "sigmoid", or "linear" if the outputs are the scores.
+        layers: The layers that hold the last activation and are called without it.
+        is_inverted: Whether the activation cannot be left out, as in an average of several softmax
+            outputs. The scores are then the logarithms, or the log odds, of the outputs.
+    """
+
+    activation: str
+    layers: frozenset[keras.Operation]
+    is_inverted: bool = False
+
+
+def ending_of(network: Network) -> Ending:
+    """Return how the outputs of a network become scores, which is looked up once.
+
+    Between the last softmax or sigmoid and the output there may be casts, reshaping and Dropout.
+    Where neither is found, outputs of random images that sum to 1, or that lie in 0..1 and come
+    from layers that camkit does not know, are taken for probabilities.
+    """
+    if network.ending is None:
+        network.ending = _find_ending(network)
+    return network.ending
+
 
 def last_activations(network: Network) -> dict[keras.Operation, str]:
-    """Return {layer: "softmax" or "sigmoid"} for the last activations, from the output backwards.
-
-    They end at the last layer with weights, which is included if it has such an activation itself.
-    """
-    activations = {}
-    for call in network.backwards():
-        layer = call.layer
-        has_weights = bool(getattr(layer, "weights", None))
-        activation = activation_of(layer)
-        can_be_split = is_weighting(layer) or not has_weights
-        if activation in ("softmax", "sigmoid") and can_be_split:
-            activations[layer] = activation
-        if has_weights:
-            break
-    return activations
+    """Return {layer: "softmax" or "sigmoid"} for the layers that are called without activation."""
+    ending = ending_of(network)
+    return {} if ending.is_inverted else dict.fromkeys(ending.layers, ending.activation)
 
 
 def is_binary(network: Network) -> bool:
     """Return whether a network has one output, which stands for two classes."""
-    return network.output.shape[1:] == (1,)
+    return is_vector(network.output) and size_of(network.output) == 1
 
 
 def is_multi_label(model: keras.Model) -> bool:
     """Return whether a model has a sigmoid for each of several labels."""
     network = one_way(model)
-    has_sigmoid = "sigmoid" in last_activations(network).values()
-    return has_sigmoid and not is_binary(network)
+    return ending_of(network).activation == "sigmoid" and not is_binary(network)
 
 
 def class_scores(network: Network, outputs: Any) -> Any:
@@ -56,9 +87,15 @@ def class_scores(network: Network, outputs: Any) -> Any:
     Args:
         network: The network of the model.
         outputs: The tensor (N, C), or (N, 1) of a model with one output, that the network returns
-            where its last activations are left out.
+            where its `last_activations` are left out.
     """
+    ending = ending_of(network)
     scores = ops.cast(outputs, "float32")
+    if len(scores.shape) > 2:
+        # Some models return the scores as (N, 1, 1, C).
+        scores = ops.reshape(scores, (-1, size_of(network.output)))
+    if ending.is_inverted:
+        scores = _inverted(scores, ending.activation)
     if not is_binary(network):
         return scores
     return ops.concatenate([-scores / 2, scores / 2], axis=-1)
@@ -91,23 +128,118 @@ def check_scores(model: keras.Model, images: np.ndarray, logits: np.ndarray) -> 
         HeadError: The model returns something else; the message names the largest difference.
     """
     network = one_way(model)
-    outputs = with_preprocessor(model)(images, training=False)
-    outputs = ops.convert_to_numpy(ops.cast(outputs, "float64"))
-    ends_in_logits = not last_activations(network)
+    raw = with_preprocessor(model)(ops.convert_to_tensor(images), training=False)
+    (outputs,) = keras.tree.flatten(raw)
+    outputs = ops.convert_to_numpy(ops.cast(outputs, "float32"))
+    ends_in_logits = ending_of(network).activation == "linear"
+    kind = "scores" if ends_in_logits else "probabilities"
     expected = logits if ends_in_logits else probabilities(model, logits)
     if is_binary(network):
         # The logit is the difference of the two scores, the probability that of the second class.
         expected = np.diff(logits, axis=1) if ends_in_logits else expected[:, 1:]
-    is_half = "16" in network.output.dtype or any(
-        "16" in str(getattr(layer, "compute_dtype", "")) for layer in network.layers
-    )
-    tolerance = HALF_TOLERANCE if is_half else TOLERANCE
-    scale = max(1.0, float(np.abs(outputs).max()))
     difference = np.abs(outputs.reshape(expected.shape) - expected)
-    if not (difference <= tolerance * scale).all():
-        kind = "scores" if ends_in_logits else "probabilities"
+    # A rounding error of the logits is in proportion to them.
+    allowed = _tolerance(network) * max(1.0, float(np.abs(logits).max()))
+    is_same = (difference <= allowed) | (np.isnan(outputs) & np.isnan(expected))
+    if not is_same.all():
         raise HeadError(
-            f"the {kind} that camkit reads differ from what the model returns, by up to "
-            f"{difference.max():.2g}: its layers do something that camkit does not follow; "
-            "camkit.occlusion needs only what the model returns"
+            f"the {kind} that camkit reads differ by up to {difference.max():.2g} from what the "
+            "model returns: a layer does something that cannot be followed, and "
+            "camkit.occlusion(function, batch), which reads outputs alone, is the way to explain it"
         )
+
+
+def _find_ending(network: Network) -> Ending:
+    """Return the ending of a network: the last activation on the way back from its output."""
+    call = network.maker_of(network.output)
+    while call is not None:
+        layer = call.layer
+        activation = activation_of(layer)
+        if activation in ("softmax", "sigmoid"):
+            has_weights = bool(getattr(layer, "weights", None))
+            can_be_split = is_weighting(layer) and not is_quantized(layer)
+            is_inverted = has_weights and not can_be_split
+            return Ending(activation, frozenset([layer]), is_inverted)
+        if activation == "linear" and is_weighting(layer):
+            return Ending("linear", frozenset())
+        if not keeps_values(layer) or len(call.inputs) != 1:
+            return _ending_by_outputs(network)
+        call = network.maker_of(call.inputs[0])
+    return Ending("linear", frozenset())
+
+
+def _ending_by_outputs(network: Network) -> Ending:
+    """Return the ending that the outputs of a few random images show."""
+    scores = Ending("linear", frozenset())
+    if not is_vector(network.output) or len(network.inputs) != 1:
+        return scores
+    images = random_images(network)
+    given = {network.input: ops.cast(ops.convert_to_tensor(images), network.input.dtype)}
+    try:
+        (tensor,) = network.run(given, [network.output], called_for_inference)
+    except (ValueError, TypeError):
+        return scores
+    outputs = ops.convert_to_numpy(ops.cast(tensor, "float32")).reshape(len(images), -1)
+    is_in_range = (outputs >= 0).all() and (outputs <= 1 + TOLERANCE).all()
+    sums_to_one = np.abs(outputs.sum(axis=1) - 1).max() <= HALF_TOLERANCE
+    if is_in_range and sums_to_one and outputs.shape[1] > 1:
+        return Ending("softmax", frozenset(), is_inverted=True)
+    may_be_sigmoids = _endings_before(network, network.output) <= {"sigmoid", "unknown"}
+    if is_in_range and may_be_sigmoids:
+        return Ending("sigmoid", frozenset(), is_inverted=True)
+    return scores
+
+
+def _endings_before(network: Network, value: Value) -> set[str]:
+    """Return the activations that outputs come from, "unknown" for a layer that may hold one."""
+    call = network.maker_of(value)
+    if call is None:
+        return {"linear"}
+    activation = activation_of(call.layer)
+    if activation != "linear" or is_weighting(call.layer):
+        return {activation}
+    if not type(call.layer).__module__.startswith("keras.") or isinstance(
+        call.layer, layers.Lambda
+    ):
+        return {"unknown"}
+    return set().union(*(_endings_before(network, source) for source in call.inputs))
+
+
+def called_for_inference(layer: keras.Operation) -> Callable:
+    """Return a function that calls a layer with training=False, whatever the graph says.
+
+    So augmentation inside the model is switched off.
+    """
+    if isinstance(layer, layers.Layer):
+        return partial(_call_for_inference, layer)
+    return layer
+
+
+def _call_for_inference(layer: layers.Layer, *args: Any, **kwargs: Any) -> Any:
+    """Call a layer with training=False."""
+    return layer(*args, **{**kwargs, "training": False})
+
+
+def random_images(network: Network) -> np.ndarray:
+    """Return a few random images of the size that a network takes, float32 in 0..1.
+
+    A network that takes integers has them in 0..255.
+    """
+    size = [_SIDE if side is None else side for side in network.input.shape[1:]]
+    highest = 255 if "int" in network.input.dtype else 1
+    return np.random.default_rng(0).uniform(0, highest, (2, *size)).astype("float32")
+
+
+def _inverted(outputs: Any, activation: str) -> Any:
+    """Return the logarithms of probabilities, or their log odds for a sigmoid."""
+    log_p = ops.log(ops.maximum(outputs, _SMALLEST))
+    if activation == "softmax":
+        return log_p
+    return log_p - ops.log(ops.maximum(1 - outputs, _SMALLEST))
+
+
+def _tolerance(network: Network) -> float:
+    """Return how far probabilities may differ, by the precision in which a network computes."""
+    precisions = {str(getattr(layer, "compute_dtype", "")) for layer in network.layers}
+    is_half = not precisions.isdisjoint({"float16", "bfloat16"})
+    return HALF_TOLERANCE if is_half else TOLERANCE

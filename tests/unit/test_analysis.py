@@ -686,7 +686,6 @@ def test_what_no_method_can_read_is_told_before_a_folder_is_made(unpooled, image
         (zoo.REFUSED["no pooling"][0], "one vector of class scores", {}),
         (zoo.REFUSED["two inputs"][0], "2 inputs and 1 outputs", {}),
         (zoo.REFUSED["subclassed"][0], "neither Functional nor Sequential", {}),
-        (zoo.REFUSED["two branches"][0], "name the layer to read, such as layer=", {}),
         (zoo.REFUSED["channels_first"][0], "channels_first", {}),
         (
             lambda: unpooled,

@@ -177,7 +177,7 @@ def test_a_batch_of_the_wrong_shape_is_refused_with_both_shapes(flat):
         np.zeros(3),
     ):
         with pytest.raises(
-            ValueError, match=r"batch has shape .*takes \(B, 24, 20, 3\).*image\[None\]"
+            ValueError, match=r"batch has shape .*takes \(B, 24, 20, 3\).*images\.batches"
         ):
             cam(wrong)
     with pytest.raises(ValueError, match=r"\(B, any, any, 3\)"):

@@ -1,0 +1,163 @@
+"""What kinds of layers and operations do to the values that they read.
+
+Operations of Keras, such as `keras.ops.mean`, have no public classes: they are known by their names
+and public attributes.
+"""
+
+import math
+from typing import Any
+
+import keras
+from keras import layers
+
+from camkit.models._graph import Call, Value
+
+_POOLING = (
+    layers.GlobalAveragePooling1D,
+    layers.GlobalAveragePooling2D,
+    layers.GlobalAveragePooling3D,
+)
+_WINDOWS = (layers.AveragePooling1D, layers.AveragePooling2D, layers.AveragePooling3D)
+_PASSING = (
+    layers.Dropout,
+    layers.AlphaDropout,
+    layers.SpatialDropout1D,
+    layers.SpatialDropout2D,
+    layers.SpatialDropout3D,
+    layers.GaussianDropout,
+    layers.GaussianNoise,
+    layers.Identity,
+    layers.ActivityRegularization,
+)
+_RESHAPING = (layers.Flatten, layers.Reshape)
+_PASSING_OPERATIONS = {"Cast", "StopGradient"}
+_RESHAPING_OPERATIONS = {"Reshape", "Squeeze", "ExpandDims"}
+_ACTIVATION_LAYERS = (layers.Softmax, layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU)
+_ACTIVATION_OPERATIONS = {"Softmax", "Sigmoid"}
+_CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
+
+# tf.nn.softmax is known by this name.
+_SYNONYMS = {"softmax_v2": "softmax"}
+
+
+def operation_name(operation: keras.Operation) -> str | None:
+    """Return the name of an operation's class, such as "Mean"; None for a layer."""
+    return None if isinstance(operation, layers.Layer) else type(operation).__name__
+
+
+def activation_of(layer: keras.Operation) -> str:
+    """Return the name of the activation that a layer ends with, "linear" if it has none."""
+    is_operation = operation_name(layer) in _ACTIVATION_OPERATIONS
+    if isinstance(layer, _ACTIVATION_LAYERS) or is_operation:
+        return type(layer).__name__.lower()
+    activation = getattr(layer, "activation", None)
+    if isinstance(layer, layers.Lambda):
+        activation = layer.function if _name_of(layer.function) in ("softmax", "sigmoid") else None
+    if activation is None:
+        return "linear"
+    # An activation may be a layer itself.
+    if isinstance(activation, layers.Layer):
+        return activation_of(activation)
+    return _name_of(activation)
+
+
+def is_weighting(layer: keras.Operation) -> bool:
+    """Return whether a layer weights channels equally at all positions: Dense, 1×1 convolution."""
+    if isinstance(layer, _CONVOLUTIONS):
+        ones = (1,) * len(layer.kernel_size)
+        return layer.kernel_size == layer.strides == ones and layer.groups == 1
+    return isinstance(layer, layers.Dense)
+
+
+def is_quantized(layer: keras.Operation) -> bool:
+    """Return whether `quantize` has replaced the weights of a layer by small numbers."""
+    return getattr(layer, "quantization_mode", None) is not None
+
+
+def keeps_values(layer: keras.Operation) -> bool:
+    """Return whether a layer returns at inference the numbers that it reads, in their order."""
+    if operation_name(layer) is not None:
+        return operation_name(layer) in _PASSING_OPERATIONS | _RESHAPING_OPERATIONS
+    if isinstance(layer, layers.Activation):
+        return activation_of(layer) == "linear"
+    return isinstance(layer, (*_PASSING, *_RESHAPING))
+
+
+def reshapes(layer: keras.Operation) -> bool:
+    """Return whether a layer returns what it reads in another shape."""
+    return isinstance(layer, _RESHAPING) or operation_name(layer) in _RESHAPING_OPERATIONS
+
+
+def is_map(value: Value) -> bool:
+    """Return whether a value is a map (N, *places, K) of more than one place."""
+    places = value.shape[1:-1]
+    return any(size != 1 for size in places)
+
+
+def is_vector(value: Value) -> bool:
+    """Return whether a value is a vector (N, J) or has such a shape with more axes of size 1."""
+    sizes = value.shape[1:]
+    long_axes = [size for size in sizes if size != 1]
+    return len(sizes) > 0 and len(long_axes) <= 1 and None not in sizes
+
+
+def size_of(value: Value) -> int:
+    """Return how many numbers a vector has for each image."""
+    sizes = [size or 0 for size in value.shape[1:]]
+    return math.prod(sizes)
+
+
+def pooled_map(call: Call) -> Value | None:
+    """Return the map (N, *places, K) that a call averages over all its places, or None."""
+    layer = call.layer
+    source = call.inputs[0] if call.inputs else None
+    if source is None or len(call.inputs) > 1 or len(source.shape) < 3:
+        # A mask, the second input, leaves out places.
+        return None
+    axes = tuple(range(1, len(source.shape) - 1))
+    if isinstance(layer, _POOLING):
+        is_pooling = layer.data_format == "channels_last"
+    elif isinstance(layer, _WINDOWS):
+        is_last = layer.data_format == "channels_last"
+        is_pooling = is_last and tuple(layer.pool_size) == tuple(source.shape[1:-1])
+    else:
+        is_pooling = _axes_of_mean(call) == axes
+    return source if is_pooling else None
+
+
+def map_before(call: Call) -> Value | None:
+    """Return the map that has the same mean over its places as what a call returns, or None.
+
+    The call joins the axes of the places, averages over some of them, or passes the map on.
+    """
+    if len(call.inputs) != 1:
+        return None
+    source = call.inputs[0]
+    channels = source.shape[-1]
+    if not is_map(source) or call.outputs[0].shape[-1] != channels:
+        return None
+    if reshapes(call.layer):
+        # Only the channels stay apart; the places may be arranged in any way.
+        joins_places = len(source.shape) > len(call.outputs[0].shape)
+        return source if channels != 1 and joins_places else None
+    axes = _axes_of_mean(call)
+    is_partial_mean = axes is not None and len(source.shape) - 1 not in axes and 0 not in axes
+    return source if keeps_values(call.layer) or is_partial_mean else None
+
+
+def _axes_of_mean(call: Call) -> tuple[int, ...] | None:
+    """Return the axes that `keras.ops.mean` averages over, ascending; None for another call."""
+    if operation_name(call.layer) != "Mean":
+        return None
+    rank = len(call.inputs[0].shape)
+    axis: Any = call.layer.axis
+    if axis is None:
+        return tuple(range(rank))
+    axes = [axis] if isinstance(axis, int) else axis
+    return tuple(sorted(each % rank for each in axes))
+
+
+def _name_of(function: Any) -> str:
+    """Return the name of an activation function."""
+    name = getattr(function, "__name__", "unnamed")
+    return _SYNONYMS.get(name, name)
