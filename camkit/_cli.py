@@ -2,9 +2,7 @@
 
 import argparse
 import functools
-import importlib
 import os
-import re
 import sys
 import webbrowser
 from collections.abc import Sequence
@@ -15,11 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import camkit
-from camkit._quiet import held_back
+from camkit._quiet import brief
 from camkit._resources import carried
 
 if TYPE_CHECKING:
-    import keras
     import pandas as pd
 
 _METHODS = (
@@ -35,13 +32,8 @@ _METHODS = (
 # The number of class names that are shown.
 _MOST_NAMES = 12
 
-# The number of characters shown of an error of Keras or TensorFlow.
-_LONGEST_REASON = 300
-
 # The exit code after Ctrl-C: 128 and the number of the signal SIGINT.
 _STOPPED = 130
-
-_COLOUR_CODE = re.compile("\x1b.*?m")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,12 +67,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _analyze(options: argparse.Namespace) -> None:
     """Analyze a folder of images and print how many the model classifies correctly."""
-    class_names = None
-    if options.class_names:
-        text = Path(options.class_names).read_text(encoding="utf-8-sig")
-        class_names = text.splitlines()
+    class_names = _class_names(options.class_names) if options.class_names else None
     connection = _connection(options)
-    model = _load_model(options.model, options.modules, options.trust)
+    if options.modules:
+        # The installed command does not look for modules in the working directory by itself.
+        sys.path.append(os.getcwd())
+    model = camkit.models.load_model(options.model, modules=options.modules, trust=options.trust)
     images = _load_images(options)
     try:
         with connection:
@@ -96,7 +88,7 @@ def _analyze(options: argparse.Namespace) -> None:
     except Exception as error:
         if _has_a_remedy(error):
             raise
-        reason = _brief(error)
+        reason = brief(error)
         raise ValueError(f"{options.model} was loaded and does not run: {reason}") from error
     if analysis.matched_by == "order":
         print(_order_of_classes(analysis.class_names), file=sys.stderr)
@@ -128,6 +120,22 @@ def _summary(analysis: "camkit.Analysis", images: "camkit.ImageSet") -> str:
         f"{classes}, whose label has a probability of 0.5 or more in {predicted:.1f} % and the "
         f"highest in {first:.1f} %"
     )
+
+
+def _class_names(file: str) -> list[str]:
+    """Return the names in a file, one per line.
+
+    The numbers of the outputs before them, as in labels.txt of Teachable Machine ("0 Apple",
+    "1 Lime"), are dropped.
+    """
+    names = Path(file).read_text(encoding="utf-8-sig").splitlines()
+    unnumbered = []
+    for number, name in enumerate(names):
+        prefix, _, rest = name.partition(" ")
+        if prefix != str(number) or not rest:
+            return names
+        unnumbered.append(rest)
+    return unnumbered
 
 
 def _method(options: argparse.Namespace) -> functools.partial | None:
@@ -162,78 +170,10 @@ def _load_images(options: argparse.Namespace) -> "camkit.ImageSet":
     return images.unlabelled() if options.unlabelled else images
 
 
-def _load_model(file: str, modules: Sequence[str], trust: bool) -> "keras.Model":
-    """Return the Keras model in a file.
-
-    Args:
-        file: The file.
-        modules: The modules to import first, which register the model's own layers.
-        trust: Whether code inside the file may run.
-
-    Raises:
-        ValueError: Keras does not load the file as it is; the message says what to pass.
-    """
-    import keras
-
-    for name in modules:
-        importlib.import_module(name)
-    if not Path(file).is_file():
-        raise ValueError(
-            f"there is no model file {file}: pass one that model.save() has written, such as "
-            "model.keras"
-        )
-    try:
-        # What TensorFlow prints only repeats the error that is raised.
-        with held_back(drop=True):
-            return keras.models.load_model(file, compile=False, safe_mode=not trust)
-    except Exception as error:
-        raise ValueError(f"{file} cannot be loaded: {_why_not_loaded(error, trust)}") from error
-
-
-def _why_not_loaded(error: Exception, trust: bool) -> str:
-    """Return why Keras has not loaded a model file, and what to do."""
-    message = str(error)
-    if "Lambda" in message and not trust:
-        return (
-            "it holds a Lambda layer, which runs code from the file: pass --trust if you know who "
-            "made it"
-        )
-    # The file is there, so these messages of Keras mean its format.
-    if re.match("File (not found|format not supported)", message):
-        return "it is not a .keras file"
-    if "No model config" in message:
-        return (
-            "it holds only weights: load them into their model, and save that with "
-            "model.save('model.keras')"
-        )
-    missing_class = re.search(r"Could not locate class '([^']+)'", message)
-    if missing_class:
-        return (
-            f"it needs the class {missing_class[1]}: pass --import MODULE, the module that "
-            "registers it"
-        )
-    return (
-        f"{_brief(error)}; if the file is complete, save it again with this version of Keras and "
-        "model.save('model.keras')"
-    )
-
-
 def _has_a_remedy(error: Exception) -> bool:
     """Return whether an error comes from camkit, which says what to do, and not from Keras."""
     is_refusal = isinstance(error, ValueError | OSError | ImportError)
     return is_refusal and "Exception encountered" not in str(error)
-
-
-def _brief(error: Exception) -> str:
-    """Return an error of Keras or TensorFlow in one line.
-
-    It is the last cause in the message, without traceback, arguments and colours.
-    """
-    _, _, cause = str(error).rpartition("Exception encountered")
-    cause, _, _ = cause.partition("Arguments received")
-    cause = _COLOUR_CODE.sub("", cause.lstrip(": "))
-    cause = " ".join(cause.split())
-    return f"{type(error).__name__}: {cause[:_LONGEST_REASON]}"
 
 
 # atlas and faults ---------------------------------------------------------------------------------
@@ -360,7 +300,7 @@ def _add_analyze(commands: argparse._SubParsersAction) -> None:
             "If interrupted, the same command continues where it stopped."
         ),
     )
-    parser.add_argument("model", metavar="MODEL", help="a .keras file")
+    parser.add_argument("model", metavar="MODEL", help="a .keras or .h5 file of Keras 2 or 3")
     parser.add_argument(
         "images", metavar="IMAGES", help="a folder of class folders, Training and Test, or images"
     )
@@ -404,7 +344,7 @@ def _add_analyze(commands: argparse._SubParsersAction) -> None:
         action="append",
         default=[],
         metavar="MODULE",
-        help="a module that registers the model's own layers",
+        help="a module with the model's own layers and functions",
     )
     parser.add_argument(
         "--trust", action="store_true", help="allow code inside the model file (Lambda layers)"

@@ -1,13 +1,19 @@
-"""Keeping standard error for errors: hold back log messages of TensorFlow and other libraries."""
+"""Keeping standard error for errors, one line each: TensorFlow and Keras write much more."""
 
 import logging
 import os
+import re
 import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from camkit._import_hook import ImportHook
+
+# The number of characters shown of an error of Keras or TensorFlow.
+_LONGEST_REASON = 300
+
+_COLOUR_CODE = re.compile("\x1b.*?m")
 
 # Two threads that divert a descriptor at once would each restore the other's diversion.
 _DIVERTED = threading.RLock()
@@ -52,3 +58,15 @@ def install() -> None:
     # TensorFlow has no setting for quiet start-up.
     ImportHook("tensorflow", held_back).install()
     logging.getLogger("tensorflow").addFilter(_is_no_retracing_warning)
+
+
+def brief(error: Exception) -> str:
+    """Return an error of Keras or TensorFlow in one line.
+
+    It is the last cause in the message, without traceback, arguments and colours.
+    """
+    _, _, cause = str(error).rpartition("Exception encountered")
+    cause, _, _ = cause.partition("Arguments received")
+    cause = _COLOUR_CODE.sub("", cause.lstrip(": "))
+    cause = " ".join(cause.split())
+    return f"{type(error).__name__}: {cause[:_LONGEST_REASON]}"

@@ -6,3 +6,4 @@ from .classifier import (
     gap_classifier as gap_classifier,
     train_head as train_head,
 )
+from .loading import load_model as load_model

@@ -293,6 +293,11 @@ def _value_of(tensor: keras.KerasTensor) -> Value:
     return Value(tensor.shape, tensor.dtype)
 
 
+def operation_of(tensor: keras.KerasTensor) -> keras.Operation:
+    """Return the layer or operation that made a tensor."""
+    return tensor._keras_history.operation
+
+
 def _nodes_of(function: keras.Function) -> Iterator[Any]:
     """Yield Keras' records of the calls in a graph, in the order in which Keras makes them."""
     nodes_by_depth = function._nodes_by_depth

@@ -164,7 +164,7 @@ def test_conda_and_pip_name_the_same_dependencies():
 
 
 def test_the_core_is_lean():
-    assert len(CORE) <= 12
+    assert len(CORE) <= 13
     unwanted = {"jupyterlab", "ipywidgets", "anywidget", "opentsne", "pooch", "nbconvert", "pdoc"}
     assert not unwanted & closure(CORE)
 

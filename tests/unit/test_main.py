@@ -338,7 +338,7 @@ def test_lessons_need_a_folder_that_can_be_written(tmp_path, capsys):
         ),
         (["faults", "nowhere"], "nowhere holds no analysis"),
         (["analyze", "nowhere.keras", "x", "--out", "y"], "there is no model file nowhere.keras"),
-        (["analyze", __file__, "x", "--out", "y"], "cannot be loaded: it is not a .keras file"),
+        (["analyze", __file__, "x", "--out", "y"], "cannot be loaded: it is no model of Keras"),
         (["analyze", "MODEL", "nowhere", "--out", "y"], "nowhere is missing"),
         (
             ["analyze", "MODEL", "x", "--out", "y", "--import", "no_such_module"],
