@@ -20,7 +20,10 @@ ARRAYS = ("gap", "maps", "logits", "probs")
 def array_names(about: Mapping) -> tuple[str, ...]:
     """Return the names of the arrays that an analysis stores, given the content of about.json."""
     is_by_cam = about.get("method") is None
-    return ARRAYS if is_by_cam else (*ARRAYS, "map_classes")
+    if not is_by_cam:
+        return (*ARRAYS, "map_classes")
+    has_rest = about.get("has_rest", False)
+    return (*ARRAYS, "rest") if has_rest else ARRAYS
 
 
 def is_finished(folder: Path, about: Mapping) -> bool:

@@ -32,7 +32,8 @@ class Reader(NamedTuple):
         channels: The number of channels of the images: 1, 3 or 4.
         classes: The number C of classes.
         class_names: The names that the model carries, or None.
-        bias: (C,) if the mean of a map plus the bias is the logit, else None.
+        bias: (C,) if the mean of a map plus the rest and the bias is the logit, else None.
+        has_rest: Whether there is a rest, for which the arrays have a name.
         precision: The dtype in which the maps are stored.
         is_multi_label: Whether each class has a sigmoid of its own.
     """
@@ -43,6 +44,7 @@ class Reader(NamedTuple):
     classes: int
     class_names: list[str] | None
     bias: np.ndarray | None
+    has_rest: bool
     precision: str
     is_multi_label: bool
 
@@ -97,9 +99,7 @@ def by_cam(model: "keras.Model", input_size: Size, shape: Shape) -> Reader:
         raise HeadError(f"{error}{_other_way(model, input_size, shape, error)}") from None
 
     def read(batch: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
-        arrays = cam(batch)._asdict()
-        del arrays["rest"]
-        return arrays
+        return cam(batch)._asdict()
 
     return Reader(
         read,
@@ -108,6 +108,7 @@ def by_cam(model: "keras.Model", input_size: Size, shape: Shape) -> Reader:
         classes=len(cam.bias),
         class_names=cam.class_names,
         bias=cam.bias,
+        has_rest=cam.has_rest,
         precision="float16",
         is_multi_label=is_multi_label(model),
     )
@@ -136,8 +137,8 @@ def by_method(model: "keras.Model", method: Method, input_size: Size, shape: Sha
     """Return the Reader that computes the maps of the top classes of each image by a method.
 
     `method(model, batch, targets)` returns maps (B, h, w). The features are those of the layer that
-    it reads: that of its keyword `layer` if functools.partial sets one. Raises HeadError and
-    ValueError as the family of methods does.
+    it reads: those of its keywords `layer` and `grid` if functools.partial sets them. Raises
+    HeadError and ValueError as the family of methods does.
     """
     from camkit.models import _probe
     from camkit.models._scores import is_multi_label, probabilities
@@ -148,24 +149,22 @@ def by_method(model: "keras.Model", method: Method, input_size: Size, shape: Sha
             f"method is {method!r}: pass the function itself, such as method=camkit.grad_cam"
         )
     size = _size_for_method(shape, input_size)
-    layer = layer_of(method)
+    layer = keyword_of(method, "layer")
+    grid = keyword_of(method, "grid")
     blank = np.zeros((1, *size, shape[2]), dtype="float32")
-    with _probe.seen(model, blank, layer) as (logits, _):
-        if logits.ndim != 2:
-            raise ValueError(
-                f"the model returns {logits.shape[1:]} per image: one vector of class scores is "
-                "needed"
-            )
+    with _probe.seen(model, blank, layer, grid) as (logits, _):
+        classes = logits.shape[1]
 
     def read(batch: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
         batch = np.asarray(batch, dtype="float32")
-        with _probe.seen(model, batch, layer) as (logits, features):
-            classes = top(logits, labels)
-            maps = [method(model, batch, targets) for targets in classes.T]
+        with _probe.seen(model, batch, layer, grid) as (logits, features):
+            map_classes = top(logits, labels)
+            maps = [method(model, batch, targets) for targets in map_classes.T]
+        places = tuple(range(1, features.ndim - 1))
         return {
             "maps": _stack(maps, count=len(batch)),
-            "map_classes": classes,
-            "gap": features.mean(axis=(1, 2)),
+            "map_classes": map_classes,
+            "gap": features.mean(axis=places),
             "logits": logits,
             "probs": probabilities(model, logits).astype("float32"),
         }
@@ -174,18 +173,19 @@ def by_method(model: "keras.Model", method: Method, input_size: Size, shape: Sha
         read,
         size=size,
         channels=shape[2],
-        classes=logits.shape[1],
+        classes=classes,
         class_names=class_names_of(model),
         bias=None,
+        has_rest=False,
         precision="float32",
         is_multi_label=is_multi_label(model),
     )
 
 
-def layer_of(method: Method | None) -> Any:
-    """Return the keyword `layer` of a method that is a functools.partial, or None."""
+def keyword_of(method: Method | None, name: str) -> Any:
+    """Return a keyword that functools.partial sets in a method, or None."""
     keywords = getattr(method, "keywords", {})
-    return keywords.get("layer")
+    return keywords.get(name)
 
 
 def _image_shape(model: "keras.Model") -> Shape:

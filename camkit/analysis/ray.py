@@ -36,7 +36,7 @@ except ImportError as error:
 from camkit._files import write_whole
 from camkit._progress import progress
 from camkit._quiet import held_back
-from camkit.analysis._reader import Method, Reader, Size, layer_of, reader_of
+from camkit.analysis._reader import Method, Reader, Size, keyword_of, reader_of
 from camkit.analysis._shards import Shard, contents, missing, saving
 from camkit.images import ImageSet
 
@@ -212,7 +212,7 @@ def _packed(model: "keras.Model", method: Method | None) -> bytes:
     """Return a model and a method as bytes that a worker can unpack."""
     from camkit.models._serialize import packed
 
-    layer = layer_of(method)
+    layer = keyword_of(method, "layer")
     if method is not None and layer is not None:
         # A layer belongs to one model, and the worker has a copy of the model. So pass its name.
         method = partial(method, layer=getattr(layer, "name", layer))

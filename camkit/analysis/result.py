@@ -26,8 +26,9 @@ class Analysis:
 
     `camkit.analyze` creates an Analysis, `camkit.load_analysis` opens one. There are two kinds. By
     CAM, `maps` holds the signed class maps of all classes in order (M = C), float16; the mean of a
-    map plus the bias is the logit. By another method, `maps` holds the maps that it returns,
-    float32, of the top five classes, or of the top four and the true one; then `bias` is None.
+    map plus the bias, and the rest if there is one, is the logit. By another method, `maps` holds
+    the maps that it returns, float32, of the top five classes, or of the top four and the true one;
+    then `bias` is None.
 
     Attributes:
         folder: The folder of the arrays.
@@ -40,6 +41,8 @@ class Analysis:
         paths: The N files.
         class_names: The C names.
         map_classes: Class indices (N, M) of the maps.
+        rest: What the head adds to the logits (N, C) from values that no map belongs to, float32;
+            None for the usual head.
         matched_by: How the folders were matched with the classes: by "name", by "number", or by
             "order", one by one in alphabetical order, because the model carries no names. Then it
             is assumed that it was trained on folders in this order. None without labels, and for an
@@ -71,6 +74,7 @@ class Analysis:
     paths: list[str]
     class_names: list[str]
     map_classes: np.ndarray
+    rest: np.ndarray | None = None
     matched_by: str | None = None
     is_multi_label: bool = False
     # A temporary folder lives as long as the analysis that reads it.

@@ -135,6 +135,7 @@ def analyze(
         "matched_by": matched.rule,
         "multi_label": reader.is_multi_label,
         "bias": None if reader.bias is None else reader.bias.tolist(),
+        "has_rest": reader.has_rest,
         "paths": [str(path) for path in images.paths],
     }
     temporary = None

@@ -182,6 +182,8 @@ class Record:
     def _describe_view(self) -> dict[str, Any]:
         """Return what the view needs to draw any of the images: names, sizes and palettes."""
         analysis = self.analysis
+        # The view writes a logit as the sum of the mean of its map and the bias.
+        bias = analysis.bias if analysis.rest is None else None
         near_title = "Nearest pictures"
         if self.reference is not None:
             near_title = "Nearest pictures of the reference"
@@ -189,7 +191,7 @@ class Record:
             "panels": [panel for panel in self.panels if self._has_labels or panel != "pairs"],
             "classNames": [str(name) for name in analysis.class_names],
             "cells": list(analysis.maps.shape[1:3]),
-            "bias": None if analysis.bias is None else _rounded(analysis.bias, 4),
+            "bias": None if bias is None else _rounded(bias, 4),
             "nearTitle": near_title,
             "palette": {
                 "evidence": _palette(MAP, 256),

@@ -81,6 +81,7 @@ class CAM:
         class_names: The names that the model carries, or None.
         kernel: Weights W (K, C), float32.
         bias: Biases b (C,), float32.
+        has_rest: Whether the rest can be other than 0.
         input_shape: (height, width, channels) of the images; None where any size is accepted.
 
     Raises:
@@ -102,6 +103,7 @@ class CAM:
     class_names: list[str] | None
     kernel: np.ndarray
     bias: np.ndarray
+    has_rest: bool
     input_shape: tuple[int | None, ...]
 
     def __init__(
@@ -137,6 +139,7 @@ class CAM:
         self.class_names = class_names_of(model)
         self.kernel = np.concatenate([each.kernel for each in head.parts])
         self.bias = head.bias
+        self.has_rest = bool(head.rest) or any(grid and grid.prefix > 0 for grid in grids)
         self.input_shape = tuple(copy.input_shape[1:])
         self._forward = compile_forward(forward, copy)
 

@@ -566,8 +566,10 @@ def test_several_targets_share_one_forward_pass(unpooled, images, monkeypatch):
     monkeypatch.setattr(probe, "_evaluate", counted)
     unlabelled = images.unlabelled()
     result = camkit.analyze(unpooled, unlabelled, method=camkit.grad_cam, batch_size=16)
-    one_batch = ["_logits_and_maps", *5 * ["_slopes_of_maps"]]
-    assert asked == ["_logits_and_maps", *3 * one_batch] and len(result) == COUNT
+    one_batch = ["_logits_and_activations", *5 * ["_slopes_of_activations"]]
+    # The first image of all shows that the scores are those of the model, and one its size.
+    assert asked == ["_logits", "_logits_and_activations", *3 * one_batch]
+    assert len(result) == COUNT
     compiled = dict(network_of(unpooled).compiled)
     camkit.analyze(unpooled, unlabelled, method=camkit.grad_cam, batch_size=5)
     assert network_of(unpooled).compiled == compiled and compiled, "nothing is compiled again"
@@ -586,7 +588,7 @@ def test_gradients_of_other_images_layers_or_models_are_not_mixed_up(unpooled, m
 
 
 def transformer():
-    """Patches as tokens, attention with a residual: no map leads straight to the scores."""
+    """Patches as tokens, attention with a residual, and the average of the tokens."""
     image = keras.Input(zoo.SHAPE)
     x = layers.Reshape((-1, 8))(layers.Conv2D(8, 4, strides=4, name="patches")(image))
     x = layers.LayerNormalization()(layers.Add()([x, layers.MultiHeadAttention(2, 4)(x, x)]))
@@ -595,24 +597,20 @@ def transformer():
     )
 
 
-def test_a_transformer_is_read_at_its_patches(images):
+def test_a_transformer_is_read_at_the_grid_of_its_tokens(images):
     model, some = transformer(), images.select(slice(0, 4))
-    with pytest.raises(
-        ValueError,
-        match="no map .* leads straight to the scores: name the layer .* layer='patches'",
-    ):
-        camkit.analyze(model, some, method=camkit.grad_cam)
-    result = camkit.analyze(
-        model, some, method=functools.partial(camkit.hires_cam, layer="patches")
-    )
-    batch = next(some.batches(4, zoo.SHAPE[:2]))
-    np.testing.assert_allclose(
-        result.probs, model.predict(batch.astype("float32"), verbose=0), atol=1e-5
-    )
-    wanted = camkit.hires_cam(model, batch, result.map_classes[:, 0], layer="patches")
-    np.testing.assert_allclose(
-        result.maps[..., 0], wanted, rtol=1e-3, atol=1e-4 * np.abs(wanted).max()
-    )
+    (batch,) = some.batches(4, zoo.SHAPE[:2])
+    for options in ({}, {"layer": "patches"}, {"grid": (6, 5)}):
+        method = functools.partial(camkit.hires_cam, **options)
+        result = camkit.analyze(model, some, method=method)
+        assert result.maps.shape[1:3] == (6, 5)
+        np.testing.assert_allclose(
+            result.probs, model.predict(batch.astype("float32"), verbose=0), atol=1e-5
+        )
+        wanted = method(model, batch, result.map_classes[:, 0])
+        np.testing.assert_allclose(
+            result.maps[..., 0], wanted, rtol=1e-3, atol=1e-4 * np.abs(wanted).max()
+        )
     tokens = keras.Sequential(
         [keras.Input((7, 8)), layers.GlobalAveragePooling1D(), layers.Dense(4)]
     )
@@ -683,13 +681,13 @@ def test_what_no_method_can_read_is_told_before_a_folder_is_made(unpooled, image
     for build, said, options in (
         (lambda: unpooled, "pass the function itself", {"method": "grad_cam"}),
         (lambda: unpooled, "at .24, 20.: leave out input_size=.48, 40.", {"input_size": (48, 40)}),
-        (zoo.REFUSED["no pooling"][0], "one vector of class scores", {}),
+        (zoo.REFUSED["no pooling"][0], "one score for each class", {}),
         (zoo.REFUSED["two inputs"][0], "2 inputs and 1 outputs", {}),
         (zoo.REFUSED["subclassed"][0], "neither Functional nor Sequential", {}),
         (zoo.REFUSED["channels_first"][0], "channels_first", {}),
         (
             lambda: unpooled,
-            r"the layer 'dense.*' has no map",
+            r"the layer 'dense.*' returns no map",
             {"method": functools.partial(camkit.grad_cam, layer=unpooled.layers[-1].name)},
         ),
     ):
@@ -821,6 +819,111 @@ def test_the_rule_by_which_folders_were_matched_is_kept(model, images, whole):
     analysis = camkit.analyze(zoo.flat()[0], images, method=camkit.grad_cam)
     assert analysis.matched_by == "order" and analysis.class_names == NAMES
     assert camkit.analyze(model, images.unlabelled(), batch_size=BATCH).matched_by is None
+
+
+# Heads that read more than one map ----------------------------------------------------------------
+
+
+def test_what_no_map_belongs_to_is_kept_as_the_rest(images, tmp_path):
+    """A max pooling beside the average."""
+    model = zoo.shake(zoo.joined())
+    some = images.select(slice(0, 6))
+    analysis = camkit.analyze(model, some, tmp_path / "out", batch_size=4)
+    (batch,) = some.batches(6, zoo.SHAPE[:2])
+    np.testing.assert_allclose(
+        analysis.logits, model.predict(batch.astype("float32"), verbose=0), rtol=1e-5, atol=1e-3
+    )
+    means = np.asarray(analysis.maps, "float64").mean(axis=(1, 2))
+    error = np.abs(means + analysis.rest + analysis.bias - analysis.logits)
+    assert np.abs(analysis.rest).max() > 1 and error.max() <= np.abs(analysis.maps).max() * 2**-11
+    again = camkit.load_analysis(tmp_path / "out")
+    np.testing.assert_array_equal(again.rest, analysis.rest)
+    page = camkit.write_atlas(analysis, tmp_path / "atlas")
+    assert '"bias":null' in (page.parent / "data" / "index.js").read_text()
+
+
+# One output ---------------------------------------------------------------------------------------
+
+
+def two_folders(images):
+    """The images of two classes as a set of two."""
+    chosen = images.select(np.isin(images.labels, [1, 3]))
+    labels = (chosen.labels == 3).astype(int)
+    return dataclasses.replace(chosen, labels=labels, class_names=["Lime", "Snow"])
+
+
+def one_output(images, activation):
+    """A model of one sigmoid or one logit, which takes half of the images for the second class."""
+    image = keras.Input(zoo.SHAPE)
+    gap = layers.GlobalAveragePooling2D()(zoo.volume(layers.Rescaling(1 / 100, -1)(image)))
+    dense = layers.Dense(1, activation)
+    model = zoo.shake(keras.Model(image, dense(gap)))
+    (batch,) = images.batches(len(images), zoo.SHAPE[:2])
+    logits = keras.Model(image, gap).predict(batch.astype("float32"), verbose=0) @ dense.kernel
+    dense.bias.assign([-np.quantile(logits, 0.48)])
+    return model
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", None])
+@pytest.mark.parametrize("method", [None, camkit.grad_cam])
+def test_one_output_is_two_classes(images, activation, method):
+    some = two_folders(images)
+    (batch,) = some.batches(COUNT, zoo.SHAPE[:2])
+    model = one_output(some, activation)
+    p = model.predict(batch.astype("float32"), verbose=0)[:, 0]
+    if activation is None:
+        p = 1 / (1 + np.exp(-p))
+    analysis = camkit.analyze(model, some, method=method, batch_size=8)
+    np.testing.assert_allclose(analysis.probs, np.stack([1 - p, p], axis=1), atol=1e-6)
+    assert (analysis.class_names, analysis.matched_by) == (["Lime", "Snow"], "order")
+    assert analysis.maps.shape[-1] == 2 and not analysis.is_multi_label
+    predicted = (p > 0.5).astype(int)
+    assert 0 < predicted.sum() < len(some)
+    np.testing.assert_array_equal(analysis.predicted, predicted)
+    table = analysis.table
+    assert table["true"].tolist() == [Path(path).parent.name for path in analysis.paths]
+    np.testing.assert_allclose(table["confidence"], np.maximum(p, 1 - p), atol=1e-6)
+    assert len(analysis.errors) == (predicted != some.labels).sum()
+    if method is None:
+        opposite = -np.asarray(analysis.maps[..., 0], "float32")
+        np.testing.assert_array_equal(opposite, analysis.maps[..., 1])
+
+
+@pytest.mark.parametrize("method", [None, camkit.grad_cam])
+def test_one_output_without_labels_has_the_confidence_of_what_is_predicted(images, method):
+    some = two_folders(images).unlabelled()
+    analysis = camkit.analyze(one_output(some, "sigmoid"), some, method=method, batch_size=8)
+    assert analysis.class_names == ["0", "1"] and (analysis.table["confidence"] >= 0.5).all()
+    assert set(analysis.table["predicted"]) == {"0", "1"}
+    named = camkit.analyze(
+        one_output(some, "sigmoid"), some, class_names=["no", "yes"], method=method
+    )
+    assert set(named.table["predicted"]) == {"no", "yes"}
+
+
+def test_the_two_classes_of_one_output_are_named_or_numbered_or_refused(images):
+    some = two_folders(images)
+    model = one_output(some, "sigmoid")
+    turned = camkit.analyze(model, some, class_names=["Snow", "Lime"], method=camkit.grad_cam)
+    straight = camkit.analyze(model, some, method=camkit.grad_cam)
+    np.testing.assert_array_equal(turned.labels, 1 - straight.labels)
+    np.testing.assert_array_equal(turned.probs, straight.probs)
+    numbered = dataclasses.replace(some, class_names=["0", "1"])
+    assert camkit.analyze(model, numbered, method=camkit.grad_cam).matched_by == "number"
+    with pytest.raises(ValueError, match="has 1 names, .* has 2 classes: .* for p = 0, then for p"):
+        camkit.analyze(model, some, method=camkit.grad_cam, class_names=["Snow"])
+    with pytest.raises(ValueError, match="has 2 classes and carries no names, the images have 4"):
+        camkit.analyze(model, images, method=camkit.grad_cam)
+
+
+@pytest.mark.parametrize("method", [None, camkit.grad_cam])
+def test_faults_and_the_atlas_of_one_output_are_those_of_two_classes(images, method, tmp_path):
+    some = two_folders(images)
+    analysis = camkit.analyze(one_output(some, "sigmoid"), some, method=method, batch_size=8)
+    assert set(camkit.data_faults(analysis).columns) >= {"path", "kind"}
+    page = camkit.write_atlas(analysis, tmp_path / "atlas")
+    script = (page.parent / "data" / "index.js").read_text()
+    assert '"classNames":["Lime","Snow"]' in script
 
 
 # Several labels -----------------------------------------------------------------------------------
