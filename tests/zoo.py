@@ -480,12 +480,12 @@ REFUSED = {
     ),
     "two inputs": (
         lambda: stack(GAP(), DENSE(4), inputs=2),
-        "2 inputs and 1 outputs.*make a keras.Model of that part",
+        "2 inputs, .*inputs=.name: values of one row",
     ),
-    "two outputs": (lambda: stack(GAP(), DENSE(4), outputs=2), "1 inputs and 2 outputs"),
+    "two outputs": (lambda: stack(GAP(), DENSE(4), outputs=2), "2 outputs, .*name one, output="),
     "subclassed": (
         Subclassed,
-        r"Subclassed is neither Functional nor Sequential.*camkit\.gap_classifier",
+        "a Subclassed, does not know the shape of its input: call it once",
     ),
     "no head": (lambda: stack(GAP()), r"GAP features, not class scores; camkit\.gap_classifier"),
     "no pooling": (lambda: stack(), "returns .* for each image.*segmentation"),

@@ -6,6 +6,7 @@ Only copies are called, folded and compiled, so that the given model is not chan
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import keras
@@ -68,7 +69,9 @@ class LayerCopies:
         if key not in self._copies:
             self._copies[key] = self._copy(layer)
             self._layers[key] = layer
-        return self._copies[key]
+        if isinstance(layer, layers.Layer):
+            return self._copies[key]
+        return partial(_with_constants, self._copies[key])
 
     def take_weights(self) -> None:
         """Give the copies the weights of their layers, once they have been called."""
@@ -169,6 +172,18 @@ def feature_model(
         ) from error
     copies.take_weights()
     return keras.Model(image, tensors if len(tensors) > 1 else tensors[0])
+
+
+def _with_constants(operation: keras.Operation, *args: Any, **kwargs: Any) -> Any:
+    """Call an operation with the present values of the variables among its arguments."""
+
+    def value_of(argument: Any) -> Any:
+        if not isinstance(argument, keras.Variable):
+            return argument
+        return keras.ops.convert_to_numpy(argument)
+
+    args, kwargs = keras.tree.map_structure(value_of, (args, kwargs))
+    return operation(*args, **kwargs)
 
 
 def _identity(tensor: keras.KerasTensor, **_: object) -> keras.KerasTensor:

@@ -2,12 +2,17 @@
 
 This is the only file of camkit that uses a private name of Keras: `Function._nodes_by_depth`, which
 lists the calls of layers in a graph. Nothing here changes the model.
+
+A subclassed model has no graph: it is called on symbolic tensors, which records one. Its layers are
+called as they are, so their weights are those of the model.
 """
 
+import inspect
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -93,7 +98,10 @@ class Call:
 
 
 class Network:
-    """The graph of a Functional or Sequential model, flat: nested models are expanded.
+    """The graph of a model, flat: nested models are expanded.
+
+    So are the user's layers that hold other layers and hide what is to be explained: those that
+    make vectors of maps, and those that hold an attention layer.
 
     `network_of` creates a Network, and stores it as long as the model exists and has the same
     graph.
@@ -101,12 +109,15 @@ class Network:
     Attributes:
         inputs: The values that the model takes.
         outputs: The values that it returns.
+        input_names: Their names: the keys, where a model takes a dictionary.
+        output_names: Likewise.
         input: The first of its inputs.
         output: The first of its outputs.
         calls: All calls of layers, each after those whose values it reads.
         layers: The layers from input to output in Keras' order; a nested model is replaced by its
             layers.
         input_layer: The InputLayer of the first input.
+        expanded: The subclassed models and the layers that are replaced by the layers inside.
         compiled: A cache of the functions that were compiled for this network.
         last_map: A cache of the last map on the way to the scores, None until it is looked up.
         ending: A cache of how the outputs become scores, None until it is looked up.
@@ -114,13 +125,15 @@ class Network:
 
     def __init__(self, model: keras.Model):
         self._functions: dict[int, keras.Function] = {}
+        self._expansions: dict[tuple, keras.Function | None] = {}
         self._sequentials: list[tuple[keras.Sequential, list]] = []
+        self.expanded: list[keras.Layer] = []
         self.calls: list[Call] = []
         self.compiled: dict[tuple, Callable] = {}
         self.last_map: Value | None = None
         self.ending: Any = None
 
-        function = _as_function(model)
+        function = function_of(model)
         self._output_tensors = list(function.outputs)
         self.inputs = [_value_of(tensor) for tensor in function.inputs]
         self.outputs = self._add_calls(function, self.inputs)
@@ -130,6 +143,10 @@ class Network:
             for layer in function.operations
             if isinstance(layer, layers.InputLayer) and layer.output is function.inputs[0]
         )
+        input_names = [tensor.name for tensor in function.inputs]
+        output_names = getattr(model, "output_names", map(str, range(len(function.outputs))))
+        self.input_names = _names_of(getattr(model, "input", None), input_names)
+        self.output_names = _names_of(getattr(model, "output", None), list(output_names))
         self.input = self.inputs[0]
         self.output = self.outputs[0]
         self._makers: dict[Value, Call] = {}
@@ -139,7 +156,7 @@ class Network:
 
     def describes(self, model: keras.Model) -> bool:
         """Return whether `model` still has this graph; a Sequential model may have grown."""
-        if not _same_tensors(model, self._output_tensors):
+        if _is_nested(model) and not _same_tensors(model, self._output_tensors):
             return False
         return all(_same_tensors(nested, tensors) for nested, tensors in self._sequentials)
 
@@ -198,8 +215,8 @@ class Network:
                 # The call belongs to what computed an input of the function, not to the function.
                 continue
             arguments = [values[id(tensor)] for tensor in node.input_tensors]
-            if _is_nested(node.operation):
-                nested = self._nested_function(node.operation)
+            nested = self._function_of_call(node)
+            if nested is not None:
                 # Further tensors are keyword arguments, such as a mask.
                 results = self._add_calls(nested, arguments[: len(nested.inputs)])
             else:
@@ -212,15 +229,31 @@ class Network:
     def _layers_of(self, function: keras.Function) -> Iterator[keras.Operation]:
         """Yield the layers of a function; a nested model is replaced by its layers."""
         for operation in function.operations:
-            if _is_nested(operation):
-                yield from self._layers_of(self._nested_function(operation))
+            if id(operation) in self._functions:
+                yield from self._layers_of(self._functions[id(operation)])
             else:
                 yield operation
+
+    def _function_of_call(self, node: Any) -> keras.Function | None:
+        """Return the graph of the model or layer that is called, or None if it is one layer."""
+        layer = node.operation
+        if _is_nested(layer):
+            return self._nested_function(layer)
+        if not _hides_layers(node):
+            return None
+        key = (id(layer), *(tensor.shape for tensor in node.input_tensors))
+        if key not in self._expansions:
+            function = _expansion(node)
+            self._expansions[key] = function
+            if function is not None:
+                self._functions.setdefault(id(layer), function)
+                self.expanded.append(layer)
+        return self._expansions[key]
 
     def _nested_function(self, model: keras.Model) -> keras.Function:
         """Return the graph of a nested model, which is created once."""
         if id(model) not in self._functions:
-            function = _as_function(model)
+            function = function_of(model)
             self._functions[id(model)] = function
             if isinstance(model, keras.Sequential):
                 self._sequentials.append((model, list(function.outputs)))
@@ -239,11 +272,7 @@ def network_of(model: keras.Model) -> Network:
     Raises:
         HeadError: The model has no graph of layers.
     """
-    if not _is_nested(model):
-        raise HeadError(
-            f"{type(model).__name__} is neither Functional nor Sequential, so its layers cannot "
-            f"be followed; {REMEDY}"
-        )
+    _check_is_model(model)
     model = with_preprocessor(model)
     network = _networks.get(model)
     if network is None or not network.describes(model):
@@ -259,10 +288,15 @@ def one_way(model: keras.Model) -> Network:
         HeadError: The model has no graph of layers, or several inputs or outputs.
     """
     network = network_of(model)
-    if len(network.inputs) != 1 or len(network.outputs) != 1:
+    if len(network.inputs) != 1:
         raise HeadError(
-            f"the model has {len(network.inputs)} inputs and {len(network.outputs)} outputs: CAM "
-            "needs one image in and one vector of class scores out; make a keras.Model of that part"
+            f"the model has {len(network.inputs)} inputs, {_listed(network.input_names)}: give the "
+            "values of all but the image, inputs={name: values of one row}"
+        )
+    if len(network.outputs) != 1:
+        names = _listed(network.output_names)
+        raise HeadError(
+            f"the model has {len(network.outputs)} outputs, {names}: name one, output=..."
         )
     return network
 
@@ -272,10 +306,12 @@ def _is_nested(operation: Any) -> bool:
     return isinstance(operation, keras.Function | keras.Sequential)
 
 
-def _as_function(model: keras.Model) -> keras.Function:
-    """Return the graph of a model as a Keras Function. Raises HeadError if it has none yet."""
+def function_of(model: keras.Model) -> keras.Function:
+    """Return the graph of a model as a Keras Function. Raises HeadError if it has none."""
     if isinstance(model, keras.Function):
         return model
+    if not isinstance(model, keras.Sequential):
+        return _function_of_subclassed(model)
     # A Sequential model that knows its input shape has no weights before its first call. Building
     # it now does what that call would do.
     if not model.built and model.layers and getattr(model.layers[0], "input_shape", None):
@@ -286,6 +322,132 @@ def _as_function(model: keras.Model) -> keras.Function:
             "keras.Input((height, width, 3))"
         )
     return keras.Function(model.inputs, model.outputs)
+
+
+def _check_is_model(model: Any) -> None:
+    """Raise HeadError unless an object is a model of Keras 3."""
+    if isinstance(model, keras.Model | keras.Function):
+        return
+    kind = type(model).__name__
+    if isinstance(model, str | Path):
+        advice = "load it first, model = keras.models.load_model(path)"
+    elif any(each.__module__.partition(".")[0] == "tf_keras" for each in type(model).__mro__):
+        advice = (
+            "it is a model of Keras 2 (tf_keras): model.save('model.h5') writes a file that "
+            "keras.models.load_model of Keras 3 reads"
+        )
+    else:
+        advice = "camkit.occlusion alone takes any function from images to scores"
+    raise HeadError(f"{kind} {str(model)[:80]!r} is no Keras model: {advice}")
+
+
+def _names_of(structure: Any, names: list[str]) -> list[str]:
+    """Return the names of inputs or outputs: the keys of a dictionary, else the names given."""
+    return sorted(structure) if isinstance(structure, dict) else names
+
+
+def _listed(names: list[str]) -> str:
+    """Return names in quotation marks, joined by commas."""
+    return ", ".join(repr(name) for name in names)
+
+
+# Models and layers without a graph ----------------------------------------------------------------
+
+
+def _layers_within(layer: keras.Layer) -> Iterator[keras.Layer]:
+    """Yield the layers that are attributes of a layer, alone or in a list or dictionary."""
+    for attribute in list(vars(layer).values()):
+        if isinstance(attribute, list | tuple):
+            held = list(attribute)
+        elif isinstance(attribute, dict):
+            held = list(attribute.values())
+        else:
+            held = [attribute]
+        yield from (each for each in held if isinstance(each, keras.Layer))
+
+
+def _hides_layers(node: Any) -> bool:
+    """Return whether a call is of a subclassed model, or of a layer that hides what is explained.
+
+    The layers of Keras itself hide nothing.
+    """
+    layer = node.operation
+    if isinstance(layer, keras.Model):
+        return True
+    is_of_user = isinstance(layer, keras.Layer) and not type(layer).__module__.startswith("keras.")
+    if not is_of_user or next(_layers_within(layer), None) is None:
+        return False
+    reads_map = any(len(tensor.shape) > 2 for tensor in node.input_tensors)
+    returns_map = any(len(tensor.shape) > 2 for tensor in node.outputs)
+    return (reads_map and not returns_map) or _holds_attention(layer)
+
+
+def _holds_attention(layer: keras.Layer, depth: int = 0) -> bool:
+    """Return whether a layer holds an attention layer, at most five layers deep."""
+    if type(layer).__name__.endswith("Attention"):
+        return True
+    if depth == 5:
+        return False
+    return any(_holds_attention(part, depth + 1) for part in _layers_within(layer))
+
+
+def _expansion(node: Any) -> keras.Function | None:
+    """Return the graph that a called layer records for symbolic tensors, or None if it cannot."""
+    fresh = [
+        keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype) for tensor in node.input_tensors
+    ]
+    by_id = {id(tensor): new for tensor, new in zip(node.input_tensors, fresh, strict=True)}
+    args, kwargs = node.arguments.fill_in(by_id)
+    try:
+        return keras.Function(fresh, _called(node.operation, *args, **kwargs))
+    except Exception:
+        # The layer runs code of the user, which may fail in any way; it stays one layer.
+        return None
+
+
+@random_numbers_kept()
+def _called(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
+    """Return what the `call` of a layer returns for symbolic tensors, at inference."""
+
+    def cast(value: Any) -> Any:
+        is_float = isinstance(value, keras.KerasTensor) and "float" in value.dtype
+        return keras.ops.cast(value, layer.compute_dtype) if is_float else value
+
+    if "training" in inspect.signature(layer.call).parameters:
+        kwargs = {**kwargs, "training": False}
+    args, kwargs = keras.tree.map_structure(cast, (args, kwargs))
+    return layer.call(*args, **kwargs)
+
+
+def _function_of_subclassed(model: keras.Model) -> keras.Function:
+    """Return the graph that a subclassed model records. Raises HeadError where it does not."""
+    config = model.get_build_config() or {}
+    shape = config.get("input_shape")
+    kind = type(model).__name__
+    if shape is None:
+        raise HeadError(
+            f"the model {model.name!r}, a {kind}, does not know the shape of its input: call it "
+            "once on a batch, model(batch), and try again"
+        )
+    inputs = _inputs_of_shape(shape)
+    try:
+        return keras.Function(inputs, _called(model, inputs))
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise HeadError(
+            f"the call of {model.name!r}, a {kind}, cannot be followed on symbolic tensors "
+            f"({reason[:120]}): write it with Keras layers and keras.ops; camkit.occlusion(model, "
+            "batch) needs only what it returns"
+        ) from error
+
+
+def _inputs_of_shape(shape: Any, name: str | None = None) -> Any:
+    """Return symbolic inputs of a shape (batch, …), or a dictionary or list of such shapes."""
+    if isinstance(shape, dict):
+        return {key: _inputs_of_shape(each, key) for key, each in shape.items()}
+    if any(isinstance(each, list | tuple) for each in shape):
+        return [_inputs_of_shape(each) for each in shape]
+    return keras.Input(tuple(shape[1:]), name=name)
 
 
 def _value_of(tensor: keras.KerasTensor) -> Value:

@@ -43,13 +43,24 @@ def fingerprint(model: keras.Model) -> str:
 def _digest(model: keras.Model, of_setting: Callable[[Any], str | list]) -> str:
     """Return the fingerprint, with `of_setting` for the settings that JSON cannot hold."""
     digest = hashlib.sha256()
-    for layer in network_of(model).layers:
-        description = [type(layer).__name__, settings_of(layer)]
+    network = network_of(model)
+    # A model or layer that is expanded may have weights of its own.
+    for layer in (*network.layers, *network.expanded):
+        description = [type(layer).__name__, _settings_of(layer)]
         digest.update(json.dumps(description, default=of_setting, sort_keys=True).encode())
         for weight in getattr(layer, "weights", ()):
             array = keras.ops.convert_to_numpy(weight)
             digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
+
+
+def _settings_of(layer: Any) -> dict[str, Any]:
+    """Return the settings of a layer, none if it cannot tell them."""
+    try:
+        return settings_of(layer)
+    except (TypeError, NotImplementedError, AttributeError):
+        # Some layers of other packages have a get_config that fails.
+        return {}
 
 
 class PackedModel(NamedTuple):

@@ -682,8 +682,8 @@ def test_what_no_method_can_read_is_told_before_a_folder_is_made(unpooled, image
         (lambda: unpooled, "pass the function itself", {"method": "grad_cam"}),
         (lambda: unpooled, "at .24, 20.: leave out input_size=.48, 40.", {"input_size": (48, 40)}),
         (zoo.REFUSED["no pooling"][0], "one score for each class", {}),
-        (zoo.REFUSED["two inputs"][0], "2 inputs and 1 outputs", {}),
-        (zoo.REFUSED["subclassed"][0], "neither Functional nor Sequential", {}),
+        (zoo.REFUSED["two inputs"][0], "2 inputs, ", {}),
+        (zoo.REFUSED["subclassed"][0], "does not know the shape of its input", {}),
         (zoo.REFUSED["channels_first"][0], "channels_first", {}),
         (
             lambda: unpooled,
