@@ -32,7 +32,8 @@ def match(images: ImageSet, classes: int, names: list[str] | None) -> Matched:
 
     Folders are matched with classes by name; else, if all their names are numbers 0 … C − 1, by
     index; else, if the classes have no names, one by one in the order of the folders' names, which
-    is that of keras.utils.image_dataset_from_directory.
+    is that of keras.utils.image_dataset_from_directory. Numbers whose order as text is another one,
+    such as "10" before "2", are refused: a model may have been trained with either order.
 
     Args:
         images: The images; their class names are those of the folders.
@@ -79,11 +80,14 @@ def _matching(
         if indices is not None:
             return "name", indices
     indices = _by_number(folders, classes)
-    if indices is not None:
-        return "number", indices
-    if names is None and _are_in_order(folders, classes):
+    are_in_order = names is None and len(folders) == classes
+    if indices is None and not are_in_order:
+        raise ValueError(_refusal(folders, classes, names))
+    if _are_numbers(folders) and not _have_one_order(folders, classes):
+        raise ValueError(_two_orders(folders, classes))
+    if indices is None:
         return "order", list(range(classes))
-    raise ValueError(_refusal(folders, classes, names))
+    return "number", indices
 
 
 def _by_name(folders: list[str], names: list[str]) -> list[int] | None:
@@ -93,7 +97,8 @@ def _by_name(folders: list[str], names: list[str]) -> list[int] | None:
     for folder in folders:
         if names.count(folder) > 1:
             raise ValueError(
-                f"the model has several classes called {folder!r}: name the folders by index"
+                f"the model has several classes called {folder!r}: name the folders by index, "
+                f"{_range_of_indices(len(names))}"
             )
     return [names.index(folder) for folder in folders]
 
@@ -108,24 +113,54 @@ def _by_number(folders: list[str], classes: int) -> list[int] | None:
     return indices if are_distinct and are_classes else None
 
 
-def _are_in_order(folders: list[str], classes: int) -> bool:
-    """Return whether there is a folder for each class, in an order that leaves no doubt."""
-    if len(folders) != classes:
-        return False
-    # Folders "1", "10", "2" are sorted as text, but are meant to be in the order of their numbers.
-    return not _are_numbers(folders) or folders == sorted(folders, key=int)
-
-
 def _are_numbers(folders: list[str]) -> bool:
     """Return whether the names of all folders are whole numbers."""
     return all(folder.isdecimal() for folder in folders)
+
+
+def _have_one_order(folders: list[str], classes: int) -> bool:
+    """Return whether the model's folders, named by numbers, have one order as text and as numbers.
+
+    The set may lack folders that the model was trained on. They are taken to be named as the others
+    are: if no number is padded with zeros, those of more than ten classes have two orders.
+    """
+    widths = {len(folder) for folder in folders}
+    if len(widths) > 1:
+        return False
+    if len(folders) == classes or classes <= 10:
+        return True
+    is_padded = [len(folder) > 1 and folder.startswith("0") for folder in folders]
+    return any(is_padded)
+
+
+def _two_orders(folders: list[str], classes: int) -> str:
+    """Return the message for numbers whose order as text is not that of their values."""
+    as_text = f"sorted(map(str, range({classes})))"
+    as_numbers = f"list(map(str, range({classes})))"
+    if len(folders) == classes:
+        as_text = "images.class_names"
+        as_numbers = "sorted(images.class_names, key=int)"
+    return (
+        f"the folders are named by numbers {folders[:_MOST_FOLDERS]}, whose order as text is not "
+        f"that of their values: pass class_names={as_text} if the model was trained on folders "
+        f"sorted as text, as Keras and torchvision sort them, or class_names={as_numbers} if the "
+        "values are in the order of its outputs (in the shell --class-names FILE)"
+    )
+
+
+def _range_of_indices(classes: int) -> str:
+    """Return which indices classes have, padded so that text and numbers have one order."""
+    last = str(classes - 1)
+    first = "0".zfill(len(last))
+    return f"{first} to {last}"
 
 
 def _refusal(folders: list[str], classes: int, names: list[str] | None) -> str:
     """Return the message for folders that do not match the classes of a model."""
     remedy = (
         "pass class_names=[...] (in the shell --class-names FILE), name the folders after the "
-        f"classes or by index 0 to {classes - 1}, or pass images.unlabelled() (--unlabelled)"
+        f"classes or by index, {_range_of_indices(classes)}, or pass images.unlabelled() "
+        "(--unlabelled)"
     )
     if names is None:
         return (

@@ -58,6 +58,7 @@ def analyze(
     names or `class_names`); else by index if all folder names are numbers 0 … C − 1; else, if the
     model has no names, one by one in the order of the folder names, as
     keras.utils.image_dataset_from_directory orders them (`matched_by` of the Analysis says which).
+    Numbers are refused where their order as text, "10" before "2", is not that of their values.
     A model with one output, a sigmoid or a logit, has two classes: it gives the probability of the
     second.
 

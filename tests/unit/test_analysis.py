@@ -749,13 +749,22 @@ def folders(names, labels=None):
     return camkit.ImageSet(Path("."), [Path(str(i)) for i in range(len(labels))], labels, names, [])
 
 
+# The numbers of eleven classes as Keras and torchvision sort folders, and by their values.
+VALUE_ORDER = [str(c) for c in range(11)]
+TEXT_ORDER = sorted(VALUE_ORDER)
+
+
 @pytest.mark.parametrize(
     "found, classes, names, labels, called, rule",
     [
-        # By number, not by text.
-        (["0", "1", "10", "2"], 11, None, [0, 1, 10, 2], [str(c) for c in range(11)], "number"),
-        (["0", "10", "2"], 11, list("abcdefghijk"), [0, 10, 2], list("abcdefghijk"), "number"),
-        (["007", "2"], 8, None, [7, 2], [str(c) for c in range(8)], "number"),
+        # By number, where text has the same order.
+        (["0", "2"], 10, None, [0, 2], [str(c) for c in range(10)], "number"),
+        (["0", "2"], 3, list("abc"), [0, 2], list("abc"), "number"),
+        (["00", "02", "10"], 11, None, [0, 2, 10], [str(c) for c in range(11)], "number"),
+        (["010", "011"], 12, None, [10, 11], [str(c) for c in range(12)], "number"),
+        # Where it has not, the names decide.
+        (["0", "1", "10", "2"], 11, TEXT_ORDER, [0, 1, 2, 3], TEXT_ORDER, "name"),
+        (["0", "1", "10", "2"], 11, VALUE_ORDER, [0, 1, 10, 2], VALUE_ORDER, "name"),
         # Names come first.
         (["0", "1"], 2, ["1", "0"], [1, 0], ["1", "0"], "name"),
         (["b", "a"], 3, ["a", "c", "b"], [2, 0], ["a", "c", "b"], "name"),
@@ -786,11 +795,30 @@ def test_folders_are_classes_by_name_by_index_or_in_order(
             "the model has 3 classes and carries no names, the images have 2 classes",
         ),
         (
-            ["1", "10", "2"],
-            3,
+            ["x", "y"],
+            12,
             None,
-            r"carries no names.*name the folders after the classes or by index 0 to 2",
+            r"carries no names.*name the folders after the classes or by index, 00 to 11",
         ),
+        (
+            TEXT_ORDER,
+            11,
+            None,
+            r"\['0', '1', '10', '2', '3'\].*class_names=images.class_names if .* sorted as text"
+            r".* or class_names=sorted\(images.class_names, key=int\) if",
+        ),
+        (["1", "10", "2"], 3, None, r"class_names=images.class_names if"),
+        # Of folders that are not there, the others tell nothing.
+        (
+            ["0", "1", "10"],
+            11,
+            None,
+            r"class_names=sorted\(map\(str, range\(11\)\)\) if .* as text",
+        ),
+        (["10", "11"], 12, None, r"or class_names=list\(map\(str, range\(12\)\)\) if the values"),
+        (["0", "2"], 11, None, r"order as text is not"),
+        (["0", "10", "2"], 11, list("abcdefghijk"), r"order as text is not"),
+        (["007", "2"], 8, None, r"order as text is not"),
         (
             ["x", "1"],
             3,
@@ -799,7 +827,13 @@ def test_folders_are_classes_by_name_by_index_or_in_order(
         ),
         (["3"], 3, list("abc"), r"does not know: \['3'\]"),
         (["02", "2"], 3, list("abc"), r"does not know"),
-        (["x"], 3, ["x", "x", "y"], "several classes called 'x': name the folders by index"),
+        (["1998", "2004"], 12, None, r"carries no names"),
+        (
+            ["x"],
+            3,
+            ["x", "x", "y"],
+            "several classes called 'x': name the folders by index, 0 to 2",
+        ),
         (["x"], 3, ["x", "y"], "class_names has 2 names, and the model has 3 classes"),
         (
             ["cat", "dog"],
