@@ -117,9 +117,10 @@ def grid_of(network: Network, value: Value, grid: _Size | None = None) -> Grid |
             "the number of tokens depends on the size of the image: build the model with "
             "keras.Input((height, width, channels)), all of them numbers"
         )
+    behind = _tokens_behind(network, value)
     if grid is not None:
-        return _named_grid(grid, count)
-    sizes = _sizes_on_the_way(network, value, count)
+        return _named_grid(grid, count, behind)
+    sizes = _sizes_on_the_way(network, value, count - behind)
     if len(sizes) != 1:
         raise ValueError(
             f"the grid of the {count} tokens cannot be known: name it, grid=(height, width), where "
@@ -127,19 +128,35 @@ def grid_of(network: Network, value: Value, grid: _Size | None = None) -> Grid |
             "name a layer that returns a map (batch, height, width, channels)"
         )
     height, width = sizes.pop()
-    return Grid(height, width, prefix=count - height * width)
+    return Grid(height, width, prefix=count - behind - height * width)
 
 
-def _named_grid(grid: _Size, count: int) -> Grid:
-    """Return the grid of `count` tokens that the user names. Raises ValueError if it is larger."""
+def _named_grid(grid: _Size, count: int, behind: int) -> Grid:
+    """Return the grid of `count` tokens that the user names, the last ones behind it.
+
+    Raises ValueError if it is larger.
+    """
     height, width = grid
     places = height * width
-    if not 1 <= places <= count:
+    if not 1 <= places <= count - behind:
         raise ValueError(
             f"grid={grid} has {places} places and there are {count} tokens: height · width must be "
             f"{count} less the tokens without a place, such as a class token"
         )
-    return Grid(height, width, prefix=count - places)
+    return Grid(height, width, prefix=count - behind - places)
+
+
+def _tokens_behind(network: Network, value: Value) -> int:
+    """Return the number of tokens that are joined behind those of the image, as few models do."""
+    behind = 0
+    for call in network.needed([network.input], [value]):
+        # A layer and an operation of Keras have this name.
+        is_joining = type(call.layer).__name__ == "Concatenate" and call.layer.axis in (1, -2)
+        if is_joining and len(call.outputs[0].shape) == 3:
+            counts = [tokens.shape[1] or 0 for tokens in call.node.arguments.args[0]]
+            of_image = counts.index(max(counts))
+            behind += sum(counts[of_image + 1 :])
+    return behind
 
 
 def _sizes_on_the_way(network: Network, value: Value, count: int) -> set[_Size]:

@@ -47,6 +47,20 @@ def test_the_grid_is_that_of_the_patches_and_what_is_left_is_the_prefix(cut, pre
     assert grid_of(*tokens_of(model)) == Grid(6, 5, prefix)
 
 
+@pytest.mark.parametrize("as_layer", [True, False])
+def test_tokens_that_are_joined_behind_those_of_the_image_are_no_prefix(as_layer):
+    def join(x):
+        first, last = x[:, :1], x[:, :3]
+        if as_layer:
+            return layers.Concatenate(axis=1)([first, x, last])
+        return ops.concatenate([first, x, last], axis=1)
+
+    network, tokens = cut_of(zoo.SHAPE, zoo.patches_by_convolution, join)
+    assert tokens.shape[1] == 34
+    assert grid_of(network, tokens) == Grid(6, 5, 1)
+    assert grid_of(network, tokens, (3, 10)) == Grid(3, 10, 1)
+
+
 @pytest.mark.parametrize("heads", [1, 2])
 def test_the_heads_of_attention_are_no_grid(heads):
     """They are split by reshaping tokens to (N, T, heads, width), and joined by the reverse."""
