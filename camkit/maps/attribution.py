@@ -71,7 +71,7 @@ def grad_cam(
             last attention reads as values: after it, the other tokens have no effect.
         grid: (height, width) of the tokens of a transformer, where it cannot be known. Tokens
             without a place, such as a class token, come first and have no part in a map.
-        inputs: {name: values} of the inputs beside the images, if the model has any.
+        inputs: {name: values} of the inputs beside the images: one row for all images.
         output: The name of the output to explain, if the model has several.
 
     Returns:

@@ -43,7 +43,7 @@ def attention_rollout(
         targets: Checked as for the other methods, but without effect on the maps.
         grid: (height, width) of the tokens, where it cannot be known. Tokens without a place, such
             as a class token, come first and have no part in a map.
-        inputs: {name: values} of the inputs beside the images, if the model has any.
+        inputs: {name: values} of the inputs beside the images: one row for all images.
         output: The name of the output to explain, if the model has several.
 
     Returns:

@@ -533,7 +533,7 @@ class _Pass:
         if activations is not None:
             given[self.value] = ops.cast(activations, self.value.dtype)
         outputs = self._run(given, images, self.network.output)
-        return self._scores(outputs)
+        return class_scores(self.network, outputs)
 
     def slopes(self, images: Any, targets: Any, activations: Any) -> Any:
         """Return ∂S/∂A as float32, S being the logit of the target class."""
@@ -561,7 +561,7 @@ class _Pass:
             return opened(layer, change)
 
         outputs = self._run({}, images, self.network.output, open_attention)
-        return self._scores(outputs), all_weights
+        return class_scores(self.network, outputs), all_weights
 
     def attention_slopes(self, images: Any, targets: Any, changes: Any) -> Any:
         """Return ∂S/∂A (N, heads of all layers, T, T) as float32; `changes` are zeros like it."""
@@ -571,12 +571,6 @@ class _Pass:
             return _of_target(logits, targets)
 
         return ops.cast(gradient(target_logits, changes), "float32")
-
-    def _scores(self, outputs: Any) -> Any:
-        """Return the logits S (N, C) of what the network returns without its last softmax."""
-        # Some models return the scores as (N, 1, 1, C).
-        outputs = ops.reshape(outputs, (-1, outputs.shape[-1]))
-        return class_scores(self.network, outputs)
 
     def _run(
         self,
