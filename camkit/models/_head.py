@@ -404,9 +404,10 @@ def _of_concatenation(call: Call, kernel: np.ndarray) -> Affine | None:
 
 def _of_selection(call: Call, kernel: np.ndarray) -> Affine | None:
     """Fold y = x[:, …], which selects some of the numbers of each image."""
-    source, key = _arguments(call)
-    keys = key if isinstance(key, tuple) else (key,)
-    if keys[0] not in (slice(None), Ellipsis) or not is_vector(source):
+    source, *keys = _arguments(call)
+    # The key is a tuple, but a list in a model that was loaded from a file.
+    key = keys[0] if isinstance(keys[0], tuple) else tuple(keys)
+    if key[0] not in (slice(None), Ellipsis) or not is_vector(source):
         return None
     positions = np.arange(size_of(source)).reshape(1, *source.shape[1:])
     selected = positions[key].ravel()

@@ -205,6 +205,12 @@ def test_folded_weights_are_not_rounded_on_the_way():
     np.testing.assert_array_equal(find_head(model).kernel, expected)
 
 
+def test_a_part_of_the_logits_folds_in_a_model_from_a_file(tmp_path):
+    """There Keras has the key of x[:, 1:] as a list."""
+    model_of(combined).save(tmp_path / "model.keras")
+    exact(keras.models.load_model(tmp_path / "model.keras"))
+
+
 PROBABILITIES = {
     "softmax of keras.ops": lambda z: ops.softmax(z),
     "softmax of keras.activations": lambda z: keras.activations.softmax(z),
