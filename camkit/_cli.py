@@ -27,6 +27,8 @@ _METHODS = (
     "eigen_cam",
     "score_cam",
     "ablation_cam",
+    "attention_rollout",
+    "legrad",
 )
 
 # The number of class names that are shown.
@@ -82,6 +84,7 @@ def _analyze(options: argparse.Namespace) -> None:
                 options.out,
                 method=_method(options),
                 class_names=class_names,
+                output=options.output,
                 input_size=options.size,
                 engine=options.engine,
             )
@@ -312,6 +315,9 @@ def _add_analyze(commands: argparse._SubParsersAction) -> None:
         help="grad_cam or another, for models without a GAP head",
     )
     parser.add_argument("--layer", metavar="NAME", help="the layer that the method reads")
+    parser.add_argument(
+        "--output", metavar="NAME", help="the output to explain, if there are several"
+    )
     parser.add_argument(
         "--class-names", metavar="FILE", help="the names of the model's outputs, one per line"
     )

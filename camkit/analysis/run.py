@@ -7,9 +7,9 @@ The shards are computed here (`_shards`) or, with engine="ray", on the machines 
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from camkit._files import in_turn, present, to_path, write_whole
 from camkit.analysis import _shards
@@ -43,6 +43,8 @@ def analyze(
     *,
     method: Method | None = None,
     class_names: Sequence[str] | None = None,
+    inputs: Mapping[str, Any] | None = None,
+    output: str | None = None,
     batch_size: int = 32,
     input_size: Size = None,
     engine: str | None = None,
@@ -63,7 +65,7 @@ def analyze(
     second.
 
     Args:
-        model: A Functional or Sequential model, with a GAP → Dense head unless `method` is given.
+        model: A Keras model, with a GAP → Dense head unless `method` is given.
         images: The images, which are stretched to the size of the model's input and read in its
             channels: gray (1), RGB (3) or RGBA (4).
         folder: Where the results are stored: a folder, or an address such as s3://bucket/name, of
@@ -81,6 +83,9 @@ def analyze(
             method.
         class_names: A name for each class of the model, in the order of its outputs; two for a
             model with one output. None for the model's own names.
+        inputs: {name: values} of the inputs beside the images, for a model with several inputs: one
+            row, which holds for all images.
+        output: The name of the output that is explained, for a model with several outputs.
         batch_size: The number of images that go through the network at once.
         input_size: The size of the images in pixels, one number or (height, width); None for that
             of the model's input. It is required if the model takes images of any size.
@@ -109,6 +114,7 @@ def analyze(
         >>> camkit.analyze(model, images, method=camkit.grad_cam).maps.shape
         (12, 13, 13, 5)
     """
+    from camkit.models._part import part
     from camkit.models._serialize import fingerprint
 
     if not len(images):
@@ -120,6 +126,7 @@ def analyze(
         )
     if engine == "ray":
         from camkit.analysis import ray
+    model = part(model, inputs, output)
     reader = reader_of(model, method, input_size)
     names = reader.class_names
     if class_names is not None:

@@ -876,6 +876,42 @@ def test_what_no_map_belongs_to_is_kept_as_the_rest(images, tmp_path):
     assert '"bias":null' in (page.parent / "data" / "index.js").read_text()
 
 
+# Several inputs and outputs -----------------------------------------------------------------------
+
+
+def several(images):
+    """A model of an image and a table with two outputs, "kind" and "age"."""
+    image, table = keras.Input(zoo.SHAPE, name="image"), keras.Input((3,), name="table")
+    gap = layers.GlobalAveragePooling2D()(zoo.volume(layers.Rescaling(1 / 100, -1)(image)))
+    both = layers.Concatenate()([gap, layers.Dense(2, "relu")(table)])
+    kind = layers.Dense(4, "softmax", name="kind")(both)
+    age = layers.Dense(1, "sigmoid", name="age")(both)
+    return zoo.shake(keras.Model([image, table], [kind, age]))
+
+
+@pytest.mark.parametrize("method", [None, camkit.grad_cam])
+def test_one_output_of_several_is_read_with_the_other_inputs_given(images, tmp_path, method):
+    model = several(images)
+    some = images.select(slice(0, 7))
+    (batch,) = some.batches(7, zoo.SHAPE[:2])
+    row = np.array([1.0, -2.0, 3.0])
+    table = np.repeat(row[None], 7, axis=0)
+    kind, age = model.predict([batch.astype("float32"), table], verbose=0)
+    given = {"method": method, "batch_size": 4}
+    one = camkit.analyze(
+        model, some, tmp_path / "out", inputs={"table": row}, output="kind", **given
+    )
+    np.testing.assert_allclose(one.probs, kind, atol=1e-5)
+    two = camkit.analyze(model, some.unlabelled(), inputs={"table": row}, output="age", **given)
+    np.testing.assert_allclose(two.probs[:, 1], age[:, 0], atol=1e-5)
+    for other in ({"inputs": {"table": 2 * row}, "output": "kind"},):
+        with pytest.raises(ValueError, match="another model"):
+            camkit.analyze(model, some, tmp_path / "out", **other, **given)
+    for options in ({}, {"output": "kind"}, {"inputs": {"table": row}}):
+        with pytest.raises(camkit.HeadError, match="output|inputs"):
+            camkit.analyze(model, some, **options, **given)
+
+
 # One output ---------------------------------------------------------------------------------------
 
 
