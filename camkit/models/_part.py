@@ -9,6 +9,7 @@ import numpy as np
 from keras import layers, ops
 
 from camkit.models._graph import HeadError, function_of, network_of, one_way
+from camkit.models._preprocessor import with_preprocessor
 
 
 class Given(layers.Layer):
@@ -69,6 +70,7 @@ def part(
     if not inputs and output is None:
         one_way(model)
         return model
+    model = with_preprocessor(model)
     network = network_of(model)
     image = _image_of(network.input_names, inputs or {})
     chosen = _output_of(network.output_names, output)

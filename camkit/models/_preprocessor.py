@@ -76,11 +76,11 @@ def _settings_of(preprocessor: Any) -> str:
 
 def _join(preprocessor: Any, model: keras.Model) -> keras.Model:
     """Return the model that applies a preprocessor and then the layers of `model`."""
-    # Not `model` itself: it could never be deleted, since the cache would refer to it.
-    layers = keras.Model(model.inputs, model.outputs)
-    _, *size, channels = model.inputs[0].shape
-    image = keras.Input((*(_size_of(preprocessor) or size), channels))
     try:
+        # Not `model` itself: it could never be deleted, since the cache would refer to it.
+        layers = keras.Model(model.inputs, model.outputs)
+        _, *size, channels = model.inputs[0].shape
+        image = keras.Input((*(_size_of(preprocessor) or size), channels))
         scores = layers(preprocessor(image))
     except Exception as error:
         raise ValueError(

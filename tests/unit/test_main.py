@@ -232,6 +232,18 @@ def test_classes_by_the_order_of_the_folders_are_told(tmp_path, capsys):
     assert "the folders were matched in alphabetical order" in page
 
 
+def test_an_output_of_several_is_named(tmp_path, capsys):
+    image = keras.Input((20, 20, 3))
+    gap = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 5, strides=5)(image))
+    heads = [layers.Dense(12, "softmax", name=name)(gap) for name in ("kind", "maker")]
+    keras.Model(image, heads).save(tmp_path / "m.keras")
+    given = ["analyze", tmp_path / "m.keras", EMBEDDED, "--out", tmp_path / "o"]
+    code, out, (line,) = told(capsys, *given)
+    assert code == 1 and "2 outputs, 'kind', 'maker'" in line
+    code, out, _ = told(capsys, *given, "--output", "maker")
+    assert code == 0 and out[0].startswith("240 images of 12 classes, ")
+
+
 def test_a_model_of_several_labels_is_not_called_wrong(tmp_path, capsys):
     path = small(tmp_path / "m.keras", 12, "sigmoid")
     code, (line,), _ = told(capsys, "analyze", path, EMBEDDED, "--out", tmp_path / "o")
