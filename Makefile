@@ -41,7 +41,7 @@ lab: .venv/lessons ## open the lessons in JupyterLab
 ##@ To use
 
 .PHONY: atlas
-atlas: .venv/core ## MODEL=model.keras IMAGES=folder: write the error atlas of a model on these images and open it
+atlas: .venv/tensorflow ## MODEL=model.keras IMAGES=folder: write the error atlas of a model on these images and open it
 	@test -n "$(MODEL)" -a -n "$(IMAGES)" || { \
 	  echo 'make atlas MODEL=model.keras IMAGES=folder [OPTIONS="--method grad_cam"]'; exit 2; }
 	.venv/bin/python -m camkit analyze "$(MODEL)" "$(IMAGES)" --out "$(ATLAS)/analysis" $(OPTIONS)
@@ -77,9 +77,9 @@ course-proof: .venv/course ## [SEED=2027]: grade every known wrong answer with n
 # a folder between them, file by file, so that a file's fixtures are made once.
 PYTEST = .venv/bin/python -m pytest
 TWO = --numprocesses 2 --dist loadfile
-test check-% fuzz crashes: export OMP_NUM_THREADS = 1
-test check-% fuzz crashes: export OPENBLAS_NUM_THREADS = 1
-test check-% fuzz crashes: export TF_NUM_INTRAOP_THREADS = 1
+test backends check-% fuzz crashes: export OMP_NUM_THREADS = 1
+test backends check-% fuzz crashes: export OPENBLAS_NUM_THREADS = 1
+test backends check-% fuzz crashes: export TF_NUM_INTRAOP_THREADS = 1
 
 .PHONY: test
 test: .venv/test ## run what a commit needs: unit tests, the project's rules, a lesson, a page in a browser (4 minutes)
@@ -92,7 +92,7 @@ FOLDERS = tests/unit tests/project tests/view tests/lessons tests/browser
 
 PARTS_OF_CHECK = lint types view doctest unit lessons browser course stress sweep pythons versions photographs
 .PHONY: check
-check: test $(PARTS_OF_CHECK:%=check-%) fuzz crashes course-proof ## run everything: `make test` and the parts below (hours)
+check: test backends $(PARTS_OF_CHECK:%=check-%) fuzz crashes course-proof ## run everything: `make test` and the parts below (hours)
 
 .PHONY: check-lint
 check-lint: .venv/dev ## format, lint, layers (seconds)
@@ -175,8 +175,10 @@ clean: ## remove build/
 
 ##@ Versions
 
-# What a target needs is what stands in the lock under headings that name it.
-ENVIRONMENTS = core notebook lessons site app course cluster bench test check dev
+# What a target needs is what stands in the lock under headings that name it. The other backends of Keras are not locked:
+# `make backends` installs them in environments of their own.
+ENVIRONMENTS = core tensorflow notebook lessons site app course cluster bench test check dev
+LOCKED_EXTRAS = $(patsubst %,--extra %,$(filter-out core,$(ENVIRONMENTS)))
 $(ENVIRONMENTS:%=.venv/%): requirements.lock pyproject.toml
 	@"$(PYTHON)" -c '$(NEW_ENOUGH)' 2>/dev/null || { \
 	  echo "camkit needs Python 3.11 or newer, found: $$("$(PYTHON)" --version 2>/dev/null || echo none)."; \
@@ -196,7 +198,7 @@ UV = build/uv/bin/python -m uv
 .PHONY: lock
 lock: build/uv ## write requirements.lock anew from pyproject.toml
 	mkdir -p build/lock
-	$(UV) $(COMPILE) --upgrade --all-extras --output-file build/lock/all
+	$(UV) $(COMPILE) --upgrade $(LOCKED_EXTRAS) --output-file build/lock/all
 	for each in $(ENVIRONMENTS); do $(UV) $(COMPILE) --constraints build/lock/all \
 	  $$(test $$each = core || echo --extra $$each) --output-file build/lock/$$each || exit 1; done
 	cd build/lock && awk '/^[a-z0-9]/ { package = $$0; fresh = !(package in needed); if (fresh) packages[++n] = package } \
@@ -216,10 +218,32 @@ check-versions: $(VERSIONS:%=build/versions/%) ## the tests with the lowest vers
 
 build/versions/%: pyproject.toml | build/uv
 	mkdir -p build/versions
-	$(UV) pip compile --quiet pyproject.toml --all-extras --python-version 3.11 --resolution $* --output-file $@.txt
+	$(UV) pip compile --quiet pyproject.toml $(LOCKED_EXTRAS) --python-version 3.11 --resolution $* --output-file $@.txt
 	$(UV) venv --quiet --clear --seed --python "$(PYTHON)" $@
 	$(UV) pip install --quiet --python $@ -r $@.txt
 	$(UV) pip install --quiet --python $@ --no-deps --no-build-isolation -e .
+	touch $@
+
+# What the backends of Keras are tried with, each in an environment without TensorFlow. A backend's first requirement is
+# its extra; this release of PyTorch is to be had for processors alone where a machine has no other index.
+BACKENDS = jax torch
+REQUIREMENT_torch = torch==2.13.0
+TESTS_OF_BACKENDS = $(patsubst %,tests/unit/test_%.py,backends cam attribution grad_cam graph network models method \
+  analysis fingerprint)
+
+.PHONY: backends
+backends: .venv/test $(BACKENDS:%=build/backends/%) ## the tests of maps and models on JAX and PyTorch, and their numbers beside TensorFlow's (15 minutes)
+	KERAS_BACKEND=tensorflow .venv/bin/python tests/project/backend_numbers.py build/backends/tensorflow.npz
+	for each in $(BACKENDS); do python=build/backends/$$each/bin/python; \
+	  KERAS_HOME=build/backends/home $$python tests/project/backend_numbers.py build/backends/$$each.npz build/backends/tensorflow.npz && \
+	  KERAS_BACKEND=$$each $$python -m pytest -q $(TWO) -m "not (slow or sweep)" $(TESTS_OF_BACKENDS) || exit 1; \
+	done
+
+build/backends/%: requirements.lock pyproject.toml
+	mkdir -p build/backends
+	"$(PYTHON)" -m venv --clear $@
+	sed -n '/^[a-z0-9].*==/s/ \\$$//p' requirements.lock > $@.txt
+	$@/bin/python -m pip install --disable-pip-version-check --quiet --constraint $@.txt $(REQUIREMENT_$*) -e ".[$*]" pytest pytest-xdist
 	touch $@
 
 PYTHONS = 3.11 3.12 3.13

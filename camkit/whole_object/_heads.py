@@ -213,7 +213,7 @@ def train_maps(
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     optimizer = keras.optimizers.Adam(LEARNING_RATE)
     output_count = len(net.outputs)
-    classifier.compile(optimizer, [loss] * output_count, jit_compile=False)
+    classifier.compile(optimizer, [loss] * output_count)
 
     rng = np.random.default_rng(seed)
     starts = range(BATCH, len(labels), BATCH)

@@ -1,5 +1,5 @@
-"""What the core promises without any extra: maps, an analysis, its faults, its page. MODULES are
-hidden from it.
+"""What the core promises with a backend of Keras and no other extra: maps, an analysis, its faults,
+its page. MODULES are hidden from it.
 
 python tests/project/core.py [MODULE ...]
 """

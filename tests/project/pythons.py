@@ -1,8 +1,8 @@
 """The core alone on other Pythons: python tests/project/pythons.py UV VERSION ...
 
 For each VERSION, such as 3.12, that this machine has: an environment in build/pythons with the core
-of camkit at the locked versions and no extra, the work of core.py, and the unit tests of maps and
-analysis. A version that is not there is named at the end.
+of camkit and TensorFlow at the locked versions and no other extra, the work of core.py, and the
+unit tests of maps and analysis. A version that is not there is named at the end.
 """
 
 import os
@@ -57,7 +57,7 @@ def check(uv, version, interpreter):
     python = folder / "bin" / "python"
     install = [uv, "pip", "install", "--quiet", "--python", python, "--constraints", constraints()]
     shutil.rmtree(ROOT / "build" / "lib", ignore_errors=True)  # or the wheel has old files, too
-    call(*install, ".")
+    call(*install, ".[tensorflow]")
     call(python, "-I", ROOT / "tests" / "project" / "core.py")
     call(*install, "pytest")
     tests = [f"tests/unit/{name}" for name in TESTS]

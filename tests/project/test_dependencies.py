@@ -15,8 +15,14 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from repository import EXTRAS, PROJECT, PYPROJECT, ROOT, read
 
+from camkit._backend_choice import BACKENDS as CHOICES
+
 CORE = PROJECT["dependencies"]
-TARGETS = {"core": CORE} | {name: CORE + lines for name, lines in EXTRAS.items()}
+# The extras that bring a backend of Keras. That of the lessons is locked and has an environment.
+BACKENDS = ["tensorflow", "jax", "torch"]
+UNLOCKED = ["jax", "torch"]
+TARGETS = {"core": CORE}
+TARGETS |= {name: CORE + lines for name, lines in EXTRAS.items() if name not in UNLOCKED}
 # What camkit itself imports only where somebody asks for it, and refuses in one line where it is
 # missing: {module: package that brings it}.
 OPTIONAL = {
@@ -33,7 +39,7 @@ OPTIONAL = {
 USERS = ["notebook", "lessons", "cluster"]
 # What is asked of the packages themselves needs them installed: `make test` asks it of the targets
 # whose packages it installs, `make check-sweep` of the others.
-INSTALLED = ["core", "notebook", "lessons", "site", "test"]
+INSTALLED = ["core", "tensorflow", "notebook", "lessons", "site", "test"]
 targets = pytest.mark.parametrize(
     "target",
     [
@@ -164,15 +170,28 @@ def test_conda_and_pip_name_the_same_dependencies():
 
 
 def test_the_core_is_lean():
-    assert len(CORE) <= 13
+    assert len(CORE) <= 12
     unwanted = {"jupyterlab", "ipywidgets", "anywidget", "opentsne", "pooch", "nbconvert", "pdoc"}
-    assert not unwanted & closure(CORE)
+    assert not (unwanted | set(BACKENDS)) & closure(CORE)
+
+
+def test_each_backend_of_keras_that_camkit_runs_on_is_an_extra():
+    assert list(CHOICES) == BACKENDS
+    for name in BACKENDS:
+        assert list(specifiers(EXTRAS[name])) == [name]
+
+
+@pytest.mark.parametrize("target", [*TARGETS, *UNLOCKED])
+def test_no_extra_brings_a_second_backend(target):
+    """A user's set-up has one, and those of the lessons and of the developers have TensorFlow."""
+    lines = CORE + EXTRAS.get(target, [])
+    assert len(set(specifiers(lines)) & set(BACKENDS)) <= 1
 
 
 def test_the_core_asks_for_what_camkit_imports_and_for_nothing_else():
     """The standard library and the optional packages aside."""
     modules = imported_modules(sources_of("camkit"))
-    required = packages_of(modules - set(OPTIONAL))
+    required = packages_of(modules - set(OPTIONAL) - set(BACKENDS))
     assert required == set(specifiers(CORE))
 
 
@@ -225,10 +244,10 @@ def test_what_make_test_does_not_read_is_marked_by_its_folder():
 
 @pytest.mark.slow
 def test_the_core_works_where_nothing_else_can_be_imported():
-    """In a process that sees no package beyond the core. `make check-pythons` does it with
-    none installed.
+    """In a process that sees no package beyond the core and TensorFlow. `make check-pythons` does
+    it with no other one installed.
     """
-    allowed = closure(CORE)
+    allowed = closure(CORE + EXTRAS["tensorflow"])
     providers = metadata.packages_distributions()
     hidden = [
         module

@@ -25,7 +25,7 @@ def test_the_version_is_the_same_everywhere():
     latest, date = release.groups()
     assert latest == version
     assert f"\nversion: {version}\ndate-released: {date}\n" in read("CITATION.cff")
-    assert f"pip install camkit-{version}-py3-none-any.whl" in read("README.md")
+    assert f'pip install "camkit-{version}-py3-none-any.whl[lessons]"' in read("README.md")
 
 
 def test_binder_finds_what_it_needs():
@@ -140,7 +140,7 @@ def test_ci_runs_the_readmes_command_and_every_part_of_check():
     script = read(".ci/run")
     assert "make test" in script and "make test" in read("README.md")
     for part in targets():
-        if part.startswith("check-") or part in ("fuzz", "crashes", "course-proof"):
+        if part.startswith("check-") or part in ("backends", "fuzz", "crashes", "course-proof"):
             assert re.search(rf"\b{part}\b", script), f"{part} is missing in .ci/run"
 
 

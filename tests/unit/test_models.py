@@ -146,6 +146,8 @@ def test_a_backbone_sees_images_at_the_size_that_it_was_trained_at(name, monkeyp
     if name.startswith("MobileNetV3"):
         assert "(224, 224, 3)" in build.__doc__ and name not in backbones.TRAINED_AT
         return
+    if name == "NASNetMobile" and keras.backend.backend() == "torch":
+        pytest.skip("Keras does not build NASNetMobile on PyTorch")
 
     def asked(*args, default_size, **options):
         raise Asked(default_size)
