@@ -27,6 +27,8 @@ _METHODS = (
     "eigen_cam",
     "score_cam",
     "ablation_cam",
+    "occlusion",
+    "integrated_gradients",
     "attention_rollout",
     "legrad",
 )

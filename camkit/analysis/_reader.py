@@ -1,5 +1,6 @@
 """Running a model over batches of images: class maps by CAM or by another method."""
 
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -148,6 +149,7 @@ def by_method(model: "keras.Model", method: Method, input_size: Size, shape: Sha
         raise ValueError(
             f"method is {method!r}: pass the function itself, such as method=camkit.grad_cam"
         )
+    _check_call(method)
     size = _size_for_method(shape, input_size)
     layer = keyword_of(method, "layer")
     grid = keyword_of(method, "grid")
@@ -180,6 +182,19 @@ def by_method(model: "keras.Model", method: Method, input_size: Size, shape: Sha
         precision="float32",
         is_multi_label=is_multi_label(model),
     )
+
+
+def _check_call(method: Method) -> None:
+    """Raise ValueError if a method does not take a model, a batch and targets."""
+    function = getattr(method, "func", method)
+    keywords = getattr(method, "keywords", {})
+    try:
+        inspect.signature(function).bind(None, None, None, **keywords)
+    except TypeError as error:
+        name = getattr(function, "__name__", repr(function))
+        raise ValueError(
+            f"{name} cannot be called as method(model, batch, targets): {error}"
+        ) from None
 
 
 def keyword_of(method: Method | None, name: str) -> Any:

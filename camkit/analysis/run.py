@@ -117,6 +117,11 @@ def analyze(
     from camkit.models._part import part
     from camkit.models._serialize import fingerprint
 
+    if not isinstance(images, ImageSet):
+        source = repr(str(images)) if isinstance(images, str | os.PathLike) else "folder"
+        raise ValueError(
+            f"images is a {type(images).__name__}: pass the image set camkit.load_images({source})"
+        )
     if not len(images):
         raise ValueError(f"there are no images to analyse in {images}")
     if engine not in (None, "ray"):

@@ -330,11 +330,11 @@ def _check_is_model(model: Any) -> None:
         return
     kind = type(model).__name__
     if isinstance(model, str | Path):
-        advice = "load it first, model = keras.models.load_model(path)"
+        advice = "load it first, model = camkit.models.load_model(path)"
     elif any(each.__module__.partition(".")[0] == "tf_keras" for each in type(model).__mro__):
         advice = (
             "it is a model of Keras 2 (tf_keras): model.save('model.h5') writes a file that "
-            "keras.models.load_model of Keras 3 reads"
+            "camkit.models.load_model reads"
         )
     else:
         advice = "camkit.occlusion alone takes any function from images to scores"

@@ -417,6 +417,11 @@ def test_a_folder_without_an_analysis_is_not_loaded(tmp_path):
             camkit.load_analysis(folder)
 
 
+def test_images_must_be_loaded(model):
+    with pytest.raises(ValueError, match="pass the image set camkit.load_images.'photographs'."):
+        camkit.analyze(model, "photographs")
+
+
 def test_models_without_a_head_and_sets_without_an_image_are_refused(model, images, tmp_path):
     with pytest.raises(camkit.HeadError, match="Flatten"):
         camkit.analyze(zoo.REFUSED["Flatten → Dense"][0](), images, tmp_path / "analysis")
@@ -680,6 +685,16 @@ def test_a_folder_written_before_there_were_methods_still_loads(model, images, w
 def test_what_no_method_can_read_is_told_before_a_folder_is_made(unpooled, images, tmp_path):
     for build, said, options in (
         (lambda: unpooled, "pass the function itself", {"method": "grad_cam"}),
+        (
+            lambda: unpooled,
+            "cannot be called as method.model, batch, targets.: too many positional",
+            {"method": lambda model, batch: batch},
+        ),
+        (
+            lambda: unpooled,
+            "occlusion cannot be called as .*'layer'",
+            {"method": functools.partial(camkit.occlusion, layer="conv")},
+        ),
         (lambda: unpooled, "at .24, 20.: leave out input_size=.48, 40.", {"input_size": (48, 40)}),
         (zoo.REFUSED["no pooling"][0], "one score for each class", {}),
         (zoo.REFUSED["two inputs"][0], "2 inputs, ", {}),

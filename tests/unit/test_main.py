@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import inspect
 import re
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from keras import layers
 from PIL import Image
 
 import camkit
-from camkit._cli import main
+from camkit._cli import _METHODS, _class_names, main
 from camkit._files import any_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -399,6 +400,35 @@ def test_the_version_is_that_of_the_package(capsys):
         main(["--version"])
     assert end.value.code == 0
     assert capsys.readouterr().out == f"camkit {camkit.__version__}\n"
+
+
+def test_every_method_of_the_family_can_be_named():
+    """The shell knows their names without Keras: all that take a model, a batch and targets."""
+    family = set()
+    for name in camkit.__all__:
+        value = getattr(camkit, name)
+        if inspect.isfunction(value):
+            parameters = list(inspect.signature(value).parameters)
+            if parameters[:3] == ["model", "batch", "targets"]:
+                family.add(name)
+    assert set(_METHODS) == family
+
+
+@pytest.mark.parametrize(
+    "text, names",
+    [
+        ("0 Apple\n1 Lime\n", ["Apple", "Lime"]),
+        ("Apple\nLime\n", ["Apple", "Lime"]),
+        ("1 Apple\n2 Lime\n", ["1 Apple", "2 Lime"]),
+        ("0\n1\n", ["0", "1"]),
+        ("0 Red apple\n1 Lime", ["Red apple", "Lime"]),
+    ],
+)
+def test_numbers_before_class_names_are_dropped_if_they_are_those_of_the_outputs(
+    text, names, tmp_path
+):
+    (tmp_path / "labels.txt").write_text(text)
+    assert _class_names(tmp_path / "labels.txt") == names
 
 
 def interrupt(*_, **__):
