@@ -128,7 +128,10 @@ def _other_way(model: "keras.Model", input_size: Size, shape: Shape, error: Valu
     except ValueError as reason:
         if str(reason) == str(error):
             return ""
-        return f"; nor does {method} read it as it is: {reason}"
+        way = ""
+        if "layer=" in str(reason):
+            way = " (by functools.partial(camkit.grad_cam, layer=...), in the shell by --layer)"
+        return f"; nor does {method} read it as it is: {reason}{way}"
     except Exception:
         return ""
     return f"; or pass {method}, which reads this model as it is"

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from camkit.models._attention import Attention, attentions_of, opened
 from camkit.models._backend import compile_query, gradient
 from camkit.models._batches import batch_of
-from camkit.models._graph import HeadError, Network, Value, one_way
+from camkit.models._graph import Call, HeadError, Network, Value, one_way
 from camkit.models._head import find_head
 from camkit.models._kinds import is_weighting
 from camkit.models._places import (
@@ -327,9 +327,14 @@ def _last_places(model: keras.Model, network: Network, images: np.ndarray, grid:
     if not ends:
         raise ValueError(_why_no_places(network))
     if len(ends) > 1:
+        names = _names(network, ends)
+        if not names:
+            raise ValueError(
+                f"the scores are read from {len(ends)} maps of layers that are called several "
+                "times, as for an image and its mirror image: make a keras.Model of one call"
+            )
         raise ValueError(
-            f"the scores are read from {len(ends)} maps: name the layer to read, "
-            f"such as {_names(network, ends)}"
+            f"the scores are read from {len(ends)} maps: name the layer to read, such as {names}"
         )
     if is_tokens(network, ends[0]):
         return _tokens_that_count(network, ends[0], images, grid)
@@ -360,13 +365,16 @@ def _why_no_places(network: Network) -> str:
     layer = readers[0].layer
     return (
         f"no features with places lead from the image to the scores: {layer.name!r}, a "
-        f"{type(layer).__name__}, reads the image and returns none; camkit.occlusion explains "
-        "such a model, for which it needs the scores only"
+        f"{type(layer).__name__}, reads the image and returns none; camkit.occlusion(model, "
+        "batch) explains such a model by its scores alone, camkit.analyze needs features"
     )
 
 
 def _names(network: Network, values: list[Value]) -> str:
-    """Return names of layers that return these values, or the nearest values before them."""
+    """Return names of layers that return these values, or the nearest values before them.
+
+    Values that nothing learnt has made of the image have no name here.
+    """
     placed = values_with_places(network)
     names = []
     for value in values:
@@ -374,9 +382,15 @@ def _names(network: Network, values: list[Value]) -> str:
         while call is not None and not _has_unique_name(network, call.layer):
             source = next(each for each in call.inputs if each in placed)
             call = network.maker_of(source)
-        if call is not None:
+        if call is not None and _is_learnt(network, call):
             names.append(f"layer={call.layer.name!r}")
     return " or ".join(dict.fromkeys(names))
+
+
+def _is_learnt(network: Network, call: Call) -> bool:
+    """Return whether a layer with weights has its part in what a call returns."""
+    calls = network.needed([network.input], [call.outputs[0]])
+    return any(getattr(each.layer, "weights", None) for each in calls)
 
 
 def _has_unique_name(network: Network, layer: keras.Operation) -> bool:

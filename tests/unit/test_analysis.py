@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -722,6 +723,62 @@ def test_the_remedy_for_a_model_without_a_head_is_named_where_it_helps(unpooled,
     with pytest.raises(camkit.HeadError) as error:
         camkit.analyze(zoo.REFUSED["subclassed"][0](), images)
     assert "grad_cam" not in str(error.value)
+
+
+def test_an_ensemble_is_read_at_the_layer_that_its_refusal_names(images):
+    """No map leads to the average of two models, and their own words say which layers do."""
+    image = keras.Input(zoo.SHAPE)
+    members = []
+    for _ in range(2):
+        features = zoo.volume(layers.Rescaling(1 / 100, -1)(image))
+        members.append(layers.Dense(4, "softmax")(layers.Flatten()(features)))
+    model = zoo.shake(keras.Model(image, layers.Average()(members)))
+    some = images.select(slice(0, 6))
+    shown = r"nor does method=camkit.grad_cam .* such as layer='(\w+)' or .*--layer"
+    with pytest.raises(camkit.HeadError, match=shown) as error:
+        camkit.analyze(model, some)
+    (layer,) = re.search(shown, str(error.value)).groups()
+    method = functools.partial(camkit.grad_cam, layer=layer)
+    analysis = camkit.analyze(model, some, method=method)
+    (batch,) = some.batches(6, zoo.SHAPE[:2])
+    expected = model.predict(batch.astype("float32"), verbose=0)
+    np.testing.assert_allclose(analysis.probs, expected, atol=1e-5)
+
+
+class Hidden(layers.Layer):
+    """A layer that cannot be called on symbolic tensors, with all of a network inside."""
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(shape[-1], 4))
+
+    def call(self, x):
+        if isinstance(x, keras.KerasTensor):
+            raise TypeError("numbers only")
+        return keras.ops.matmul(keras.ops.mean(x, axis=(1, 2)), self.kernel)
+
+    def compute_output_spec(self, x):
+        return keras.KerasTensor((x.shape[0], 4))
+
+
+@pytest.mark.parametrize("method", [None, camkit.grad_cam, camkit.occlusion])
+def test_a_model_that_hides_its_features_is_refused_with_the_way_out(images, method):
+    image = keras.Input(zoo.SHAPE)
+    model = keras.Model(image, Hidden()(image))
+    with pytest.raises(
+        ValueError, match=r"camkit\.occlusion\(model, batch\) explains such a model"
+    ):
+        camkit.analyze(model, images, method=method)
+    assert camkit.occlusion(model, zoo.images(1), window=8, stride=8).shape == (1, 24, 20)
+
+
+def test_no_layer_that_only_turns_the_image_is_named(images):
+    """An average over an image and its mirror image, by one network that is called twice."""
+    image = keras.Input(zoo.SHAPE)
+    network, *_ = zoo.flat()
+    both = [network(image), network(keras.ops.flip(image, axis=2))]
+    model = keras.Model(image, layers.Average()(both))
+    with pytest.raises(ValueError, match="layers that are called several times, .* of one call"):
+        camkit.analyze(model, images, method=camkit.grad_cam)
 
 
 def test_a_real_imagenet_classifier_on_photographs(shared, tmp_path):
