@@ -387,8 +387,9 @@ def _operation_or_layer(description: dict, trust: bool) -> Callable:
     """Return the layer of a description, or the function that stands for a TensorFlow function."""
     class_name = description["class_name"]
     if class_name == "TensorFlowOpLayer":
-        operation = description["config"].get("node_def")
-        raise UnreadableLayer(f"the TensorFlow operation {operation!r} (TensorFlowOpLayer)")
+        operation = re.search(r'op: "(\w+)"', str(description["config"].get("node_def")))
+        name = operation[1] if operation else description["name"]
+        raise UnreadableLayer(f"the TensorFlow operation {name} (TensorFlowOpLayer)")
     if class_name in ("TFOpLambda", "SlicingOpLambda"):
         return _operation(description["config"])
     return build(description, trust)
@@ -512,7 +513,7 @@ def _arrays_of(group: h5py.Group, layer_name: str) -> dict[str, h5py.Dataset]:
     arrays = {}
     for name in _texts(of_layer, "weight_names"):
         dataset = of_layer[name]
-        if dataset.file != group.file or dataset.external:
+        if dataset.file != group.file or dataset.external or dataset.is_virtual:
             raise ValueError(f"the weights {name} point to another file")
         arrays[name] = dataset
     return arrays
@@ -565,8 +566,9 @@ def read_archive_weights(model: keras.Model, file: Path) -> None:
 def _publish(group: h5py.Group) -> None:
     """Rename the groups of parts of a layer that Keras 2 holds under a private name."""
     for name in list(group):
-        part = group[name]
-        if isinstance(part, h5py.Group):
-            _publish(part)
+        # A link may lead to another file, which is not to be changed.
+        is_own = isinstance(group.get(name, getlink=True), h5py.HardLink)
+        if is_own and isinstance(group[name], h5py.Group):
+            _publish(group[name])
             if name.startswith("_") and name[1:] not in group:
                 group.move(name, name[1:])

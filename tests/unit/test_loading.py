@@ -172,6 +172,21 @@ def test_a_file_of_keras_2_predicts_as_the_model_did(kind, suffix, tmp_path):
     assert [layer.name for layer in loaded.layers] == [layer.name for layer in model.layers]
 
 
+def test_the_first_releases_of_keras_2_named_models_otherwise(tmp_path):
+    """A graph was a "Model", and a Sequential was the list of its layers."""
+    model = functional()
+    description = described(model, module=False)
+    description["class_name"] = "Model"
+    description["config"]["layers"][2]["class_name"] = "Model"
+    path = write_hdf5(tmp_path / "model.h5", model, description, version="2.1.6")
+    assert_same(model, load_model(path))
+    model = sequential()
+    description = described(model, module=False)
+    description["config"] = description["config"]["layers"]
+    path = write_hdf5(tmp_path / "model.h5", model, description, version="2.1.6")
+    assert_same(model, load_model(path))
+
+
 def test_a_model_of_keras_2_is_saved_as_one_of_keras_3(tmp_path):
     model = functional()
     loaded = load_model(write_hdf5(tmp_path / "old.h5", model))
@@ -277,15 +292,26 @@ def test_another_tensorflow_function_is_named(call, named, tmp_path):
     assert "Keras 2.15.0 wrote it" in str(refusal.value)
 
 
+def test_an_operation_of_the_first_tensorflow_2_is_named(tmp_path):
+    description = with_functions(("math.truediv", {"y": 255.0}))
+    layer = description["config"]["layers"][1]
+    layer["class_name"] = "TensorFlowOpLayer"
+    layer["config"] = {"name": "truediv", "node_def": 'name: "truediv"\nop: "RealDiv"\ninput: "x"'}
+    path = write_hdf5(tmp_path / "model.h5", functional(), description)
+    with pytest.raises(ValueError, match=r"the TensorFlow operation RealDiv .TensorFlowOpLayer"):
+        load_model(path)
+
+
 def test_the_remedy_for_such_a_function_works(tmp_path):
     """The same model is built in Python, and reads the weights of the file."""
     model = functional()
     call = ("image.per_image_standardization", {})
     path = write_hdf5(tmp_path / "model.h5", model, with_functions(call))
-    again = randomised(functional())
-    again.set_weights([0 * weight for weight in again.get_weights()])
-    again.load_weights(path)
-    assert_same(model, again)
+    for file in (path, write_archive(tmp_path / "model.keras", model, with_functions(call))):
+        again = functional()
+        again.set_weights([0 * weight for weight in again.get_weights()])
+        again.load_weights(file)
+        assert_same(model, again)
 
 
 def test_hard_sigmoid_is_that_of_keras_2(tmp_path):

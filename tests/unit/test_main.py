@@ -160,6 +160,22 @@ def test_a_foreign_class_is_named_with_what_to_pass(tmp_path):
     assert not (tmp_path / "o").exists()
 
 
+class Unregistered(layers.Layer):
+    def call(self, x):
+        return x
+
+
+def test_modules_are_found_in_the_working_directory(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    source = inspect.getsource(Unregistered)
+    Path("layers_of_a_stranger.py").write_text(f"from keras import layers\n{source}")
+    path = saved(tmp_path / "m.keras", Unregistered())
+    given = ["analyze", path, EMBEDDED, "--out", "o", "--import", "layers_of_a_stranger"]
+    code, out, err = told(capsys, *given)
+    assert code == 1 and "the model has 2 classes and carries no names" in err[0], "it was loaded"
+
+
 @pytest.fixture(scope="module")
 def unpooled(tmp_path_factory):
     """A model of twelve classes without names, Flatten → Dense: CAM refuses it."""
