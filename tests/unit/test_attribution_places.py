@@ -92,7 +92,7 @@ def check_maps(model, batch, layer, tokens, slopes):
     grad = np.maximum(0, np.einsum("nyxk,nk->nyx", F, alpha))
     for method, expected in ((camkit.hires_cam, hires), (camkit.grad_cam, grad)):
         ours = method(model, batch, 1, layer=layer)
-        np.testing.assert_allclose(ours, expected, atol=1e-3 * np.abs(hires).max())
+        np.testing.assert_allclose(ours, expected, atol=3e-3 * np.abs(hires).max())
 
 
 def test_with_a_class_token_the_map_is_that_of_what_the_last_attention_reads(by_token):
@@ -232,7 +232,7 @@ def test_occlusion_of_a_subclassed_model_is_that_of_its_layers():
 
     batch = zoo.images(2)
     expected = explain("occlusion", inner, batch, 1)
-    for model in (Wrapper(), lambda images: inner(images), lambda images: inner(images).numpy()):
+    for model in (Wrapper(), inner.predict, lambda images: inner(images)):
         ours = explain("occlusion", model, batch, 1)
         np.testing.assert_allclose(ours, expected, atol=1e-5)
 
