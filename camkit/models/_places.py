@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from camkit.models._graph import Call, Network, Value
+from camkit.models._part import Given
 
 # The size of an image, of a map or of a grid: (height, width).
 _Size = tuple[int, int]
@@ -71,7 +72,8 @@ def values_with_places(network: Network) -> set[Value]:
     """
     placed = {network.input}
     for call in network.calls:
-        if placed.isdisjoint(call.inputs):
+        # What stands in the place of another input is read from no place of the image.
+        if placed.isdisjoint(call.inputs) or isinstance(call.layer, Given):
             continue
         for value in call.outputs:
             positions = value.shape[1:-1]

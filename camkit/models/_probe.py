@@ -212,6 +212,12 @@ def _checked_network(model: keras.Model, images: np.ndarray) -> Network:
     """
     network = one_way(model)
     if network not in _checked_networks:
+        formats = {getattr(layer, "data_format", None) for layer in network.layers}
+        if "channels_first" in formats:
+            raise HeadError(
+                "the model is channels_first, camkit reads channels_last features (B, height, "
+                "width, channels)"
+            )
         if network.output in values_with_places(network) or len(network.output.shape) < 2:
             raise HeadError(
                 f"the model returns {network.output.shape[1:]} for each image, camkit explains one "

@@ -304,8 +304,74 @@ def test_of_several_maps_one_is_to_be_named_and_the_names_work():
         assert camkit.grad_cam(model, zoo.images(1), layer=name).any()
 
 
+@pytest.mark.parametrize("name", ["grad_cam", "integrated_gradients", "occlusion"])
+def test_a_model_with_channels_first_is_refused(name):
+    batch = np.zeros((1, 3, 24, 24), dtype="float32")
+    with pytest.raises(camkit.HeadError, match="channels_first.*channels_last"):
+        getattr(attribution, name)(zoo.channels_first(), batch)
+
+
 def test_a_model_that_returns_maps_is_refused():
     model = zoo.stack(layers.Conv2D(4, 1, activation="softmax"))
     for name in ("grad_cam", "integrated_gradients", "occlusion"):
         with pytest.raises(camkit.HeadError, match=r"\(6, 5, 4\) for each image.*one score for"):
             explain(name, model, zoo.images(1))
+
+
+# Several inputs and outputs -----------------------------------------------------------------------
+
+
+def with_table(rows=None):
+    """Return a classifier of an image and a table of four numbers, or with these numbers inside."""
+    image = keras.Input(zoo.SHAPE, name="image")
+    table = keras.Input((4,), name="table")
+    numbers = table if rows is None else ops.zeros_like(image[:, 0, 0, :1]) + rows
+    pooled = layers.GlobalAveragePooling2D()(zoo.volume(image))
+    both = layers.Concatenate()([pooled, numbers])
+    scores = layers.Dense(zoo.CLASSES)(layers.Dense(6, "relu")(both))
+    inputs = image if rows is not None else [image, table]
+    return zoo.shake(keras.Model(inputs, scores))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_of_several_inputs_the_others_are_given(name):
+    row = np.array([1.0, -2.0, 0.5, 3.0], dtype="float32")
+    batch = zoo.images(2)
+    expected = explain(name, with_table(row), batch, 1)
+    options = {"window": 8, "stride": 4} if name == "occlusion" else {}
+    method = getattr(attribution, name)
+    ours = method(with_table(), batch, 1, inputs={"table": row}, **options)
+    np.testing.assert_allclose(ours, expected, atol=1e-5 * np.abs(expected).max())
+    with pytest.raises(camkit.HeadError, match="the model has 2 inputs, 'image', 'table'"):
+        method(with_table(), batch, 1, **options)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_one_of_several_outputs_is_named(name):
+    image = keras.Input(zoo.SHAPE)
+    pooled = layers.GlobalAveragePooling2D()(zoo.volume(image))
+    kind = layers.Dense(4, "softmax", name="kind")(pooled)
+    ripe = layers.Dense(1, "sigmoid", name="ripe")(pooled)
+    model = zoo.shake(keras.Model(image, [kind, ripe]))
+    batch = zoo.images(2)
+    options = {"window": 8, "stride": 4} if name == "occlusion" else {}
+    method = getattr(attribution, name)
+    for output, tensor in (("kind", kind), ("ripe", ripe)):
+        expected = explain(name, keras.Model(image, tensor), batch, 1)
+        ours = method(model, batch, 1, output=output, **options)
+        np.testing.assert_allclose(ours, expected, atol=1e-5 * np.abs(expected).max())
+    with pytest.raises(camkit.HeadError, match="2 outputs, 'kind', 'ripe': name one"):
+        method(model, batch, 1, **options)
+
+
+def test_a_second_image_is_not_where_the_map_is_read():
+    image, other = keras.Input(zoo.SHAPE, name="image"), keras.Input(zoo.SHAPE, name="other")
+    conv = layers.Conv2D(3, 3, activation="relu")
+    pooled = [layers.GlobalMaxPooling2D()(conv(each)) for each in (image, other)]
+    scores = layers.Dense(2)(layers.Concatenate()(pooled))
+    model = zoo.shake(keras.Model([image, other], scores))
+    batch = zoo.images(2)
+    maps = camkit.grad_cam(model, batch, 1, inputs={"other": batch[1]})
+    assert maps.shape == (2, 22, 18)
+    swapped = camkit.grad_cam(model, batch, 1, inputs={"image": batch[1]})
+    assert swapped.shape == (2, 22, 18)
