@@ -3,6 +3,7 @@
 Only copies are called, folded and compiled, so that the given model is not changed.
 """
 
+import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -97,10 +98,11 @@ class LayerCopies:
             if type(layer) is layers.Lambda:
                 copy = _lambda_copy(layer, config)
             else:
-                copy = type(layer).from_config(config)
-        except (NotImplementedError, TypeError) as error:
+                copy = _from_config(type(layer), config)
+        except (NotImplementedError, TypeError, ValueError) as error:
             raise HeadError(
-                f"{layer.name!r} cannot be copied: give {type(layer).__name__} a get_config"
+                f"{layer.name!r} cannot be copied: its class {type(layer).__name__} needs a "
+                "get_config with what its __init__ takes; camkit.grad_cam reads the model itself"
             ) from error
         self._names.add(layer.name)
         return copy
@@ -189,6 +191,22 @@ def _with_constants(operation: keras.Operation, *args: Any, **kwargs: Any) -> An
 def _identity(tensor: keras.KerasTensor, **_: object) -> keras.KerasTensor:
     """Return a tensor unchanged; this is called in place of a layer that is left out."""
     return tensor
+
+
+def _from_config(kind: type[keras.Operation], config: dict[str, Any]) -> keras.Operation:
+    """Return a layer of a kind from its configuration, without settings that it does not take.
+
+    Some classes write more into their configuration than their __init__ reads. Raises TypeError or
+    ValueError if that does not help.
+    """
+    try:
+        return kind.from_config(config)
+    except (TypeError, ValueError):
+        known = {"name", "dtype", "trainable", *inspect.signature(kind.__init__).parameters}
+        accepted = {key: value for key, value in config.items() if key in known}
+        if accepted == config:
+            raise
+        return kind.from_config(accepted)
 
 
 def _lambda_copy(layer: layers.Lambda, config: dict) -> layers.Lambda:

@@ -184,7 +184,7 @@ def test_what_has_no_such_head_is_refused_with_the_reason(name):
 
 def test_a_layer_that_cannot_be_copied_is_named():
     model, *_ = zoo.flat(body=zoo.after(zoo.NoConfig(keras.ops.abs)))
-    with pytest.raises(camkit.HeadError, match="no_config.*give NoConfig a get_config"):
+    with pytest.raises(camkit.HeadError, match="no_config.*its class NoConfig needs a get_config"):
         camkit.CAM(model)
 
 

@@ -302,6 +302,44 @@ def test_volumes_have_maps_over_space():
     assert out.maps.shape == (5, 3, 4, 5, C)
 
 
+# Tokens -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prefix", [0, 1, 3])
+def test_the_mean_of_tokens_has_maps_on_their_grid(prefix):
+    """The share of tokens without a place is the rest, which is 0 if there are none."""
+    model = zoo.transformer(prefix=prefix)
+    _, out = exact(model, logits=False)
+    tokens = keras.Model(model.input, model.get_layer("pooling").input)(zoo.images()).numpy()
+    kernel, _ = model.get_layer("scores").get_weights()
+    _, height, width, _ = out.maps.shape
+    assert height * width + prefix == tokens.shape[1]
+    spread = (tokens @ kernel)[:, prefix:].reshape(out.maps.shape)
+    count = tokens.shape[1]
+    np.testing.assert_allclose(out.maps, spread * (height * width / count), atol=1e-5)
+    np.testing.assert_allclose(
+        out.rest, (tokens @ kernel)[:, :prefix].sum(axis=1) / count, atol=1e-5
+    )
+
+
+def test_a_grid_that_is_named_is_taken_and_checked():
+    model = zoo.transformer()
+    height, width = camkit.CAM(model)(zoo.images()).maps.shape[1:3]
+    assert camkit.CAM(model, grid=(width, height))(zoo.images()).maps.shape[1:3] == (width, height)
+    with pytest.raises(ValueError, match="grid=.*tokens"):
+        camkit.CAM(model, grid=(99, 99))
+
+
+def test_tokens_without_those_that_have_no_place():
+    def head(x):
+        cells = layers.Reshape((30, K))(x)
+        tokens = layers.Concatenate(axis=1)([ops.max(cells, axis=1, keepdims=True), cells])
+        return layers.Dense(C)(ops.mean(tokens[:, 1:], axis=1))
+
+    _, out = exact(model_of(head))
+    assert out.maps.shape == (5, 6, 5, C)
+
+
 # Quantised and LoRA kernels -----------------------------------------------------------------------
 
 
