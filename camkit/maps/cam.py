@@ -187,7 +187,7 @@ def _forward_pass(
             share = ops.matmul(gap, part.kernel)
             maps.append(_maps_of(features, part.kernel, grid))
             gaps.append(gap)
-            if grid is not None and grid.prefix > 0:
+            if grid is not None and grid.height * grid.width < features.shape[1]:
                 rest.append(ops.subtract(share, ops.mean(maps[-1], axis=(1, 2))))
             logits = ops.add(share, logits)
         for part, vector in zip(head.rest, tensors[len(head.parts) :], strict=True):
@@ -219,9 +219,9 @@ def _maps_of(features: Any, kernel: np.ndarray, grid: "Grid | None") -> Any:
 
     if grid is None:
         return ops.einsum(_WEIGHTED_SUM[len(features.shape)], features, kernel)
-    places = grid.height * grid.width
+    share_of_places = grid.height * grid.width / features.shape[1]
     maps = ops.einsum(_WEIGHTED_SUM[4], spread(features, grid), kernel)
-    return maps * (places / (grid.prefix + places))
+    return maps * share_of_places
 
 
 def _sum_of_maps(several: list[np.ndarray]) -> np.ndarray:
