@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 # A method computes maps for this many classes of each image.
 TOP_CLASSES = 5
 
+# So many images of the first batch are also read by the model itself.
+_CHECKED = 4
+
 _WHICH_SIZE = "pass input_size=224, or the size that it was trained at"
 
 Method = Callable[..., np.ndarray]
@@ -66,7 +69,7 @@ def reader_of(model: "keras.Model", method: Method | None, input_size: Size) -> 
 def _checked(
     model: "keras.Model", reader: Reader, shape: Shape
 ) -> Callable[..., dict[str, np.ndarray]]:
-    """Return the function `read` of a reader, with a check of the scores of its first batch."""
+    """Return the function `read` of a reader, with a check of its first scores."""
     from camkit.models._scores import check_scores
 
     height, width, _ = shape
@@ -77,7 +80,7 @@ def _checked(
         nonlocal is_unchecked
         arrays = reader.read(batch, labels)
         if is_unchecked:
-            check_scores(model, batch, arrays["logits"])
+            check_scores(model, batch[:_CHECKED], arrays["logits"][:_CHECKED])
             is_unchecked = False
         return arrays
 

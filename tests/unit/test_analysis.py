@@ -725,6 +725,30 @@ def test_the_remedy_for_a_model_without_a_head_is_named_where_it_helps(unpooled,
     assert "grad_cam" not in str(error.value)
 
 
+@pytest.mark.parametrize("method", [None, camkit.hires_cam])
+def test_scores_that_are_not_those_of_the_model_stop_the_analysis(
+    model, images, tmp_path, monkeypatch, method
+):
+    """Whatever makes them differ on the user's images, nothing is stored."""
+    read = camkit.CAM.__call__
+    seen = probe.seen
+
+    def doubled(cam, batch):
+        out = read(cam, batch)
+        return out._replace(logits=2 * out.logits)
+
+    @contextlib.contextmanager
+    def seen_doubled(*arguments):
+        with seen(*arguments) as (logits, features):
+            yield 2 * logits, features
+
+    monkeypatch.setattr(camkit.CAM, "__call__", doubled)
+    monkeypatch.setattr(probe, "seen", seen_doubled)
+    with pytest.raises(camkit.HeadError, match="differ by up to .* from what the model returns"):
+        camkit.analyze(model, images, tmp_path / "out", method=method)
+    assert not list((tmp_path / "out").glob("*.np*"))
+
+
 def test_an_ensemble_is_read_at_the_layer_that_its_refusal_names(images):
     """No map leads to the average of two models, and their own words say which layers do."""
     image = keras.Input(zoo.SHAPE)
