@@ -241,6 +241,8 @@ def _weights_of(path: Path, scratch: Path) -> Path:
     if path.is_dir():
         return Path(shutil.copyfile(path / name, scratch / name))
     with zipfile.ZipFile(path) as archive:
+        if name not in archive.namelist():
+            raise _Refusal("it has no weights: save the model again where it was built")
         return _unpacked(archive, name, scratch)
 
 
@@ -251,7 +253,7 @@ def _why_not_loaded(error: Exception, source: _Source | None, trust: bool) -> st
     """Return why a model file was not loaded, and what to do."""
     if isinstance(error, _Refusal):
         return str(error)
-    if source is None:
+    if source is None or isinstance(error, zipfile.BadZipFile | OSError):
         return (
             f"it is damaged or incomplete ({brief(error)}): copy it again from where it was "
             "written, or save the model again there"

@@ -367,6 +367,23 @@ def half_written(path):
     path.write_bytes(content[: len(content) // 2])
 
 
+def write_without_weights(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", json.dumps({"keras_version": "2.15.0"}))
+        archive.writestr("config.json", json.dumps(described(functional())))
+
+
+def write_half_of_the_weights(path):
+    write_archive(path, functional())
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    weights = members["model.weights.h5"]
+    members["model.weights.h5"] = weights[: len(weights) // 2]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
 def folder_with(*names):
     def write(path):
         path.mkdir()
@@ -389,6 +406,8 @@ WRONG = {
     "empty.keras": (lambda path: path.touch(), "neither a .keras archive nor an HDF5 file"),
     "short.keras": (half_written, "damaged or incomplete"),
     "short.h5": (half_written, "damaged or incomplete"),
+    "bare.keras": (write_without_weights, "it has no weights"),
+    "torn.keras": (write_half_of_the_weights, "damaged or incomplete"),
     "empty": (folder_with(), "a folder without a model"),
     "saved": (folder_with("saved_model.pb", "keras_metadata.pb"), "tf_keras.models.load_model"),
     "exported": (folder_with("saved_model.pb"), "the function of a model and not its layers"),
