@@ -35,6 +35,7 @@ from camkit.models._kinds import (
     reshapes,
     size_of,
 )
+from camkit.models._part import Given
 from camkit.models._scores import ending_of, is_binary
 
 _NORMALIZING = (
@@ -122,6 +123,7 @@ def find_head(model: keras.Model) -> Head:
         )
     ending = ending_of(network)
     if ending.is_inverted and not ending.layers:
+        _check_is_open(network)
         raise HeadError(
             f"the probabilities come from {_name_of_last(network)}, not from softmax or sigmoid of "
             f"scores that can be read: no map adds up to them; {REMEDY}"
@@ -129,6 +131,7 @@ def find_head(model: keras.Model) -> Head:
     folding = _Folding(network, ending.layers)
     folding.run()
     if not folding.pooled:
+        _check_is_open(network)
         raise HeadError(_why_no_head(folding))
     is_unweighted = not folding.weighting and ending.activation == "linear"
     if is_unweighted:
@@ -217,9 +220,12 @@ class _Folding:
         others = [call for call in self.steps if call.layer not in self.weighting]
         is_plain = all(keeps_values(call.layer) or call.layer in self.ending for call in others)
         has_one_part = len(self.pooled) == 1 and not self.kernels
-        if is_plain and has_one_part and len(self.weighting) == 1:
-            return self.weighting[0]
-        return None
+        if not is_plain or not has_one_part or len(self.weighting) != 1:
+            return None
+        (layer,) = self.weighting
+        # Quantisation and LoRA add weights of their own.
+        own_weights = 2 if getattr(layer, "use_bias", False) else 1
+        return layer if len(getattr(layer, "weights", ())) == own_weights else None
 
     def _fold(self, call: Call) -> None:
         """Replace the value that a call computes by those that it reads, where it is affine."""
@@ -552,6 +558,20 @@ def _array(variable: Any) -> np.ndarray:
 # Why there is none --------------------------------------------------------------------------------
 
 
+def _check_is_open(network: Network) -> None:
+    """Raise HeadError where one layer, which cannot be looked into, makes a vector of the image."""
+    for call in network.calls:
+        layer = call.layer
+        kind = type(layer)
+        is_closed = kind is layers.TFSMLayer or not kind.__module__.startswith("keras.")
+        reads_image = call.inputs == (network.input,) and is_vector(call.outputs[0])
+        if is_closed and reads_image and not isinstance(layer, Given):
+            raise HeadError(
+                f"the network is inside {layer.name!r}, a {kind.__name__}, which cannot be looked "
+                "into; camkit.occlusion(model, batch) needs only what it returns"
+            )
+
+
 def _why_no_head(folding: _Folding) -> str:
     """Return why no map adds up to the scores of a network."""
     (value, *_) = folding.kernels
@@ -572,6 +592,8 @@ def _why_not_affine(network: Network, call: Call) -> str:
         reason = f"{kind} divides by the spread of each image, so its scores are no weighted sum"
     elif activation != "linear" and source is not call:
         reason = f"{activation!r} stands between {_origin(source)} and the scores"
+    elif is_vector(call.inputs[0]):
+        reason = f"{kind} cannot stand between {_origin(source)} and the scores"
     else:
         reason = _why_no_pooling(call)
     if source is None or source is call or pooled_map(source) is not None:
@@ -592,6 +614,8 @@ def _why_no_pooling(call: Call) -> str:
     if reshapes(layer):
         kind = type(layer).__name__
         return f"CAM needs global average pooling, which {kind} is not: it keeps all places apart"
+    if isinstance(layer, layers.Lambda):
+        return "what a Lambda does cannot be read from it, as from GlobalAveragePooling2D"
     if operation_name(layer) == "GetItem":
         return "the scores are read from some of the places alone, such as a class token"
     return f"{type(layer).__name__} is no global average pooling"

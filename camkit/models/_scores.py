@@ -155,6 +155,11 @@ def _find_ending(network: Network) -> Ending:
     while call is not None:
         layer = call.layer
         activation = activation_of(layer)
+        if activation == "softmax" and is_binary(network):
+            raise HeadError(
+                "the model ends in softmax over one output, which is always 1: it needs sigmoid, "
+                "or two outputs"
+            )
         if activation in ("softmax", "sigmoid"):
             has_weights = bool(getattr(layer, "weights", None))
             can_be_split = is_weighting(layer) and not is_quantized(layer)

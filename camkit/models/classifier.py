@@ -233,7 +233,8 @@ def _gap_features(model: keras.Model, head: Head, *sets: "ImageSet") -> list[np.
 
     def average(images: Any) -> Any:
         volume = ops.cast(features(images, training=False), "float32")
-        return ops.mean(volume, axis=(1, 2))
+        places = tuple(range(1, len(volume.shape) - 1))
+        return ops.mean(volume, axis=places)
 
     forward = compile_forward(average, features)
     gaps = []

@@ -9,6 +9,7 @@ import numpy as np
 from camkit.models._backend import compile_forward
 from camkit.models._batches import batch_of, fixed_size
 from camkit.models._copy import feature_model
+from camkit.models._graph import HeadError
 from camkit.models._head import Head, find_head
 from camkit.models._probe import choose
 from camkit.models._serialize import fingerprint
@@ -41,6 +42,11 @@ class Reader:
     """
 
     def __init__(self, model: keras.Model, head: Head) -> None:
+        if len(head.features.shape) != 4:
+            raise HeadError(
+                f"the head reads {head.features.shape[1:]} for each image: the remedies need one "
+                "map (height, width, channels)"
+            )
         features = feature_model(model, head)
 
         def forward(images):

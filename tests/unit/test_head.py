@@ -414,6 +414,18 @@ REFUSED = {
     ),
     "attention pooling": (attention_pooling, "Sum → Dense: Sum is no global average pooling"),
     "ensemble": (ensemble, "probabilities come from Average"),
+    "a custom layer": (
+        chain(gap(), layers.Dense(3), zoo.Scale(2.0)),
+        "the head is Scale: Scale cannot stand between the pooling and the scores",
+    ),
+    "Lambda": (
+        chain(layers.Lambda(lambda x: ops.mean(x, (1, 2))), layers.Dense(C)),
+        "Lambda → Dense: what a Lambda does cannot be read",
+    ),
+    "softmax over one output": (
+        chain(gap(), layers.Dense(1, "softmax")),
+        "softmax over one output, which is always 1",
+    ),
     "segmentation": (chain(layers.Conv2D(C, 1)), "returns .*for each image.*segmentation"),
     "softmax of all places": (chain(layers.Conv2D(C, 1), layers.Softmax()), "segmentation"),
 }
@@ -424,6 +436,21 @@ def test_a_head_that_no_map_adds_up_to_is_refused_with_the_reason(name):
     head, pattern = REFUSED[name]
     with pytest.raises(camkit.HeadError, match=pattern):
         camkit.CAM(model_of(head))
+
+
+def test_a_network_that_cannot_be_looked_into_is_refused_and_occluded(tf, tmp_path):
+    model_of(chain(gap(), layers.Dense(C, "softmax"))).export(tmp_path, verbose=False)
+    image = keras.Input(zoo.SHAPE)
+    closed = layers.TFSMLayer(tmp_path, call_endpoint="serving_default", name="closed")
+    model = keras.Model(image, closed(image))
+    with pytest.raises(camkit.HeadError, match="inside 'closed', a TFSMLayer.*camkit.occlusion"):
+        camkit.CAM(model)
+    # The model returns a dictionary of one output.
+    answer = model.predict(zoo.images(1), verbose=0)
+    (probabilities,) = answer.values() if isinstance(answer, dict) else (answer,)
+    maps = camkit.occlusion(model, zoo.images(1), window=12, stride=12)
+    assert maps.shape == (1, 24, 20)
+    assert np.abs(maps).max() <= probabilities.max() + 1e-6
 
 
 def test_probabilities_that_the_model_does_not_return_are_refused():
