@@ -27,6 +27,10 @@ from camkit.models._kinds import activation_of
 from camkit.models._preprocessor import check_size
 
 CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
+
+# The settings that every layer of Keras has.
+_OF_EVERY_LAYER = ("name", "dtype", "trainable")
+
 _WINDOWS = (*CONVOLUTIONS, layers.MaxPooling2D, layers.AveragePooling2D)
 
 
@@ -202,7 +206,9 @@ def _from_config(kind: type[keras.Operation], config: dict[str, Any]) -> keras.O
     try:
         return kind.from_config(config)
     except (TypeError, ValueError):
-        known = {"name", "dtype", "trainable", *inspect.signature(kind.__init__).parameters}
+        parameters = inspect.signature(kind.__init__).parameters
+        takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+        known = {*parameters, *(_OF_EVERY_LAYER if takes_any else ())}
         accepted = {key: value for key, value in config.items() if key in known}
         if accepted == config:
             raise

@@ -123,6 +123,61 @@ def test_mixed_precision_inside_a_subclassed_model():
     np.testing.assert_allclose(out.probs, model.predict(zoo.images(), verbose=0), atol=5e-3)
 
 
+class Plain(layers.Layer):
+    """A layer as in most tutorials: it takes no settings, and hands on none."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = layers.Conv2D(5, 3, activation="relu")
+
+    def call(self, x):
+        return self.conv(x)
+
+
+class Verbose(layers.Layer):
+    """A layer that writes more into its configuration than it takes."""
+
+    def __init__(self, factor, **options):
+        super().__init__(**options)
+        self.factor = factor
+
+    def call(self, x):
+        return self.factor * x
+
+    def get_config(self):
+        return {**super().get_config(), "factor": self.factor, "size": 9}
+
+
+class Broken(layers.Layer):
+    """A layer whose get_config fails."""
+
+    def call(self, x):
+        return 2 * x
+
+    def get_config(self):
+        raise TypeError("missing 1 required positional argument")
+
+
+@pytest.mark.parametrize("layer", [Plain, lambda: Verbose(3.0)])
+def test_layers_with_incomplete_configurations_are_copied(layer):
+    image = keras.Input(zoo.SHAPE)
+    gap = layers.GlobalAveragePooling2D()(layer()(image))
+    exact(zoo.shake(keras.Model(image, layers.Dense(C, "softmax")(gap))))
+
+
+def test_a_model_with_a_broken_configuration_has_a_fingerprint_and_gradients():
+    image = keras.Input(zoo.SHAPE)
+    gap = layers.GlobalAveragePooling2D()(zoo.volume(Broken()(image)))
+    model = zoo.shake(keras.Model(image, layers.Dense(C)(gap)))
+    first = fingerprint(model)
+    assert fingerprint(model) == first
+    zoo.shake(model, seed=1)
+    assert fingerprint(model) != first
+    assert camkit.grad_cam(model, zoo.images()).shape == (5, 6, 5)
+    with pytest.raises(camkit.HeadError, match="'broken.*' cannot be copied.*camkit.grad_cam"):
+        camkit.CAM(model)
+
+
 # Several inputs and outputs -----------------------------------------------------------------------
 
 

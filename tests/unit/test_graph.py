@@ -412,8 +412,8 @@ def test_maps_smaller_than_a_kernel_run_the_plain_graph(tf):
 
 WORKS, NORM, SEVERAL = (
     "works",
-    "LayerNormalization → Dense: normalisation after",
-    "Dense → Dense: .* finds several",
+    "LayerNormalization → Dense: LayerNormalization divides by the spread",
+    "'relu' stands between the features and the scores, and .* Flatten",
 )
 BETWEEN = "hard_silu. stands between the pooling and the scores"
 APPLICATIONS = {  # (smallest image, what is expected)
