@@ -40,21 +40,16 @@ def upsample(maps: np.ndarray, size: int | tuple[int, ...]) -> np.ndarray:
     """
     maps = np.asarray(maps)
     sizes = (size, size) if isinstance(size, int | np.integer) else tuple(size)
-    axes = len(sizes)
-    if not 1 <= axes <= 3 or not axes <= maps.ndim <= axes + 2:
-        raise ValueError(
-            f"maps have {maps.ndim} dimensions {maps.shape}: (h, w), (B, h, w) or (B, h, w, C) is "
-            f"needed for a size of two numbers, with one axis less for one number and one more for "
-            f"three; size is {size}"
-        )
+    _check_axes(maps, sizes)
     dtype = np.result_type(maps.dtype, "float32")
     maps = maps.astype(dtype)
-    first = 0 if maps.ndim == axes else 1
-    matrices = [
-        _interpolation(n, target, dtype)
-        for n, target in zip(maps.shape[first:], sizes, strict=False)
-    ]
-    if axes == 2 and maps.ndim < 4:
+    # One map alone has no axis before its places.
+    first = 0 if maps.ndim == len(sizes) else 1
+    matrices = []
+    for axis, length in enumerate(sizes, start=first):
+        matrix = _interpolation(maps.shape[axis], length, dtype)
+        matrices.append(matrix)
+    if len(sizes) == 2 and maps.ndim < 4:
         rows, columns = matrices
         # Map by map: one large product would wake threads of BLAS, which stay busy afterwards.
         return rows @ maps @ columns.T
@@ -62,6 +57,23 @@ def upsample(maps: np.ndarray, size: int | tuple[int, ...]) -> np.ndarray:
         enlarged = np.tensordot(matrix, maps, axes=(1, axis))
         maps = np.moveaxis(enlarged, 0, axis)
     return maps
+
+
+def _check_axes(maps: np.ndarray, sizes: tuple[int, ...]) -> None:
+    """Raise ValueError unless maps have places for the sizes, alone or with batch and classes."""
+    shapes = {
+        1: "(t,), (B, t) or (B, t, C)",
+        2: "(h, w), (B, h, w) or (B, h, w, C)",
+        3: "(d, h, w), (B, d, h, w) or (B, d, h, w, C)",
+    }
+    axes = len(sizes)
+    if axes not in shapes:
+        raise ValueError(f"size is {sizes}: one, two or three numbers are needed")
+    if not axes <= maps.ndim <= axes + 2:
+        raise ValueError(
+            f"maps have {maps.ndim} dimensions {maps.shape}: {shapes[axes]} is needed for the size "
+            f"{sizes}"
+        )
 
 
 def _interpolation(n: int, size: int, dtype: np.dtype) -> np.ndarray:

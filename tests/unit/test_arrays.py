@@ -111,7 +111,7 @@ def test_maps_of_sequences_and_volumes_are_enlarged_along_each_axis():
 
 @pytest.mark.parametrize("shape, size", [((2,), 4), ((2, 2, 2, 2), (4,)), ((2, 2), (4, 4, 4))])
 def test_maps_with_other_axes_than_their_size_are_refused(shape, size):
-    with pytest.raises(ValueError, match=f"maps have {len(shape)} dimensions .*size is "):
+    with pytest.raises(ValueError, match=f"maps have {len(shape)} dimensions .* for the size"):
         camkit.upsample(np.zeros(shape), size)
 
 
