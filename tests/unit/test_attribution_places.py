@@ -375,3 +375,14 @@ def test_a_second_image_is_not_where_the_map_is_read():
     assert maps.shape == (2, 22, 18)
     swapped = camkit.grad_cam(model, batch, 1, inputs={"image": batch[1]})
     assert swapped.shape == (2, 22, 18)
+
+
+def test_a_map_inside_a_model_of_images_without_channels():
+    """What the model takes (24, 20) is a sequence; its features are a map."""
+    image = keras.Input(zoo.SHAPE[:2])
+    x = zoo.volume(layers.Reshape((*zoo.SHAPE[:2], 1))(image))
+    model = zoo.shake(keras.Model(image, layers.Dense(4)(layers.GlobalAveragePooling2D()(x))))
+    batch = zoo.images(2)[..., 0]
+    assert camkit.grad_cam(model, batch).shape == (2, 6, 5)
+    with pytest.raises(ValueError, match=r"cannot enlarge features of \(6, 5\) places .*\(24,\)"):
+        camkit.score_cam(model, batch)
