@@ -46,12 +46,15 @@ def data_faults(analysis: "Analysis", reference: "Analysis | None" = None) -> pd
       class maps of all classes were stored. It finds a sticker, a stamp or a tint on most images of
       a class; it misses small marks, marks on few images, and backgrounds that all differ.
     - "twin": not a copy, but closer to an image of another label than 90 % of images are to their
-      nearest neighbour of their own label (99 % for images in the other split). Score: the cosine.
+      nearest neighbour of their own label; or nearly the pixels of an image in the other split,
+      such as one that was saved again or resized: at a size of 16×16 they differ by less than 2.5
+      grey levels and 5 % of the contrast (root mean square). Score: the cosine.
     - "stranger": not similar to any image, with a distance to the nearest one beyond Tukey's fence
       (on logarithms). `other` is the nearest image. Score: 1 − cosine.
 
-    Images without a label (-1) can be copies or twins in the other split, and strangers. Memory
-    grows with the number of images times the number of classes.
+    The analysis and its reference are two splits, and so are the images of one analysis that lie in
+    folders such as Training and Test. Images without a label (-1) can be copies or twins in the
+    other split, and strangers. Memory grows with the number of images times the number of classes.
 
     Args:
         analysis: The analysis of a set of images.

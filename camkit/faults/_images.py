@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from camkit._features import check_same_model, feature_space
+from camkit.images.folders import split_of
 
 if TYPE_CHECKING:
     from camkit import Analysis
@@ -27,7 +28,8 @@ class Images:
     Attributes:
         paths: (N,) object array of file names.
         labels: (N,) int; -1 where an image has no label.
-        splits: (N,) int: 0 for the analysis, 1 for the reference.
+        splits: (N,) int, a number for each split: images of the analysis and of the reference are
+            in different splits, and so are those in folders such as Training and Test.
         class_names: The names of the classes.
         features: (N, D) float32, unit vectors of the standardised features; the product of two is
             the cosine of two images.
@@ -38,7 +40,7 @@ class Images:
         if reference is not None:
             check_same_model(analysis, reference)
             self._analyses.append(reference)
-        tables = [_table_of(analysis, split) for split, analysis in enumerate(self._analyses)]
+        tables = [_table_of(analysis, source) for source, analysis in enumerate(self._analyses)]
         table = pd.concat(tables)
         gap = np.concatenate([analysis.gap for analysis in self._analyses])
         is_first = ~table["path"].duplicated().to_numpy()
@@ -47,9 +49,11 @@ class Images:
             raise ValueError(f"{len(table)} images cannot be compared: pass three or more")
         self.paths = table["path"].to_numpy()
         self.labels = table["label"].to_numpy()
-        self.splits = table["split"].to_numpy()
+        by_split = table.groupby(["source", "split"], dropna=False)
+        self.splits = by_split.ngroup().to_numpy()
         self.class_names = list(analysis.class_names)
         (self.features,) = feature_space(gap[is_first])
+        self._sources = table["source"].to_numpy()
         self._rows = table["row"].to_numpy()
 
     def has_maps_of_all_classes(self) -> bool:
@@ -62,7 +66,7 @@ class Images:
 
     def maps(self, i: int) -> np.ndarray:
         """Return the class activation maps (h, w, C) float32 of image i."""
-        analysis = self._analyses[self.splits[i]]
+        analysis = self._analyses[self._sources[i]]
         row = self._rows[i]
         return np.asarray(analysis.maps[row], "float32")
 
@@ -81,11 +85,16 @@ def percent(share: float, digits: int = 0) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
-def _table_of(analysis: "Analysis", split: int) -> pd.DataFrame:
+def _table_of(analysis: "Analysis", source: int) -> pd.DataFrame:
+    splits = [split_of(path) for path in analysis.paths]
+    if None in splits:
+        # A folder that is called "test" is then that of a class, say, and separates no splits.
+        splits = [None] * len(splits)
     columns = {
         "path": analysis.paths,
         "label": analysis.labels,
-        "split": split,
+        "source": source,
+        "split": splits,
         "row": np.arange(len(analysis.labels)),
     }
     return pd.DataFrame(columns)

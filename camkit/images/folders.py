@@ -83,6 +83,26 @@ def find_set(source: str | os.PathLike, split: str | None) -> Layout:
     )
 
 
+def split_of(path: str | os.PathLike) -> str | None:
+    """Return the split that a file of a set with class folders belongs to, by its folders' names.
+
+    Args:
+        path: The file, such as "fruits/Test/Lime/1.jpg".
+
+    Returns:
+        "training", "test" or "validation", whatever their folder is called; None if the folder of
+        the class lies in no folder of a split.
+
+    Example:
+        >>> from camkit.images.folders import split_of
+        >>> split_of("fruits/Train/Lime/1.jpg"), split_of("fruits/Lime/1.jpg")
+        ('training', None)
+    """
+    name = Path(path).parent.parent.name.lower()
+    name = _OTHER_NAMES.get(name, name)
+    return name if name in SPLITS else None
+
+
 def _role_of(split: str | None) -> str | None:
     """Return the key of SPLITS for the name of a split, or None for all splits."""
     if split is None:

@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 from camkit._progress import progress
 from camkit.images.decoding import FORMATS, SUFFIXES, THREADS, check_image, read_image
-from camkit.images.folders import Layout, candidates, find_set, folders, quote
+from camkit.images.folders import Layout, candidates, find_set, folders, quote, split_of
 
 # How many batches are decoded before they are requested.
 _AHEAD = 2
@@ -74,6 +74,20 @@ class ImageSet:
         """
         path = self.paths[operator.index(index)]
         return read_image(path)
+
+    @property
+    def splits(self) -> list[str | None]:
+        """Return the split of each image, by the folder that the folder of its class lies in.
+
+        It is "training", "test" or "validation", also for folders called train, val or valid; None
+        for images that lie in no such folder.
+
+        Example:
+            >>> import camkit
+            >>> sorted(set(camkit.load_images("mini", split=None).splits))
+            ['test', 'training']
+        """
+        return [split_of(path) for path in self.paths]
 
     def select(self, indices: Sequence[int] | np.ndarray | slice) -> "ImageSet":
         """Return the set of the selected images, in the given order.

@@ -103,6 +103,66 @@ def test_copies_in_both_splits(tmp_path):
     assert rows(camkit.data_faults(test), "copy") == {}
 
 
+def photograph(path, seed):
+    """Save a smooth image of 100 pixels, as unlike all others as photographs are."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(seed)
+    pixels = noise.integers(0, 216, (6, 6, 1)) + noise.integers(0, 40, (6, 6, 3))
+    image = Image.fromarray(pixels.astype("uint8")).resize((100, 100), Image.Resampling.BICUBIC)
+    image.save(path, quality=95)
+    return image
+
+
+@pytest.mark.parametrize("leaks", [0, 1, 8])
+def test_leaks_that_were_saved_again_do_not_hide_each_other(tmp_path, leaks):
+    """Whether one analysis holds both splits, or two do."""
+    count = 12
+    gaps = np.random.default_rng(0).normal(size=(2 * count, 6))
+    paths = [tmp_path / "train" / "Lime" / f"{i}.jpg" for i in range(count)]
+    paths += [tmp_path / "test" / "Lime" / f"{i}.jpg" for i in range(count)]
+    for i, path in enumerate(list(paths)):
+        image = photograph(path, i)
+        if i < leaks:
+            copy = tmp_path / "test" / "Lime" / f"leak-{i}.jpg"
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            # Half of them are re-encoded, half are resized.
+            leaked = image.resize((50, 50)) if i % 2 else image
+            leaked.save(copy, quality=90 if i % 2 else 35)
+            paths.append(copy)
+            gaps = np.concatenate([gaps, gaps[[i]] + 0.1])
+    expected = {f"{i}.jpg" for i in range(leaks)} | {f"leak-{i}.jpg" for i in range(leaks)}
+
+    labels = np.zeros(len(paths), int)
+    both = analysis_of(paths, labels, gaps)
+    train = analysis_of(paths[:count], labels[:count], gaps[:count])
+    test = analysis_of(paths[count:], labels[count:], gaps[count:])
+    for table in (camkit.data_faults(both), camkit.data_faults(test, train)):
+        twins = table[table["kind"] == "twin"]
+        assert {Path(path).name for path in twins["path"]} == expected
+        for reason in twins["reason"]:
+            assert reason.endswith(" grey levels from an image in the other split")
+        for path, other in zip(twins["path"], twins["other"], strict=True):
+            assert Path(path).name.removeprefix("leak-") == Path(other).name.removeprefix("leak-")
+    assert camkit.data_faults(test).empty
+
+
+def test_pale_and_blank_images_are_no_twins(tmp_path):
+    """Documents, say: all are white within three grey levels, and no two are the same."""
+    paths = []
+    for split in ("train", "test"):
+        for i in range(4):
+            path = tmp_path / split / "Page" / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            page = Image.new("RGB", (64, 64), "white")
+            if i:
+                page.paste((245, 245, 245), (10 * i, 8, 10 * i + 16, 20 + len(split)))
+            page.resize((64 + i, 64)).save(path)
+            paths.append(path)
+    gaps = np.tile(np.random.default_rng(0).normal(size=(4, 6)), (2, 1))
+    table = camkit.data_faults(analysis_of(paths, np.zeros(8, int), gaps))
+    assert set(table["kind"]) <= {"copy"} and rows(table, "copy").keys() == {"0.png"}
+
+
 def test_a_set_without_splits_is_not_its_own_copy(tmp_path):
     one = analysis_of(*clusters(tmp_path))
     assert camkit.data_faults(one, one).empty
@@ -166,6 +226,16 @@ def test_twin_limits_are_taken_from_the_data(tmp_path):
         float(np.cos(np.radians(1))), 5
     )  # all others are 10° from their own, or 89° for 91°
     assert found == {9: ("twin", like, 10), 10: ("twin", like, 9)}
+
+
+def test_few_images_of_many_features_are_not_accused(tmp_path):
+    """Classes overlap, and there are forty times as many features as images."""
+    noise = np.random.default_rng(0)
+    paths, labels, _ = clusters(tmp_path, each=8)
+    few = np.eye(3)[labels] + 0.15 * noise.normal(size=(24, 3))
+    gap = few @ noise.normal(size=(3, 960)) + 0.15 * noise.normal(size=(24, 960))
+    labels[5] = 2
+    assert set(rows(camkit.data_faults(analysis_of(paths, labels, gap)), "label")) == {"5.png"}
 
 
 def test_a_stranger_is_far_out(tmp_path):

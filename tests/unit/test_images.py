@@ -87,6 +87,16 @@ def test_split_folders_go_by_several_names(tmp_path, train, test):
     assert len(load_images(tmp_path, None)) == 12
 
 
+def test_a_set_knows_the_split_of_each_image(tmp_path):
+    write_set(tmp_path / "set", splits=("TRAIN", "Test", "valid"), count=1)
+    assert load_images(tmp_path, None).splits == ["training", "test", "validation"] * 2
+    assert load_images(tmp_path, "Training").splits == ["training"] * 2
+    assert load_images(tmp_path / "set" / "Test").splits == ["test"] * 2
+    assert load_images(tmp_path / "set" / "Test" / "Apple").splits == ["test"]
+    write_set(tmp_path / "other", splits=("",))
+    assert set(load_images(tmp_path / "other").splits) == {None}
+
+
 def test_validation_is_its_own_split_where_there_is_a_test(tmp_path):
     write_set(tmp_path, splits=("Training", "Test", "Validation"))
     assert {p.parents[1].name for p in load_images(tmp_path, "val").paths} == {"Validation"}
