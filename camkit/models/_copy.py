@@ -19,8 +19,10 @@ from camkit.models._graph import (
     HeadError,
     Network,
     Value,
+    holds_layers,
     network_of,
     random_numbers_kept,
+    recorded,
 )
 from camkit.models._head import Head, normalization_of
 from camkit.models._kinds import activation_of
@@ -72,11 +74,33 @@ class LayerCopies:
         if key in self._changes.left_out:
             return _identity
         if key not in self._copies:
-            self._copies[key] = self._copy(layer)
+            try:
+                self._copies[key] = self._copy(layer)
+            except HeadError:
+                if not holds_layers(layer):
+                    raise
+                # The layers inside may be copied where the one that holds them is not.
+                return partial(self._call_inside, layer)
             self._layers[key] = layer
         if isinstance(layer, layers.Layer):
             return self._copies[key]
         return partial(_with_constants, self._copies[key])
+
+    def _call_inside(self, layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
+        """Return what a layer returns, computed by copies of the layers that it calls.
+
+        Raises HeadError if its call cannot be followed on symbolic tensors.
+        """
+        try:
+            function = recorded(layer, args, kwargs)
+        except Exception as error:
+            raise _not_copied(layer) from error
+        network = Network(function)
+        flat = keras.tree.flatten((args, kwargs))
+        tensors = [each for each in flat if isinstance(each, keras.KerasTensor)]
+        given = dict(zip(network.inputs, tensors, strict=True))
+        results = network.run(given, network.outputs, self.of)
+        return results if len(results) > 1 else results[0]
 
     def take_weights(self) -> None:
         """Give the copies the weights of their layers, once they have been called."""
@@ -103,11 +127,8 @@ class LayerCopies:
                 copy = _lambda_copy(layer, config)
             else:
                 copy = _from_config(type(layer), config)
-        except (NotImplementedError, TypeError, ValueError) as error:
-            raise HeadError(
-                f"{layer.name!r} cannot be copied: its class {type(layer).__name__} needs a "
-                "get_config with what its __init__ takes; camkit.grad_cam reads the model itself"
-            ) from error
+        except (NotImplementedError, AttributeError, TypeError, ValueError) as error:
+            raise _not_copied(layer) from error
         self._names.add(layer.name)
         return copy
 
@@ -190,6 +211,14 @@ def _with_constants(operation: keras.Operation, *args: Any, **kwargs: Any) -> An
 
     args, kwargs = keras.tree.map_structure(value_of, (args, kwargs))
     return operation(*args, **kwargs)
+
+
+def _not_copied(layer: keras.Operation) -> HeadError:
+    """Return the error for a layer that cannot be copied."""
+    return HeadError(
+        f"{layer.name!r} cannot be copied: its class {type(layer).__name__} needs a "
+        "get_config with what its __init__ takes; camkit.grad_cam reads the model itself"
+    )
 
 
 def _identity(tensor: keras.KerasTensor, **_: object) -> keras.KerasTensor:

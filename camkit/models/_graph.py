@@ -366,6 +366,11 @@ def _layers_within(layer: keras.Layer) -> Iterator[keras.Layer]:
         yield from (each for each in held if isinstance(each, keras.Layer))
 
 
+def holds_layers(layer: keras.Operation) -> bool:
+    """Return whether a layer holds other layers."""
+    return isinstance(layer, keras.Layer) and next(_layers_within(layer), None) is not None
+
+
 def _hides_layers(node: Any) -> bool:
     """Return whether a call is of a subclassed model, or of a layer that hides what is explained.
 
@@ -374,8 +379,7 @@ def _hides_layers(node: Any) -> bool:
     layer = node.operation
     if isinstance(layer, keras.Model):
         return True
-    is_of_user = isinstance(layer, keras.Layer) and not type(layer).__module__.startswith("keras.")
-    if not is_of_user or next(_layers_within(layer), None) is None:
+    if type(layer).__module__.startswith("keras.") or not holds_layers(layer):
         return False
     reads_map = any(len(tensor.shape) > 2 for tensor in node.input_tensors)
     returns_map = any(len(tensor.shape) > 2 for tensor in node.outputs)
@@ -393,16 +397,30 @@ def _holds_attention(layer: keras.Layer, depth: int = 0) -> bool:
 
 def _expansion(node: Any) -> keras.Function | None:
     """Return the graph that a called layer records for symbolic tensors, or None if it cannot."""
-    fresh = [
-        keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype) for tensor in node.input_tensors
-    ]
-    by_id = {id(tensor): new for tensor, new in zip(node.input_tensors, fresh, strict=True)}
+    by_id = {id(tensor): tensor for tensor in node.input_tensors}
     args, kwargs = node.arguments.fill_in(by_id)
     try:
-        return keras.Function(fresh, _called(node.operation, *args, **kwargs))
+        return recorded(node.operation, args, kwargs)
     except Exception:
         # The layer runs code of the user, which may fail in any way; it stays one layer.
         return None
+
+
+def recorded(layer: keras.Layer, args: tuple, kwargs: dict) -> keras.Function:
+    """Return the graph that the `call` of a layer records, from symbolic arguments of its own.
+
+    Its inputs are those of the tensors among the arguments. Raises what the call raises.
+    """
+    inputs = []
+
+    def fresh(value: Any) -> Any:
+        if not isinstance(value, keras.KerasTensor):
+            return value
+        inputs.append(keras.Input(batch_shape=value.shape, dtype=value.dtype))
+        return inputs[-1]
+
+    args, kwargs = keras.tree.map_structure(fresh, (args, kwargs))
+    return keras.Function(inputs, _called(layer, *args, **kwargs))
 
 
 @random_numbers_kept()

@@ -630,7 +630,7 @@ def _origin(source: Call | None) -> str:
 
 def _source_of_vector(network: Network, call: Call) -> Call | None:
     """Return the call that makes a vector of a map, on the way back from a call; or None."""
-    while all(is_vector(value) for value in call.inputs):
+    while pooled_map(call) is None and all(is_vector(value) for value in call.inputs):
         before = network.maker_of(call.inputs[0]) if len(call.inputs) == 1 else None
         if before is None:
             return None

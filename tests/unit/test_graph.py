@@ -413,7 +413,7 @@ def test_maps_smaller_than_a_kernel_run_the_plain_graph(tf):
 WORKS, NORM, SEVERAL = (
     "works",
     "LayerNormalization → Dense: LayerNormalization divides by the spread",
-    "'relu' stands between the features and the scores, and .* Flatten",
+    "'relu' stands between the features and the scores",
 )
 BETWEEN = "hard_silu. stands between the pooling and the scores"
 APPLICATIONS = {  # (smallest image, what is expected)
