@@ -17,6 +17,7 @@ import json
 import os
 import sys
 
+import backends
 import cluster
 import commands
 import network
@@ -25,6 +26,7 @@ from measure import FULL, QUICK
 
 PARTS = {
     "forward": network.forward,
+    "backends": backends.backends,
     "classic": network.classic,
     "vis": network.vis,
     "family": network.family,
@@ -37,7 +39,12 @@ PARTS = {
 }
 # Half an hour and more: by name alone.
 LONG_PARTS = {"commands": commands.commands}
-CHILDREN = {"child": sets.child, "paged": sets.paged, "spread": cluster.spread}
+CHILDREN = {
+    "beside_predict": backends.beside_predict,
+    "child": sets.child,
+    "paged": sets.paged,
+    "spread": cluster.spread,
+}
 
 
 def parse_options():
