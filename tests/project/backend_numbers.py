@@ -49,13 +49,13 @@ def smooth_model():
     x = layers.Add()([x, layers.Activation("tanh")(y)])
     x = layers.AveragePooling2D(2)(x)
     x = layers.SeparableConv2D(12, 3, padding="same", activation="softplus")(x)
-    x = layers.LayerNormalization()(x)
     x = layers.Conv2DTranspose(10, 3, strides=2, padding="same", activation="gelu")(x)
     x = layers.GlobalAveragePooling2D()(x)
     model = keras.Model(image, layers.Dense(4, "softmax")(x))
     random = np.random.default_rng(0)
     for weight in model.weights:
-        weight.assign(random.normal(scale=0.3, size=weight.shape))
+        fan_in = np.prod(weight.shape[:-1])
+        weight.assign(random.normal(scale=1.5 / np.sqrt(fan_in), size=weight.shape))
         if "variance" in weight.path:
             weight.assign(random.uniform(0.5, 2, weight.shape))
     return model
@@ -72,7 +72,8 @@ def of_models():
     numbers["train_head kernel"] = trained.get_layer("logits").get_weights()[0]
 
     photographs = next(train.batches(3, 100)).astype("float32")
-    drawn = np.random.default_rng(1).uniform(0, 255, (3, 48, 44, 3)).astype("float32")
+    tiles = np.random.default_rng(1).uniform(0, 255, (3, 6, 4, 3)).astype("float32")
+    drawn = tiles.repeat(8, axis=1).repeat(11, axis=2)
     models = {"smooth": (smooth_model(), drawn), "trained": (trained, photographs)}
     for kind, (model, batch) in models.items():
         for name, array in camkit.CAM(model)(batch)._asdict().items():
