@@ -228,8 +228,8 @@ build/versions/%: pyproject.toml | build/uv
 # its extra; this release of PyTorch is to be had for processors alone where a machine has no other index.
 BACKENDS = jax torch
 REQUIREMENT_torch = torch==2.13.0
-TESTS_OF_BACKENDS = $(patsubst %,tests/unit/test_%.py,backends cam attribution grad_cam graph network models method \
-  analysis fingerprint)
+TESTS_OF_BACKENDS = $(patsubst %,tests/unit/test_%.py,backends cam attribution attribution_places transformers grad_cam head graph \
+  expansion network places preprocessor models method analysis fingerprint)
 
 .PHONY: backends
 backends: .venv/test $(BACKENDS:%=build/backends/%) ## the tests of maps and models on JAX and PyTorch, and their numbers beside TensorFlow's (15 minutes)

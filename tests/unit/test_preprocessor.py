@@ -47,7 +47,15 @@ class Task(keras.Model):
 
     @preprocessor.setter
     def preprocessor(self, value):
-        self._prepare = value
+        # PyTorch would take nothing but a layer in the place of another one.
+        self.__dict__["_prepare"] = value
+
+    def __setattr__(self, name, value):
+        # On PyTorch a model would register a layer as its part and pass the property over.
+        if name == "preprocessor":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     def predict(self, images, **options):
         return super().predict(self.preprocessor(images), **options)
