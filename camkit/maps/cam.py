@@ -54,8 +54,19 @@ class CAM:
 
     M_c(x, y) = Σ_k F_k(x, y) · W_kc, so that mean(M_c) + b_c is the logit of class c (Zhou et al.,
     Learning Deep Features for Discriminative Localization, CVPR 2016, eq. 1 and 2, with the mean
-    in place of their sum). All that is affine between the pooling and the scores, such as batch
-    normalisation or a second Dense layer, is part of W and b.
+    in place of their sum). What else a head may hold:
+
+    - Folded into W and b, exactly: Dense layers and 1×1 convolutions without activation, also with
+      LoRA or with weights alone in int4, batch normalisation at inference, Rescaling,
+      Normalization, Dropout and noise, reshaping, casts, temperatures and other operations with
+      constants, sums, means, differences and concatenations of such values, parts of a vector.
+    - The pooling: GlobalAveragePooling, AveragePooling over the whole map, keras.ops.mean over the
+      places, several poolings of one or more maps.
+    - The rest: values beside the pooling, such as those of a max pooling or of another input.
+    - Two classes: one sigmoid or one logit z has the scores −z/2 and z/2.
+    - Refused, as no map adds up to the scores: a hidden layer with an activation, layer
+      normalisation, Flatten, max pooling alone, one token alone, an average of probabilities,
+      kernels in int8 or float8, which round what they read.
 
     F may be a map, the tokens of a transformer, a sequence or a volume. Where the head reads
     several maps of different sizes, all are enlarged to the largest before they are added; what

@@ -552,7 +552,8 @@ def _product(W: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 
 def _array(variable: Any) -> np.ndarray:
     """Return a variable, a tensor or a number as a float64 array."""
-    return np.asarray(ops.convert_to_numpy(ops.cast(variable, "float32")), dtype="float64")
+    tensor = ops.cast(ops.convert_to_tensor(variable), "float32")
+    return ops.convert_to_numpy(tensor).astype("float64")
 
 
 # Why there is none --------------------------------------------------------------------------------

@@ -30,7 +30,6 @@ _PASSING = (
     layers.ActivityRegularization,
 )
 _RESHAPING = (layers.Flatten, layers.Reshape)
-_PASSING_OPERATIONS = {"Cast", "StopGradient"}
 _RESHAPING_OPERATIONS = {"Reshape", "Squeeze", "ExpandDims"}
 _ACTIVATION_LAYERS = (layers.Softmax, layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU)
 _ACTIVATION_OPERATIONS = {"Softmax", "Sigmoid"}
@@ -76,8 +75,12 @@ def is_quantized(layer: keras.Operation) -> bool:
 
 def keeps_values(layer: keras.Operation) -> bool:
     """Return whether a layer returns at inference the numbers that it reads, in their order."""
-    if operation_name(layer) is not None:
-        return operation_name(layer) in _PASSING_OPERATIONS | _RESHAPING_OPERATIONS
+    operation = operation_name(layer)
+    if operation == "Cast":
+        # A cast to integers rounds.
+        return "float" in str(layer.dtype)
+    if operation is not None:
+        return operation == "StopGradient" or operation in _RESHAPING_OPERATIONS
     if isinstance(layer, layers.Activation):
         return activation_of(layer) == "linear"
     return isinstance(layer, (*_PASSING, *_RESHAPING))

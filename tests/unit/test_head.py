@@ -150,6 +150,9 @@ FOLDED = {
         gap(keepdims=True), layers.BatchNormalization(), layers.Conv2D(C, 1), layers.Flatten()
     ),
     "Rescaling": chain(gap(), layers.Rescaling(3.0, offset=0.5), layers.Dense(C)),
+    "Rescaling of each channel": chain(
+        gap(), layers.Rescaling([1.0 + k for k in range(K)]), layers.Dense(C)
+    ),
     "Normalization": chain(gap(), normalization(), layers.Dense(C)),
     "Dense → Dense": chain(gap(), layers.Dense(9), layers.Dense(C)),
     "three Dense": chain(gap(), layers.Dense(9), layers.Dense(5, use_bias=False), layers.Dense(C)),
@@ -421,6 +424,10 @@ REFUSED = {
     "Lambda": (
         chain(layers.Lambda(lambda x: ops.mean(x, (1, 2))), layers.Dense(C)),
         "Lambda → Dense: what a Lambda does cannot be read",
+    ),
+    "a cast to integers": (
+        chain(gap(), lambda x: ops.cast(ops.cast(x, "int32"), "float32"), layers.Dense(C)),
+        "Cast cannot stand between the pooling and the scores",
     ),
     "softmax over one output": (
         chain(gap(), layers.Dense(1, "softmax")),
