@@ -330,6 +330,8 @@ def _last_places(model: keras.Model, network: Network, images: np.ndarray, grid:
         ends = _ends_of_places(network)
     # The input is no feature map.
     ends = [value for value in ends if value is not network.input]
+    if len(ends) > 1:
+        ends = [value for value in ends if not _weighs_another(network, value, ends)]
     if not ends:
         raise ValueError(_why_no_places(network))
     if len(ends) > 1:
@@ -363,6 +365,15 @@ def _ends_of_places(network: Network) -> list[Value]:
             reached.update(new)
             pending.extend(new)
     return ends
+
+
+def _weighs_another(network: Network, value: Value, ends: list[Value]) -> bool:
+    """Return whether a value has one channel, computed from another: weights to pool it with."""
+    if value.channels != 1:
+        return False
+    calls = network.needed([network.input], [value])
+    sources = {source for call in calls for source in call.inputs}
+    return not sources.isdisjoint(ends)
 
 
 def _why_no_places(network: Network) -> str:
@@ -435,7 +446,7 @@ def _tokens_before(network: Network, end: Value) -> Iterator[Value]:
         yield attentions[-1].value
     for call in reversed(network.needed([network.input], [end])):
         value = call.outputs[0]
-        if value.shape[:2] == end.shape[:2]:
+        if is_tokens(network, value) and value.shape[1] == end.shape[1]:
             yield value
 
 

@@ -136,6 +136,28 @@ def test_attention_that_keras_does_not_know_is_passed_as_well():
     assert read_name(model, zoo.images(1)) == "mixed"
 
 
+def test_the_heads_of_attention_by_operations_are_not_taken_for_a_map():
+    image = keras.Input(zoo.SHAPE)
+    x = zoo.PrefixTokens(1)(zoo.patches_by_convolution(image))
+    projected = layers.Dense(zoo.WIDTH, name="projected")(x)
+    V = ops.transpose(ops.reshape(projected, (-1, 31, 2, 4)), (0, 2, 1, 3))
+    A = ops.softmax(ops.matmul(V, ops.transpose(V, (0, 1, 3, 2))))
+    joined = ops.reshape(ops.transpose(ops.matmul(A, V), (0, 2, 1, 3)), (-1, 31, zoo.WIDTH))
+    model = zoo.shake(keras.Model(image, layers.Dense(4)(joined[:, 0])))
+    assert read_name(model, zoo.images(1)) == "projected"
+    assert camkit.grad_cam(model, zoo.images(1)).shape == (1, 6, 5)
+
+
+def test_weights_that_tokens_are_pooled_with_are_no_map_of_their_own():
+    """Compact transformers average their tokens with weights that are computed from them."""
+    image = keras.Input(zoo.SHAPE)
+    x = layers.LayerNormalization(name="tokens_read")(zoo.patches_by_convolution(image))
+    weights = ops.softmax(layers.Dense(1)(x), axis=1)
+    pooled = ops.matmul(ops.transpose(weights, (0, 2, 1)), x)
+    model = zoo.shake(keras.Model(image, layers.Dense(4)(ops.squeeze(pooled, 1))))
+    assert read_name(model, zoo.images(1)) == "tokens_read"
+
+
 def test_ablation_of_tokens_leaves_those_without_a_place_as_they_are(by_token):
     batch = zoo.images(2)
     below, above = cut(by_token, "block_0")
