@@ -17,8 +17,6 @@ import lazy_loader
 from camkit import _backend_choice, _quiet
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Let idle threads of scikit-learn leave the cores to the backend.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 _quiet.install()
 _backend_choice.install()
 

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
+from threadpoolctl import threadpool_limits
 
 # With fewer images there are no neighbourhoods that a map could preserve.
 FEWEST = 10
@@ -18,6 +19,13 @@ PERPLEXITY = 30
 # The largest number of clusters that is tried, and the images that the silhouette is measured on.
 MOST_CLUSTERS = 12
 SILHOUETTE_SAMPLE = 2000
+
+
+# Both t-SNE and k-means run in one thread. Threads of OpenMP wait for each other some thousand
+# times here, and on a busy machine they spin until the slowest of them gets a core: twenty images
+# then take a minute in place of half a second. How they wait is settled when OpenMP is loaded, by
+# Keras or scikit-learn, which may happen before camkit is imported.
+_THREADS = 1
 
 
 def embed(features: np.ndarray) -> dict[int, list[float]]:
@@ -45,7 +53,7 @@ def embed(features: np.ndarray) -> dict[int, list[float]]:
         method = openTSNE.TSNE(
             perplexity=_perplexity(len(rows)),
             learning_rate=max(200, len(rows) / 12),
-            n_jobs=-1,
+            n_jobs=_THREADS,
             neighbors="approx",
             random_state=0,
         )
@@ -69,8 +77,9 @@ def _perplexity(count: int) -> float:
 def _tsne_of_scikit_learn(features: np.ndarray) -> np.ndarray:
     from sklearn.manifold import TSNE
 
-    method = TSNE(perplexity=_perplexity(len(features)), random_state=0, n_jobs=-1)
-    return method.fit_transform(features)
+    method = TSNE(perplexity=_perplexity(len(features)), random_state=0)
+    with threadpool_limits(_THREADS, user_api="openmp"):
+        return method.fit_transform(features)
 
 
 def scale_to_unit(points: np.ndarray) -> list[list[float]]:
@@ -103,7 +112,8 @@ def cluster(features: np.ndarray) -> list[int] | None:
     best = None
     best_silhouette = -np.inf
     for count in range(2, most + 1):
-        clusters = KMeans(count, n_init=3, random_state=0).fit_predict(features)
+        with threadpool_limits(_THREADS, user_api="openmp"):
+            clusters = KMeans(count, n_init=3, random_state=0).fit_predict(features)
         silhouette = _silhouette(features, clusters)
         if silhouette > best_silhouette:
             best_silhouette = silhouette

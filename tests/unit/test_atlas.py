@@ -14,6 +14,9 @@ import pandas as pd
 import pytest
 from made_analyses import LABELS, NAMES, PREDICTED, analysis_of, image_set
 from PIL import Image
+from sklearn.cluster import KMeans
+from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import camkit
 from camkit.atlas import _embedding, _encoding, _view, page, record, summary
@@ -154,6 +157,32 @@ def test_of_too_many_images_some_are_drawn_for_the_map(monkeypatch, library):
     features = np.random.default_rng(0).normal(size=(30, 4)).astype("float32")
     points = _embedding.embed(features)
     assert len(points) == 12 and list(points) == sorted(points) and max(points) < 30
+
+
+def test_the_map_and_the_clusters_are_computed_in_one_thread(monkeypatch):
+    """Whatever was imported before camkit, and however many threads were allowed."""
+    monkeypatch.setitem(sys.modules, "openTSNE", None)
+    seen = []
+
+    def threads():
+        pools = threadpool_info()
+        return [pool["num_threads"] for pool in pools if pool["user_api"] == "openmp"]
+
+    def spy(method):
+        def spied(*arguments, **keywords):
+            seen.append(max(threads()))
+            return method(*arguments, **keywords)
+
+        return spied
+
+    monkeypatch.setattr(TSNE, "fit_transform", spy(TSNE.fit_transform))
+    monkeypatch.setattr(KMeans, "fit_predict", spy(KMeans.fit_predict))
+    features = np.random.default_rng(0).normal(size=(12, 4)).astype("float32")
+    with threadpool_limits(2, user_api="openmp"):
+        _embedding.embed(features)
+        _embedding.cluster(features)
+        assert max(threads()) == 2
+    assert len(seen) > 2 and set(seen) == {1}
 
 
 def test_pictures_without_labels_have_clusters_in_place_of_errors(tmp_path):
