@@ -256,7 +256,8 @@ def _lessons(options: argparse.Namespace) -> None:
         files += sorted(source.glob(f"site/*.{ending}"))
     for file in files:
         _copy(file, target / file.relative_to(source))
-    _copy(carried("data") / "planted.json", root / "data" / "planted.json")
+    for name in ("planted.json", "mini-vit.keras"):
+        _copy(carried("data") / name, root / "data" / name)
     print(f"{len(lessons)} lessons: jupyter lab {target}, or as pages: python {target / 'site'}")
     print("they need pip install 'camkit[lessons]', as pages 'camkit[site]'")
 

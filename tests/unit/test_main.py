@@ -302,6 +302,7 @@ def test_lessons_are_copied_with_what_they_read(tmp_path, capsys):
     ]
     copied = {path.relative_to(to) for path in to.rglob("*") if path.is_file()}
     assert copied == {
+        Path("data/mini-vit.keras"),
         Path("data/planted.json"),
         *(p.relative_to(ROOT) for p in (ROOT / "notebooks").iterdir() if p.is_file()),
         *(p.relative_to(ROOT) for p in (ROOT / "notebooks" / "site").iterdir() if p.is_file()),
@@ -310,7 +311,9 @@ def test_lessons_are_copied_with_what_they_read(tmp_path, capsys):
     read = set()
     for path in (to / "notebooks").glob("*.ipynb"):
         read |= set(re.findall(r"\.\./((?!build)[\w./-]+)", path.read_text(encoding="utf-8")))
-    assert read == {"data/planted.json"}, "what the lessons read beside camkit"
+    assert read == {"data/mini-vit.keras", "data/planted.json"}, (
+        "what the lessons read beside camkit"
+    )
 
 
 def test_lessons_that_somebody_worked_on_stay(tmp_path, capsys):
