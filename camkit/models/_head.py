@@ -234,7 +234,7 @@ class _Folding:
             return
         kernel = self.kernels[value]
         source = pooled_map(call)
-        if source is not None:
+        if source is not None and _lies_on_image(self.network, source):
             del self.kernels[value]
             self.poolings.append(call)
             self._pool(source, kernel)
@@ -290,6 +290,36 @@ class _Folding:
                 return fold(call, kernel)
         fold_operation = _OPERATIONS.get(operation_name(layer) or "")
         return None if fold_operation is None else fold_operation(call, kernel)
+
+
+def _lies_on_image(network: Network, source: Value) -> bool:
+    """Return whether the places of a map are those of the image.
+
+    They are not in the features of another image, which is given, or of the mirrored image: what
+    these add to the scores has no place in the image, and belongs to the rest.
+    """
+    calls = network.needed([network.input], [source])
+    readers = [call for call in calls if network.input in call.inputs]
+    reads_image = source is network.input or any(
+        not isinstance(call.layer, Given) for call in readers
+    )
+    return reads_image and not any(_turns_places(call) for call in calls)
+
+
+def _turns_places(call: Call) -> bool:
+    """Return whether a call mirrors or turns a map (N, h, w, K)."""
+    if len(call.outputs[0].shape) != 4:
+        return False
+    name = operation_name(call.layer)
+    if name == "Flip":
+        return call.layer.axis not in (-1, 3)
+    if name == "GetItem":
+        _, *keys = _arguments(call)
+        key = keys[0] if isinstance(keys[0], tuple) else tuple(keys)
+        steps = [each.step or 1 for each in key if isinstance(each, slice)]
+        is_of_channels = key[0] is Ellipsis
+        return not is_of_channels and any(step < 0 for step in steps[:3])
+    return name == "Rot90"
 
 
 def _weights_channels(call: Call) -> bool:

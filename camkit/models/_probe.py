@@ -218,6 +218,12 @@ def _checked_network(model: keras.Model, images: np.ndarray) -> Network:
                 "the model is channels_first, camkit reads channels_last features (B, height, "
                 "width, channels)"
             )
+        for layer in network.layers:
+            if getattr(layer, "quantization_mode", None) == "float8":
+                raise HeadError(
+                    f"the layer {layer.name!r} computes in float8, which has a gradient in "
+                    "training alone: explain the model as it was before quantize()"
+                )
         if network.output in values_with_places(network) or len(network.output.shape) < 2:
             raise HeadError(
                 f"the model returns {network.output.shape[1:]} for each image, camkit explains one "

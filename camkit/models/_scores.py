@@ -21,6 +21,7 @@ from camkit.models._kinds import (
     is_vector,
     is_weighting,
     keeps_values,
+    operation_name,
     size_of,
 )
 from camkit.models._preprocessor import with_preprocessor
@@ -128,7 +129,8 @@ def check_scores(model: keras.Model, images: np.ndarray, logits: np.ndarray) -> 
         HeadError: The model returns something else; the message names the largest difference.
     """
     network = one_way(model)
-    raw = with_preprocessor(model)(ops.convert_to_tensor(images), training=False)
+    tensor = ops.convert_to_tensor(images, network.input.dtype)
+    raw = with_preprocessor(model)(tensor, training=False)
     (outputs,) = keras.tree.flatten(raw)
     outputs = ops.convert_to_numpy(ops.cast(outputs, "float32"))
     ends_in_logits = ending_of(network).activation == "linear"
@@ -213,11 +215,19 @@ def _endings_before(network: Network, value: Value) -> set[str]:
 def called_for_inference(layer: keras.Operation) -> Callable:
     """Return a function that calls a layer with training=False, whatever the graph says.
 
-    So augmentation inside the model is switched off.
+    So augmentation inside the model is switched off. A gradient that is stopped, as it is for a
+    frozen backbone, concerns training as well.
     """
     if isinstance(layer, layers.Layer):
         return partial(_call_for_inference, layer)
+    if operation_name(layer) == "StopGradient":
+        return _same
     return layer
+
+
+def _same(tensor: Any) -> Any:
+    """Return what an operation reads that does nothing at inference."""
+    return tensor
 
 
 def _call_for_inference(layer: layers.Layer, *args: Any, **kwargs: Any) -> Any:
@@ -228,10 +238,12 @@ def _call_for_inference(layer: layers.Layer, *args: Any, **kwargs: Any) -> Any:
 def random_images(network: Network) -> np.ndarray:
     """Return a few random images of the size that a network takes, float32 in 0..1.
 
-    A network that takes integers has them in 0..255.
+    A network that takes images of integers has them in 0..255. Other integers, such as words, are 0
+    or 1, which every vocabulary has.
     """
     size = [_SIDE if side is None else side for side in network.input.shape[1:]]
-    highest = 255 if "int" in network.input.dtype else 1
+    is_of_bytes = "int" in network.input.dtype and len(size) == 3
+    highest = 255 if is_of_bytes else 1
     return np.random.default_rng(0).uniform(0, highest, (2, *size)).astype("float32")
 
 
