@@ -26,7 +26,7 @@ def shake(model, seed=0):
     """Give every weight a random value, batch normalisation a history, and return the model."""
     random = np.random.default_rng(seed)
     for weight in model.weights:
-        if "seed" in weight.path or "count" in weight.path:
+        if "seed" in weight.path or "count" in weight.path or "int" in weight.dtype:
             continue
         if weight.path.endswith(("variance", "gamma")):
             value = random.uniform(0.4, 2.5, weight.shape)

@@ -24,6 +24,7 @@ from pdoc import doc
 import camkit
 
 INDEX = "camkit.html"
+KINDS = "camkit.kinds.html"
 SEARCH = "search.html"
 RESULTS = (
     '<p role="status">Type a word of a heading, of the text or of the code.</p>\n'
@@ -108,7 +109,8 @@ def read(module: str) -> doc.Module:
 def reference() -> dict[str, NotebookNode]:
     """Return the pages of the reference as notebooks, by file name.
 
-    There is a page for each part of camkit, and one that lists the parts and all names.
+    There is a page for each part of camkit, one that lists the parts and all names, and one of the
+    kinds of models that camkit reads, which its tests write.
     """
     names = public_names()
     addresses = {}
@@ -117,8 +119,10 @@ def reference() -> dict[str, NotebookNode]:
         addresses[name.member.qualname] = name.address
 
     first_line = camkit.__doc__.partition("\n")[0]
-    index = ["# Reference", markdown(first_line, addresses)]
-    notebooks = {}
+    kinds = (FOLDER / "kinds.md").read_text(encoding="utf-8")
+    link_to_kinds = f"[What camkit reads]({KINDS}): each kind of model, and what becomes of it."
+    index = ["# Reference", markdown(first_line, addresses), link_to_kinds]
+    notebooks = {KINDS: notebook_of([kinds])}
     parts = dict.fromkeys(name.part for name in names)
     for part in parts:
         of_part = [name for name in names if name.part == part]
