@@ -224,8 +224,8 @@ build/versions/%: pyproject.toml | build/uv
 	$(UV) pip install --quiet --python $@ --no-deps --no-build-isolation -e .
 	touch $@
 
-# What the backends of Keras are tried with, each in an environment without TensorFlow. A backend's first requirement is
-# its extra; this release of PyTorch is to be had for processors alone where a machine has no other index.
+# The other backends of Keras, each in an environment without TensorFlow. PyTorch in one release, so that a build for
+# processors alone can lie ready on a machine: the newest one otherwise comes with gigabytes for graphics cards.
 BACKENDS = jax torch
 REQUIREMENT_torch = torch==2.13.0
 TESTS_OF_BACKENDS = $(patsubst %,tests/unit/test_%.py,backends cam attribution attribution_places transformers grad_cam head graph \
