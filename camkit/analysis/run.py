@@ -8,10 +8,12 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from camkit._files import in_turn, present, to_path, write_whole
+from camkit._progress import progress
 from camkit.analysis import _shards
 from camkit.analysis._classes import match
 from camkit.analysis._folder import ABOUT, array_names, is_finished, temporary_folder
@@ -19,6 +21,7 @@ from camkit.analysis._method import difference, identify, is_same, name_of
 from camkit.analysis._reader import Method, Size, reader_of
 from camkit.analysis.result import Analysis, load_analysis
 from camkit.images import ImageSet
+from camkit.images.decoding import THREADS
 
 if TYPE_CHECKING:
     import keras
@@ -187,14 +190,24 @@ def _identity(method: Method | None, folder: str | os.PathLike | None) -> str | 
 def _fingerprint(images: ImageSet) -> str:
     """Return a digest of the images, their order, names and labels, independent of their folder."""
     digest = hashlib.sha256(json.dumps(list(images.class_names)).encode())
-    for path, label in zip(images.paths, images.labels, strict=True):
-        path = Path(path)
-        entry = f"{path.parent.name}/{path.name} {label} "
-        digest.update(entry.encode(errors="surrogateescape"))
-        with open(path, "rb") as file:
-            content = hashlib.file_digest(file, "sha256")
-        digest.update(content.digest())
+    with (
+        ThreadPoolExecutor(THREADS) as pool,
+        progress(len(images), "Reading images", "image") as bar,
+    ):
+        contents = pool.map(_digest_of_file, images.paths)
+        for path, label, content in zip(images.paths, images.labels, contents, strict=True):
+            path = Path(path)
+            entry = f"{path.parent.name}/{path.name} {label} "
+            digest.update(entry.encode(errors="surrogateescape"))
+            digest.update(content)
+            bar.update()
     return digest.hexdigest()
+
+
+def _digest_of_file(path: str | os.PathLike) -> bytes:
+    """Return the SHA-256 digest of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def _claim(folder: Path, about: dict) -> None:

@@ -95,7 +95,7 @@ def _in_the_other_split(images: Images, nearest: Nearest) -> Iterator[Fault]:
 
     relation = "in the other split"
     for i, (difference, j) in sorted(twins.items()):
-        if difference == 0 and _is_same_image(images.paths[i], images.paths[j]):
+        if _is_same_image(images.paths[i], images.paths[j]):
             yield Fault(i, "copy", f"same image {relation}", 1.0, j)
         elif _contrast(pixels[i]) > 0:
             cosine = float(images.features[i] @ images.features[j])

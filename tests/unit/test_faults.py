@@ -146,6 +146,19 @@ def test_leaks_that_were_saved_again_do_not_hide_each_other(tmp_path, leaks):
     assert camkit.data_faults(test).empty
 
 
+def test_a_leak_with_the_same_pixels_in_another_format_is_a_copy(tmp_path):
+    paths = []
+    for i, split in enumerate(["train", "train", "test", "test"]):
+        paths.append(tmp_path / split / "Lime" / f"{i}.jpg")
+        photograph(paths[-1], i)
+    copy = paths[-1].with_suffix(".png")
+    Image.open(paths[0]).save(copy)
+    gaps = np.random.default_rng(0).normal(size=(4, 6))
+    gaps = np.concatenate([gaps, gaps[:1]])
+    table = camkit.data_faults(analysis_of([*paths, copy], np.zeros(5, int), gaps))
+    assert rows(table, "copy").keys() == {"0.jpg", "3.png"}
+
+
 def test_pale_and_blank_images_are_no_twins(tmp_path):
     """Documents, say: all are white within three grey levels, and no two are the same."""
     paths = []

@@ -962,3 +962,33 @@ def test_paths_hold_from_anywhere(tmp_path, monkeypatch):
     Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
     monkeypatch.chdir(tmp_path.parent)
     assert load_images(tmp_path.name).paths == [tmp_path.resolve() / "a.png"]
+
+
+def large_photograph(path, width, height, **options):
+    noise = np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype="uint8")
+    image = Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
+    image.save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_large_jpeg_is_decoded_at_a_fraction_of_its_size(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = large_photograph(tmp_path / "a.jpg", 1600, 1200, exif=exif, quality=85)
+    whole = Image.fromarray(read_image(path))
+    assert whole.size == ((1600, 1200) if orientation == 1 else (1200, 1600))
+    expected = np.asarray(whole.resize((90, 60), Image.Resampling.BILINEAR), "int16")
+    difference = np.abs(read_image(path, (60, 90)) - expected)
+    assert 0 < difference.max() <= 4 and difference.mean() < 0.5
+
+
+@pytest.mark.parametrize(
+    "name, size",
+    [("odd.jpg", (1601, 1200)), ("small.jpg", (354, 356)), ("lossless.png", (1600, 1200))],
+)
+def test_other_files_are_decoded_whole(tmp_path, name, size):
+    path = large_photograph(tmp_path / name, *size)
+    whole = Image.fromarray(read_image(path))
+    expected = np.asarray(whole.resize((90, 60), Image.Resampling.BILINEAR))
+    np.testing.assert_array_equal(read_image(path, (60, 90)), expected)
