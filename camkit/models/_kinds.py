@@ -51,7 +51,8 @@ def activation_of(layer: keras.Operation) -> str:
         return type(layer).__name__.lower()
     activation = getattr(layer, "activation", None)
     if isinstance(layer, layers.Lambda):
-        activation = layer.function if _name_of(layer.function) in ("softmax", "sigmoid") else None
+        name = _name_of(layer.function)
+        return name if name in ("softmax", "sigmoid") else "linear"
     if activation is None:
         return "linear"
     # An activation may be a layer itself.
@@ -62,10 +63,11 @@ def activation_of(layer: keras.Operation) -> str:
 
 def is_weighting(layer: keras.Operation) -> bool:
     """Return whether a layer weights channels equally at all positions: Dense, 1×1 convolution."""
-    if isinstance(layer, _CONVOLUTIONS):
-        ones = (1,) * len(layer.kernel_size)
-        return layer.kernel_size == layer.strides == ones and layer.groups == 1
-    return isinstance(layer, layers.Dense)
+    if not isinstance(layer, _CONVOLUTIONS):
+        return isinstance(layer, layers.Dense)
+    ones = (1,) * len(layer.kernel_size)
+    is_pointwise = layer.kernel_size == layer.strides == ones
+    return is_pointwise and layer.groups == 1
 
 
 def is_quantized(layer: keras.Operation) -> bool:
@@ -113,19 +115,21 @@ def size_of(value: Value) -> int:
 def pooled_map(call: Call) -> Value | None:
     """Return the map (N, *places, K) that a call averages over all its places, or None."""
     layer = call.layer
-    source = call.inputs[0] if call.inputs else None
-    if source is None or len(call.inputs) > 1 or len(source.shape) < 3:
+    if len(call.inputs) != 1:
         # A mask, the second input, leaves out places.
         return None
-    axes = tuple(range(1, len(source.shape) - 1))
+    source = call.inputs[0]
+    rank = len(source.shape)
+    if rank < 3:
+        return None
     if isinstance(layer, _POOLING):
-        is_pooling = layer.data_format == "channels_last"
+        is_whole = True
     elif isinstance(layer, _WINDOWS):
-        is_last = layer.data_format == "channels_last"
-        is_pooling = is_last and tuple(layer.pool_size) == tuple(source.shape[1:-1])
+        is_whole = tuple(layer.pool_size) == source.shape[1:-1]
     else:
-        is_pooling = _axes_of_mean(call) == axes
-    return source if is_pooling else None
+        is_whole = _axes_of_mean(call) == tuple(range(1, rank - 1))
+    is_first = getattr(layer, "data_format", None) == "channels_first"
+    return source if is_whole and not is_first else None
 
 
 def map_before(call: Call) -> Value | None:
@@ -143,9 +147,14 @@ def map_before(call: Call) -> Value | None:
         # Only the channels stay apart; the places may be arranged in any way.
         joins_places = len(source.shape) > len(call.outputs[0].shape)
         return source if channels != 1 and joins_places else None
+    if keeps_values(call.layer):
+        return source
     axes = _axes_of_mean(call)
-    is_partial_mean = axes is not None and len(source.shape) - 1 not in axes and 0 not in axes
-    return source if keeps_values(call.layer) or is_partial_mean else None
+    if axes is None:
+        return None
+    last_axis = len(source.shape) - 1
+    is_over_places = 0 not in axes and last_axis not in axes
+    return source if is_over_places else None
 
 
 def _axes_of_mean(call: Call) -> tuple[int, ...] | None:

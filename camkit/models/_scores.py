@@ -129,8 +129,9 @@ def check_scores(model: keras.Model, images: np.ndarray, logits: np.ndarray) -> 
         HeadError: The model returns something else; the message names the largest difference.
     """
     network = one_way(model)
+    whole = with_preprocessor(model)
     tensor = ops.convert_to_tensor(images, network.input.dtype)
-    raw = with_preprocessor(model)(tensor, training=False)
+    raw = whole(_argument_of(whole, tensor), training=False)
     (outputs,) = keras.tree.flatten(raw)
     outputs = ops.convert_to_numpy(ops.cast(outputs, "float32"))
     ends_in_logits = ending_of(network).activation == "linear"
@@ -139,16 +140,29 @@ def check_scores(model: keras.Model, images: np.ndarray, logits: np.ndarray) -> 
     if is_binary(network):
         # The logit is the difference of the two scores, the probability that of the second class.
         expected = np.diff(logits, axis=1) if ends_in_logits else expected[:, 1:]
-    difference = np.abs(outputs.reshape(expected.shape) - expected)
+    outputs = outputs.reshape(expected.shape)
+    difference = np.abs(outputs - expected)
     # A rounding error of the logits is in proportion to them.
-    allowed = _tolerance(network) * max(1.0, float(np.abs(logits).max()))
-    is_same = (difference <= allowed) | (np.isnan(outputs) & np.isnan(expected))
+    largest = float(np.abs(logits).max())
+    allowed = _tolerance(network) * max(1.0, largest)
+    are_undefined = np.isnan(outputs) & np.isnan(expected)
+    is_same = (difference <= allowed) | are_undefined
     if not is_same.all():
         raise HeadError(
             f"the {kind} that camkit reads differ by up to {difference.max():.2g} from what the "
             "model returns: a layer does something that cannot be followed, and "
             "camkit.occlusion(function, batch), which reads outputs alone, is the way to explain it"
         )
+
+
+def _argument_of(model: keras.Model, images: Any) -> Any:
+    """Return images as a model takes them: in a dictionary, if its input is one."""
+    structure = getattr(model, "input", None)
+    if structure is None:
+        # A subclassed model knows the shapes alone.
+        config = model.get_build_config() or {}
+        structure = config.get("input_shape")
+    return dict.fromkeys(structure, images) if isinstance(structure, dict) else images
 
 
 def _find_ending(network: Network) -> Ending:
@@ -187,9 +201,10 @@ def _ending_by_outputs(network: Network) -> Ending:
     except (ValueError, TypeError):
         return scores
     outputs = ops.convert_to_numpy(ops.cast(tensor, "float32")).reshape(len(images), -1)
-    is_in_range = (outputs >= 0).all() and (outputs <= 1 + TOLERANCE).all()
-    sums_to_one = np.abs(outputs.sum(axis=1) - 1).max() <= HALF_TOLERANCE
-    if is_in_range and sums_to_one and outputs.shape[1] > 1:
+    is_in_range = outputs.min() >= 0 and outputs.max() <= 1 + TOLERANCE
+    excess = outputs.sum(axis=1) - 1
+    sums_to_one = np.abs(excess).max() <= HALF_TOLERANCE
+    if is_in_range and sums_to_one and not is_binary(network):
         return Ending("softmax", frozenset(), is_inverted=True)
     may_be_sigmoids = _endings_before(network, network.output) <= {"sigmoid", "unknown"}
     if is_in_range and may_be_sigmoids:

@@ -241,6 +241,32 @@ def test_inputs_and_outputs_in_dictionaries():
     np.testing.assert_allclose(found, answer, atol=1e-5)
 
 
+class OfDictionary(keras.Model):
+    """A subclassed model that takes a dictionary."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = layers.Conv2D(6, 3)
+        self.dense = layers.Dense(C)
+
+    def call(self, inputs):
+        return self.dense(layers.GlobalAveragePooling2D()(self.conv(inputs["images"])))
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_a_dictionary_of_one_image():
+    given = {"images": zoo.images()}
+    subclassed = OfDictionary()
+    subclassed(given)
+    image = keras.Input(zoo.SHAPE, name="images")
+    gap = layers.GlobalAveragePooling2D()(zoo.volume(image))
+    functional = keras.Model({"images": image}, layers.Dense(C)(gap))
+    for model in (zoo.shake(subclassed), zoo.shake(functional)):
+        answer = keras.ops.convert_to_numpy(model(given))
+        np.testing.assert_allclose(camkit.CAM(model)(zoo.images()).logits, answer, atol=1e-5)
+        assert camkit.grad_cam(model, zoo.images(), 1).any()
+
+
 # No model -----------------------------------------------------------------------------------------
 
 
