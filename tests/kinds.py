@@ -108,12 +108,12 @@ def add(
     name: str,
     build: Callable[[], Case],
     *outcomes: Outcome,
-    shell: bool = True,
+    shell: bool | Outcome = True,
     **more: Any,
 ) -> None:
     """Add a row. One outcome stands for all columns, three are CAM, the family and analyze."""
     cam, family, analyze = outcomes * 3 if len(outcomes) == 1 else outcomes
-    of_shell = analyze if shell else None
+    of_shell = shell if isinstance(shell, Outcome) else analyze if shell else None
     KINDS.append(Kind(group, name, build, cam, family, analyze, of_shell, **more))
 
 
@@ -1060,10 +1060,23 @@ def mirrored():
 
 
 TABLE_ROW = {"inputs": {"table": ROW}}
+NO_VALUES = Outcome(False, "inputs=")
 INPUTS = Outcome(True, "inputs=", TABLE_ROW)
 NAMED = Outcome(True, "output=", {"output": "kind"})
-add(SEVERAL, "photograph and table, GAP → Concatenate → Dense", lambda: with_table(False), INPUTS)
-add(SEVERAL, "photograph and table, a hidden layer for the table", lambda: with_table(True), INPUTS)
+add(
+    SEVERAL,
+    "photograph and table, GAP → Concatenate → Dense",
+    lambda: with_table(False),
+    INPUTS,
+    shell=NO_VALUES,
+)
+add(
+    SEVERAL,
+    "photograph and table, a hidden layer for the table",
+    lambda: with_table(True),
+    INPUTS,
+    shell=NO_VALUES,
+)
 add(
     SEVERAL,
     "Siamese: two photographs through one backbone",

@@ -319,8 +319,6 @@ def words_of_shell(options):
     for name, value in options.items():
         if name == "input_size":
             words += ["--size", str(max(value))]
-        elif name == "inputs":
-            pytest.skip("the command takes no values")
         else:
             words += [f"--{name}", str(value)]
     return words
