@@ -222,6 +222,9 @@ def _claim(folder: Path, about: dict) -> None:
     results = files - {ABOUT, f"{ABOUT}.partial", _LOCK}
     if ABOUT in files and results:
         stored = json.loads(file.read_text(encoding="utf-8"))
+        if is_finished(folder, stored):
+            # Only the shards of an unfinished analysis depend on the size of the batches.
+            stored["batch_size"] = about["batch_size"]
         differences = _differences(stored, about)
         if differences:
             raise ValueError(

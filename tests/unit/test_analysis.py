@@ -367,7 +367,6 @@ def test_the_folder_of_another_model_set_or_size_is_refused(model, images, whole
         ("another image set", {"images": fewer}),
         ("another image set", {"images": images.select(np.arange(COUNT)[::-1])}),
         ("another image set", {"images": camkit.load_images(other)}),
-        ("another batch size", {"batch_size": BATCH + 1}),
         ("another input size", {"input_size": 2 * np.array(zoo.SHAPE[:2])}),
         ("another model and another image set", {"model": named_model(seed=1), "images": fewer}),
     ):
@@ -377,6 +376,18 @@ def test_the_folder_of_another_model_set_or_size_is_refused(model, images, whole
         ):
             camkit.analyze(**(same | changes), folder=whole.folder)
     assert arrays_of(whole.folder) == before
+
+
+def test_another_batch_size_matters_only_until_an_analysis_is_finished(
+    model, images, whole, tmp_path
+):
+    folder = tmp_path / "analysis"
+    shutil.copytree(whole.folder, folder)
+    again = camkit.analyze(model, images, folder, batch_size=BATCH + 1)
+    np.testing.assert_array_equal(again.logits, whole.logits)
+    (folder / "probs.npy").unlink()
+    with pytest.raises(ValueError, match="holds the analysis of another batch size: choose"):
+        camkit.analyze(model, images, folder, batch_size=BATCH)
 
 
 def test_a_picture_that_was_changed_in_place_makes_another_set(model, tmp_path):
