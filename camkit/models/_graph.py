@@ -96,6 +96,20 @@ class Call:
         }
         return self.node.arguments.fill_in(by_id)
 
+    def constants(self) -> list:
+        """Return what the call is given besides tensors, such as 255 for `image / 255`.
+
+        The mode `training` is left out, since camkit always infers.
+        """
+        given = self.node.arguments
+        settings = {name: value for name, value in given.kwargs.items() if name != "training"}
+        values = keras.tree.flatten([given.args, settings])
+        return [
+            value
+            for value in values
+            if value is not None and not isinstance(value, keras.KerasTensor)
+        ]
+
 
 class Network:
     """The graph of a model, flat: nested models are expanded.
@@ -474,8 +488,10 @@ def _value_of(tensor: keras.KerasTensor) -> Value:
 
 
 def operation_of(tensor: keras.KerasTensor) -> keras.Operation:
-    """Return the layer or operation that made a tensor."""
-    return tensor._keras_history.operation
+    """Return the operation that computes a symbolic tensor."""
+    function = keras.Function(keras.utils.get_source_inputs(tensor), tensor)
+    # They stand in the order in which Keras calls them.
+    return function.operations[-1]
 
 
 def _nodes_of(function: keras.Function) -> Iterator[Any]:

@@ -51,7 +51,17 @@ def _digest(model: keras.Model, of_setting: Callable[[Any], str | list]) -> str:
         for weight in getattr(layer, "weights", ()):
             array = keras.ops.convert_to_numpy(weight)
             digest.update(np.ascontiguousarray(array).tobytes())
+    for call in network.calls:
+        constants = [_plain(value) for value in call.constants()]
+        if constants:
+            state = _SettingState().of(constants, "a constant")
+            digest.update(json.dumps(state).encode())
     return digest.hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """Return a tensor as an array, and any other value as it is."""
+    return np.asarray(value) if hasattr(value, "__array__") else value
 
 
 def _settings_of(layer: Any) -> dict[str, Any]:

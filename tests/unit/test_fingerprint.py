@@ -31,6 +31,20 @@ def test_a_fingerprint_outlives_saving_and_tells_models_apart(tmp_path):
 
 # Older versions of Keras cannot load the file.
 @pytest.mark.locked
+def test_the_constants_of_operations_count(tmp_path):
+    def divided_by(image_range):
+        keras.utils.set_random_seed(0)
+        image = keras.Input((8, 8, 3))
+        scaled = keras.ops.clip(image / image_range, 0, 1) - np.array([0.5, 0.4, 0.3], "float32")
+        pooled = keras.layers.GlobalAveragePooling2D()(scaled)
+        return keras.Model(image, keras.layers.Dense(2)(pooled))
+
+    digest = fingerprint(divided_by(255))
+    assert fingerprint(divided_by(255)) == digest != fingerprint(divided_by(127.5))
+    divided_by(255).save(tmp_path / "m.keras")
+    assert fingerprint(keras.models.load_model(tmp_path / "m.keras")) == digest
+
+
 def test_a_model_has_the_fingerprint_that_version_1_0_0_gave_it():
     folder = Path(__file__).parent / "analysis_1_0_0"
     model = keras.models.load_model(folder / "model.keras")
