@@ -763,6 +763,14 @@ def _returned_scores(function: Callable, images: np.ndarray) -> np.ndarray:
     """Return what a function or a layer returns for images, as float64 (B, C) with C ≥ 2."""
     settings = {"training": False} if isinstance(function, keras.Layer) else {}
     returned = function(images, **settings)
+    # Functions of a SavedModel return a dictionary.
+    if isinstance(returned, Mapping) and len(returned) == 1:
+        (returned,) = returned.values()
+    if isinstance(returned, Mapping | tuple):
+        raise ValueError(
+            f"the model returned {len(returned)} arrays: a function that returns one of them, "
+            "lambda images: model(images)[...], can be explained"
+        )
     scores = np.asarray(keras.ops.convert_to_numpy(returned), dtype="float64")
     if scores.ndim != 2 or len(scores) != len(images):
         raise ValueError(

@@ -281,6 +281,19 @@ def test_one_column_of_a_function_belongs_to_the_second_class():
 def test_a_function_that_returns_no_scores_is_refused():
     with pytest.raises(ValueError, match=r"array of shape \(2,\) for 2 images: one row of class"):
         attribution.occlusion(lambda images: images.mean(axis=(1, 2, 3)), zoo.images(2))
+    with pytest.raises(ValueError, match="returned 2 arrays: a function that returns one"):
+        attribution.occlusion(lambda images: {"a": images[:, 0, 0], "b": images}, zoo.images(2))
+
+
+def test_a_function_of_a_saved_model_returns_a_dictionary():
+    batch = zoo.images(1)
+
+    def scores(images):
+        return images.mean(axis=(1, 2))
+
+    expected = explain("occlusion", scores, batch, 1)
+    ours = explain("occlusion", lambda images: {"output_0": scores(images)}, batch, 1)
+    np.testing.assert_array_equal(ours, expected)
 
 
 @pytest.mark.parametrize("side, window, stride", [(224, 32, 16), (28, 4, 2), (3, 1, 1)])
