@@ -414,10 +414,17 @@ def _expansion(node: Any) -> keras.Function | None:
     by_id = {id(tensor): tensor for tensor in node.input_tensors}
     args, kwargs = node.arguments.fill_in(by_id)
     try:
-        return recorded(node.operation, args, kwargs)
+        function = recorded(node.operation, args, kwargs)
+        # A layer that reads the size of a batch has recorded that it is unknown, and fails here.
+        zeros = []
+        for tensor in function.inputs:
+            shape = [size or 2 for size in tensor.shape]
+            zeros.append(keras.ops.zeros(shape, dtype=tensor.dtype))
+        function(zeros)
     except Exception:
         # The layer runs code of the user, which may fail in any way; it stays one layer.
         return None
+    return function
 
 
 def recorded(layer: keras.Layer, args: tuple, kwargs: dict) -> keras.Function:
