@@ -80,7 +80,7 @@ def grad_cam(
     Raises:
         ValueError: The images have another size than the model takes, a target is no class, or the
             layer is unknown or has no places.
-        HeadError: The model has no graph of layers, or returns other scores than its layers tell.
+        HeadError: The model has no graph of layers, or returns other scores than its layers give.
 
     Example:
         >>> import camkit
@@ -521,7 +521,7 @@ def occlusion(
     Raises:
         ValueError: The squares leave gaps or do not fit into the image, the images have another
             size than the model takes, a target is no class, or a function returns no scores (B, C).
-        HeadError: The model returns other scores than its layers tell.
+        HeadError: The model returns other scores than its layers give.
 
     Example:
         >>> import camkit

@@ -66,7 +66,7 @@ class CAM:
     - Two classes: one sigmoid or one logit z has the scores −z/2 and z/2.
     - Refused, as no map adds up to the scores: a hidden layer with an activation, layer
       normalisation, Flatten, max pooling alone, one token alone, an average of probabilities,
-      kernels in int8 or float8, which round what they read.
+      layers in int8 or float8, which round what they read.
 
     F may be a map, the tokens of a transformer, a sequence or a volume. Where the head reads
     several maps of different sizes, all are enlarged to the largest before they are added; what
