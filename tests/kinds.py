@@ -1380,8 +1380,8 @@ INTRODUCTION = """# What camkit reads
 
 Each row is a kind of model that the tests of camkit build, run and compare with what Keras itself
 computes: the probabilities with `model.predict`, the maps with a plain gradient of the scores
-before the last activation. Nothing is answered wrongly: what cannot be read is refused in one line
-that says what was found.
+before the last activation. None of them is answered wrongly: what cannot be read is refused in one
+line that says what was found.
 
 - **CAM**: `camkit.CAM(model)(batch)`, and `camkit.analyze(model, images)` without a method
 - **family**: `camkit.grad_cam(model, batch)` and the other methods of its signature
@@ -1389,7 +1389,8 @@ that says what was found.
 - **shell**: `camkit analyze model.keras images`
 
 "yes": it works as it stands. "with `name=`": it works with this argument, and says so without it.
-"no": it is refused, and the last column quotes the words. "–": Keras cannot save such a model.
+"no": it is refused, and the last column quotes the words. "–": not tried, since the model is in no
+file, or has a Lambda of a function of its own, which a file runs only with `--trust`.
 """
 
 
