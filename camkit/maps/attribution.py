@@ -15,7 +15,6 @@ The model is never changed. Each call uses its current weights, so further train
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any, TypeAlias
 
 import keras
@@ -502,8 +501,8 @@ def occlusion(
     Any function from a batch of images to scores can be explained, because only its results are
     read. What a function or a subclassed model returns (B, C) is taken for P as it is, so that
     logits stay logits. One column (B, 1) belongs to the second of two classes: if all its values
-    are in 0..1, they are probabilities p, and the first class has 1 − p; else the first class has
-    the score with the opposite sign.
+    for the batch are in 0..1, they are probabilities p, and the first class has 1 − p; else the
+    first class has the score with the opposite sign.
 
     Args:
         model: A Keras model with any head, or a function from a batch of images to scores (B, C).
@@ -743,9 +742,27 @@ def _probability(model: keras.Model, images: np.ndarray, c: int) -> np.ndarray:
 def _scorer(model: Any, inputs: _Inputs, output: str | None) -> _Scorer:
     """Return a function from images (B, *places, channels) to the scores P (B, C) of any model."""
     if _is_function(model):
-        return partial(_returned_scores, model)
+        return _scorer_of_function(model)
     model = part(model, inputs, output)
     return lambda images: probabilities(model, probe.scores(model, images))
+
+
+def _scorer_of_function(function: Callable) -> _Scorer:
+    """Return a function from images to the scores (B, C), C ≥ 2, that another function returns."""
+    sum_of_scores = None
+
+    def score(images: np.ndarray) -> np.ndarray:
+        nonlocal sum_of_scores
+        scores = _returned_scores(function, images)
+        if scores.shape[1] > 1:
+            return scores
+        # The first batch tells what one column holds, for all altered copies of its images.
+        if sum_of_scores is None:
+            are_probabilities = np.all((scores >= 0) & (scores <= 1))
+            sum_of_scores = 1.0 if are_probabilities else 0.0
+        return np.concatenate([sum_of_scores - scores, scores], axis=1)
+
+    return score
 
 
 def _is_function(model: Any) -> bool:
@@ -760,7 +777,7 @@ def _is_function(model: Any) -> bool:
 
 
 def _returned_scores(function: Callable, images: np.ndarray) -> np.ndarray:
-    """Return what a function or a layer returns for images, as float64 (B, C) with C ≥ 2."""
+    """Return what a function or a layer returns for images, as float64 (B, C)."""
     settings = {"training": False} if isinstance(function, keras.Layer) else {}
     returned = function(images, **settings)
     # Functions of a SavedModel return a dictionary.
@@ -777,11 +794,7 @@ def _returned_scores(function: Callable, images: np.ndarray) -> np.ndarray:
             f"the model returned an array of shape {scores.shape} for {len(images)} images: one "
             "row of class scores for each image, (B, C), is needed"
         )
-    if scores.shape[1] > 1:
-        return scores
-    are_probabilities = np.all((scores >= 0) & (scores <= 1))
-    scores_of_first = 1 - scores if are_probabilities else -scores
-    return np.concatenate([scores_of_first, scores], axis=1)
+    return scores
 
 
 def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -278,6 +278,18 @@ def test_one_column_of_a_function_belongs_to_the_second_class():
     )
 
 
+def test_the_images_tell_what_one_column_holds_for_their_altered_copies():
+    batch = zoo.images(1)
+
+    def score(images):
+        change = np.abs(images - batch).sum(axis=(1, 2, 3))
+        return 0.5 + change[:, None]
+
+    assert score(batch + 1) > 1
+    of_second = explain("occlusion", score, batch, 1)
+    np.testing.assert_allclose(explain("occlusion", score, batch, 0), -of_second)
+
+
 def test_a_function_that_returns_no_scores_is_refused():
     with pytest.raises(ValueError, match=r"array of shape \(2,\) for 2 images: one row of class"):
         attribution.occlusion(lambda images: images.mean(axis=(1, 2, 3)), zoo.images(2))
