@@ -61,7 +61,7 @@ def grad_cam(
     al., Grad-CAM, ICCV 2017, eq. 1 and 2). On the last layer of a GAP head it is ReLU(M_c)/(h·w).
 
     Args:
-        model: A Functional or Sequential Keras model with any head.
+        model: A Keras model with any head; a subclassed one after its first call.
         batch: Images (B, H, W, channels) in the value range that the model expects.
         targets: A class index, or one for each image (default: the predicted class).
         layer: A layer or its name, also in a nested model. It returns a map, a sequence, a volume
@@ -113,7 +113,7 @@ def grad_cam_plus_plus(
     code but not in the paper.
 
     Args:
-        model: A Functional or Sequential Keras model with any head.
+        model: A Keras model with any head.
         batch: Images (B, H, W, channels) in the value range that the model expects.
         targets: A class index, or one for each image (default: the predicted class).
         layer: A layer or its name (default: as for `grad_cam`).
@@ -166,7 +166,7 @@ def hires_cam(
     M_c/(h·w).
 
     Args:
-        model: A Functional or Sequential Keras model with any head.
+        model: A Keras model with any head.
         batch: Images (B, H, W, channels) in the value range that the model expects.
         targets: A class index, or one for each image (default: the predicted class).
         layer: A layer or its name (default: as for `grad_cam`).
@@ -214,7 +214,7 @@ def layer_cam(
     channels of positive weight remain: ReLU(Σ_k ReLU(w_kc) F_k)/(h·w).
 
     Args:
-        model: A Functional or Sequential Keras model with any head.
+        model: A Keras model with any head.
         batch: Images (B, H, W, channels) in the value range that the model expects.
         targets: A class index, or one for each image (default: the predicted class).
         layer: A layer or its name (default: as for `grad_cam`).
@@ -264,7 +264,7 @@ def eigen_cam(
     below 0.
 
     Args:
-        model: A Functional or Sequential Keras model with any head.
+        model: A Keras model with any head.
         batch: Images (B, H, W, channels) in the value range that the model expects.
         targets: Checked as for the other methods, but without effect on the maps.
         layer: A layer or its name (default: as for `grad_cam`).
@@ -317,7 +317,7 @@ def score_cam(
     has no weight. There is one forward pass for each distinct mask.
 
     Args:
-        model: A Functional or Sequential Keras model with any head.
+        model: A Keras model with any head.
         batch: Images (B, H, W, channels) in the value range that the model expects.
         targets: A class index, or one for each image (default: the predicted class).
         layer: A layer or its name (default: as for `grad_cam`).
@@ -399,7 +399,7 @@ def ablation_cam(
     layers that follow run once for each channel that is not zero everywhere.
 
     Args:
-        model: A Functional or Sequential Keras model with any head.
+        model: A Keras model with any head.
         batch: Images (B, H, W, channels) in the value range that the model expects.
         targets: A class index, or one for each image (default: the predicted class).
         layer: A layer or its name (default: as for `grad_cam`).
@@ -623,7 +623,7 @@ def integrated_gradients(
     a tenth of it.
 
     Args:
-        model: A Functional or Sequential Keras model with any head.
+        model: A Keras model with any head.
         batch: Images (B, H, W, channels) in the value range that the model expects.
         targets: A class index, or one for each image (default: the predicted class).
         inputs: As for `grad_cam`.

@@ -38,7 +38,7 @@ def attention_rollout(
     for all classes.
 
     Args:
-        model: A Functional or Sequential Keras model with keras.layers.MultiHeadAttention.
+        model: A Keras model with keras.layers.MultiHeadAttention.
         batch: Images (B, H, W, channels) in the value range that the model expects.
         targets: Checked as for the other methods, but without effect on the maps.
         grid: (height, width) of the tokens, where it cannot be known. Tokens without a place, such
@@ -105,7 +105,7 @@ def legrad(
     0..1.
 
     Args:
-        model: A Functional or Sequential Keras model with keras.layers.MultiHeadAttention.
+        model: A Keras model with keras.layers.MultiHeadAttention.
         batch: Images (B, H, W, channels) in the value range that the model expects.
         targets: A class index, or one for each image (default: the predicted class).
         grid: As for `attention_rollout`.
