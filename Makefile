@@ -90,7 +90,7 @@ QUICK = smoke or not (slow or lesson or browser or course or stress or sweep)
 # The folders whose tests can be imported with what .venv/test installs. The others need .venv/check.
 FOLDERS = tests/unit tests/project tests/view tests/lessons tests/browser
 
-PARTS_OF_CHECK = lint types view doctest unit lessons browser course stress sweep pythons versions photographs
+PARTS_OF_CHECK = lint types view doctest unit lessons browser course stress sweep hub pythons versions photographs
 .PHONY: check
 check: test backends $(PARTS_OF_CHECK:%=check-%) fuzz crashes course-proof ## run everything: `make test` and the parts below (hours)
 
@@ -244,6 +244,17 @@ build/backends/%: requirements.lock pyproject.toml
 	"$(PYTHON)" -m venv --clear $@
 	sed -n '/^[a-z0-9].*==/s/ \\$$//p' requirements.lock > $@.txt
 	$@/bin/python -m pip install --disable-pip-version-check --quiet --constraint $@.txt $(REQUIREMENT_$*) -e ".[$*]" pytest pytest-xdist
+	touch $@
+
+# KerasHub comes with TensorFlow Text, which the lessons do not need: an environment of its own, too.
+.PHONY: check-hub
+check-hub: build/hub ## the classifiers of KerasHub, each built without a download (10 minutes)
+	build/hub/bin/python -m pytest $(TWO) tests/unit/test_keras_hub.py tests/unit/test_preprocessor.py
+
+build/hub: requirements.lock pyproject.toml
+	"$(PYTHON)" -m venv --clear $@
+	sed -n '/^[a-z0-9].*==/s/ \\$$//p' requirements.lock > build/hub.txt
+	$@/bin/python -m pip install --disable-pip-version-check --quiet --constraint build/hub.txt -e ".[tensorflow]" keras-hub pytest pytest-xdist
 	touch $@
 
 PYTHONS = 3.11 3.12 3.13

@@ -648,7 +648,10 @@ def _why_no_pooling(call: Call) -> str:
     if isinstance(layer, layers.Lambda):
         return "what a Lambda does cannot be read from it, as from GlobalAveragePooling2D"
     if operation_name(layer) == "GetItem":
-        return "the scores are read from some of the places alone, such as a class token"
+        return (
+            "the scores are read from some of the places alone, such as a class token, whose maps "
+            "camkit.grad_cam, camkit.legrad and camkit.attention_rollout draw"
+        )
     return f"{type(layer).__name__} is no global average pooling"
 
 
