@@ -10,6 +10,11 @@ gradient ∂S_c/∂F_k(x, y), and S_c the logit of the target class. It is the l
 P_c, because the gradient of P_c vanishes where the model is confident. M_c is the class activation
 map: on the last layer of a GAP head it is the reference for all methods.
 
+A model with one output, a sigmoid or its logit z, has S = (−z/2, z/2): their difference is z, and
+maps that are linear in the gradient are half of those of z itself. Where the probabilities come
+from something else than a last softmax or sigmoid, such as an average of several softmaxes or a
+Lambda layer, S_c is log P_c, or the log odds log(P_c / (1 − P_c)) where each class has its own.
+
 The model is never changed. Each call uses its current weights, so further training has an effect.
 """
 
@@ -59,15 +64,18 @@ def grad_cam(
 
     α_k is the mean of ∂S_c/∂F_k over the positions, and the map is ReLU(Σ_k α_k F_k) (Selvaraju et
     al., Grad-CAM, ICCV 2017, eq. 1 and 2). On the last layer of a GAP head it is ReLU(M_c)/(h·w).
+    S_c is the logit; of a model with one output z it is ±z/2, so that the map is half of that of z,
+    and where no last softmax or sigmoid is found it is log P_c.
 
     Args:
         model: A Keras model with any head; a subclassed one after its first call.
         batch: Images (B, H, W, channels) in the value range that the model expects.
         targets: A class index, or one for each image (default: the predicted class).
-        layer: A layer or its name, also in a nested model. It returns a map, a sequence, a volume
-            or tokens. The default is what the global average pooling reads, else the last of these
-            on the way to the scores. Where the scores depend on a class token alone, it is what the
-            last attention reads as values: after it, the other tokens have no effect.
+        layer: A layer or its name, also in a nested model, or that model. It returns a map, a
+            sequence, a volume or tokens. The default is what the global average pooling reads, else
+            the last of these on the way to the scores. Where the scores depend on a class token
+            alone, it is what the last attention reads as values: after it, the other tokens have no
+            effect.
         grid: (height, width) of the tokens of a transformer, where it cannot be known. Tokens
             without a place, such as a class token, come first and have no part in a map.
         inputs: {name: values} of the inputs beside the images: one row for all images.

@@ -28,7 +28,8 @@ class CamOutput(NamedTuple):
             rest and the bias, is the logit. A model of sequences has (B, t, C), one of volumes
             (B, d, h, w, C).
         gap: (B, K), GAP features, the mean of each channel.
-        logits: (B, C), class scores before softmax.
+        logits: (B, C), class scores before softmax or sigmoid. A model with one output, of logit z,
+            has (−z/2, z/2), whose softmax is (1 − p, p).
         probs: (B, C) in 0..1, by the model's own softmax or sigmoid, or by softmax where the model
             ends in logits.
         rest: (B, C), what the head adds to the logits from values that no map belongs to, such as

@@ -130,6 +130,7 @@ class Network:
         calls: All calls of layers, each after those whose values it reads.
         layers: The layers from input to output in Keras' order; a nested model is replaced by its
             layers.
+        nested: The models and layers that are replaced, and the values that their calls return.
         input_layer: The InputLayer of the first input.
         expanded: The subclassed models and the layers that are replaced by the layers inside.
         compiled: A cache of the functions that were compiled for this network.
@@ -143,6 +144,7 @@ class Network:
         self._sequentials: list[tuple[keras.Sequential, list]] = []
         self.expanded: list[keras.Layer] = []
         self.calls: list[Call] = []
+        self.nested: dict[keras.Operation, list[Value]] = {}
         self.compiled: dict[tuple, Callable] = {}
         self.last_map: Value | None = None
         self.ending: Any = None
@@ -233,6 +235,7 @@ class Network:
             if nested is not None:
                 # Further tensors are keyword arguments, such as a mask.
                 results = self._add_calls(nested, arguments[: len(nested.inputs)])
+                self.nested.setdefault(node.operation, []).extend(results)
             else:
                 results = [_value_of(tensor) for tensor in node.outputs]
                 call = Call(node.operation, tuple(arguments), tuple(results), node)
@@ -310,7 +313,8 @@ def one_way(model: keras.Model) -> Network:
     if len(network.outputs) != 1:
         names = _listed(network.output_names)
         raise HeadError(
-            f"the model has {len(network.outputs)} outputs, {names}: name one, output=..."
+            f"the model has {len(network.outputs)} outputs, {names}: name one, output=... (in the "
+            "shell --output NAME)"
         )
     return network
 

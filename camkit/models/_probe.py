@@ -5,7 +5,7 @@ training is reflected. The model is not changed.
 """
 
 import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -283,11 +283,11 @@ def read(
 
 
 def _named_value(model: keras.Model, network: Network, layer: LayerOrName) -> Value:
-    """Return the value with places that a layer returns, the input included.
+    """Return the value with places that a layer or a nested model returns, the input included.
 
     Raises ValueError unless it is exactly one.
     """
-    matches = [each for each in network.layers if each is layer or each.name == layer]
+    matches = _called(network.layers, layer) or _called(network.nested, layer)
     if len(matches) != 1:
         raise ValueError(_why_no_layer(network, layer, len(matches)))
     values = _values_of(network, matches[0])
@@ -301,11 +301,18 @@ def _named_value(model: keras.Model, network: Network, layer: LayerOrName) -> Va
     raise ValueError(f"the layer {matches[0].name!r} {reason}: name another, such as {examples}")
 
 
+def _called(operations: Iterable[keras.Operation], layer: LayerOrName) -> list[keras.Operation]:
+    """Return those of some layers that are meant by an object or a name."""
+    return [each for each in operations if each is layer or each.name == layer]
+
+
 def _values_of(network: Network, layer: keras.Operation) -> list[Value]:
-    """Return the values with places that the calls of a layer return."""
+    """Return the values with places that the calls of a layer or a nested model return."""
     placed = values_with_places(network)
     if layer is network.input_layer:
         return [network.input]
+    if layer in network.nested:
+        return [value for value in network.nested[layer] if value in placed]
     return [
         value
         for call in network.calls
@@ -317,14 +324,19 @@ def _values_of(network: Network, layer: keras.Operation) -> list[Value]:
 
 def _why_no_layer(network: Network, layer: LayerOrName, count: int) -> str:
     """Return why a layer is not the one to read, as `count` have its name, and what to choose."""
-    names = [each.name for each in network.layers]
-    near = difflib.get_close_matches(str(layer), names, 3) or names[-3:]
+    placed = values_with_places(network)
+    nested = [each.name for each in network.nested if _values_of(network, each)]
+    names = [call.layer.name for call in network.calls if not placed.isdisjoint(call.outputs)]
+    others = [name for name in dict.fromkeys(nested + names) if name != layer]
+    near = difflib.get_close_matches(str(layer), others, 3) or others[-3:]
     examples = " or ".join(repr(name) for name in near)
     if count == 0:
         problem = f"no layer is named {layer!r}"
     else:
         problem = f"{count} layers are named {layer!r}"
-    return f"{problem}: choose one of its {len(names)}, such as {examples}"
+    if not others:
+        return f"{problem}: {_why_no_places(network)}"
+    return f"{problem}: choose one of the {len(others)} that can be read, such as {examples}"
 
 
 def _last_places(model: keras.Model, network: Network, images: np.ndarray, grid: Size) -> Value:

@@ -94,7 +94,7 @@ def load_model(
             with held_back(drop=True), keras.saving.custom_object_scope(custom_objects):
                 return _load(source, Path(folder), trust)
         except Exception as error:
-            reason = _why_not_loaded(error, source, trust)
+            reason = _why_not_loaded(error, source, modules, trust)
             raise ValueError(f"{file} cannot be loaded: {reason}") from error
 
 
@@ -249,7 +249,9 @@ def _weights_of(path: Path, scratch: Path) -> Path:
 # Why not ------------------------------------------------------------------------------------------
 
 
-def _why_not_loaded(error: Exception, source: _Source | None, trust: bool) -> str:
+def _why_not_loaded(
+    error: Exception, source: _Source | None, modules: Sequence[str], trust: bool
+) -> str:
     """Return why a model file was not loaded, and what to do."""
     if isinstance(error, _Refusal):
         return str(error)
@@ -266,11 +268,14 @@ def _why_not_loaded(error: Exception, source: _Source | None, trust: bool) -> st
             "it holds a Lambda layer, which runs code from the file: pass --trust (in Python "
             "trust=True) if you know who made it"
         )
-    return _what_is_missing(message) or f"{brief(error)}; {_other_way(source)}"
+    return _what_is_missing(message, modules) or f"{brief(error)}; {_other_way(source)}"
 
 
-def _what_is_missing(message: str) -> str | None:
-    """Return which class, function or package a model needs by an error of Keras, or None."""
+def _what_is_missing(message: str, modules: Sequence[str]) -> str | None:
+    """Return which class, function or package a model needs by an error of Keras, or None.
+
+    The `modules` that were imported lack it.
+    """
     package = re.search(r"parent module (keras_hub|keras_cv|keras_nlp)\b", message)
     if package:
         name = package[1].replace("_", "-")
@@ -284,15 +289,16 @@ def _what_is_missing(message: str) -> str | None:
         return None
     kind = "function" if missing[1] == "function" else "class"
     name = missing[2]
+    lacking = f", which is not defined in {', '.join(modules)}" if modules else ""
     if name == "preprocess_input":
         return (
-            "it needs the function preprocess_input of its backbone: pass --import MODULE (in "
-            "Python modules=['MODULE']), the module that has it, such as "
+            f"it needs the function preprocess_input of its backbone{lacking}: pass --import "
+            "MODULE (in Python modules=['MODULE']), the module that has it, such as "
             "keras.applications.mobilenet_v2"
         )
     return (
-        f"it needs the {kind} {name}: pass --import MODULE (in Python modules=['MODULE']), the "
-        "module that defines it"
+        f"it needs the {kind} {name}{lacking}: pass --import MODULE (in Python "
+        "modules=['MODULE']), the module that defines it"
     )
 
 

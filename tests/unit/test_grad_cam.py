@@ -144,14 +144,44 @@ def test_targets_that_are_no_class_are_refused(flat, targets):
 
 def test_an_unknown_layer_is_refused_with_names_near_to_it(flat):
     name = flat[0].layers[1].name
-    refusal = f"no layer is named '{name}x': choose one of its .*{name}"
+    refusal = f"no layer is named '{name}x': choose one of the .*{name}"
     with pytest.raises(ValueError, match=refusal):
         camkit.grad_cam(flat[0], zoo.images(), layer=name + "x")
 
 
+def test_a_nested_model_is_a_layer_whose_map_is_what_it_returns():
+    model, features, _ = zoo.nested(name="backbone")
+    batch = zoo.images()
+    last = model.get_layer("backbone").layers[-1].name
+    wanted = camkit.grad_cam(model, batch, 1, layer=last)
+    for layer in ("backbone", model.get_layer("backbone")):
+        np.testing.assert_array_equal(camkit.grad_cam(model, batch, 1, layer=layer), wanted)
+        kept = camkit.eigen_cam(model, batch, layer=layer)
+        np.testing.assert_array_equal(kept, camkit.eigen_cam(model, batch, layer=last))
+    with pytest.raises(ValueError, match="'backbone2': choose one of the .*such as 'backbone'"):
+        camkit.grad_cam(model, batch, layer="backbone2")
+
+
+def test_a_nested_model_that_is_called_twice_has_no_one_map():
+    model, *_ = zoo.shared_layers()
+    block = next(layer for layer in model.layers if isinstance(layer, keras.Sequential))
+    with pytest.raises(ValueError, match="is called 2 times: name another, such as layer="):
+        camkit.grad_cam(model, zoo.images(), layer=block)
+
+
+def test_only_layers_that_return_maps_are_proposed(flat):
+    model = flat[0]
+    with pytest.raises(ValueError, match="no layer is named 'zzz'") as refusal:
+        camkit.grad_cam(model, zoo.images(), layer="zzz")
+    _, _, proposals = str(refusal.value).partition("such as ")
+    for name in proposals.split(" or "):
+        layer = model.get_layer(name.strip("'"))
+        assert len(layer.output.shape) == 4
+
+
 def test_a_name_that_two_nested_layers_have_is_refused():
     model, *_ = zoo.twin_names()
-    with pytest.raises(ValueError, match="3 layers are named 'conv': choose one of its"):
+    with pytest.raises(ValueError, match="3 layers are named 'conv': choose one of the"):
         camkit.grad_cam(model, zoo.images(), layer="conv")
 
 

@@ -482,6 +482,8 @@ def test_a_class_in_a_file_of_keras_2_is_taken_from_the_module(own_module, tmp_p
     path = write_hdf5(tmp_path / "model.h5", model, description)
     with pytest.raises(ValueError, match="it needs the class Doubled: pass --import"):
         load_model(path)
+    with pytest.raises(ValueError, match="class Doubled, which is not defined in math, json: pass"):
+        load_model(path, modules=["math", "json"])
     loaded = load_model(path, modules=[own_module])
     expected = model.predict(2 * 255 * X, verbose=0)
     np.testing.assert_allclose(loaded.predict(X, verbose=0), expected, rtol=1e-4)

@@ -358,7 +358,7 @@ def test_lessons_need_a_folder_that_can_be_written(tmp_path, capsys):
                 "--layer",
                 "nothing",
             ],
-            "no layer is named 'nothing': choose one of its",
+            "no layer is named 'nothing': choose one of the",
         ),
         (
             ["analyze", "MODEL", EMBEDDED, "--out", "y", "--class-names", "nowhere.txt"],
