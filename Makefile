@@ -135,7 +135,7 @@ check-stress: .venv/check ## a tenth of `make fuzz`, a part of `make crashes`, a
 
 SWEEP = tests
 .PHONY: check-sweep
-check-sweep: .venv/check .venv/dev ## every member of the large families, such as all models of keras.applications (10 minutes)
+check-sweep: .venv/check .venv/dev ## every member of the large families, such as all models of keras.applications (12 minutes)
 	$(PYTEST) $(TWO) -m sweep $(SWEEP)
 
 .PHONY: fuzz
@@ -248,7 +248,7 @@ build/backends/%: requirements.lock pyproject.toml
 
 # KerasHub comes with TensorFlow Text, which the lessons do not need: an environment of its own, too.
 .PHONY: check-hub
-check-hub: build/hub ## the classifiers of KerasHub, each built without a download (10 minutes)
+check-hub: build/hub ## the classifiers of KerasHub, each built without a download (12 minutes)
 	build/hub/bin/python -m pytest $(TWO) tests/unit/test_keras_hub.py tests/unit/test_preprocessor.py
 
 build/hub: requirements.lock pyproject.toml

@@ -521,3 +521,43 @@ def test_every_classifier_of_keras_applications_works_or_is_refused(name, monkey
         model = cam = dense = None
         keras.backend.clear_session()
         gc.collect()
+
+
+def last_map_and_vector(model):
+    """Return the symbolic last map of a classifier, and what its last Dense layer reads."""
+    poolings = [each for each in model.layers if isinstance(each, layers.GlobalAveragePooling2D)]
+    if poolings:
+        last_map = poolings[-1].input
+    else:
+        last_map = next(each.input for each in model.layers if isinstance(each, layers.Flatten))
+    return last_map, model.layers[-1].input
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("name", [name for name in APPLICATIONS if name not in DEEP])
+def test_grad_cam_of_every_classifier_is_a_plain_gradient(tf, name):
+    size, _ = APPLICATIONS[name]
+    # Two places in each direction at least, so that there is a map.
+    size = max(64, size)
+    try:
+        keras.utils.set_random_seed(0)
+        model = getattr(keras.applications, name)(
+            weights=None, input_shape=(size, size, 3), classes=10, classifier_activation=None
+        )
+        image = np.random.default_rng(1).uniform(0, 255, (1, size, size, 3)).astype("float32")
+        parts = keras.Model(model.input, last_map_and_vector(model))
+        dense = model.layers[-1]
+        with tf.GradientTape() as tape:
+            features, vector = parts(image, training=False)
+            logit = dense(tf.reshape(vector, (1, *dense.input.shape[1:])))[0, 3]
+        slopes = tape.gradient(logit, features).numpy()
+        alpha = slopes.mean(axis=(1, 2))
+        grad_cam = np.maximum(0, np.einsum("nyxk,nk->nyx", features.numpy(), alpha))
+        hires_cam = np.einsum("nyxk,nyxk->nyx", features.numpy(), slopes)
+        for method, expected in ((camkit.grad_cam, grad_cam), (camkit.hires_cam, hires_cam)):
+            limit = 1e-4 * np.abs(hires_cam).max()
+            np.testing.assert_allclose(method(model, image, targets=3), expected, atol=limit)
+    finally:
+        model = parts = dense = None
+        keras.backend.clear_session()
+        gc.collect()
