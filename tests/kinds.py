@@ -525,7 +525,7 @@ def attention_pooling():
     return case(image, [features], layers.Dense(CLASSES)(pooled))
 
 
-by_method(METHOD, "attention pooling", attention_pooling, "Dot → Flatten", "read")
+by_method(METHOD, "attention pooling", attention_pooling, "Dot → Flatten")
 
 
 # The last activation ------------------------------------------------------------------------------
