@@ -118,7 +118,7 @@ class Network:
     make vectors of maps, and those that hold an attention layer.
 
     `network_of` creates a Network, and stores it as long as the model exists and has the same
-    graph.
+    graph, the same weights and the same settings of its layers.
 
     Attributes:
         inputs: The values that the model takes.
@@ -169,12 +169,25 @@ class Network:
         for call in self.calls:
             for value in call.outputs:
                 self._makers[value] = call
+        layers_with_weights = [*self.layers, *self.expanded]
+        self._parts = _with_layers_within(layers_with_weights)
+        # They are kept, since the address of a weight that is deleted may be given to another.
+        self._weights = _weights_of(self._parts)
+        self._settings = _settings_of(self._parts)
 
     def describes(self, model: keras.Model) -> bool:
-        """Return whether `model` still has this graph; a Sequential model may have grown."""
+        """Return whether `model` still has this graph, and layers that compute the same.
+
+        A Sequential model may have grown. LoRA and quantization add or replace weights, which is
+        another thing than new values of them.
+        """
         if _is_nested(model) and not _same_tensors(model, self._output_tensors):
             return False
-        return all(_same_tensors(nested, tensors) for nested, tensors in self._sequentials)
+        if not all(_same_tensors(nested, tensors) for nested, tensors in self._sequentials):
+            return False
+        if self._settings != _settings_of(self._parts):
+            return False
+        return _are_same(self._weights, _weights_of(self._parts))
 
     def maker_of(self, value: Value) -> Call | None:
         """Return the call that computes a value, or None for an input of the model."""
@@ -516,7 +529,35 @@ def _nodes_of(function: keras.Function) -> Iterator[Any]:
 
 def _same_tensors(model: keras.Model, tensors: list) -> bool:
     """Return whether `tensors` are the outputs of a model, as the same objects."""
-    outputs = getattr(model, "outputs", None) or []
-    if len(outputs) != len(tensors):
-        return False
-    return all(output is tensor for output, tensor in zip(outputs, tensors, strict=True))
+    return _are_same(getattr(model, "outputs", None) or [], tensors)
+
+
+def _are_same(some: list, others: list) -> bool:
+    """Return whether two lists hold the same objects in the same order."""
+    return list(map(id, some)) == list(map(id, others))
+
+
+def _with_layers_within(operations: list[keras.Operation]) -> list[keras.Operation]:
+    """Return operations and all layers that they hold, each once."""
+    found = dict.fromkeys(operations)
+    pending = list(found)
+    while pending:
+        operation = pending.pop()
+        if isinstance(operation, keras.Layer):
+            new = [layer for layer in _layers_within(operation) if layer not in found]
+            found.update(dict.fromkeys(new))
+            pending.extend(new)
+    return list(found)
+
+
+def _weights_of(operations: list[keras.Operation]) -> list:
+    """Return the weights of layers; operations have none."""
+    return [weight for each in operations for weight in getattr(each, "weights", ())]
+
+
+def _settings_of(operations: list[keras.Operation]) -> list[tuple]:
+    """Return the activation and the precision of each layer, None where it has none."""
+    return [
+        (getattr(each, "activation", None), getattr(each, "dtype_policy", None))
+        for each in operations
+    ]

@@ -303,7 +303,9 @@ def _named_value(model: keras.Model, network: Network, layer: LayerOrName) -> Va
 
 def _called(operations: Iterable[keras.Operation], layer: LayerOrName) -> list[keras.Operation]:
     """Return those of some layers that are meant by an object or a name."""
-    return [each for each in operations if each is layer or each.name == layer]
+    meant = [each for each in operations if each is layer or each.name == layer]
+    # Nested models may share a layer, such as their input.
+    return list(dict.fromkeys(meant))
 
 
 def _values_of(network: Network, layer: keras.Operation) -> list[Value]:
@@ -430,7 +432,7 @@ def _is_learnt(network: Network, call: Call) -> bool:
 
 def _has_unique_name(network: Network, layer: keras.Operation) -> bool:
     """Return whether the name of a layer tells which value is meant."""
-    namesakes = [each for each in network.layers if each.name == layer.name]
+    namesakes = _called(network.layers, layer.name)
     return len(namesakes) == 1 and len(_values_of(network, layer)) == 1
 
 

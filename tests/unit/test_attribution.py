@@ -433,6 +433,20 @@ def test_the_image_is_a_layer_as_well(flat):
     np.testing.assert_allclose(maps, np.sum(batch * gradients, axis=-1), atol=1e-6)
 
 
+def test_the_input_that_nested_models_share_is_one_layer():
+    image = keras.Input(zoo.SHAPE)
+    pooled = []
+    for size in (1, 3):
+        branch = keras.Model(image, layers.Conv2D(4, size)(image))
+        pooled.append(layers.GlobalAveragePooling2D()(branch(image)))
+    scores = layers.Dense(zoo.CLASSES)(layers.Concatenate()(pooled))
+    model = zoo.shake(keras.Model(image, scores))
+    batch = zoo.images(2)
+    gained = probe.scores(model, batch) - probe.scores(model, np.zeros_like(batch))
+    maps = attribution.integrated_gradients(model, batch, 1)
+    np.testing.assert_allclose(maps.sum(axis=(1, 2)), gained[:, 1], atol=1e-5)
+
+
 # Layers that say nothing --------------------------------------------------------------------------
 
 

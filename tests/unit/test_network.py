@@ -13,6 +13,7 @@ import zoo
 from keras import layers
 
 import camkit
+from camkit.models import _probe as probe
 from camkit.models._graph import Network
 from camkit.models._serialize import fingerprint
 
@@ -88,6 +89,30 @@ def test_a_nested_sequential_model_that_grows_is_read_anew():
     np.testing.assert_allclose(
         camkit.CAM(model)(zoo.images()).logits, model.predict(zoo.images(), verbose=0), atol=1e-5
     )
+
+
+def with_lora(model):
+    scores = model.layers[-1]
+    scores.enable_lora(2)
+    scores.lora_kernel_b.assign(np.ones(scores.lora_kernel_b.shape))
+
+
+def with_tanh(model):
+    model.get_layer("convolution").activation = keras.activations.tanh
+
+
+@pytest.mark.parametrize("change", [with_lora, with_tanh, lambda model: model.quantize("int8")])
+@pytest.mark.filterwarnings("ignore:.*does not have a `quantize` method")
+def test_a_model_whose_layers_compute_something_else_is_read_anew(change):
+    image = keras.Input(zoo.SHAPE)
+    volume = layers.Conv2D(5, 3, activation="relu", name="convolution")(image)
+    scores = layers.Dense(zoo.CLASSES)(layers.GlobalAveragePooling2D()(volume))
+    model = zoo.shake(keras.Model(image, scores))
+    before = probe.scores(model, zoo.images())
+    change(model)
+    after = probe.scores(model, zoo.images())
+    assert not np.array_equal(after, before)
+    np.testing.assert_allclose(after, model.predict(zoo.images(), verbose=0), atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["flat", "nested", "Sequential", "Lambda"])
