@@ -27,6 +27,7 @@ import numpy as np
 
 from camkit.maps.arrays import unit, upsample
 from camkit.models import _probe as probe
+from camkit.models._batches import array_of
 from camkit.models._graph import HeadError, network_of
 from camkit.models._head import Head, find_head
 from camkit.models._part import part
@@ -545,9 +546,10 @@ def occlusion(
         (1, 100, 100)
     """
     score = _scorer(model, inputs, output)
-    images = np.asarray(batch, dtype="float32")
+    images = array_of(batch)
     P = score(images)
     classes = probe.choose(P, targets)
+    _check_has_places(images)
     sides = images.shape[1:-1]
     if window is None:
         window = max(1, round(min(sides) / 7))
@@ -658,6 +660,7 @@ def integrated_gradients(
     logits = probe.scores(model, batch)
     classes = probe.choose(logits, targets)
     images = np.asarray(batch, dtype="float32")
+    _check_has_places(images)
     maps = []
     for x, c in zip(images, classes, strict=True):
         attribution = x * _integral_of_gradients(model, x, c)
@@ -728,6 +731,16 @@ def _relu(x: np.ndarray) -> np.ndarray:
 def _weighted_sum(alpha: np.ndarray, features: np.ndarray) -> np.ndarray:
     """Return Σ_k α_k F_k (B, *places) of weights (B, K) and features (B, *places, K)."""
     return np.einsum("n...k,nk->n...", features, alpha)
+
+
+def _check_has_places(images: np.ndarray) -> None:
+    """Raise ValueError unless a batch is (B, *places, channels)."""
+    if images.ndim < 3:
+        raise ValueError(
+            f"the batch has shape {images.shape}: an image needs places, as in (B, H, W, channels) "
+            "or (B, t, channels), to have a map of its input; camkit.grad_cam explains a model of "
+            "words at the vectors that its Embedding returns"
+        )
 
 
 def _places(features: np.ndarray) -> tuple[int, ...]:

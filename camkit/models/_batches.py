@@ -16,9 +16,9 @@ def batch_of(images: ArrayLike, shape: Sequence[int | None], remedy: str) -> np.
         remedy: The advice that ends the error message.
 
     Raises:
-        ValueError: The images have another shape.
+        ValueError: The images have another shape, or are no numbers.
     """
-    batch = np.asarray(images, dtype="float32")
+    batch = array_of(images)
     if not _fits(batch.shape[1:], shape) or batch.ndim == 0:
         wanted = ", ".join("any" if size is None else str(size) for size in shape)
         if batch.ndim == 4 and batch.shape[-1] != shape[-1]:
@@ -33,6 +33,17 @@ def batch_of(images: ArrayLike, shape: Sequence[int | None], remedy: str) -> np.
             f"batch of one, {remedy}"
         )
     return batch
+
+
+def array_of(images: ArrayLike) -> np.ndarray:
+    """Return images as a float32 array. Raises ValueError if they are no numbers."""
+    try:
+        return np.asarray(images, dtype="float32")
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"the batch is a {type(images).__name__} that NumPy can make no array of numbers of: "
+            "pass the images as one array, and what other inputs take as inputs={name: values}"
+        ) from None
 
 
 def batches_of(images: Any, batch_size: int, shape: Sequence[int | None]) -> Iterator[np.ndarray]:

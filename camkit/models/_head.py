@@ -652,6 +652,11 @@ def _why_no_pooling(call: Call) -> str:
             "the scores are read from some of the places alone, such as a class token, whose maps "
             "camkit.grad_cam, camkit.legrad and camkit.attention_rollout draw"
         )
+    if isinstance(layer, layers.GlobalAveragePooling1D):
+        return (
+            "it averages over a mask, as of Embedding(mask_zero=True), and CAM reads means over "
+            "all places; camkit.grad_cam follows the mask"
+        )
     return f"{type(layer).__name__} is no global average pooling"
 
 

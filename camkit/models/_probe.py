@@ -22,7 +22,7 @@ from camkit.models._backend import compile_query, gradient
 from camkit.models._batches import batch_of
 from camkit.models._graph import Call, HeadError, Network, Value, one_way
 from camkit.models._head import find_head
-from camkit.models._kinds import is_weighting
+from camkit.models._kinds import is_vector, is_weighting
 from camkit.models._places import (
     Grid,
     gathered,
@@ -224,23 +224,38 @@ def _checked_network(model: keras.Model, images: np.ndarray) -> Network:
                     f"the layer {layer.name!r} computes in float8, which has a gradient in "
                     "training alone: explain the model as it was before quantize()"
                 )
-        if network.output in values_with_places(network) or len(network.output.shape) < 2:
+        if len(network.output.shape) < 2:
+            raise HeadError(
+                "the model returns one number for each image without an axis of classes: "
+                "keras.Model(model.input, keras.ops.expand_dims(model.output, -1)) has one"
+            )
+        if network.output in values_with_places(network):
             raise HeadError(
                 f"the model returns {network.output.shape[1:]} for each image, camkit explains one "
                 "score for each class: make a keras.Model that returns such scores, of a "
                 "segmentation for example keras.ops.mean(model.output, (1, 2))"
             )
         image = _batch_for(network, images)[:1]
-        if len(image) > 0:
-            check_scores(model, image, _evaluate(network, _logits, network.output, image))
-            _checked_networks.add(network)
+        check_scores(model, image, _evaluate(network, _logits, network.output, image))
+        _checked_networks.add(network)
     return network
 
 
 def _batch_for(network: Network, images: np.ndarray) -> np.ndarray:
-    """Return images as a float32 array. Raises ValueError unless they have the network's shape."""
+    """Return images as a float32 array.
+
+    Raises ValueError unless they have the network's shape, finite values, and are one or more.
+    """
     remedy = "camkit.backbone(name, input_size=...) builds for another size"
-    return batch_of(images, network.input.shape[1:], remedy)
+    batch = batch_of(images, network.input.shape[1:], remedy)
+    if len(batch) == 0:
+        raise ValueError(f"the batch has shape {batch.shape}: at least one image is needed")
+    if not np.isfinite(batch).all():
+        raise ValueError(
+            "the batch holds NaN or infinite values, which no map can be read from: "
+            "numpy.nan_to_num(batch) replaces them"
+        )
+    return batch
 
 
 def _checked(targets: ArrayLike | None, count: int, classes: int) -> np.ndarray:
@@ -447,12 +462,10 @@ def _tokens_that_count(network: Network, end: Value, images: np.ndarray, grid: S
 
 
 def _slopes_of_noise(network: Network, value: Value, images: np.ndarray) -> np.ndarray:
-    """Return the gradients (1, ...) at a value for noise as large as an image."""
+    """Return the gradients (1, ...) of what the head reads at a value, for noise like an image."""
     random = np.random.default_rng(0)
     noise = random.normal(size=(1, *images.shape[1:])).astype("float32")
-    predicted = np.array([_PREDICTED])
-    _, slopes = _evaluate(network, _activations_and_slopes, value, noise, predicted)
-    return slopes
+    return _evaluate(network, _slopes_of_head, value, noise)
 
 
 def _tokens_before(network: Network, end: Value) -> Iterator[Value]:
@@ -546,12 +559,19 @@ def attention_gradients(
 def tokens_read(reading: AttentionReading, images: np.ndarray) -> np.ndarray:
     """Return which tokens the scores are computed from after the last attention, bool (T,).
 
-    It is the class token alone, or all tokens that the head averages.
+    It is the class token alone, or all tokens that the head averages. Raises ValueError if no token
+    has an effect on the scores.
     """
     network = reading.network
     value = reading.attentions[-1].call.outputs[0]
     slopes = _slopes_of_noise(network, value, images)
-    return np.asarray(slopes.any(axis=(0, 2)))
+    are_read = np.asarray(slopes.any(axis=(0, 2)))
+    if not are_read.any():
+        raise ValueError(
+            "no token has an effect on the scores, so that which of them the head reads cannot be "
+            "known: a layer after the last attention returns the same for every image"
+        )
+    return are_read
 
 
 def _for_each_layer(reading: AttentionReading, values: np.ndarray) -> list[np.ndarray]:
@@ -593,6 +613,25 @@ class _Pass:
             return _of_target(self.logits(images, activations), targets)
 
         return ops.cast(gradient(target_logits, activations), "float32")
+
+    def slopes_of_head(self, images: Any, activations: Any) -> Any:
+        """Return the gradients at the value of a random sum of all vectors that end in the scores.
+
+        Where the scores are the same for every image, as with a kernel of zeros, the vectors before
+        them still tell what the head reads.
+        """
+
+        def random_sum(activations: Any) -> Any:
+            given = {self.value: ops.cast(activations, self.value.dtype)}
+            random = np.random.default_rng(0)
+            total = 0
+            for value in _vectors_of_head(self.network):
+                vector = ops.cast(self._run(given, images, value), "float32")
+                weights = random.normal(size=vector.shape[1:]).astype("float32")
+                total = total + ops.sum(weights * vector)
+            return total
+
+        return ops.cast(gradient(random_sum, activations), "float32")
 
     def attention(self, images: Any, changes: Any = None) -> tuple[Any, list]:
         """Return the logits S of images and the attention weights A (N, heads, T, T) of each layer.
@@ -648,6 +687,15 @@ class _Pass:
         return self.network.run(given, [wanted], visit)[0]
 
 
+def _vectors_of_head(network: Network) -> Iterator[Value]:
+    """Yield the vectors that the scores are computed by, one after the other, backwards."""
+    for call in network.backwards():
+        value = call.outputs[0]
+        if not is_vector(value):
+            return
+        yield value
+
+
 def _of_target(logits: Any, targets: Any) -> Any:
     """Return the logit (N, 1) of the target class of each image."""
     predicted = ops.cast(ops.argmax(logits, axis=1), targets.dtype)
@@ -689,6 +737,10 @@ def _activations_and_slopes(forward: _Pass, images: Any, targets: Any) -> Any:
     activations = forward.activations(images)
     slopes = forward.slopes(images, targets, activations)
     return ops.cast(activations, "float32"), slopes
+
+
+def _slopes_of_head(forward: _Pass, images: Any) -> Any:
+    return forward.slopes_of_head(images, forward.activations(images))
 
 
 def _slopes_of_activations(forward: _Pass, images: Any, targets: Any, activations: Any) -> Any:

@@ -571,6 +571,12 @@ def test_what_does_not_fit_is_refused(name, flat):
             match=r"the batch has shape \(.*\), the model takes \(B, 24, 20, 3\): images\.batches",
         ):
             explain(name, model, wrong)
+    with pytest.raises(ValueError, match="a dict that NumPy can make no array of numbers of"):
+        explain(name, model, {"image": 1})
+    with pytest.raises(ValueError, match=r"shape \(0, 24, 20, 3\): at least one image is needed"):
+        explain(name, model, batch[:0])
+    with pytest.raises(ValueError, match="the batch holds NaN or infinite values"):
+        explain(name, model, np.full_like(batch, np.nan))
     with pytest.raises(ValueError, match="targets is 4: one class 0..3, or one for each image"):
         explain(name, model, batch, 4)
     if name in AT_LAYERS:

@@ -365,6 +365,29 @@ def test_a_model_that_returns_maps_is_refused():
             explain(name, model, zoo.images(1))
 
 
+def test_a_model_without_an_axis_of_classes_is_refused_and_can_be_given_one():
+    model = zoo.stack(layers.GlobalAveragePooling2D(), layers.Dense(1))
+    flat = keras.Model(model.input, keras.ops.squeeze(model.output, -1))
+    with pytest.raises(camkit.HeadError, match=r"keras\.ops\.expand_dims\(model\.output, -1\)"):
+        camkit.grad_cam(flat, zoo.images(1))
+    mended = keras.Model(flat.input, keras.ops.expand_dims(flat.output, -1))
+    maps = camkit.grad_cam(model, zoo.images(1), 1)
+    np.testing.assert_allclose(camkit.grad_cam(mended, zoo.images(1), 1), maps, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["integrated_gradients", "occlusion"])
+def test_an_input_without_places_has_no_map(name):
+    words = keras.Input((20,), dtype="int32")
+    vectors = layers.Embedding(9, 4, mask_zero=True)(words)
+    model = keras.Model(words, layers.Dense(3)(layers.GlobalAveragePooling1D()(vectors)))
+    batch = np.arange(40).reshape(2, 20) % 9
+    with pytest.raises(ValueError, match=r"shape \(2, 20\): an image needs places"):
+        explain(name, model, batch)
+    assert camkit.grad_cam(model, batch).shape == (2, 20)
+    with pytest.raises(camkit.HeadError, match="averages over a mask"):
+        camkit.CAM(model)
+
+
 # Several inputs and outputs -----------------------------------------------------------------------
 
 

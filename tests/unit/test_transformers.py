@@ -99,6 +99,30 @@ def test_rollout_does_not_depend_on_the_class_or_the_head():
     np.testing.assert_array_equal(camkit.attention_rollout(model, batch), maps)
 
 
+@pytest.mark.parametrize("head", ["token", "gap"])
+def test_rollout_does_not_depend_on_a_head_that_says_nothing(head):
+    model = zoo.transformer(head, 1)
+    batch = zoo.images(2)
+    expected = camkit.attention_rollout(model, batch)
+    untrained = keras.models.clone_model(model)
+    untrained.set_weights(model.get_weights())
+    scores = untrained.get_layer("scores")
+    scores.set_weights([np.zeros_like(weight) for weight in scores.get_weights()])
+    np.testing.assert_array_equal(camkit.attention_rollout(untrained, batch), expected)
+    never_positive = layers.Dense(3, "relu", bias_initializer=keras.initializers.Constant(-1e6))
+    dead = layers.Dense(zoo.CLASSES)(never_positive(model.layers[-1].input))
+    dead = keras.Model(model.input, dead)
+    np.testing.assert_array_equal(camkit.attention_rollout(dead, batch), expected)
+
+
+def test_rollout_of_tokens_that_have_no_effect_is_refused():
+    model = zoo.transformer("token", 1)
+    norm = model.get_layer("final_norm")
+    norm.set_weights([np.zeros_like(weight) for weight in norm.get_weights()])
+    with pytest.raises(ValueError, match="no token has an effect on the scores"):
+        camkit.attention_rollout(model, zoo.images(1))
+
+
 # LeGrad -------------------------------------------------------------------------------------------
 
 
