@@ -299,6 +299,7 @@ def arguments_of_analyze(options):
     return {"method": method, **options}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", rows("analyze"))
 def test_analyze(kind, photographs):
     case = built(kind.name)
@@ -325,7 +326,7 @@ class CommandError(ValueError):
     """What the command says."""
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize("kind", rows("shell"))
 def test_shell(kind, photographs, tmp_path, capsys):
     case = built(kind.name)
