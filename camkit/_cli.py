@@ -87,6 +87,7 @@ def _analyze(options: argparse.Namespace) -> None:
                 method=_method(options),
                 class_names=class_names,
                 output=options.output,
+                grid=options.grid,
                 input_size=options.size,
                 engine=options.engine,
             )
@@ -151,6 +152,14 @@ def _method(options: argparse.Namespace) -> functools.partial | None:
     if options.layer is None:
         return method
     return functools.partial(method, layer=options.layer)
+
+
+def _grid(text: str) -> tuple[int, int]:
+    """Return (height, width) of a grid that is written as 14x14."""
+    height, _, width = text.partition("x")
+    if not (height.isdecimal() and width.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH, such as 14x14")
+    return int(height), int(width)
 
 
 def _connection(options: argparse.Namespace) -> AbstractContextManager:
@@ -320,6 +329,12 @@ def _add_analyze(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--layer", metavar="NAME", help="the layer that the method reads")
     parser.add_argument(
         "--output", metavar="NAME", help="the output to explain, if there are several"
+    )
+    parser.add_argument(
+        "--grid",
+        type=_grid,
+        metavar="HxW",
+        help="rows and columns of a transformer's tokens, such as 14x14, if it does not tell them",
     )
     parser.add_argument(
         "--class-names", metavar="FILE", help="the names of the model's outputs, one per line"

@@ -487,7 +487,7 @@ REFUSED = {
         Subclassed,
         "a Subclassed, does not know the shape of its input: call it once",
     ),
-    "no head": (lambda: stack(GAP()), r"GAP features, not class scores; camkit\.gap_classifier"),
+    "no head": (lambda: stack(GAP()), r"GAP features, not class scores: camkit\.gap_classifier"),
     "no pooling": (lambda: stack(), "returns .* for each image.*segmentation"),
     "channels_first": (channels_first, "channels_first.*channels_last"),
     "Sequential without a size": (unbuilt, r"no weights yet.*keras\.Input"),

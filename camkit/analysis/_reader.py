@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ _WHICH_SIZE = "pass input_size=224, or the size that it was trained at"
 
 Method = Callable[..., np.ndarray]
 Size = int | tuple[int, int] | None
+Grid = tuple[int, int] | None
 
 # (height, width, channels) of images; None where any size is accepted.
 Shape = tuple[int | None, int | None, int]
@@ -53,16 +55,19 @@ class Reader(NamedTuple):
     is_multi_label: bool
 
 
-def reader_of(model: "keras.Model", method: Method | None, input_size: Size) -> Reader:
+def reader_of(
+    model: "keras.Model", method: Method | None, input_size: Size, grid: Grid = None
+) -> Reader:
     """Return the Reader of a model, by CAM or by `method` if one is given.
 
+    `grid` is that of the tokens of a transformer, where it cannot be known.
     On its first batch it checks that the scores are those of the model itself.
     """
     shape = _image_shape(model)
     if method is None:
-        reader = by_cam(model, input_size, shape)
+        reader = by_cam(model, input_size, shape, grid)
     else:
-        reader = by_method(model, method, input_size, shape)
+        reader = by_method(model, method, input_size, shape, grid)
     return reader._replace(read=_checked(model, reader, shape))
 
 
@@ -87,20 +92,26 @@ def _checked(
     return read
 
 
-def by_cam(model: "keras.Model", input_size: Size, shape: Shape) -> Reader:
+def by_cam(model: "keras.Model", input_size: Size, shape: Shape, grid: Grid) -> Reader:
     """Return the Reader that computes the maps of all classes by CAM.
 
     Raises HeadError if the model has no GAP → Dense head.
     """
-    from camkit.maps.cam import CAM
+    from camkit.maps.attribution import grad_cam
+    from camkit.maps.cam import CAM, with_family
     from camkit.models._batches import fixed_size
     from camkit.models._graph import HeadError
+    from camkit.models._head import find_head
     from camkit.models._scores import is_multi_label
 
     try:
-        cam = CAM(model, input_size=input_size)
+        # CAM names the remedy by how it is called without an analysis.
+        find_head(model)
     except HeadError as error:
-        raise HeadError(f"{error}{_other_way(model, input_size, shape, error)}") from None
+        call = "method=camkit.grad_cam (in the shell --method grad_cam)"
+        read_by_family = partial(by_method, model, grad_cam, input_size, shape, grid)
+        raise with_family(error, call, read_by_family) from None
+    cam = CAM(model, input_size=input_size, grid=grid)
 
     def read(batch: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
         return cam(batch)._asdict()
@@ -118,34 +129,15 @@ def by_cam(model: "keras.Model", input_size: Size, shape: Shape) -> Reader:
     )
 
 
-def _other_way(model: "keras.Model", input_size: Size, shape: Shape, error: ValueError) -> str:
-    """Return what Grad-CAM can do for a model that CAM has refused with `error`.
-
-    If it needs more to read the model, such as the name of a layer, its own message says so.
-    """
-    from camkit.maps.attribution import grad_cam
-
-    method = "method=camkit.grad_cam (in the shell --method grad_cam)"
-    try:
-        by_method(model, grad_cam, input_size, shape)
-    except ValueError as reason:
-        if str(reason) == str(error):
-            return ""
-        way = ""
-        if "layer=" in str(reason):
-            way = " (by functools.partial(camkit.grad_cam, layer=...), in the shell by --layer)"
-        return f"; nor does {method} read it as it is: {reason}{way}"
-    except Exception:
-        return ""
-    return f"; or pass {method}, which reads this model as it is"
-
-
-def by_method(model: "keras.Model", method: Method, input_size: Size, shape: Shape) -> Reader:
+def by_method(
+    model: "keras.Model", method: Method, input_size: Size, shape: Shape, grid: Grid
+) -> Reader:
     """Return the Reader that computes the maps of the top classes of each image by a method.
 
     `method(model, batch, targets)` returns maps (B, h, w). The features are those of the layer that
-    it reads: those of its keywords `layer` and `grid` if functools.partial sets them. Raises
-    HeadError and ValueError as the family of methods does.
+    it reads: those of its keywords `layer` and `grid` if functools.partial sets them. A `grid` that
+    is given is passed on to it, if it takes one. Raises HeadError and ValueError as the family of
+    methods does.
     """
     from camkit.models import _probe
     from camkit.models._scores import is_multi_label, probabilities
@@ -158,7 +150,10 @@ def by_method(model: "keras.Model", method: Method, input_size: Size, shape: Sha
     _check_call(method)
     size = _size_for_method(shape, input_size)
     layer = keyword_of(method, "layer")
-    grid = keyword_of(method, "grid")
+    if grid is None:
+        grid = keyword_of(method, "grid")
+    elif _takes(method, grid=grid):
+        method = partial(method, grid=grid)
     blank = np.zeros((1, *size, shape[2]), dtype="float32")
     with _probe.seen(model, blank, layer, grid) as (logits, _):
         classes = logits.shape[1]
@@ -201,6 +196,15 @@ def _check_call(method: Method) -> None:
         raise ValueError(
             f"{name} cannot be called as method(model, batch, targets): {error}"
         ) from None
+
+
+def _takes(method: Method, **keywords: Any) -> bool:
+    """Return whether a method can be called with these keywords."""
+    try:
+        inspect.signature(method).bind(None, None, None, **keywords)
+    except TypeError:
+        return False
+    return True
 
 
 def keyword_of(method: Method | None, name: str) -> Any:

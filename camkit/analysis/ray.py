@@ -36,7 +36,7 @@ except ImportError as error:
 from camkit._files import write_whole
 from camkit._progress import progress
 from camkit._quiet import held_back
-from camkit.analysis._reader import Method, Reader, Size, keyword_of, reader_of
+from camkit.analysis._reader import Grid, Method, Reader, Size, keyword_of, reader_of
 from camkit.analysis._shards import Shard, contents, missing, saving
 from camkit.images import ImageSet
 
@@ -151,6 +151,7 @@ def compute(
     model: "keras.Model",
     method: Method | None,
     input_size: Size,
+    grid: Grid,
     images: ImageSet,
     labels: np.ndarray,
     folder: Path,
@@ -175,6 +176,7 @@ def compute(
     settings = {
         "sent": _packed(model, method),
         "input_size": input_size,
+        "grid": grid,
         "folder": folder.absolute() if isinstance(folder, Path) else folder,
         "batch_size": batch_size,
         "names": names,
@@ -323,12 +325,14 @@ class _Worker:
         self,
         sent: bytes,
         input_size: Size,
+        grid: Grid,
         folder: Path,
         batch_size: int,
         names: tuple[str, ...],
     ):
         self.sent = sent
         self.input_size = input_size
+        self.grid = grid
         self.folder = folder
         self.batch_size = batch_size
         self.names = names
@@ -340,7 +344,7 @@ class _Worker:
 
         try:
             model, method = pickle.loads(self.sent)
-            return reader_of(unpacked(model), method, self.input_size)
+            return reader_of(unpacked(model), method, self.input_size, self.grid)
         except Exception as error:
             # The driver has read the same model, so this process lacks something that it has.
             raise _unreadable(error) from error

@@ -18,7 +18,7 @@ from camkit.analysis import _shards
 from camkit.analysis._classes import match
 from camkit.analysis._folder import ABOUT, array_names, is_finished, temporary_folder
 from camkit.analysis._method import difference, identify, is_same, name_of
-from camkit.analysis._reader import Method, Size, reader_of
+from camkit.analysis._reader import Grid, Method, Size, reader_of
 from camkit.analysis.result import Analysis, load_analysis
 from camkit.images import ImageSet
 from camkit.images.decoding import THREADS
@@ -35,6 +35,7 @@ _MUST_AGREE = {
     "method": "method",
     "class_names": "list of classes",
     "input_size": "input size",
+    "grid": "grid of tokens",
     "batch_size": "batch size",
 }
 
@@ -48,6 +49,7 @@ def analyze(
     class_names: Sequence[str] | None = None,
     inputs: Mapping[str, Any] | None = None,
     output: str | None = None,
+    grid: Grid = None,
     batch_size: int = 32,
     input_size: Size = None,
     engine: str | None = None,
@@ -89,6 +91,7 @@ def analyze(
         inputs: {name: values} of the inputs beside the images, for a model with several inputs: one
             row, which holds for all images.
         output: The name of the output that is explained, for a model with several outputs.
+        grid: (height, width) of the tokens of a transformer, where the model does not tell it.
         batch_size: The number of images that go through the network at once.
         input_size: The size of the images in pixels, one number or (height, width); None for that
             of the model's input. It is required if the model takes images of any size.
@@ -135,7 +138,7 @@ def analyze(
     if engine == "ray":
         from camkit.analysis import ray
     model = part(model, inputs, output)
-    reader = reader_of(model, method, input_size)
+    reader = reader_of(model, method, input_size, grid)
     names = reader.class_names
     if class_names is not None:
         names = [str(name) for name in class_names]
@@ -144,6 +147,7 @@ def analyze(
         "model": fingerprint(model),
         "images": _fingerprint(images),
         "input_size": list(reader.size),
+        "grid": None if grid is None else list(grid),
         "batch_size": batch_size,
         "method": _identity(method, folder),
         "class_names": matched.names,
@@ -166,7 +170,17 @@ def analyze(
             arrays = array_names(about)
             labels = matched.labels
             if engine == "ray":
-                ray.compute(model, method, input_size, images, labels, folder, batch_size, arrays)
+                ray.compute(
+                    model,
+                    method,
+                    input_size,
+                    grid,
+                    images,
+                    labels,
+                    folder,
+                    batch_size,
+                    arrays,
+                )
             else:
                 _shards.compute(reader, images, labels, folder, batch_size, arrays)
             _shards.join(folder, len(images), batch_size, arrays)

@@ -10,6 +10,7 @@ from camkit.maps.arrays import upsample
 if TYPE_CHECKING:
     import keras
 
+    from camkit.models._graph import HeadError
     from camkit.models._head import Head
     from camkit.models._places import Grid
 
@@ -134,14 +135,25 @@ class CAM:
         # Keras and its backend are loaded when a model is first met.
         from camkit.models._backend import compile_forward
         from camkit.models._copy import feature_model
-        from camkit.models._graph import network_of
+        from camkit.models._graph import HeadError, network_of
         from camkit.models._head import find_head
         from camkit.models._part import part
         from camkit.models._places import grid_of
+        from camkit.models._probe import seen
+        from camkit.models._scores import random_images
         from camkit.models.classifier import class_names_of
 
         explained = part(model, inputs, output)
-        head = find_head(explained)
+        try:
+            head = find_head(explained)
+        except HeadError as error:
+
+            def read_by_family() -> None:
+                images = random_images(network_of(explained))
+                with seen(explained, images, grid=grid):
+                    pass
+
+            raise with_family(error, "camkit.grad_cam(model, batch)", read_by_family) from None
         copy = feature_model(explained, head, input_size)
         network = network_of(explained)
         grids = [grid_of(network, each.features, grid) for each in head.parts]
@@ -171,6 +183,30 @@ class CAM:
         maps, gap, logits, probs, *rest = self._forward(images)
         total = _sum_of_maps(maps) if isinstance(maps, list) else maps
         return CamOutput(total, gap, logits, probs, rest[0] if rest else np.zeros_like(logits))
+
+
+def with_family(error: "HeadError", call: str, read: Callable[[], object]) -> "HeadError":
+    """Return the refusal of a head, with what the family can do for the model as its first remedy.
+
+    Args:
+        error: The refusal. If its remedy is not that for other heads, it is returned as it is.
+        call: How Grad-CAM is called.
+        read: A function that reads the model as Grad-CAM does. If that needs more, such as the name
+            of a layer, the message of its ValueError says so.
+    """
+    from camkit.models._graph import REMEDY, HeadError
+
+    reason, remedy, _ = str(error).partition(f"; {REMEDY}")
+    if not remedy:
+        return error
+    try:
+        read()
+    except ValueError as refusal:
+        return HeadError(f"{reason}; nor does {call} read it as it is: {refusal}{remedy}")
+    except Exception:
+        # Where the model itself does not run, Keras fails in any way.
+        return error
+    return HeadError(f"{reason}; {call} reads this model as it is{remedy}")
 
 
 def _forward_pass(

@@ -332,6 +332,20 @@ def one_way(model: keras.Model) -> Network:
     return network
 
 
+def no_scores(network: Network) -> HeadError:
+    """Return the refusal of a network whose output is no vector of class scores."""
+    if len(network.output.shape) < 2:
+        return HeadError(
+            "the model returns one number for each image without an axis of classes: "
+            "keras.Model(model.input, keras.ops.expand_dims(model.output, -1)) has one"
+        )
+    return HeadError(
+        f"the model returns {network.output.shape[1:]} for each image, camkit explains one score "
+        "for each class: make a keras.Model that returns such scores, of a segmentation for "
+        "example keras.ops.mean(model.output, (1, 2))"
+    )
+
+
 def _is_nested(operation: Any) -> bool:
     """Return whether an operation is a model that has its own graph."""
     return isinstance(operation, keras.Function | keras.Sequential)

@@ -19,6 +19,7 @@ from camkit.models._graph import (
     HeadError,
     Network,
     Value,
+    no_scores,
     one_way,
     random_numbers_kept,
 )
@@ -117,10 +118,7 @@ def find_head(model: keras.Model) -> Head:
     network = one_way(model)
     output = network.output
     if not is_vector(output) or output.shape[1:] == ():
-        raise HeadError(
-            f"the model returns {output.shape[1:]} for each image: camkit explains one vector of "
-            "class scores, (classes,), and no map of them, such as that of a segmentation"
-        )
+        raise no_scores(network)
     ending = ending_of(network)
     if ending.is_inverted and not ending.layers:
         _check_is_open(network)
@@ -137,7 +135,7 @@ def find_head(model: keras.Model) -> Head:
     if is_unweighted:
         names = _names([*folding.steps, *folding.poolings])
         raise HeadError(
-            f"the model ends in {names}: these are GAP features, not class scores; {REMEDY}"
+            f"the model ends in {names}, which are GAP features, not class scores: {REMEDY}"
         )
     return _head_of(folding, ending.activation)
 
@@ -519,7 +517,8 @@ def _response(layer: layers.Layer, source: Value) -> tuple[np.ndarray, np.ndarra
         mode = getattr(layer, "quantization_mode", None)
         raise HeadError(
             f"the layer {layer.name!r} computes in {mode}: it rounds what it reads, so its scores "
-            "are no weighted sum of the channels; explain the model as it was before quantize()"
+            "are no weighted sum of the channels; explain the model as it was before quantize(), "
+            "or by camkit.grad_cam, which reads it as it is"
         )
     return W, b
 

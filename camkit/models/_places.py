@@ -125,9 +125,10 @@ def grid_of(network: Network, value: Value, grid: _Size | None = None) -> Grid |
     sizes = _sizes_on_the_way(network, value, count - behind)
     if len(sizes) != 1:
         raise ValueError(
-            f"the grid of the {count} tokens cannot be known: name it, grid=(height, width), where "
-            f"height · width is {count} less the tokens without a place, such as a class token, or "
-            "name a layer that returns a map (batch, height, width, channels)"
+            f"the grid of the {count} tokens cannot be known: name it, grid=(height, width) (in "
+            f"the shell --grid HEIGHTxWIDTH), where height · width is {count} less the tokens "
+            "without a place, such as a class token, or name a layer that returns a map (batch, "
+            "height, width, channels)"
         )
     height, width = sizes.pop()
     return Grid(height, width, prefix=count - behind - height * width)

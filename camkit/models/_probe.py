@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from camkit.models._attention import Attention, attentions_of, opened
 from camkit.models._backend import compile_query, gradient
 from camkit.models._batches import batch_of
-from camkit.models._graph import Call, HeadError, Network, Value, one_way
+from camkit.models._graph import Call, HeadError, Network, Value, no_scores, one_way
 from camkit.models._head import find_head
 from camkit.models._kinds import is_vector, is_weighting
 from camkit.models._places import (
@@ -224,17 +224,8 @@ def _checked_network(model: keras.Model, images: np.ndarray) -> Network:
                     f"the layer {layer.name!r} computes in float8, which has a gradient in "
                     "training alone: explain the model as it was before quantize()"
                 )
-        if len(network.output.shape) < 2:
-            raise HeadError(
-                "the model returns one number for each image without an axis of classes: "
-                "keras.Model(model.input, keras.ops.expand_dims(model.output, -1)) has one"
-            )
-        if network.output in values_with_places(network):
-            raise HeadError(
-                f"the model returns {network.output.shape[1:]} for each image, camkit explains one "
-                "score for each class: make a keras.Model that returns such scores, of a "
-                "segmentation for example keras.ops.mean(model.output, (1, 2))"
-            )
+        if network.output in values_with_places(network) or len(network.output.shape) < 2:
+            raise no_scores(network)
         image = _batch_for(network, images)[:1]
         check_scores(model, image, _evaluate(network, _logits, network.output, image))
         _checked_networks.add(network)
@@ -377,7 +368,9 @@ def _last_places(model: keras.Model, network: Network, images: np.ndarray, grid:
                 "times, as for an image and its mirror image: make a keras.Model of one call"
             )
         raise ValueError(
-            f"the scores are read from {len(ends)} maps: name the layer to read, such as {names}"
+            f"the scores are read from {len(ends)} maps: name the layer to read, such as {names} "
+            "(for camkit.analyze by functools.partial(camkit.grad_cam, layer=...), in the shell by "
+            "--layer)"
         )
     if is_tokens(network, ends[0]):
         return _tokens_that_count(network, ends[0], images, grid)

@@ -199,7 +199,12 @@ def test_what_a_worker_meets_is_told(model, images, tmp_path):
         ),
     ):
         worker = module._Worker(
-            pickle.dumps((inference.packed(bad), None)), None, tmp_path / "none", BATCH, ["maps"]
+            pickle.dumps((inference.packed(bad), None)),
+            None,
+            None,
+            tmp_path / "none",
+            BATCH,
+            ["maps"],
         )
         task = pickle.dumps(("shard-00000.npz", paths[:read], images.labels[:read]))
         row = worker({"task": task})

@@ -360,6 +360,8 @@ def test_a_model_with_channels_first_is_refused(name):
 
 def test_a_model_that_returns_maps_is_refused():
     model = zoo.stack(layers.Conv2D(4, 1, activation="softmax"))
+    with pytest.raises(camkit.HeadError, match=r"make a keras\.Model that returns such scores"):
+        camkit.CAM(model)
     for name in ("grad_cam", "integrated_gradients", "occlusion"):
         with pytest.raises(camkit.HeadError, match=r"\(6, 5, 4\) for each image.*one score for"):
             explain(name, model, zoo.images(1))

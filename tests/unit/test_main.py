@@ -256,9 +256,19 @@ def test_an_output_of_several_is_named(tmp_path, capsys):
     keras.Model(image, heads).save(tmp_path / "m.keras")
     given = ["analyze", tmp_path / "m.keras", EMBEDDED, "--out", tmp_path / "o"]
     code, out, (line,) = told(capsys, *given)
-    assert code == 1 and "2 outputs, 'kind', 'maker'" in line
+    assert code == 1 and "2 outputs, 'kind', 'maker'" in line and "--output NAME" in line
     code, out, _ = told(capsys, *given, "--output", "maker")
     assert code == 0 and out[0].startswith("240 images of 12 classes, ")
+
+
+def test_the_grid_of_tokens_is_two_numbers(tmp_path, capsys):
+    path = small(tmp_path / "m.keras", 12, "softmax")
+    given = ["analyze", path, EMBEDDED, "--out", tmp_path / "o", "--grid"]
+    code, _, (line,) = told(capsys, *given, "4x5")
+    assert code == 1 and "grid=(4, 5) is for tokens" in line
+    with pytest.raises(SystemExit):
+        told(capsys, *given, "4")
+    assert "'4' is not HEIGHTxWIDTH, such as 14x14" in capsys.readouterr().err
 
 
 def test_a_model_of_several_labels_is_not_called_wrong(tmp_path, capsys):
