@@ -479,8 +479,9 @@ def run_eagerly(function, features):
 
 def cut_at_the_features(model, head, input_size):
     """In the place of `feature_model`: nothing is copied."""
-    pooling = (each for each in model.layers if isinstance(each, layers.GlobalAveragePooling2D))
-    return keras.Model(model.input, next(pooling).input)
+    poolings = [each for each in model.layers if isinstance(each, layers.GlobalAveragePooling2D)]
+    # The blocks of EfficientNet pool as well.
+    return keras.Model(model.input, poolings[-1].input)
 
 
 @pytest.mark.slow
