@@ -334,7 +334,7 @@ def _add_analyze(commands: argparse._SubParsersAction) -> None:
         "--grid",
         type=_grid,
         metavar="HxW",
-        help="rows and columns of a transformer's tokens, such as 14x14, if it does not tell them",
+        help="grid of a transformer's tokens, such as 14x14",
     )
     parser.add_argument(
         "--class-names", metavar="FILE", help="the names of the model's outputs, one per line"
