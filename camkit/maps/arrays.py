@@ -49,8 +49,10 @@ def upsample(maps: np.ndarray, size: int | tuple[int, ...]) -> np.ndarray:
     for axis, length in enumerate(sizes, start=first):
         matrix = _interpolation(maps.shape[axis], length, dtype)
         matrices.append(matrix)
-    if len(sizes) == 2 and maps.ndim < 4:
+    if len(sizes) == 2:
         rows, columns = matrices
+        if maps.ndim == 4:
+            return np.einsum("Yy,nyxc,Xx->nYXc", rows, maps, columns, optimize=True)
         # Map by map: one large product would wake threads of BLAS, which stay busy afterwards.
         return rows @ maps @ columns.T
     for axis, matrix in enumerate(matrices, start=first):
