@@ -120,7 +120,7 @@ def reference() -> dict[str, NotebookNode]:
 
     first_line = camkit.__doc__.partition("\n")[0]
     kinds = (FOLDER / "kinds.md").read_text(encoding="utf-8")
-    link_to_kinds = f"[What camkit reads]({KINDS}): each kind of model, and what becomes of it."
+    link_to_kinds = f"[What camkit reads: each kind of model, and what becomes of it]({KINDS})"
     index = ["# Reference", markdown(first_line, addresses), link_to_kinds]
     notebooks = {KINDS: notebook_of([kinds])}
     parts = dict.fromkeys(name.part for name in names)

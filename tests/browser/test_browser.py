@@ -338,7 +338,7 @@ def test_error_review(folder, opened):
 
 def test_method_layer_and_class(folder, opened):
     """Each control changes what it names, and the rest of the readout stays."""
-    with opened(next(folder.glob("06*.ipynb")).name) as page:
+    with opened(next(folder.glob("06-*.ipynb")).name) as page:
         found, status = view(page, "Method")
         start = status.inner_text()
         method, layer, shown = start.split(":")[0].split(", ")
