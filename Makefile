@@ -177,7 +177,7 @@ clean: ## remove build/
 
 # What a target needs is what stands in the lock under headings that name it. The other backends of Keras are not locked:
 # `make backends` installs them in environments of their own.
-ENVIRONMENTS = core tensorflow notebook lessons site app course cluster bench test check dev
+ENVIRONMENTS = core tensorflow notebook lessons site app course heic medical parquet cluster bench test check dev
 LOCKED_EXTRAS = $(patsubst %,--extra %,$(filter-out core,$(ENVIRONMENTS)))
 $(ENVIRONMENTS:%=.venv/%): requirements.lock pyproject.toml
 	@"$(PYTHON)" -c '$(NEW_ENOUGH)' 2>/dev/null || { \
@@ -189,15 +189,16 @@ $(ENVIRONMENTS:%=.venv/%): requirements.lock pyproject.toml
 	.venv/bin/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
-COMPILE = pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes \
+COMPILE = pip compile --quiet pyproject.toml build/lock/build.in --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 UV = build/uv/bin/python -m uv
 
-# Everything together, so that one version serves all; then what each target needs of it. What the same targets need
-# stands under one heading, with their names.
+# Everything together, so that one version serves all; then what each target needs of it, and what installs camkit itself.
+# What the same targets need stands under one heading, with their names.
 .PHONY: lock
 lock: build/uv ## write requirements.lock anew from pyproject.toml
 	mkdir -p build/lock
+	sed -n 's/^requires = \["\(.*\)"\]/\1/p' pyproject.toml > build/lock/build.in
 	$(UV) $(COMPILE) --upgrade $(LOCKED_EXTRAS) --output-file build/lock/all
 	for each in $(ENVIRONMENTS); do $(UV) $(COMPILE) --constraints build/lock/all \
 	  $$(test $$each = core || echo --extra $$each) --output-file build/lock/$$each || exit 1; done

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 from tqdm.auto import tqdm
 
@@ -36,6 +37,8 @@ class ImageSet:
         labels: (N,) integers; `labels[i]` indexes `class_names`, -1 is no label.
         class_names: The names of the classes, in the order of the labels.
         skipped: (path, reason) for each file that could not be used.
+        metadata: A table with a row for each image and whatever else is known of it, such as the
+            camera; None if nothing is.
 
     Example:
         >>> import camkit
@@ -51,6 +54,7 @@ class ImageSet:
     labels: np.ndarray
     class_names: list[str]
     skipped: list[tuple[Path, str]]
+    metadata: pd.DataFrame | None = None
 
     def __repr__(self) -> str:
         """Return a text with the number of images and classes, and the folder."""
@@ -109,7 +113,10 @@ class ImageSet:
         """
         chosen = np.arange(len(self))[indices]
         paths = [self.paths[i] for i in chosen]
-        return replace(self, paths=paths, labels=self.labels[chosen])
+        metadata = self.metadata
+        if metadata is not None:
+            metadata = metadata.iloc[chosen].reset_index(drop=True)
+        return replace(self, paths=paths, labels=self.labels[chosen], metadata=metadata)
 
     def unlabelled(self) -> "ImageSet":
         """Return the same images without labels: all are -1, and there are no class names.

@@ -300,15 +300,15 @@ def test_a_target_takes_what_stands_under_its_name(target):
 @pytest.mark.locked
 @targets
 def test_a_target_installs_what_it_needs_and_nothing_more(target):
-    """All that its packages ask for on this machine, and none besides, stands in the lock under its
-    name.
+    """All that its packages and the installation of camkit ask for on this machine, and none
+    besides, stands in the lock under its name.
     """
     here = {
         name
         for _, name, _, marker, _ in entries_of(target)
         if not marker or Marker(marker).evaluate()
     }
-    assert here == closure(TARGETS[target])
+    assert here == closure([*TARGETS[target], *PYPROJECT["build-system"]["requires"]])
 
 
 def test_the_lock_has_hashes_and_no_addresses():
