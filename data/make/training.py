@@ -7,44 +7,32 @@ on the fruit and not beside it.
 
 import keras
 import numpy as np
+from batches import BATCH_SIZE, ShuffledBatches
 from keras import layers, ops
 from things import CELLS, HEADS, OBJECTS
 
 from camkit.models.backbones import mini
-
-BATCH_SIZE = 32
 
 # How many images decide on the scale of the channels.
 IMAGES_TO_LEVEL = 1024
 LEVEL_BATCH_SIZE = 64
 
 
-class Batches(keras.utils.PyDataset):
+class Batches(ShuffledBatches):
     """Shuffled batches of images and coverage, each flipped and transposed at random."""
 
     def __init__(self, images: np.ndarray, cover: np.ndarray, labels: np.ndarray, seed: int):
         """Take what `things.load_or_draw` returns; `seed` decides on order and flips."""
-        super().__init__()
+        super().__init__(len(images), seed)
         self.images = images
         self.cover = cover
         self.labels = labels
-        self.rng = np.random.default_rng(seed)
-        self.on_epoch_end()
-
-    def on_epoch_end(self) -> None:
-        """Draw the order of the next epoch."""
-        self.order = self.rng.permutation(len(self.images))
-
-    def __len__(self) -> int:
-        """Return the number of batches."""
-        return len(self.order) // BATCH_SIZE
 
     def __getitem__(self, index: int) -> tuple:
         """Return the inputs (images, coverage) and the targets of each head of one batch."""
-        start = index * BATCH_SIZE
-        chosen = self.order[start : start + BATCH_SIZE]
-        images = self.images[chosen]
-        cover = self.cover[chosen] / np.float32(255)
+        examples = self.examples(index)
+        images = self.images[examples]
+        cover = self.cover[examples] / np.float32(255)
         across, down = self.rng.choice([-1, 1], 2)
         images = images[:, ::down, ::across]
         cover = cover[:, :, ::down, ::across]
@@ -53,7 +41,7 @@ class Batches(keras.utils.PyDataset):
             cover = cover.swapaxes(2, 3)
         exposure = self.rng.uniform(0.9, 1.1, (BATCH_SIZE, 1, 1, 1)).astype("float32")
         images = np.clip(images * exposure, 0, 255)
-        labels = self.labels[chosen].astype("int32")
+        labels = self.labels[examples].astype("int32")
         targets = {head: labels[..., i] for i, head in enumerate(HEADS)}
         targets["background"] = np.zeros((BATCH_SIZE, 1), "float32")
         return (images, cover), targets

@@ -19,10 +19,10 @@ import camkit
 # isort: split
 import keras
 import numpy as np
+from batches import BATCH_SIZE, ShuffledBatches
 from keras import layers
 
 DATA = Path(__file__).resolve().parents[1]
-BATCH_SIZE = 32
 
 # Pixels: the sides of an image and of a patch.
 IMAGE = 100
@@ -91,31 +91,23 @@ def block(tokens, name: str):
     return layers.Add(name=name)([tokens, hidden])
 
 
-class Batches(keras.utils.PyDataset):
+class Batches(ShuffledBatches):
     """Shuffled batches of images, each flipped and transposed at random, brighter or darker."""
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, seed: int):
-        super().__init__()
+        super().__init__(len(images), seed)
         self.images = images
         self.labels = labels
-        self.rng = np.random.default_rng(seed)
-        self.on_epoch_end()
-
-    def on_epoch_end(self) -> None:
-        self.order = self.rng.permutation(len(self.images))
-
-    def __len__(self) -> int:
-        return len(self.order) // BATCH_SIZE
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        here = self.order[index * BATCH_SIZE : (index + 1) * BATCH_SIZE]
+        examples = self.examples(index)
         across, down = self.rng.choice([-1, 1], 2)
-        images = self.images[here, ::down, ::across].astype("float32")
+        images = self.images[examples, ::down, ::across].astype("float32")
         if self.rng.random() < 0.5:
             images = images.swapaxes(1, 2)
         exposure = self.rng.uniform(0.9, 1.1, (BATCH_SIZE, 1, 1, 1))
         images = np.clip(images * exposure, 0, 255)
-        labels = self.labels[here]
+        labels = self.labels[examples]
         return images, {"mean": labels, "class_token": labels}
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import zoo
 from keras import layers, ops
+from kinds import gap, in_turn
 from scipy.special import expit
 
 import camkit
@@ -43,21 +44,6 @@ def exact(model, shape=zoo.SHAPE, logits=True, **options):
         found = out.logits if logits else out.probs
         np.testing.assert_allclose(found, answer, atol=2e-6 * scale)
     return cam, out
-
-
-def chain(*steps):
-    """A head of layers or functions, one after the other."""
-
-    def head(x):
-        for step in steps:
-            x = step(x)
-        return x
-
-    return head
-
-
-def gap(**options):
-    return layers.GlobalAveragePooling2D(**options)
 
 
 def normalization():
@@ -138,57 +124,61 @@ def combined(x):
 
 
 FOLDED = {
-    "BatchNormalization": chain(gap(), layers.BatchNormalization(), layers.Dense(C)),
-    "the head of keras.io's EfficientNet": chain(
+    "BatchNormalization": in_turn(gap(), layers.BatchNormalization(), layers.Dense(C)),
+    "the head of keras.io's EfficientNet": in_turn(
         gap(), layers.BatchNormalization(), layers.Dropout(0.2), layers.Dense(C)
     ),
-    "BatchNormalization without scale": chain(
+    "BatchNormalization without scale": in_turn(
         gap(), layers.BatchNormalization(scale=False, center=False), layers.Dense(C)
     ),
-    "BatchNormalization of the logits": chain(gap(), layers.Dense(C), layers.BatchNormalization()),
-    "BatchNormalization of a pooling that keeps dimensions": chain(
+    "BatchNormalization of the logits": in_turn(
+        gap(), layers.Dense(C), layers.BatchNormalization()
+    ),
+    "BatchNormalization of a pooling that keeps dimensions": in_turn(
         gap(keepdims=True), layers.BatchNormalization(), layers.Conv2D(C, 1), layers.Flatten()
     ),
-    "Rescaling": chain(gap(), layers.Rescaling(3.0, offset=0.5), layers.Dense(C)),
-    "Rescaling of each channel": chain(
+    "Rescaling": in_turn(gap(), layers.Rescaling(3.0, offset=0.5), layers.Dense(C)),
+    "Rescaling of each channel": in_turn(
         gap(), layers.Rescaling([1.0 + k for k in range(K)]), layers.Dense(C)
     ),
-    "Normalization": chain(gap(), normalization(), layers.Dense(C)),
-    "Dense → Dense": chain(gap(), layers.Dense(9), layers.Dense(C)),
-    "three Dense": chain(gap(), layers.Dense(9), layers.Dense(5, use_bias=False), layers.Dense(C)),
-    "EinsumDense": chain(gap(), layers.EinsumDense("ab,bc->ac", C, bias_axes="c")),
-    "Dropout and noise": chain(
+    "Normalization": in_turn(gap(), normalization(), layers.Dense(C)),
+    "Dense → Dense": in_turn(gap(), layers.Dense(9), layers.Dense(C)),
+    "three Dense": in_turn(
+        gap(), layers.Dense(9), layers.Dense(5, use_bias=False), layers.Dense(C)
+    ),
+    "EinsumDense": in_turn(gap(), layers.EinsumDense("ab,bc->ac", C, bias_axes="c")),
+    "Dropout and noise": in_turn(
         gap(), layers.GaussianNoise(1.0), layers.AlphaDropout(0.5), layers.Dense(C)
     ),
-    "ActivityRegularization": chain(gap(), layers.ActivityRegularization(0.1), layers.Dense(C)),
-    "two 1×1 convolutions after": chain(
+    "ActivityRegularization": in_turn(gap(), layers.ActivityRegularization(0.1), layers.Dense(C)),
+    "two 1×1 convolutions after": in_turn(
         gap(keepdims=True), layers.Conv2D(9, 1), layers.Conv2D(C, 1), layers.Flatten()
     ),
-    "two 1×1 convolutions before": chain(layers.Conv2D(9, 1), layers.Conv2D(C, 1), gap()),
-    "temperature": chain(gap(), layers.Dense(C), lambda z: z / 2.5),
-    "factors and terms": chain(
+    "two 1×1 convolutions before": in_turn(layers.Conv2D(9, 1), layers.Conv2D(C, 1), gap()),
+    "temperature": in_turn(gap(), layers.Dense(C), lambda z: z / 2.5),
+    "factors and terms": in_turn(
         gap(), lambda x: 1 - 3 * x, layers.Dense(C), lambda z: -(z - np.arange(4.0)) * 0.5
     ),
-    "a trainable temperature": chain(gap(), layers.Dense(C), lambda z: z / keras.Variable(0.5)),
-    "a matrix": chain(gap(), lambda x: ops.matmul(x, np.arange(28.0).reshape(K, C)) / 9),
-    "Activation linear": chain(gap(), layers.Dense(C), layers.Activation("linear")),
-    "a cast": chain(gap(), layers.Dense(C), lambda z: ops.cast(z, "float32")),
-    "AveragePooling2D → Flatten": chain(average_window, layers.Dense(C)),
-    "ops.mean": chain(lambda x: ops.mean(x, (1, 2)), layers.Dense(C)),
-    "ops.mean, negative axes": chain(lambda x: ops.mean(x, (-2, -3)), layers.Dense(C)),
-    "ops.mean twice": chain(lambda x: ops.mean(ops.mean(x, 1), 1), layers.Dense(C)),
-    "ops.mean that keeps dimensions": chain(
+    "a trainable temperature": in_turn(gap(), layers.Dense(C), lambda z: z / keras.Variable(0.5)),
+    "a matrix": in_turn(gap(), lambda x: ops.matmul(x, np.arange(28.0).reshape(K, C)) / 9),
+    "Activation linear": in_turn(gap(), layers.Dense(C), layers.Activation("linear")),
+    "a cast": in_turn(gap(), layers.Dense(C), lambda z: ops.cast(z, "float32")),
+    "AveragePooling2D → Flatten": in_turn(average_window, layers.Dense(C)),
+    "ops.mean": in_turn(lambda x: ops.mean(x, (1, 2)), layers.Dense(C)),
+    "ops.mean, negative axes": in_turn(lambda x: ops.mean(x, (-2, -3)), layers.Dense(C)),
+    "ops.mean twice": in_turn(lambda x: ops.mean(ops.mean(x, 1), 1), layers.Dense(C)),
+    "ops.mean that keeps dimensions": in_turn(
         lambda x: ops.mean(x, (1, 2), keepdims=True),
         lambda x: ops.squeeze(x, (1, 2)),
         layers.Dense(C),
     ),
-    "cells in a row": chain(
+    "cells in a row": in_turn(
         layers.Reshape((30, K)), layers.GlobalAveragePooling1D(), layers.Dense(C)
     ),
     "two Dense of one pooling": twice,
     "sums, means, differences": combined,
-    "one logit": chain(gap(), layers.Dense(1)),
-    "one logit, Dense → Dense": chain(gap(), layers.Dense(5), layers.Dense(1)),
+    "one logit": in_turn(gap(), layers.Dense(1)),
+    "one logit, Dense → Dense": in_turn(gap(), layers.Dense(5), layers.Dense(1)),
 }
 
 
@@ -218,8 +208,8 @@ PROBABILITIES = {
     "softmax of keras.activations": lambda z: keras.activations.softmax(z),
     "Activation of keras.ops": layers.Activation(ops.softmax),
     "softmax in single precision": layers.Activation("softmax", dtype="float32"),
-    "softmax → linear": chain(layers.Softmax(), layers.Activation("linear", dtype="float32")),
-    "softmax → cast": chain(layers.Softmax(), lambda p: ops.cast(p, "float32")),
+    "softmax → linear": in_turn(layers.Softmax(), layers.Activation("linear", dtype="float32")),
+    "softmax → cast": in_turn(layers.Softmax(), lambda p: ops.cast(p, "float32")),
     "sigmoid of keras.ops": lambda z: ops.sigmoid(z),
     "temperature → softmax": lambda z: ops.softmax(z / 3),
 }
@@ -227,24 +217,24 @@ PROBABILITIES = {
 
 @pytest.mark.parametrize("name", PROBABILITIES)
 def test_the_last_activation_is_known_however_it_is_written(name):
-    exact(model_of(chain(gap(), layers.Dense(C), PROBABILITIES[name])), logits=False)
+    exact(model_of(in_turn(gap(), layers.Dense(C), PROBABILITIES[name])), logits=False)
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
 def test_a_dense_layer_has_the_last_activation_itself(activation):
-    exact(model_of(chain(gap(), layers.Dense(C, activation))), logits=False)
+    exact(model_of(in_turn(gap(), layers.Dense(C, activation))), logits=False)
 
 
 def test_the_last_activation_may_be_a_function_of_tensorflow(tf):
     for activation in (tf.nn.softmax, tf.nn.sigmoid):
-        exact(model_of(chain(gap(), layers.Dense(C, activation))), logits=False)
+        exact(model_of(in_turn(gap(), layers.Dense(C, activation))), logits=False)
         for last in (layers.Activation(activation), layers.Lambda(activation)):
-            exact(model_of(chain(gap(), layers.Dense(C), last)), logits=False)
+            exact(model_of(in_turn(gap(), layers.Dense(C), last)), logits=False)
 
 
 @pytest.mark.parametrize("last", [layers.Activation("sigmoid"), lambda z: ops.sigmoid(z)])
 def test_one_sigmoid_is_two_classes(last):
-    cam, out = exact(model_of(chain(gap(), layers.Dense(1), last)), logits=False)
+    cam, out = exact(model_of(in_turn(gap(), layers.Dense(1), last)), logits=False)
     assert out.maps.shape == (5, 6, 5, 2)
     np.testing.assert_array_equal(cam.kernel[:, 0], -cam.kernel[:, 1])
 
@@ -295,7 +285,7 @@ def test_sequences_have_maps_over_time():
     def body(x):
         return layers.Conv1D(6, 3, activation="relu")(x)
 
-    head = chain(layers.GlobalAveragePooling1D(), layers.Dense(C))
+    head = in_turn(layers.GlobalAveragePooling1D(), layers.Dense(C))
     _, out = exact(model_of(head, (9, 2), body), (9, 2))
     assert out.maps.shape == (5, 7, C)
 
@@ -304,7 +294,7 @@ def test_volumes_have_maps_over_space():
     def body(x):
         return layers.Conv3D(6, 3, activation="relu")(x)
 
-    head = chain(layers.GlobalAveragePooling3D(), layers.BatchNormalization(), layers.Dense(C))
+    head = in_turn(layers.GlobalAveragePooling3D(), layers.BatchNormalization(), layers.Dense(C))
     _, out = exact(model_of(head, (5, 6, 7, 2), body), (5, 6, 7, 2))
     assert out.maps.shape == (5, 3, 4, 5, C)
 
@@ -363,21 +353,21 @@ def test_tokens_without_those_that_have_no_place():
 
 
 def test_kernels_that_are_quantised_alone_are_exact():
-    model = model_of(chain(gap(), layers.Dense(C)))
+    model = model_of(in_turn(gap(), layers.Dense(C)))
     model.layers[-1].quantize("int4")
     exact(model)
 
 
 @pytest.mark.parametrize("mode", ["int8", "float8"])
 def test_a_head_that_rounds_what_it_reads_is_refused(mode):
-    model = model_of(chain(gap(), layers.Dense(C, "softmax")))
+    model = model_of(in_turn(gap(), layers.Dense(C, "softmax")))
     model.layers[-1].quantize(mode)
     with pytest.raises(camkit.HeadError, match=f"{mode}.*rounds.*before quantize"):
         camkit.CAM(model)
 
 
 def test_lora_on_the_head_and_on_a_convolution_before_batch_normalisation():
-    model = model_of(chain(gap(), layers.Dense(C)))
+    model = model_of(in_turn(gap(), layers.Dense(C)))
     model.layers[1].enable_lora(2)
     model.layers[-1].enable_lora(2)
     exact(zoo.shake(model))
@@ -399,42 +389,42 @@ def attention_pooling(x):
 
 REFUSED = {
     "hidden Dense": (
-        chain(gap(), layers.Dense(9, "relu"), layers.Dense(C)),
+        in_turn(gap(), layers.Dense(9, "relu"), layers.Dense(C)),
         "'relu' stands between the pooling and the scores",
     ),
     "LayerNormalization": (
-        chain(gap(), layers.LayerNormalization(), layers.Dense(C)),
+        in_turn(gap(), layers.LayerNormalization(), layers.Dense(C)),
         "LayerNormalization → Dense: .*spread",
     ),
-    "Flatten": (chain(layers.Flatten(), layers.Dense(C)), "Flatten → Dense: CAM needs global"),
+    "Flatten": (in_turn(layers.Flatten(), layers.Dense(C)), "Flatten → Dense: CAM needs global"),
     "Flatten → hidden": (
-        chain(layers.Flatten(), layers.Dense(9, "relu"), layers.Dense(C)),
+        in_turn(layers.Flatten(), layers.Dense(9, "relu"), layers.Dense(C)),
         "'relu' stands between the features and the scores.*Flatten",
     ),
     "maximum": (
-        chain(layers.GlobalMaxPooling2D(), layers.Dense(C)),
+        in_turn(layers.GlobalMaxPooling2D(), layers.Dense(C)),
         "global max pooling keeps one position",
     ),
     "attention pooling": (attention_pooling, "Sum → Dense: Sum is no global average pooling"),
     "ensemble": (ensemble, "probabilities come from Average"),
     "a custom layer": (
-        chain(gap(), layers.Dense(3), zoo.Scale(2.0)),
+        in_turn(gap(), layers.Dense(3), zoo.Scale(2.0)),
         "the head is Scale: Scale cannot stand between the pooling and the scores",
     ),
     "Lambda": (
-        chain(layers.Lambda(lambda x: ops.mean(x, (1, 2))), layers.Dense(C)),
+        in_turn(layers.Lambda(lambda x: ops.mean(x, (1, 2))), layers.Dense(C)),
         "Lambda → Dense: what a Lambda does cannot be read",
     ),
     "a cast to integers": (
-        chain(gap(), lambda x: ops.cast(ops.cast(x, "int32"), "float32"), layers.Dense(C)),
+        in_turn(gap(), lambda x: ops.cast(ops.cast(x, "int32"), "float32"), layers.Dense(C)),
         "Cast cannot stand between the pooling and the scores",
     ),
     "softmax over one output": (
-        chain(gap(), layers.Dense(1, "softmax")),
+        in_turn(gap(), layers.Dense(1, "softmax")),
         "softmax over one output, which is always 1",
     ),
-    "segmentation": (chain(layers.Conv2D(C, 1)), "returns .*for each image.*segmentation"),
-    "softmax of all places": (chain(layers.Conv2D(C, 1), layers.Softmax()), "segmentation"),
+    "segmentation": (in_turn(layers.Conv2D(C, 1)), "returns .*for each image.*segmentation"),
+    "softmax of all places": (in_turn(layers.Conv2D(C, 1), layers.Softmax()), "segmentation"),
 }
 
 
@@ -446,7 +436,7 @@ def test_a_head_that_no_map_adds_up_to_is_refused_with_the_reason(name):
 
 
 def test_a_network_that_cannot_be_looked_into_is_refused_and_occluded(tf, tmp_path):
-    model_of(chain(gap(), layers.Dense(C, "softmax"))).export(tmp_path, verbose=False)
+    model_of(in_turn(gap(), layers.Dense(C, "softmax"))).export(tmp_path, verbose=False)
     image = keras.Input(zoo.SHAPE)
     closed = layers.TFSMLayer(tmp_path, call_endpoint="serving_default", name="closed")
     model = keras.Model(image, closed(image))
@@ -466,6 +456,6 @@ def test_probabilities_that_the_model_does_not_return_are_refused():
     def softmax(z):
         return ops.softmax(2 * z)
 
-    model = model_of(chain(gap(), layers.Dense(C), layers.Activation(softmax)))
+    model = model_of(in_turn(gap(), layers.Dense(C), layers.Activation(softmax)))
     with pytest.raises(camkit.HeadError, match="probabilities that camkit reads differ by up to"):
         camkit.CAM(model)
