@@ -16,10 +16,8 @@ from .atlas.notebook import error_atlas as error_atlas
 from .atlas.page import write_atlas as write_atlas
 from .faults import data_faults as data_faults
 from .images.decoding import read_image as read_image
-from .images.image_set import (
-    ImageSet as ImageSet,
-    load_images as load_images,
-)
+from .images.image_set import ImageSet as ImageSet
+from .images.loading import load_images as load_images
 from .maps.arrays import overlay as overlay, upsample as upsample
 from .maps.attribution import (
     ablation_cam as ablation_cam,
