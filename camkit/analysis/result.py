@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import pandas as pd
 
 from camkit._files import any_bytes, present, to_path
 from camkit.analysis._folder import ABOUT, array_names, is_finished, temporary_folder
+from camkit.analysis._metadata import unpack
 from camkit.images import ImageSet
 
 
@@ -77,8 +78,16 @@ class Analysis:
     rest: np.ndarray | None = None
     matched_by: str | None = None
     is_multi_label: bool = False
+    metadata: pd.DataFrame | None = None
+    root: Path | None = None
     # A temporary folder lives as long as the analysis that reads it.
     _temporary: tempfile.TemporaryDirectory | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Find the root that the paths share, unless one is given."""
+        if self.root is None and self.paths:
+            folders = {os.path.dirname(os.path.dirname(path)) for path in self.paths}
+            self.root = Path(os.path.commonpath(folders))
 
     def __repr__(self) -> str:
         """Return how many images were analysed, in how many classes, and where the arrays are."""
@@ -104,8 +113,54 @@ class Analysis:
             True
         """
         paths = [Path(path) for path in self.paths]
-        root = os.path.commonpath([path.parent.parent for path in paths])
-        return ImageSet(Path(root), paths, self.labels, self.class_names, [])
+        root = self.root or Path()
+        return ImageSet(root, paths, self.labels, self.class_names, [], self.metadata)
+
+    def select(self, indices: Sequence[int] | np.ndarray | pd.Series | slice) -> "Analysis":
+        """Return the analysis of the selected images, in the given order.
+
+        `camkit.data_faults`, `camkit.write_atlas` and `camkit.error_atlas` take it as they take the
+        whole. The folder remains that of the whole. A slice is read from disk as the whole is;
+        other selections are copied into memory.
+
+        Args:
+            indices: Rows of `table`, a mask of N booleans (or a column of them, in which missing
+                values select nothing), or a slice.
+
+        Returns:
+            An Analysis with the same classes.
+
+        Raises:
+            IndexError: There is no such image.
+
+        Example:
+            >>> import camkit
+            >>> images = camkit.load_images("mini", "Test", per_class=1)
+            >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+            >>> analysis = camkit.analyze(model, images)
+            >>> errors = analysis.select(analysis.errors.index)
+            >>> len(errors), len(analysis.select(analysis.table["correct"]))
+            (11, 1)
+        """
+        if isinstance(indices, pd.Series) and indices.dtype == "boolean":
+            indices = indices.to_numpy(dtype=bool, na_value=False)
+        rows = indices if isinstance(indices, slice) else np.arange(len(self))[indices]
+        chosen = np.arange(len(self))[rows]
+        metadata = self.metadata
+        if metadata is not None:
+            metadata = metadata.iloc[chosen].reset_index(drop=True)
+        return replace(
+            self,
+            gap=self.gap[rows],
+            maps=self.maps[rows],
+            logits=self.logits[rows],
+            probs=self.probs[rows],
+            labels=self.labels[rows],
+            paths=[self.paths[i] for i in chosen],
+            map_classes=self.map_classes[rows],
+            rest=None if self.rest is None else self.rest[rows],
+            metadata=metadata,
+        )
 
     @cached_property
     def predicted(self) -> np.ndarray:
@@ -154,32 +209,68 @@ class Analysis:
     def table(self) -> pd.DataFrame:
         """Return a table with a row for each image.
 
-        Columns: "path"; "true" and "predicted", names of classes; "confidence", the probability of
-        the predicted class, 0 to 1; "margin", the logit of the true class minus the highest other
-        one, which is negative for an error. Without a label, the true class is None and the margin
-        is NaN.
+        The first columns are "path"; "true" and "predicted", names of classes; "confidence", the
+        probability of the predicted class, 0 to 1; "margin", the logit of the true class minus the
+        highest other one, which is negative for an error; "correct", whether the predicted class is
+        the true one; "second", the class of the second highest score, and "second_confidence", its
+        probability; "file", the path below `root`, with slashes, by which a table of your own can
+        be merged. Without a label, the true class is None, the margin is NaN and "correct" is NA.
+
+        The columns of `metadata` follow. One that has the name of a column above is called
+        "metadata_" and that name.
 
         Example:
             >>> import camkit
             >>> images = camkit.load_images("mini", "Test", per_class=1)
             >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
             >>> table = camkit.analyze(model, images).table
-            >>> list(table.columns), table["true"][0]
+            >>> list(table.columns)[:5], table["true"][0]
             (['path', 'true', 'predicted', 'confidence', 'margin'], 'Apple Green')
+            >>> table["file"].str.startswith("Test/Apple Green/")[0]
+            True
         """
         rows = np.arange(len(self))
         # The label -1 selects the last entry, None.
         names = np.array([*self.class_names, None], dtype=object)
+        second = self._second()
+        has_second = len(self.class_names) > 1
         with any_bytes():
-            return pd.DataFrame(
+            table = pd.DataFrame(
                 {
                     "path": self.paths,
                     "true": names[self.labels],
                     "predicted": names[self.predicted],
                     "confidence": self.probs[rows, self.predicted],
                     "margin": self._margins(),
+                    "correct": self._correct(),
+                    "second": names[second],
+                    "second_confidence": self.probs[rows, second] if has_second else np.nan,
+                    "file": self._files(),
                 }
             )
+            if self.metadata is None:
+                return table
+            metadata = self.metadata.reset_index(drop=True)
+            metadata.columns = _distinct(metadata.columns, table.columns)
+            return pd.concat([table, metadata], axis=1)
+
+    def _correct(self) -> pd.Series:
+        """Return whether the images (N,) are classified correctly, NA where there is no label."""
+        correct = pd.Series(self.predicted == self.labels, dtype="boolean")
+        return correct.mask(self.labels < 0)
+
+    def _second(self) -> np.ndarray:
+        """Return the classes (N,) of the second highest scores; -1 if there is one class only."""
+        if len(self.class_names) < 2:
+            return np.full(len(self), -1)
+        logits = np.array(self.logits)
+        logits[np.arange(len(self)), self.predicted] = -np.inf
+        return np.argmax(logits, axis=1)
+
+    def _files(self) -> list[str]:
+        """Return the paths below the root; a path elsewhere as it is."""
+        beginning = f"{self.root}{os.sep}"
+        return [path.removeprefix(beginning).replace(os.sep, "/") for path in self.paths]
 
     def _margins(self) -> np.ndarray:
         """Return the margins (N,) of the table."""
@@ -242,6 +333,19 @@ class Analysis:
         return np.asarray(self.maps[i, ..., positions[0]], dtype="float32")
 
 
+def _distinct(names: pd.Index, taken: pd.Index) -> pd.Index:
+    """Return names for columns of metadata that are not those of other columns."""
+    used = {*names, *taken}
+    distinct = []
+    for name in names:
+        if name in taken:
+            while name in used:
+                name = f"metadata_{name}"
+            used.add(name)
+        distinct.append(name)
+    return pd.Index(distinct)
+
+
 def load_analysis(folder: str | os.PathLike) -> Analysis:
     """Return the finished analysis that a folder holds.
 
@@ -295,6 +399,8 @@ def load_analysis(folder: str | os.PathLike) -> Analysis:
         class_names=about["class_names"],
         matched_by=about.get("matched_by"),
         is_multi_label=about.get("multi_label", False),
+        metadata=unpack(about.get("metadata")),
+        root=Path(about["root"]) if "root" in about else None,
         _temporary=temporary,
         **arrays,
     )

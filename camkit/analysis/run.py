@@ -17,6 +17,7 @@ from camkit._progress import progress
 from camkit.analysis import _shards
 from camkit.analysis._classes import match
 from camkit.analysis._folder import ABOUT, array_names, is_finished, temporary_folder
+from camkit.analysis._metadata import pack
 from camkit.analysis._method import difference, identify, is_same, name_of
 from camkit.analysis._reader import Grid, Method, Size, reader_of
 from camkit.analysis.result import Analysis, load_analysis
@@ -157,6 +158,8 @@ def analyze(
         "bias": None if reader.bias is None else reader.bias.tolist(),
         "has_rest": reader.has_rest,
         "paths": [str(path) for path in images.paths],
+        "root": str(images.root),
+        "metadata": pack(images.metadata, len(images)),
     }
     temporary = None
     if folder is None:

@@ -14,12 +14,14 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import zoo
 from keras import layers
 from PIL import Image
 
 import camkit
+from camkit._files import any_bytes
 from camkit.analysis import _reader, _shards
 from camkit.analysis._classes import match
 from camkit.analysis._folder import ARRAYS
@@ -1250,12 +1252,37 @@ def by_hand(tmp_path):
 
 def test_the_table_by_hand(tmp_path):
     table = by_hand(tmp_path).table
-    assert list(table.columns) == ["path", "true", "predicted", "confidence", "margin"]
-    assert table["path"].tolist() == list("abcde")
+    assert list(table.columns) == [
+        *("path", "true", "predicted", "confidence", "margin"),
+        *("correct", "second", "second_confidence", "file"),
+    ]
+    assert table["path"].tolist() == list("abcde") == table["file"].tolist()
     assert table["true"].tolist() == ["x", "x", "z", "z", "x"]
     assert table["predicted"].tolist() == ["x", "y", "z", "x", "y"]
     np.testing.assert_allclose(table["confidence"], [0.7, 0.8, 0.5, 0.6, 0.9], rtol=1e-6)
     np.testing.assert_allclose(table["margin"], np.log([7 / 2, 1 / 8, 2, 1 / 6, 1 / 18]), rtol=1e-5)
+    assert table["correct"].tolist() == [True, False, True, False, False]
+    assert table["second"].tolist() == ["y", "x", "x", "y", "x"]
+    np.testing.assert_allclose(table["second_confidence"], [0.2, 0.1, 0.25, 0.3, 0.05], rtol=1e-6)
+
+
+def test_without_a_label_it_is_unknown_whether_an_image_is_classified_correctly(tmp_path):
+    result = dataclasses.replace(by_hand(tmp_path), labels=np.array([0, 0, -1, -1, 0]))
+    correct = result.table["correct"]
+    assert correct.tolist()[:2] == [True, False] and correct.isna().tolist()[2:] == [1, 1, 0]
+    assert len(result.table[correct]) == 1 and len(result.table[~correct]) == 2
+
+
+def test_a_single_class_has_no_second(tmp_path):
+    result = by_hand(tmp_path)
+    result = dataclasses.replace(
+        result,
+        logits=result.logits[:, :1],
+        probs=result.probs[:, :1],
+        labels=np.zeros(5, int),
+        class_names=["x"],
+    )
+    assert result.table["second"].isna().all() and result.table["second_confidence"].isna().all()
 
 
 def test_errors_are_the_misclassified_most_confident_first(tmp_path):
@@ -1352,3 +1379,112 @@ def test_an_analysis_says_in_a_line_what_it_is(images, tmp_path):
         f"Analysis({count} images, {classes} classes, maps by CAM, "
         f"folder={str(tmp_path / 'out')!r})"
     )
+
+
+# Metadata, parts of an analysis -------------------------------------------------------------------
+
+
+@any_bytes()
+def metadata_of(count):
+    """A column of each type that a table may have."""
+    rows = np.arange(count)
+    days = pd.Timestamp("2026-10-25 00:30", tz="Europe/Berlin") + pd.to_timedelta(rows, "h")
+    return pd.DataFrame(
+        {
+            "camera": np.array(["old", "new", None], dtype=object)[rows % 3],
+            "light": rows / 7,
+            "single": (rows / 7).astype("float32"),
+            "shot": rows,
+            "flash": rows % 2 == 0,
+            "maybe": pd.array([None if i % 5 == 0 else int(i) for i in rows], dtype="Int64"),
+            "taken": days,
+            "lasted": pd.to_timedelta(rows, "ms"),
+            "size": pd.Categorical.from_codes(rows % 3 - 1, ["small", "large"], ordered=True),
+            "tags": [["a", "b"][: i % 3] for i in rows],
+            "path": [f"p{i}" for i in rows],
+            0: rows[::-1],
+        }
+    )
+
+
+def test_metadata_travel_with_the_analysis_and_keep_their_types(model, images, tmp_path):
+    some = images.select(slice(0, 9))
+    metadata = metadata_of(9)
+    some = dataclasses.replace(some, metadata=metadata)
+    analysis = camkit.analyze(model, some, tmp_path / "analysis")
+    again = camkit.load_analysis(tmp_path / "analysis")
+    for stored in (analysis.metadata, again.metadata, again.images.metadata):
+        pd.testing.assert_frame_equal(stored, metadata)
+    assert again.images.root == images.root == again.root
+    table = again.table
+    assert list(table.columns)[9:] == [*metadata.columns[:-2], "metadata_path", 0]
+    assert table["camera"].equals(metadata["camera"])
+    assert table["metadata_path"].equals(metadata["path"].rename("metadata_path"))
+    assert table["file"].tolist() == [
+        path.relative_to(images.root).as_posix() for path in some.paths
+    ]
+
+
+def test_the_metadata_of_the_last_call_count(model, images, tmp_path):
+    some = images.select(slice(0, 3))
+    camkit.analyze(model, some, tmp_path)
+    metadata = pd.DataFrame({"camera": [1, 2, 3]}, index=[7, 7, 9])
+    labelled = dataclasses.replace(some, metadata=metadata)
+    assert camkit.analyze(model, labelled, tmp_path).table["camera"].tolist() == [1, 2, 3]
+    assert camkit.analyze(model, some, tmp_path).metadata is None
+
+
+@pytest.mark.parametrize(
+    "metadata, message",
+    [
+        (pd.DataFrame({"a": [1, 2]}), "has 2 rows and there are 3 images: it needs a row for each"),
+        (pd.DataFrame({"a": [{1}, {2}, {3}]}), "the metadata 'a' holds values of object that"),
+        (
+            pd.DataFrame({"a": [Path("a")] * 3}),
+            r"cannot be stored: .*images.metadata\['a'\].astype",
+        ),
+    ],
+)
+def test_metadata_that_cannot_be_stored_exactly_are_refused(
+    model, images, tmp_path, metadata, message
+):
+    some = dataclasses.replace(images.select(slice(0, 3)), metadata=metadata)
+    with pytest.raises(ValueError, match=message):
+        camkit.analyze(model, some, tmp_path / "analysis")
+    assert not (tmp_path / "analysis").exists()
+
+
+MAYBE = pd.Series([True, None, False] * 3, dtype="boolean")
+
+
+@pytest.mark.parametrize(
+    "indices",
+    [
+        [5, 0, 2],
+        slice(1, 9, 3),
+        np.arange(9) % 2 == 0,
+        pd.Index([1, 8]),
+        MAYBE,
+        np.array([], int),
+    ],
+)
+def test_a_selection_is_an_analysis_of_the_selected_images(whole, indices):
+    nine = dataclasses.replace(whole.select(slice(0, 9)), metadata=metadata_of(9))
+    rows = np.arange(9)[indices] if indices is not MAYBE else [0, 3, 6]
+    part = nine.select(indices)
+    assert len(part) == len(rows) and part.root == whole.root
+    expected = nine.table.iloc[rows].reset_index(drop=True)
+    pd.testing.assert_frame_equal(part.table, expected, check_dtype=len(part) > 0)
+    for name in ("gap", "maps", "logits", "probs", "labels", "map_classes"):
+        np.testing.assert_array_equal(getattr(part, name), getattr(nine, name)[rows])
+    assert part.images.paths == [Path(nine.paths[i]) for i in rows]
+
+
+def test_a_selection_keeps_a_temporary_folder(model, images):
+    part = camkit.analyze(model, images.select(slice(0, 4))).select(slice(0, 2))
+    assert part.folder.is_dir() and part.class_map(1, 0).shape == part.maps.shape[1:3]
+
+
+def test_an_image_that_is_not_there_cannot_be_selected(whole):
+    with pytest.raises(IndexError):
+        whole.select([COUNT])
