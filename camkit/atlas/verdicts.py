@@ -1,33 +1,39 @@
 """The verdicts of reviewers in a CSV file: one row for each image and reviewer, written at once.
 
-The columns are path, true, predicted, verdict, comment and reviewer. Other columns are left as they
+The columns are path, true, predicted, verdict, comment, reviewer and correct_label, the class that
+the image should have. Files without the last three are read as well. Other columns are left as they
 are, and so are the rows of other images.
 """
 
 import io
 import os
 import re
+import unicodedata
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from camkit._files import any_bytes, in_turn, write_whole
+from camkit.images.folders import split_of
 
 NEEDED = ("path", "true", "predicted", "verdict")
-COLUMNS = (*NEEDED, "comment", "reviewer")
+COLUMNS = (*NEEDED, "comment", "reviewer", "correct_label")
 KEY = ["path", "reviewer"]
 
 # The fields that a reviewer fills in, and their values before that.
-BLANK = {"verdict": "not reviewed", "comment": ""}
+BLANK = {"verdict": "not reviewed", "comment": "", "correct_label": ""}
 
 # A spreadsheet would run a cell that begins like this as a formula. So it is written with an
 # apostrophe before it.
 FORMULA = re.compile(r"^'*[=+\-@\t\r]")
 
 SEPARATORS = ",;\t"
+
+# The rows of a table by path and reviewer.
+_Rows = dict[tuple[str, str], dict[str, str]]
 
 
 class Verdicts:
@@ -65,20 +71,8 @@ class Verdicts:
             return self._table
         if not self.file.exists():
             return _empty_table()
-        table = _read_csv(self.file)
-        missing = sorted(set(NEEDED) - set(table.columns))
-        if missing:
-            raise ValueError(
-                f"{self.file} has the columns {list(table.columns)}: a table of verdicts also has "
-                f"{', '.join(missing)}; choose another file"
-            )
-        for column in ("comment", "reviewer"):
-            if column not in table:
-                table[column] = ""
-        table = table.map(_without_apostrophe)
-        return table.drop_duplicates(KEY, keep="last").set_index(KEY)
+        return read_verdicts(self.file)
 
-    @any_bytes()
     def save(
         self, row: Mapping[str, str], seen: Mapping[str, Any] | None = None
     ) -> tuple[bool, dict[str, str]]:
@@ -87,24 +81,58 @@ class Verdicts:
         Nothing is written if the stored verdict is not the one that the reviewer saw.
 
         Args:
-            row: {path, true, predicted, verdict, comment, reviewer}.
-            seen: {verdict, comment} that the reviewer saw, or None if there was none.
+            row: {path, true, predicted, verdict, comment, reviewer, correct_label}; the comment and
+                the correct label may be left out.
+            seen: {verdict, comment, correct_label} that the reviewer saw, or None if there was
+                none.
 
         Raises:
             ValueError: If the file is not a table of verdicts.
             OSError: If it cannot be written.
         """
+        [answer] = self.save_all([(row, seen)])
+        return answer
+
+    @any_bytes()
+    def save_all(
+        self, changes: Iterable[tuple[Mapping[str, str], Mapping[str, Any] | None]]
+    ) -> list[tuple[bool, dict[str, str]]]:
+        """Save several verdicts at once, each as `save` does; return its answer for each."""
+        answers = []
+
+        def put(rows: _Rows) -> _Rows:
+            answers.extend(_put(rows, row, seen) for row, seen in changes)
+            return rows
+
+        self._change(put)
+        return answers
+
+    @any_bytes()
+    def rename(self, paths: Iterable[str], old: str, new: str) -> list[str]:
+        """Give the verdicts of reviewer `old` on images to `new`; return the paths of those moved.
+
+        Where `new` has a verdict on an image, both stay as they are.
+        """
+        moved: list[str] = []
+
+        def renamed(rows: _Rows) -> _Rows:
+            moved.extend(p for p in paths if (p, old) in rows and (p, new) not in rows)
+            keys = {(path, old): (path, new) for path in moved}
+            return {keys.get(key, key): row for key, row in rows.items()}
+
+        self._change(renamed)
+        return moved
+
+    def _change(self, change: Callable[[_Rows], _Rows]) -> None:
+        """Replace the rows of the table by what a function makes of them."""
         if self.file is None:
-            _put(self._table, row)
-            return True, dict(row)
+            self._table = _table_of(change(self._table.to_dict("index")))
+            return
         with in_turn(self.file.with_name(f".{self.file.name}.lock")):
             table = self.read()
-            conflict = _conflict(table, row, seen)
-            if conflict is not None:
-                return False, {**row, **conflict}
-            _put(table, row)
-            self._write(table)
-        return True, dict(row)
+            changed = _table_of(change(table.to_dict("index")))
+            if not changed.equals(table):
+                self._write(changed)
 
     def _write(self, table: pd.DataFrame) -> None:
         """Write the table, the columns of verdicts first."""
@@ -115,25 +143,138 @@ class Verdicts:
         write_whole(self.file, text.encode(errors="surrogateescape"))
 
 
-def _conflict(
-    table: pd.DataFrame, row: Mapping[str, str], seen: Mapping[str, Any] | None
-) -> dict[str, str] | None:
-    """Return the stored verdict and comment if they are not those that the reviewer saw."""
-    key = (row["path"], row["reviewer"])
-    if key not in table.index:
-        return None
-    stored = {name: table.loc[key, name] for name in BLANK}
-    expected = {name: (seen or {}).get(name) or blank for name, blank in BLANK.items()}
-    return None if stored == expected else stored
+@any_bytes()
+def read_verdicts(source: str | os.PathLike[str] | pd.DataFrame) -> pd.DataFrame:
+    """Return a table of verdicts, indexed by (path, reviewer); all its columns are text.
+
+    Args:
+        source: A CSV file, also one that a spreadsheet has saved, or a table with its columns.
+
+    Raises:
+        ValueError: If it is not a table of verdicts.
+        OSError: If the file cannot be read.
+
+    >>> import pandas as pd
+    >>> from camkit.atlas.verdicts import read_verdicts
+    >>> table = pd.DataFrame({"path": ["a.jpg"], "true": ["Apple"], "predicted": ["Pear"]})
+    >>> read_verdicts(table.assign(verdict="other")).index.tolist()
+    [('a.jpg', '')]
+    """
+    if isinstance(source, pd.DataFrame):
+        name = "the table"
+        table = _as_text(source)
+    else:
+        name = str(source)
+        table = _read_csv(Path(source)).map(_without_apostrophe)
+    missing = sorted(set(NEEDED) - set(table.columns))
+    if missing:
+        raise ValueError(
+            f"{name} has the columns {list(table.columns)}: a table of verdicts also has "
+            f"{', '.join(missing)}; choose another file"
+        )
+    for column in COLUMNS:
+        if column not in table:
+            table[column] = ""
+    return table.drop_duplicates(KEY, keep="last").set_index(KEY)
 
 
-def _put(table: pd.DataFrame, row: Mapping[str, str]) -> None:
-    """Set or add a row of the table."""
-    columns = ["true", "predicted", *BLANK]
+def _as_text(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose index is a plain one and whose cells are text; missing ones are ""."""
+    if set(KEY) & set(table.index.names):
+        table = table.reset_index()
+    return table.astype(object).where(table.notna(), "").map(str)
+
+
+class PathMatcher:
+    r"""Finds images by paths of another time, another machine or relative to some folder.
+
+    A path is that of an image if it is equal, or else if it has the longest ending in common with
+    this image alone. The ending has at least the file and its folder, or is the whole path, and the
+    two paths name no different splits.
+
+    >>> from camkit.atlas.verdicts import PathMatcher
+    >>> matcher = PathMatcher(["/data/Test/Apple/7.jpg", "/data/Test/Pear/7.jpg"])
+    >>> matcher.find("C:\\fruit\\Test\\Pear\\7.jpg"), matcher.find("Apple/7.jpg")
+    (1, 0)
+    >>> matcher.find("7.jpg"), matcher.find("/data/Training/Apple/7.jpg")
+    (None, None)
+    """
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        """Store the paths of the images; of equal ones, the first is found."""
+        self._found: dict[str, int | None] = {}
+        self._by_name: dict[str, list[tuple[int, list[str]]]] = {}
+        for i, path in enumerate(paths):
+            if path in self._found:
+                continue
+            self._found[path] = i
+            parts = _parts(path)
+            self._by_name.setdefault(parts[-1], []).append((i, parts))
+
+    def find(self, path: str) -> int | None:
+        """Return the number of the image that a path is of, or None if that is not certain."""
+        if path not in self._found:
+            self._found[path] = self._by_ending(_parts(path))
+        return self._found[path]
+
+    def _by_ending(self, parts: list[str]) -> int | None:
+        split = split_of("/".join(parts))
+        longest = 0
+        found: list[int] = []
+        for i, other_parts in self._by_name.get(parts[-1], []):
+            length = _common_ending(parts, other_parts)
+            is_enough = length >= min(2, len(parts))
+            other_split = split_of("/".join(other_parts))
+            if not is_enough or length < longest or _differ(split, other_split):
+                continue
+            found = [*found, i] if length == longest else [i]
+            longest = length
+        return found[0] if len(found) == 1 else None
+
+
+def _differ(split: str | None, other: str | None) -> bool:
+    """Return whether two paths name two different splits."""
+    return split is not None and other is not None and split != other
+
+
+def _parts(path: str) -> list[str]:
+    """Return the parts of a path of any system, with letters composed as most systems do."""
+    plain = unicodedata.normalize("NFC", path).replace("\\", "/")
+    return [part for part in plain.split("/") if part not in ("", ".")] or [""]
+
+
+def _common_ending(parts: list[str], others: list[str]) -> int:
+    """Return how many parts two paths have in common at their ends."""
+    length = 0
+    for part, other in zip(reversed(parts), reversed(others), strict=False):
+        if part != other:
+            break
+        length += 1
+    return length
+
+
+def _put(
+    rows: _Rows, row: Mapping[str, str], seen: Mapping[str, Any] | None
+) -> tuple[bool, dict[str, str]]:
+    """Set or add a row, as `Verdicts.save` says."""
     key = (row["path"], row["reviewer"])
-    table.loc[key, columns] = [row[name] for name in columns]
-    # Further columns of a new row are empty.
-    table.fillna("", inplace=True)
+    present = rows.get(key)
+    if present is not None:
+        stored = {name: present[name] for name in BLANK}
+        expected = {name: (seen or {}).get(name) or blank for name, blank in BLANK.items()}
+        if stored != expected:
+            return False, {**row, **stored}
+    entered = {name: row.get(name, "") for name in ("true", "predicted", *BLANK)}
+    rows[key] = {**(present or {}), **entered}
+    return True, dict(row)
+
+
+def _table_of(rows: _Rows) -> pd.DataFrame:
+    """Return rows as a table; cells that a row does not have are empty."""
+    if not rows:
+        return _empty_table()
+    index = pd.MultiIndex.from_tuples(rows, names=KEY)
+    return pd.DataFrame(list(rows.values()), index=index).fillna("")
 
 
 def _with_apostrophe(text: str) -> str:

@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 import camkit
 from camkit.atlas import _embedding, _encoding, _view, page, record, summary
 from camkit.atlas.record import Record
-from camkit.atlas.verdicts import Verdicts
+from camkit.atlas.verdicts import PathMatcher, Verdicts, read_verdicts
 
 RNG = np.random.default_rng(0)
 
@@ -356,6 +356,7 @@ def verdict_row(path="a.jpg", verdict="label wrong", comment="", reviewer=""):
         "verdict": verdict,
         "comment": comment,
         "reviewer": reviewer,
+        "correct_label": "",
     }
 
 
@@ -377,6 +378,7 @@ def test_verdicts_survive_a_restart_with_the_rows_and_columns_of_others(tmp_path
         "verdict",
         "comment",
         "reviewer",
+        "correct_label",
         "priority",
     ]
 
@@ -405,6 +407,57 @@ def test_reviewers_do_not_meet(tmp_path):
         ("a.jpg", "one"): "label wrong",
         ("a.jpg", "two"): "other",
     }
+
+
+def test_several_verdicts_are_saved_at_once_each_by_what_was_seen_of_it(tmp_path):
+    file = tmp_path / "verdicts.csv"
+    first = verdict_row(reviewer="Kim") | {"correct_label": "Bee"}
+    other = verdict_row("b.jpg", reviewer="Kim")
+    assert Verdicts(file).save_all([(first, None), (other, None)]) == [(True, first), (True, other)]
+    changed = first | {"correct_label": "Wasp"}
+    answers = Verdicts(file).save_all([(changed, first), (other | {"verdict": "other"}, None)])
+    assert answers == [(True, changed), (False, other)]
+    stored = Verdicts(file).read()["correct_label"]
+    assert stored.to_dict() == {("a.jpg", "Kim"): "Wasp", ("b.jpg", "Kim"): ""}
+
+
+@pytest.mark.parametrize("name", [None, "verdicts.csv"])
+def test_verdicts_without_a_name_move_to_the_name_unless_it_has_its_own(tmp_path, name):
+    verdicts = Verdicts(name and tmp_path / name)
+    for path in ("a.jpg", "b.jpg", "c.jpg"):
+        verdicts.save(verdict_row(path))
+    verdicts.save(verdict_row("b.jpg", "other", reviewer="Kim"))
+    assert verdicts.rename(["a.jpg", "b.jpg", "z.jpg"], "", "Kim") == ["a.jpg"]
+    assert verdicts.read()["verdict"].to_dict() == {
+        ("a.jpg", "Kim"): "label wrong",
+        ("b.jpg", ""): "label wrong",
+        ("c.jpg", ""): "label wrong",
+        ("b.jpg", "Kim"): "other",
+    }
+
+
+def test_a_path_of_another_machine_is_matched_by_the_ending_that_one_image_has():
+    paths = [
+        f"/data/{split}/{name}" for split in ("Test", "More") for name in ("A/1.jpg", "B/1.jpg")
+    ]
+    matcher = PathMatcher([*paths, "/data/Test/Äpfel/2.jpg", "/data/Test/Äpfel/2.jpg"])
+    assert matcher.find("/data/More/A/1.jpg") == 2
+    assert matcher.find("/home/kim/fruit/More/A/1.jpg") == 2
+    assert matcher.find("D:\\fruit\\Test\\B\\1.jpg") == 1
+    assert matcher.find("./A\u0308pfel/2.jpg") == 4, "the first of equal paths, letters composed"
+    assert matcher.find("2.jpg") == 4, "the whole of a relative path"
+    assert matcher.find("A/1.jpg") is None, "in two folders"
+    assert matcher.find("/home/kim/2.jpg") is None, "the file's name alone"
+    assert matcher.find("/home/kim/Training/Äpfel/2.jpg") is None, "another split"
+
+
+def test_a_table_of_verdicts_may_come_from_pandas_and_lack_what_is_new():
+    table = pd.DataFrame([verdict_row(reviewer="Kim")]).drop(columns="correct_label")
+    read = read_verdicts(table.assign(comment=None))
+    assert read.reset_index().iloc[0].to_dict() == verdict_row(reviewer="Kim")
+    assert read_verdicts(read).equals(read), "also indexed by path and reviewer"
+    with pytest.raises(ValueError, match="the table has the columns .*also has verdict"):
+        read_verdicts(table.drop(columns="verdict"))
 
 
 @pytest.mark.parametrize(
@@ -445,8 +498,8 @@ def test_a_file_edited_by_hand_is_read_correctly_and_kept_on(tmp_path, encoding,
     file.write_bytes(end.join(separator.join(row) for row in [*rows, []]).encode(encoding))
     for turn in range(2):  # the second time it is as camkit writes it
         table = Verdicts(file).read()
-        assert list(table.loc[("苹果.jpg", "")]) == ["Ant", "Bee", "other", "a; b, c\td\ne"]
-        assert list(table.loc[("b.jpg", "")]) == ["Ant", "=1+1", "ambiguous", ""]
+        assert list(table.loc[("苹果.jpg", "")]) == ["Ant", "Bee", "other", "a; b, c\td\ne", ""]
+        assert list(table.loc[("b.jpg", "")]) == ["Ant", "=1+1", "ambiguous", "", ""]
         assert Verdicts(file).save(verdict_row(path=f"{turn}.jpg"))[0]
     assert "'=1+1" in file.read_text(encoding="utf-8")
 
@@ -468,7 +521,7 @@ def test_bytes_of_another_encoding_stay_what_they_are(tmp_path, string_storage):
         "path,true,predicted,verdict,comment\nÄ.jpg,Ant,Bee,other,grün\n".encode("cp1252")
     )
     assert Verdicts(file).save(verdict_row())[0]
-    assert "\nÄ.jpg,Ant,Bee,other,grün,\n".encode("cp1252") in file.read_bytes()
+    assert "\nÄ.jpg,Ant,Bee,other,grün,,\n".encode("cp1252") in file.read_bytes()
 
 
 def test_names_of_another_encoding_go_through_table_faults_and_page(tmp_path, string_storage):
@@ -516,7 +569,7 @@ def test_a_file_of_something_else_is_refused_and_left_alone(tmp_path):
 
 SAVING = """
 import sys
-from camkit.atlas.verdicts import Verdicts
+from camkit.atlas.verdicts import PathMatcher, Verdicts, read_verdicts
 file, reviewer, count = sys.argv[1:]
 verdicts = Verdicts(file)
 row = {"true": "Ant", "predicted": "Bee", "verdict": "other", "comment": "x" * 200}
