@@ -8,12 +8,12 @@ import functools
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from camkit._identity import SCALARS, State, is_installed, is_layer, public_name
-from camkit.analysis._reader import Method
 
 # Version 1.0.0 stored the module of camkit's methods, which has moved.
 _MODULE_OF_1_0_0 = re.compile(r"^camkit\.attribution\.(?=\w)")
@@ -26,11 +26,12 @@ class UnknownState(ValueError):
     """A method uses an object whose state cannot be determined."""
 
 
-def identify(method: Method) -> str:
+def identify(method: Callable, role: str = "method") -> str:
     """Return the text that distinguishes a method from every other.
 
     Args:
         method: A function, an instance of a callable class, or functools.partial of these.
+        role: The argument of `camkit` that it was passed as, for messages.
 
     Returns:
         For camkit's methods the public name and settings, such as
@@ -41,20 +42,20 @@ def identify(method: Method) -> str:
             it.
     """
     if isinstance(method, functools.partial):
-        arguments = [_shown(value, "an argument") for value in method.args]
+        arguments = [_shown(value, "an argument", role) for value in method.args]
         for name, value in sorted(method.keywords.items()):
             if name == "layer" and is_layer(value):
                 # The layer belongs to the analysed model, whose digest is stored as well.
                 value = value.name
-            arguments.append(f"{name}={_shown(value, f'the argument {name!r}')}")
-        return ", ".join([identify(method.func), *arguments])
+            arguments.append(f"{name}={_shown(value, f'the argument {name!r}', role)}")
+        return ", ".join([identify(method.func, role), *arguments])
     public = public_name(method)
     if public is not None and is_installed(method.__module__):
         return public
-    return f"{name_of(method)} {_digest(_MethodState().of(method, 'the method'))}"
+    return f"{name_of(method)} {_digest(_MethodState(role).of(method, f'the {role}'))}"
 
 
-def name_of(method: Method) -> str:
+def name_of(method: Callable) -> str:
     """Return a readable name of a method, which other methods may have as well."""
     if isinstance(method, functools.partial):
         return name_of(method.func)
@@ -77,11 +78,11 @@ def difference(stored: str | None, current: str | None) -> str:
     return "another method"
 
 
-def _shown(value: Any, where: str) -> str:
+def _shown(value: Any, where: str, role: str) -> str:
     """Return an argument of functools.partial as text: its `repr` if complete, else a digest."""
     if _is_plain(value):
         return repr(value)
-    return _digest(_MethodState().of(value, where))
+    return _digest(_MethodState(role).of(value, where))
 
 
 def _is_plain(value: Any) -> bool:
@@ -100,6 +101,10 @@ def _digest(state: list) -> str:
 class _MethodState(State):
     """The state of what a method uses; an object whose state cannot be determined is refused."""
 
+    def __init__(self, role: str) -> None:
+        super().__init__()
+        self.role = role
+
     def digest_of_model(self, model: Any) -> str:
         from camkit.models._serialize import fingerprint
 
@@ -108,8 +113,8 @@ class _MethodState(State):
     def of_unknown(self, value: Any, where: str) -> list:
         kind = f"{type(value).__module__}.{type(value).__qualname__}"
         raise UnknownState(
-            f"the method cannot be distinguished from others: {where} is an object of {kind}, "
+            f"the {self.role} cannot be distinguished from others: {where} is an object of {kind}, "
             "whose state camkit cannot determine; pass a plain function with its options as "
-            "keyword arguments, such as method=functools.partial(function, option=3), or leave out "
+            f"keyword arguments, {self.role}=functools.partial(function, option=3), or leave out "
             "the folder"
         )

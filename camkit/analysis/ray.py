@@ -39,6 +39,7 @@ from camkit._quiet import held_back
 from camkit.analysis._reader import Grid, Method, Reader, Size, keyword_of, reader_of
 from camkit.analysis._shards import Shard, contents, missing, saving
 from camkit.images import ImageSet
+from camkit.images.decoding import Reader as ImageReader
 
 if TYPE_CHECKING:
     import keras
@@ -174,7 +175,7 @@ def compute(
         # Joining the shards needs no cluster.
         return
     settings = {
-        "sent": _packed(model, method),
+        "sent": _packed(model, method, images.reader),
         "input_size": input_size,
         "grid": grid,
         "folder": folder.absolute() if isinstance(folder, Path) else folder,
@@ -210,15 +211,15 @@ def compute(
             todo = remaining
 
 
-def _packed(model: "keras.Model", method: Method | None) -> bytes:
-    """Return a model and a method as bytes that a worker can unpack."""
+def _packed(model: "keras.Model", method: Method | None, image_reader: ImageReader) -> bytes:
+    """Return a model, a method and a reader of images as bytes that a worker can unpack."""
     from camkit.models._serialize import packed
 
     layer = keyword_of(method, "layer")
     if method is not None and layer is not None:
         # A layer belongs to one model, and the worker has a copy of the model. So pass its name.
         method = partial(method, layer=getattr(layer, "name", layer))
-    return ray.cloudpickle.dumps((packed(model), method))
+    return ray.cloudpickle.dumps((packed(model), method, image_reader))
 
 
 def _images_in(shards: list[Shard]) -> int:
@@ -338,13 +339,14 @@ class _Worker:
         self.names = names
 
     @cached_property
-    def reader(self) -> Reader:
-        """Return the Reader of the model, which is unpacked for the first shard."""
+    def readers(self) -> tuple[Reader, ImageReader]:
+        """Return the readers of the model and of images, unpacked for the first shard."""
         from camkit.models._serialize import unpacked
 
         try:
-            model, method = pickle.loads(self.sent)
-            return reader_of(unpacked(model), method, self.input_size, self.grid)
+            model, method, image_reader = pickle.loads(self.sent)
+            reader = reader_of(unpacked(model), method, self.input_size, self.grid)
+            return reader, image_reader
         except Exception as error:
             # The driver has read the same model, so this process lacks something that it has.
             raise _unreadable(error) from error
@@ -364,9 +366,10 @@ class _Worker:
         file = self.folder / name
         if file.exists():
             return
-        images = ImageSet(Path(), paths, labels, class_names=[], skipped=[])
-        batches = images.batches(self.batch_size, self.reader.size, channels=self.reader.channels)
-        arrays = contents(self.reader, batches, labels, self.batch_size, self.names)
+        reader, image_reader = self.readers
+        images = ImageSet(Path(), paths, labels, class_names=[], skipped=[], reader=image_reader)
+        batches = images.batches(self.batch_size, reader.size, channels=reader.channels)
+        arrays = contents(reader, batches, labels, self.batch_size, self.names)
         # Two workers may write the same shard at once.
         partial_name = f".{uuid.uuid4().hex[:8]}.partial"
         write_whole(file, saving(arrays), partial_name)

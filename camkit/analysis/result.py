@@ -18,7 +18,9 @@ import pandas as pd
 from camkit._files import any_bytes, present, to_path
 from camkit.analysis._folder import ABOUT, array_names, is_finished, temporary_folder
 from camkit.analysis._metadata import unpack
+from camkit.analysis._reading import reader_of_description
 from camkit.images import ImageSet
+from camkit.images.decoding import FileReader, Reader
 
 
 @dataclass(eq=False, repr=False)
@@ -52,6 +54,7 @@ class Analysis:
             may have any number of them. Then `predicted`, `table` and `errors` know only the most
             probable label: an image counts as an error if that is not its folder, although the
             folder's label may be predicted as well. `predicted_labels` returns all.
+        reader: How the files became arrays, `reader` of the ImageSet.
 
     Example:
         >>> import camkit
@@ -80,6 +83,7 @@ class Analysis:
     is_multi_label: bool = False
     metadata: pd.DataFrame | None = None
     root: Path | None = None
+    reader: Reader = FileReader()
     # A temporary folder lives as long as the analysis that reads it.
     _temporary: tempfile.TemporaryDirectory | None = field(default=None, repr=False)
 
@@ -114,7 +118,15 @@ class Analysis:
         """
         paths = [Path(path) for path in self.paths]
         root = self.root or Path()
-        return ImageSet(root, paths, self.labels, self.class_names, [], self.metadata)
+        return ImageSet(
+            root,
+            paths,
+            self.labels,
+            self.class_names,
+            [],
+            self.metadata,
+            reader=self.reader,
+        )
 
     def select(self, indices: Sequence[int] | np.ndarray | pd.Series | slice) -> "Analysis":
         """Return the analysis of the selected images, in the given order.
@@ -401,6 +413,7 @@ def load_analysis(folder: str | os.PathLike) -> Analysis:
         is_multi_label=about.get("multi_label", False),
         metadata=unpack(about.get("metadata")),
         root=Path(about["root"]) if "root" in about else None,
+        reader=reader_of_description(about.get("reader")),
         _temporary=temporary,
         **arrays,
     )

@@ -22,7 +22,7 @@ from camkit.analysis._method import difference, identify, is_same, name_of
 from camkit.analysis._reader import Grid, Method, Size, reader_of
 from camkit.analysis.result import Analysis, load_analysis
 from camkit.images import ImageSet
-from camkit.images.decoding import THREADS
+from camkit.images.decoding import THREADS, FileReader, Reader
 
 if TYPE_CHECKING:
     import keras
@@ -33,6 +33,7 @@ _LOCK = ".lock"
 _MUST_AGREE = {
     "model": "model",
     "images": "image set",
+    "reader": "way of reading the files",
     "method": "method",
     "class_names": "list of classes",
     "input_size": "input size",
@@ -147,6 +148,7 @@ def analyze(
     about = {
         "model": fingerprint(model),
         "images": _fingerprint(images),
+        "reader": _description(images.reader, folder),
         "input_size": list(reader.size),
         "grid": None if grid is None else list(grid),
         "batch_size": batch_size,
@@ -189,6 +191,8 @@ def analyze(
             _shards.join(folder, len(images), batch_size, arrays)
         _shards.remove(folder)
         analysis = load_analysis(folder)
+    # The folder holds no functions.
+    analysis.reader = images.reader
     if temporary is not None:
         analysis._temporary = temporary
     return analysis
@@ -202,6 +206,21 @@ def _identity(method: Method | None, folder: str | os.PathLike | None) -> str | 
         # An analysis in a temporary folder is never resumed, so a name is enough.
         return name_of(method)
     return identify(method)
+
+
+def _description(reader: Reader, folder: str | os.PathLike | None) -> dict[str, Any] | None:
+    """Return what distinguishes a reader of files from others; None for that of `read_image`."""
+    if not isinstance(reader, FileReader):
+        raise ValueError(
+            f"the images are read by a {type(reader).__name__}, which an analysis cannot store: "
+            "pass image_opener= to camkit.load_images"
+        )
+    if reader.opener is None:
+        return None
+    name = name_of(reader.opener)
+    # An analysis in a temporary folder is never resumed, so a name is enough.
+    identity = name if folder is None else identify(reader.opener, "image_opener")
+    return {"opener": name, "identity": identity}
 
 
 def _fingerprint(images: ImageSet) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from camkit.images import read_image
+from camkit.images.decoding import FileReader, Reader
 
 # Larger images are scaled down to this number of pixels on their longer side.
 LONGEST_SIDE = 512
@@ -61,19 +61,20 @@ def pack(
     return b"".join(column.tobytes() for column in columns)
 
 
-def browser_image(path: str | os.PathLike[str]) -> tuple[bytes, str]:
+def browser_image(path: str | os.PathLike[str], reader: Reader) -> tuple[bytes, str]:
     """Return the bytes of an image that any browser can show, and their type: "jpeg" or "png".
 
     An upright RGB image in one of these formats with sides of at most 512 pixels is passed on
-    unchanged. Any other image is decoded, turned upright and, if it is larger, scaled down to 512
-    pixels. It is stored as PNG up to 128 pixels, else as JPEG.
+    unchanged, if it is read as `camkit.read_image` does. Any other image is decoded by its reader
+    and, if it is larger, scaled down to 512 pixels. It is stored as PNG up to 128 pixels, else as
+    JPEG.
 
     Raises:
         OSError: If the file cannot be read.
     """
-    if kind := _browser_format(path):
+    if reader == FileReader() and (kind := _browser_format(path)):
         return Path(path).read_bytes(), kind
-    image = Image.fromarray(read_image(path))
+    image = Image.fromarray(reader(path))
     kind = "png" if max(image.size) <= LOSSLESS_SIDE else "jpeg"
     largest = (min(LONGEST_SIDE, image.width), min(LONGEST_SIDE, image.height))
     stream = io.BytesIO()
@@ -90,7 +91,7 @@ def _browser_format(path: str | os.PathLike[str]) -> str | None:
             is_upright = not image.getexif().get(ORIENTATION)
             return kind if image.mode == "RGB" and is_small and is_upright else None
     except (OSError, SyntaxError, ValueError):
-        # read_image raises an error that says what is wrong.
+        # The reader raises an error that says what is wrong.
         return None
 
 

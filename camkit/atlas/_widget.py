@@ -6,7 +6,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from camkit.atlas._encoding import browser_image, script_json
+from camkit.atlas._encoding import script_json
 from camkit.atlas._view import joined, stylesheet
 from camkit.atlas.page import embedded
 from camkit.atlas.record import Record
@@ -64,7 +64,7 @@ class AtlasView(anywidget.AnyWidget):
         return detail | {"verdicts": verdicts}, [packed]
 
     def _picture(self, i: int) -> Answer:
-        data, kind = browser_image(self.record.path(i))
+        data, kind = self.record.picture(i)
         return {"type": f"image/{kind}"}, [data]
 
     def _save(self, i: int, entry: dict[str, str], seen: dict[str, Any] | None) -> Answer:

@@ -17,7 +17,7 @@ import numpy as np
 from camkit._files import in_turn
 from camkit._progress import progress
 from camkit.analysis import Analysis
-from camkit.atlas._encoding import browser_image, script_json
+from camkit.atlas._encoding import script_json
 from camkit.atlas._view import joined, stylesheet
 from camkit.atlas.record import Record, checked_images
 from camkit.images import ImageSet
@@ -182,7 +182,7 @@ def _write_page(record: Record, folder: Path, title: str) -> None:
     ):
         for start in range(0, len(content.numbers), CHUNK):
             numbers = content.numbers[start : start + CHUNK]
-            images = pool.map(browser_image, map(record.path, numbers))
+            images = pool.map(record.picture, numbers)
             for position, (data, kind) in enumerate(images, start):
                 pictures.append(_write_picture(folder, position, data, kind))
             _write_details(folder, start // CHUNK, [content.detail(i) for i in numbers])
@@ -228,7 +228,7 @@ def embedded(record: Record, index: dict[str, Any]) -> str:
     details = [content.detail(i) for i in content.numbers]
     pictures = []
     for i in content.numbers:
-        data, kind = browser_image(record.path(i))
+        data, kind = record.picture(i)
         pictures.append(f"data:image/{kind};base64,{_base64(data)}")
     index = content.index | {"chunk": len(pictures)}
     script = _data_script([details], pictures, index)

@@ -15,7 +15,7 @@ from sklearn.neighbors import NearestNeighbors
 from camkit._features import check_same_model, feature_space
 from camkit.analysis import Analysis
 from camkit.atlas._embedding import cluster, embed, scale_to_unit
-from camkit.atlas._encoding import pack
+from camkit.atlas._encoding import browser_image, pack
 from camkit.atlas.summary import short_name, summarize
 from camkit.faults import data_faults
 from camkit.images import ImageSet
@@ -103,6 +103,11 @@ class Record:
         """Return the path of image i."""
         analysis, row = self.locate(i)
         return analysis.paths[row]
+
+    def picture(self, i: int) -> tuple[bytes, str]:
+        """Return image i for a browser, and its type, see `browser_image`."""
+        analysis, row = self.locate(i)
+        return browser_image(analysis.paths[row], analysis.reader)
 
     @cached_property
     def features(self) -> tuple[np.ndarray, np.ndarray]:

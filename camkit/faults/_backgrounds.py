@@ -11,7 +11,7 @@ from scipy import ndimage
 from skimage import morphology, segmentation
 
 from camkit.faults._images import Fault, Images, percent
-from camkit.images.image_set import THREADS, read_image
+from camkit.images.image_set import THREADS
 from camkit.scenes import foreground
 
 # About this many images are checked, spread evenly over the classes: 8 to 40 of each.
@@ -61,7 +61,8 @@ def find_telling_backgrounds(images: Images) -> Iterator[Fault]:
         return
     sample = _sample(images.labels, classes)
     with ThreadPoolExecutor(THREADS) as pool:
-        backgrounds = list(pool.map(read_background, images.paths[sample]))
+        pixels = pool.map(lambda i: images.read(i, (SIDE, SIDE)), sample)
+        backgrounds = list(map(background_of, pixels))
     # Photographs have no background that could be compared.
     if np.mean([background.is_plain for background in backgrounds]) < 0.5:
         return
@@ -95,9 +96,9 @@ def find_telling_backgrounds(images: Images) -> Iterator[Fault]:
         yield Fault(first, "background", reason, shares[c], second)
 
 
-def read_background(path: str) -> Background:
-    """Read an image of SIDE pixels and separate its background from the object."""
-    image = read_image(path, (SIDE, SIDE)).astype("int16")
+def background_of(pixels: np.ndarray) -> Background:
+    """Separate the background of an image of SIDE pixels from the object."""
+    image = pixels.astype("int16")
     rim = np.ones((SIDE, SIDE), bool)
     rim[RIM:-RIM, RIM:-RIM] = False
     colour = np.median(image[rim], axis=0)

@@ -9,7 +9,7 @@ import numpy as np
 from camkit._progress import progress
 from camkit.faults._images import Fault, Images
 from camkit.faults._neighbours import Nearest, Neighbours
-from camkit.images.image_set import THREADS, read_image
+from camkit.images.image_set import THREADS
 
 # Above this cosine the files are compared: the features of copies differ only by rounding.
 SAME = 1 - 1e-4
@@ -63,7 +63,7 @@ def _of_another_label(images: Images, neighbours: Neighbours) -> Iterator[Fault]
         j = nearest.index(i)
         cosine = nearest.cosine[i]
         relation = f"labelled {images.label_name(j)}"
-        if cosine > SAME and _is_same_image(images.paths[i], images.paths[j]):
+        if cosine > SAME and _is_same_image(images, i, j):
             yield Fault(i, "copy", f"same image {relation}", 1.0, j)
         else:
             reason = f"cosine {cosine:.4f} with an image {relation}, limit {limit:.4f}"
@@ -96,7 +96,7 @@ def _in_the_other_split(images: Images, nearest: Nearest) -> Iterator[Fault]:
 
     relation = "in the other split"
     for i, (difference, j) in sorted(twins.items()):
-        if _is_same_image(images.paths[i], images.paths[j]):
+        if _is_same_image(images, i, j):
             yield Fault(i, "copy", f"same image {relation}", 1.0, j)
         elif _contrast(pixels[i]) > 0:
             cosine = float(images.features[i] @ images.features[j])
@@ -108,7 +108,7 @@ def _thumbnails(images: Images, indices: list[int]) -> dict[int, np.ndarray]:
     """Return the pixels (SIDE, SIDE, 3) float32 of images, by their index."""
 
     def read(i: int) -> np.ndarray:
-        return read_image(images.paths[i], (SIDE, SIDE)).astype("float32")
+        return images.read(i, (SIDE, SIDE)).astype("float32")
 
     thumbnails = {}
     with (
@@ -130,8 +130,8 @@ def _root_mean_square(values: np.ndarray) -> float:
     return float(np.sqrt(np.mean(values**2)))
 
 
-def _is_same_image(first: str, second: str) -> bool:
+def _is_same_image(images: Images, i: int, j: int) -> bool:
     """Return whether two files hold the same bytes, or else the same pixels."""
-    if Path(first).read_bytes() == Path(second).read_bytes():
+    if Path(images.paths[i]).read_bytes() == Path(images.paths[j]).read_bytes():
         return True
-    return np.array_equal(read_image(first), read_image(second))
+    return np.array_equal(images.read(i), images.read(j))

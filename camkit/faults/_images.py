@@ -70,6 +70,11 @@ class Images:
         row = self._rows[i]
         return np.asarray(analysis.maps[row], "float32")
 
+    def read(self, i: int, size: tuple[int, int] | None = None) -> np.ndarray:
+        """Return image i as its analysis has read it, (H, W, 3), 0 to 255."""
+        analysis = self._analyses[self._sources[i]]
+        return analysis.reader(self.paths[i], size)
+
     def label_name(self, i: int) -> str:
         """Return the name of the label of image i."""
         return self.class_names[self.labels[i]]

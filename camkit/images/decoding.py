@@ -3,8 +3,11 @@
 import logging
 import os
 import warnings
+from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -20,7 +23,6 @@ Image.init()
 FORMATS = ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000"]
 if "AVIF" in Image.OPEN:
     FORMATS.append("AVIF")
-SUFFIXES = {suffix for suffix, name in Image.registered_extensions().items() if name in FORMATS}
 
 # White in an integer image of 16 or 32 bits, and in an image of 8 bits.
 _WHITE_16_BIT = 65535
@@ -32,6 +34,119 @@ _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 # Pillow warns of "Corrupt EXIF data" and the like, and logs errors that it also raises.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+_WHAT_AN_OPENER_RETURNS = (
+    "and must return a Pillow image or a uint8 array (H, W), (H, W, 3) or (H, W, 4)"
+)
+
+# Returns the image in a file: a Pillow image, or uint8 (H, W), (H, W, 3) or (H, W, 4).
+Opener = Callable[[Path], Image.Image | np.ndarray]
+
+
+class Reader(Protocol):
+    """How the files of a set become arrays."""
+
+    def __call__(
+        self, path: str | os.PathLike, size: tuple[int, int] | None = None, *, channels: int = 3
+    ) -> np.ndarray:
+        """Return the image (height, width, channels) in a file, 0 to 255.
+
+        Without a size it is uint8, with the extent that the model sees, at the size of the file.
+        """
+
+
+@dataclass(frozen=True)
+class FileReader:
+    """Reads files as `read_image` does.
+
+    Attributes:
+        opener: A function that opens the files, `image_opener` of `camkit.load_images`; None for
+            Pillow.
+    """
+
+    opener: Opener | None = None
+
+    def __call__(
+        self, path: str | os.PathLike, size: tuple[int, int] | None = None, *, channels: int = 3
+    ) -> np.ndarray:
+        """Return the image in a file, see `read_image`."""
+        mode = _MODES[checked_channels(channels)]
+        path = Path(path)
+        try:
+            with self.opened(path) as opened:
+                if size is not None:
+                    _reduce(opened, size)
+                image = _upright(opened, mode)
+        except Exception as error:
+            raise OSError(f"{path} cannot be read: {self.explained(path, error)}") from error
+        if size is not None:
+            height, width = size
+            image = image.resize((width, height), Image.Resampling.BILINEAR)
+        return np.array(image).reshape(image.height, image.width, channels)
+
+    def opened(self, path: Path) -> Image.Image:
+        """Return the image in a file, not yet decoded."""
+        if self.opener is None:
+            return Image.open(path, formats=formats())
+        # The opener may keep its image, which is decoded and turned here.
+        return _as_image(self.opener(path)).copy()
+
+    def check(self, path: Path) -> str | None:
+        """Return why a file is not a complete image, or None if it is one.
+
+        The reason is in words, such as "empty" or "truncated or damaged: ...". A JPEG file is read
+        to its end, but decoded only at an eighth of its size.
+        """
+        try:
+            # Opening a pipe would block until another process writes to it.
+            if not (path.is_file() or path.is_dir()):
+                raise FileNotFoundError(path)
+            with self.opened(path) as image:
+                eighth = (image.width // 8, image.height // 8)
+                image.draft(None, eighth)
+                _upright(image, "RGB")
+        except Exception as error:
+            return self.explained(path, error)
+        return None
+
+    def explained(self, path: Path, error: Exception) -> str:
+        """Return the reason why a file cannot be read, in words."""
+        reason = _explain_file(path, error)
+        if reason is not None:
+            return reason
+        if self.opener is not None and not isinstance(error, MemoryError):
+            name = getattr(self.opener, "__name__", type(self.opener).__name__)
+            return f"image_opener {name} fails: {type(error).__name__}: {error}"
+        return _explain(error)
+
+
+def formats() -> list[str]:
+    """Return Pillow's names of the formats that are read.
+
+    They are FORMATS, and those of plugins that have been registered from outside of Pillow.
+
+    Example:
+        >>> from camkit.images.decoding import formats
+        >>> formats()[:3]
+        ['JPEG', 'PNG', 'GIF']
+    """
+    added = []
+    for name, (factory, _) in Image.OPEN.items():
+        if not getattr(factory, "__module__", "").startswith("PIL."):
+            added.append(name)
+    return FORMATS + [name for name in added if name not in FORMATS]
+
+
+def suffixes() -> set[str]:
+    """Return the suffixes of the formats that are read, such as ".png".
+
+    Example:
+        >>> from camkit.images.decoding import suffixes
+        >>> ".png" in suffixes(), ".eps" in suffixes()
+        (True, False)
+    """
+    read = formats()
+    return {suffix for suffix, name in Image.registered_extensions().items() if name in read}
 
 
 def read_image(
@@ -68,19 +183,7 @@ def read_image(
         >>> camkit.read_image(path, size=(50, 80)).shape
         (50, 80, 3)
     """
-    mode = _MODES[checked_channels(channels)]
-    try:
-        with Image.open(path, formats=FORMATS) as opened:
-            if size is not None:
-                _reduce(opened, size)
-            image = _upright(opened, mode)
-    except Exception as error:
-        reason = _explain(Path(path), error)
-        raise OSError(f"{path} cannot be read: {reason}") from error
-    if size is not None:
-        height, width = size
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
-    return np.array(image).reshape(image.height, image.width, channels)
+    return FileReader()(path, size, channels=channels)
 
 
 def checked_channels(channels: int | None) -> int:
@@ -93,34 +196,18 @@ def checked_channels(channels: int | None) -> int:
     return channels
 
 
-def check_image(path: Path) -> str | None:
-    """Return why a file is not a complete image, or None if it is one.
-
-    A JPEG file is read to its end, but decoded only at an eighth of its size.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The reason in words, such as "empty" or "truncated or damaged: ...", or None.
-
-    Example:
-        >>> from camkit.images.decoding import check_image
-        >>> from pathlib import Path
-        >>> check_image(Path("no-such-file.png"))
-        'not a file'
-    """
-    try:
-        # Opening a pipe would block until another process writes to it.
-        if not (path.is_file() or path.is_dir()):
-            raise FileNotFoundError(path)
-        with Image.open(path, formats=FORMATS) as image:
-            eighth = (image.width // 8, image.height // 8)
-            image.draft(None, eighth)
-            _upright(image, "RGB")
-    except Exception as error:
-        return _explain(path, error)
-    return None
+def _as_image(content: Image.Image | np.ndarray) -> Image.Image:
+    """Return what an opener has returned as a Pillow image. Raises TypeError for anything else."""
+    if isinstance(content, Image.Image):
+        return content
+    if not isinstance(content, np.ndarray):
+        raise TypeError(f"it returned a {type(content).__name__}, {_WHAT_AN_OPENER_RETURNS}")
+    if content.ndim == 3 and content.shape[2] == 1:
+        content = content[..., 0]
+    is_image = content.ndim == 2 or (content.ndim == 3 and content.shape[2] in _MODES)
+    if content.dtype != np.uint8 or not is_image or not content.size:
+        raise TypeError(f"it returned {content.dtype} {content.shape}, {_WHAT_AN_OPENER_RETURNS}")
+    return Image.fromarray(content)
 
 
 def _reduce(image: Image.Image, size: tuple[int, int]) -> None:
@@ -190,15 +277,15 @@ def _on_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(background, image)
 
 
-def _explain(path: Path, error: Exception) -> str:
-    """Return the reason why a file cannot be read, in words."""
-    reason = _explain_file(path, error)
-    if reason is not None:
-        return reason
+def _explain(error: Exception) -> str:
+    """Return the reason why Pillow cannot decode a file, in words."""
     if isinstance(error, UnidentifiedImageError):
-        return f"not an image of a known kind ({', '.join(FORMATS)})"
+        return f"not an image of a known kind ({', '.join(formats())})"
     if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
-        return f"a decompression bomb: more than {Image.MAX_IMAGE_PIXELS:,} pixels"
+        return (
+            f"a decompression bomb: more than {Image.MAX_IMAGE_PIXELS:,} pixels; if you trust it, "
+            "set PIL.Image.MAX_IMAGE_PIXELS = None before"
+        )
     if isinstance(error, MemoryError):
         return "it needs more memory than is available"
     return f"truncated or damaged: {error}"

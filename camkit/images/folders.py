@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from camkit._resources import carried
-from camkit.images.decoding import FORMATS, SUFFIXES
+from camkit.images.decoding import formats, suffixes
 from camkit.images.fruits360 import fetch_fruits_360
 
 MINI = carried("data") / "mini-fruits"
@@ -78,7 +78,7 @@ def find_set(source: str | os.PathLike, split: str | None) -> Layout:
     content = quote(entry.name for entry in _scan(folder))
     raise FileNotFoundError(
         f"no image set in {folder}: looked for folders Training and Test, for class folders with "
-        f"images ({', '.join(FORMATS)}), at most three levels down, and for images in it; found "
+        f"images ({', '.join(formats())}), at most three levels down, and for images in it; found "
         f"{content}"
     )
 
@@ -238,7 +238,8 @@ def holds_images(folder: Path) -> bool:
         >>> holds_images(MINI / "Test" / "Lime"), holds_images(MINI)
         (True, False)
     """
-    return any(path.suffix.lower() in SUFFIXES for path in candidates(folder))
+    known = suffixes()
+    return any(path.suffix.lower() in known for path in candidates(folder))
 
 
 def quote(names: Iterable) -> str:

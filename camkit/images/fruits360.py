@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from camkit._files import in_turn
 from camkit._progress import progress
-from camkit.images.decoding import SUFFIXES
+from camkit.images.decoding import suffixes
 
 if TYPE_CHECKING:
     import requests
@@ -231,4 +231,4 @@ def _is_image(member: zipfile.ZipInfo) -> bool:
     # The upper 16 bits are the file's mode on Unix.
     if stat.S_ISLNK(member.external_attr >> 16):
         return False
-    return Path(name).suffix.lower() in SUFFIXES
+    return Path(name).suffix.lower() in suffixes()

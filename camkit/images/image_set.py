@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from camkit.images.decoding import THREADS, read_image
+from camkit.images.decoding import THREADS, FileReader, Reader
 from camkit.images.folders import split_of
 
 # How many batches are decoded before they are requested.
@@ -38,6 +38,7 @@ class ImageSet:
             camera; None if nothing is.
         notes: What was decided while the images were found, a sentence each, such as which column
             of a table was taken for the labels.
+        reader: How files become arrays.
 
     Example:
         >>> import camkit
@@ -55,6 +56,7 @@ class ImageSet:
     skipped: list[tuple[Path, str]]
     metadata: pd.DataFrame | None = None
     notes: list[str] = field(default_factory=list)
+    reader: Reader = FileReader()
     # The split of each image, where it is not that of its folder; see `splits`.
     _splits: list[str | None] | None = None
     # The folder of images that were no files before; it lives as long as a set that reads it.
@@ -89,7 +91,7 @@ class ImageSet:
             IndexError: There is no such image.
         """
         path = self.paths[operator.index(index)]
-        return read_image(path)
+        return self.reader(path)
 
     @property
     def splits(self) -> list[str | None]:
@@ -178,7 +180,7 @@ class ImageSet:
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}: it must be at least 1")
         height, width = np.broadcast_to(size, 2).tolist()
-        read = functools.partial(read_image, size=(height, width), channels=channels)
+        read = functools.partial(self.reader, size=(height, width), channels=channels)
         decoded: deque[list[Future]] = deque()
         pool = ThreadPoolExecutor(THREADS)
         try:

@@ -12,7 +12,8 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from camkit._progress import progress
-from camkit.images.decoding import FORMATS, SUFFIXES, THREADS, check_image
+from camkit.images._checking import Checker
+from camkit.images.decoding import THREADS, Opener, formats, suffixes
 from camkit.images.folders import Layout, candidates, find_set, folders, quote
 from camkit.images.image_set import ImageSet
 
@@ -27,6 +28,7 @@ def load_images(
     classes: str | Iterable[str] | None = None,
     per_class: int | None = None,
     seed: int = 0,
+    image_opener: Opener | None = None,
 ) -> ImageSet:
     """Return the readable images of a source as an `ImageSet`, sorted by class and path.
 
@@ -49,6 +51,8 @@ def load_images(
         per_class: The maximum number of readable images of each class; None for all.
         seed: Draws the images if `per_class` is given. The draw of a class does not depend on the
             other classes.
+        image_opener: A function that opens a file in place of Pillow: it takes a path and returns a
+            Pillow image or a uint8 array (H, W), (H, W, 3) or (H, W, 4).
 
     Returns:
         The ImageSet, with the labels and the skipped files.
@@ -73,14 +77,23 @@ def load_images(
     skipped = _misplaced(layout, files)
     queues = _queues(layout, files, names, per_class, seed)
 
+    checker = Checker(image_opener)
     paths, labels = [], []
-    for queue, checked in zip(queues, _check_all(queues), strict=True):
+    for queue, checked in zip(queues, _check_all(queues, checker), strict=True):
         paths += checked.readable
         labels += [queue.label] * len(checked.readable)
         skipped += checked.unreadable
     if not paths:
         raise FileNotFoundError(_nothing_readable(layout, names, skipped))
-    return ImageSet(layout.root, paths, np.array(labels), names, skipped)
+    return ImageSet(
+        layout.root,
+        paths,
+        np.array(labels),
+        names,
+        skipped,
+        notes=checker.notes,
+        reader=checker.reader,
+    )
 
 
 def _files_by_folder(layout: Layout) -> dict[Path, list[Path]]:
@@ -107,11 +120,12 @@ def _misplaced(layout: Layout, files: dict[Path, list[Path]]) -> list[tuple[Path
     if not layout.splits:
         return []
     skipped = []
+    known = suffixes()
     for split in layout.chosen:
         for path in candidates(split):
             if path in files and not files[path]:
                 skipped.append((path, "a folder without images"))
-            elif path not in files and path.suffix.lower() in SUFFIXES:
+            elif path not in files and path.suffix.lower() in known:
                 skipped.append((path, "outside the class folders"))
     return skipped
 
@@ -159,7 +173,7 @@ class _Checked(NamedTuple):
     unreadable: list[tuple[Path, str]]
 
 
-def _check_all(queues: list[_Queue]) -> list[_Checked]:
+def _check_all(queues: list[_Queue], checker: Checker) -> list[_Checked]:
     """Return the result of each queue."""
     total = sum(queue.quota for queue in queues)
     with (
@@ -169,10 +183,10 @@ def _check_all(queues: list[_Queue]) -> list[_Checked]:
     ):
         warnings.simplefilter("ignore", UserWarning)
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return [_check(queue, pool, bar) for queue in queues]
+        return [_check(queue, checker, pool, bar) for queue in queues]
 
 
-def _check(queue: _Queue, pool: ThreadPoolExecutor, bar: tqdm) -> _Checked:
+def _check(queue: _Queue, checker: Checker, pool: ThreadPoolExecutor, bar: tqdm) -> _Checked:
     """Try the files of a queue until it has as many readable ones as its quota says."""
     readable: list[Path] = []
     unreadable: list[tuple[Path, str]] = []
@@ -181,7 +195,7 @@ def _check(queue: _Queue, pool: ThreadPoolExecutor, bar: tqdm) -> _Checked:
         missing = queue.quota - len(readable)
         trial = untried[:missing]
         untried = untried[missing:]
-        for path, reason in zip(trial, pool.map(check_image, trial), strict=True):
+        for path, reason in zip(trial, pool.map(checker.reason, trial), strict=True):
             if reason is None:
                 readable.append(path)
             else:
@@ -195,6 +209,6 @@ def _nothing_readable(layout: Layout, names: list[str], skipped: list[tuple[Path
     where = f"class folders {quote(names)}" if layout.splits else "it"
     reasons = "; ".join(f"{path.name}: {reason}" for path, reason in skipped[:3])
     return (
-        f"no readable image in {quote(layout.chosen)}: looked for {', '.join(FORMATS)} in "
+        f"no readable image in {quote(layout.chosen)}: looked for {', '.join(formats())} in "
         f"{where}; files skipped: {len(skipped)} ({reasons})"
     )

@@ -31,7 +31,7 @@ from upath import UPath
 import camkit
 from camkit._files import present, write_whole
 from camkit.analysis import _shards as shards, ray as module
-from camkit.images import image_set
+from camkit.images.decoding import FileReader
 from camkit.models import _serialize as inference
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -130,9 +130,11 @@ def test_a_killed_driver_leaves_what_the_other_engine_goes_on_from(
     seen = when(tmp_path / "out", 3, driver.kill)
     assert driver.wait() == -signal.SIGKILL and 3 <= seen[0] < SHARDS
     kept, reads = len(list((tmp_path / "out").glob("shard-*.npz"))), []
-    read = image_set.read_image
+    read = FileReader.__call__
     monkeypatch.setattr(
-        image_set, "read_image", lambda path, **options: reads.append(path) or read(path, **options)
+        FileReader,
+        "__call__",
+        lambda self, path, **options: reads.append(path) or read(self, path, **options),
     )
     camkit.analyze(model, images, tmp_path / "out", batch_size=BATCH)
     assert same(tmp_path / "out", whole) and len(reads) <= len(images) - 8 * kept

@@ -18,14 +18,14 @@ import pandas as pd
 import pytest
 import zoo
 from keras import layers
-from PIL import Image
+from PIL import Image, ImageOps
 
 import camkit
 from camkit._files import any_bytes
 from camkit.analysis import _reader, _shards
 from camkit.analysis._classes import match
 from camkit.analysis._folder import ARRAYS
-from camkit.images import image_set
+from camkit.images.decoding import FileReader
 from camkit.models import _probe as probe
 from camkit.models._graph import network_of
 
@@ -108,12 +108,21 @@ def test_the_identity_holds_in_what_is_kept(whole):
     assert np.abs(means - whole.logits).max() <= np.abs(whole.maps).max() * 2**-11
 
 
-def test_every_image_is_read_once_in_order(model, images, monkeypatch):
-    seen = []
-    read = image_set.read_image
+def paths_read(monkeypatch):
+    """The paths of the images that are read from now on."""
+    seen, read = [], FileReader.__call__
     monkeypatch.setattr(
-        image_set, "read_image", lambda path, **options: seen.append(path) or read(path, **options)
+        FileReader,
+        "__call__",
+        lambda self, path, *size, **options: (
+            seen.append(path) or read(self, path, *size, **options)
+        ),
     )
+    return seen
+
+
+def test_every_image_is_read_once_in_order(model, images, monkeypatch):
+    seen = paths_read(monkeypatch)
     camkit.analyze(model, images, batch_size=8)
     assert sorted(seen) == sorted(images.paths)
 
@@ -337,10 +346,7 @@ def test_a_resumed_analysis_reads_only_what_is_missing(model, images, whole, tmp
         camkit.analyze(model, images, folder, batch_size=BATCH)
     monkeypatch.undo()
     (folder / "shard-00001.npz").unlink()
-    seen, read = [], image_set.read_image
-    monkeypatch.setattr(
-        image_set, "read_image", lambda path, **options: seen.append(path) or read(path, **options)
-    )
+    seen = paths_read(monkeypatch)
     camkit.analyze(model, images, folder, batch_size=BATCH)
     assert sorted(seen) == sorted(images.paths[16:32])
     assert arrays_of(folder) == arrays_of(whole.folder)
@@ -1488,3 +1494,25 @@ def test_a_selection_keeps_a_temporary_folder(model, images):
 def test_an_image_that_is_not_there_cannot_be_selected(whole):
     with pytest.raises(IndexError):
         whole.select([COUNT])
+
+
+def inverted(path):
+    """Open an image with black and white exchanged."""
+    with Image.open(path) as image:
+        return ImageOps.invert(image.convert("RGB"))
+
+
+def test_an_analysis_reads_by_the_opener_of_the_set(model, images, tmp_path):
+    few = camkit.load_images(images.root, per_class=1, image_opener=inverted)
+    result = camkit.analyze(model, few, tmp_path / "out")
+    np.testing.assert_array_equal(result.images[0], 255 - images[images.paths.index(few.paths[0])])
+    plain = dataclasses.replace(few, reader=FileReader())
+    with pytest.raises(ValueError, match="the analysis of another way of reading the files"):
+        camkit.analyze(model, plain, tmp_path / "out")
+    stored = camkit.load_analysis(tmp_path / "out")
+    with pytest.raises(OSError, match="image_opener inverted fails: .* stores only its name: pass"):
+        stored.images[0]
+    np.testing.assert_array_equal(
+        camkit.analyze(model, few, tmp_path / "out").logits, result.logits
+    )
+    assert camkit.analyze(model, plain).logits.tolist() != result.logits.tolist()

@@ -22,6 +22,7 @@ import camkit
 from camkit.atlas import _embedding, _encoding, _view, page, record, summary
 from camkit.atlas.record import Record
 from camkit.atlas.verdicts import PathMatcher, Verdicts, read_verdicts
+from camkit.images.decoding import FileReader
 
 RNG = np.random.default_rng(0)
 
@@ -741,7 +742,7 @@ def test_an_atlas_is_replaced_and_nothing_else(analysis, images, tmp_path):
 def test_pictures_are_made_fit_for_any_browser(tmp_path, mode, size, suffix):
     file = tmp_path / f"x.{suffix}"
     Image.new(mode, size).save(file)
-    data, kind = _encoding.browser_image(file)
+    data, kind = _encoding.browser_image(file, FileReader())
     (tmp_path / "out").write_bytes(data)
     with Image.open(tmp_path / "out") as image:
         assert (image.format, image.mode) == (kind.upper(), "RGB")

@@ -18,7 +18,7 @@ from unittest import mock
 import keras
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from camkit.images import ImageSet, decoding, folders, fruits360, image_set, load_images, read_image
 
@@ -427,7 +427,7 @@ def test_what_passes_the_check_can_be_read_in_full(tmp_path, suffix, options):
         if trial % 2 == 0:
             damaged[rng.integers(len(whole))] ^= 1 << rng.integers(8)
         path.write_bytes(damaged)
-        verdicts.append(decoding.check_image(path))
+        verdicts.append(decoding.FileReader().check(path))
         if verdicts[-1] is None:
             assert read_image(path).ndim == 3
         else:
@@ -992,3 +992,72 @@ def test_other_files_are_decoded_whole(tmp_path, name, size):
     whole = Image.fromarray(read_image(path))
     expected = np.asarray(whole.resize((90, 60), Image.Resampling.BILINEAR))
     np.testing.assert_array_equal(read_image(path, (60, 90)), expected)
+
+
+# Openers ------------------------------------------------------------------------------------------
+
+
+def open_raw(path):
+    """Read a made-up format: height, width and gray samples."""
+    data = np.fromfile(path, np.uint8)
+    return data[2:].reshape(data[0], data[1])
+
+
+def write_raw(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.concatenate([pixels.shape, pixels.ravel()]).astype(np.uint8).tofile(path)
+    return path
+
+
+def test_an_opener_reads_what_pillow_cannot(tmp_path):
+    pixels = np.arange(48, dtype=np.uint8).reshape(6, 8)
+    write_raw(tmp_path / "a" / "0.raw", pixels), write(tmp_path / "a" / "1.png")
+    (tmp_path / "a" / "2.raw").write_bytes(b"\x09")
+    found = load_images(tmp_path, image_opener=open_raw)
+    np.testing.assert_array_equal(found[0], np.repeat(pixels[..., None], 3, axis=2))
+    assert next(found.batches(2, (3, 4), channels=1)).shape == (1, 3, 4, 1)
+    assert found.select([0]).reader == found.reader
+    assert reasons(found)["2.raw"].startswith("image_opener open_raw fails: IndexError: ")
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (None, "it returned a NoneType, and must return a Pillow image or a uint8 array"),
+        (np.zeros((4, 4, 3)), r"it returned float64 \(4, 4, 3\), and must return"),
+        (np.zeros((4, 4, 2), np.uint8), r"it returned uint8 \(4, 4, 2\), and must return"),
+    ],
+)
+def test_an_opener_that_returns_no_image_is_told_so(tmp_path, content, words):
+    path = write(tmp_path / "0.png")
+    with pytest.raises(OSError, match=f"0.png cannot be read: image_opener <lambda> .*{words}"):
+        decoding.FileReader(lambda path: content)(path)
+
+
+def test_an_opener_may_keep_its_images(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    kept = Image.open(write(tmp_path / "0.jpg", size=(160, 80), exif=exif))
+    images = load_images(tmp_path, image_opener=lambda path: kept)
+    assert images[0].shape == images[0].shape == (160, 80, 3) and kept.size == (160, 80)
+    np.testing.assert_array_equal(images[0], read_image(tmp_path / "0.jpg"))
+
+
+def test_a_format_that_a_plugin_adds_is_read_and_eps_is_not(tmp_path, monkeypatch):
+    class RawImageFile(ImageFile.ImageFile):
+        def _open(self):
+            if self.fp.read(3) != b"RAW":
+                raise SyntaxError("no raw file")
+            self._mode, self._size = "L", (8, 6)
+            self.tile = [ImageFile._Tile("raw", (0, 0, 8, 6), 3, "L")]
+
+    monkeypatch.setattr(Image, "ID", list(Image.ID))
+    monkeypatch.setattr(Image, "OPEN", dict(Image.OPEN))
+    monkeypatch.setattr(Image, "EXTENSION", dict(Image.EXTENSION))
+    (tmp_path / "0.raw1").write_bytes(b"RAW" + bytes(range(48)))
+    with pytest.raises(FileNotFoundError, match="no image set"):
+        load_images(tmp_path)
+    Image.register_open("RAW1", RawImageFile)
+    Image.register_extension("RAW1", ".raw1")
+    assert load_images(tmp_path)[0][..., 0].ravel().tolist() == list(range(48))
+    assert "RAW1" in decoding.formats() and "EPS" not in decoding.formats()

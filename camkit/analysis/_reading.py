@@ -1,0 +1,28 @@
+"""How the files of a stored analysis are read: the reader that about.json describes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from camkit.images.decoding import FileReader, Reader
+
+
+def reader_of_description(description: dict[str, Any] | None) -> Reader:
+    """Return the reader that about.json describes."""
+    if description is None:
+        return FileReader()
+    return FileReader(_LostOpener(description["opener"]))
+
+
+@dataclass(frozen=True)
+class _LostOpener:
+    """Stands for an opener that a stored analysis only has the name of."""
+
+    __name__: str
+
+    def __call__(self, path: Path) -> NoReturn:
+        raise LookupError(
+            "an analysis stores only its name: pass camkit.load_images(..., image_opener="
+            f"{self.__name__}) to camkit.analyze with the same model and folder, which finds the "
+            "work done"
+        )
