@@ -116,6 +116,8 @@ def _summary(analysis: "camkit.Analysis", images: "camkit.ImageSet") -> str:
     if not images.class_names:
         return "without labels"
     labels = analysis.labels
+    if analysis.has_label_sets:
+        return f"of {len(images.class_names)} classes, {_scores_of_label_sets(analysis)}"
     first = 100 * (analysis.predicted == labels).mean()
     classes = f"of {len(images.class_names)} classes"
     if not analysis.is_multi_label:
@@ -125,6 +127,22 @@ def _summary(analysis: "camkit.Analysis", images: "camkit.ImageSet") -> str:
     return (
         f"{classes}, whose label has a probability of 0.5 or more in {predicted:.1f} % and the "
         f"highest in {first:.1f} %"
+    )
+
+
+def _scores_of_label_sets(analysis: "camkit.Analysis") -> str:
+    """Return the mean average precision, micro F1 and the errors, where images have several labels.
+
+    Classes that no image has are left out of the mean.
+    """
+    scores = analysis.per_class
+    mean = scores["average_precision"].mean()
+    missed, invented = analysis.table[["missed", "invented"]].sum()
+    hits = scores["support"].sum() - missed
+    f1 = 2 * hits / (2 * hits + missed + invented)
+    return (
+        f"several a picture: mean average precision {100 * mean:.1f} %, micro F1 {100 * f1:.1f} %, "
+        f"{missed} labels missed and {invented} invented"
     )
 
 
@@ -207,6 +225,9 @@ def _atlas(options: argparse.Namespace) -> None:
     analysis, reference = _analyses(options)
     if not options.out and "://" in options.folder:
         raise ValueError(f"{options.folder} is not a folder on this machine: pass --out PAGE")
+    if options.validation:
+        validation = camkit.load_analysis(options.validation)
+        analysis = analysis.with_thresholds(validation.best_thresholds())
     folder = options.out or Path(options.folder) / "atlas"
     page = camkit.write_atlas(analysis, folder, reference=reference)
     print(page)
@@ -398,6 +419,11 @@ def _add_atlas(commands: argparse._SubParsersAction, analysed: argparse.Argument
     )
     parser.add_argument(
         "--out", metavar="PAGE", help="the folder for the page (default: DIR/atlas)"
+    )
+    parser.add_argument(
+        "--validation",
+        metavar="DIR",
+        help="for several labels a picture: take the thresholds of best F1 on this analysis",
     )
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     parser.set_defaults(run=_atlas)

@@ -281,6 +281,8 @@ def compose(
         >>> scenes.images.shape, scenes.masks.shape, scenes.boxes.shape
         ((2, 96, 96, 3), (2, 4, 96, 96), (2, 4, 4))
     """
+    if np.ndim(images.labels) != 1:
+        raise ValueError("compose cuts out one object an image, and these have several labels each")
     classes = np.unique(images.labels)
     _check(objects, background, layout, len(classes))
 

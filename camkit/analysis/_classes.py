@@ -16,7 +16,8 @@ class Matched(NamedTuple):
     """The labels of images as classes of a model.
 
     Attributes:
-        labels: Class indices (N,), -1 where an image has none.
+        labels: Class indices (N,), -1 where an image has none; or a mask (N, C), bool, where an
+            image may have several.
         names: The names of the C classes.
         rule: How the folders were matched: by "name", by "number", or by "order"; None if the
             images have no labels.
@@ -50,9 +51,49 @@ def match(images: ImageSet, classes: int, names: list[str] | None) -> Matched:
     rule, indices = _matching(folders, classes, names)
     if names is None:
         names = folders if rule == "order" else [str(c) for c in range(classes)]
+    if np.ndim(images.labels) == 2:
+        return Matched(_label_sets(images, indices, names), names, rule)
     # The label -1, of an image without a label, selects the last entry.
     labels = np.array([*indices, -1])[images.labels]
     return Matched(labels, names, rule)
+
+
+def check_labels(images: ImageSet, is_multi_label: bool) -> None:
+    """Raise ValueError if images with several labels each meet a model that predicts one.
+
+    The same holds if it is not known of all labels whether an image has them.
+    """
+    labels = np.asarray(images.labels)
+    if labels.ndim == 1:
+        return
+    if not is_multi_label:
+        raise ValueError(
+            "the images may have several labels, and the model predicts one: end it with a sigmoid "
+            "for each label, or keras.Sequential([model, keras.layers.Activation('sigmoid')]) if "
+            "it returns logits"
+        )
+    if labels.dtype != bool:
+        raise ValueError(
+            f"labels (N, C) are {labels.dtype}: pass a mask of booleans; an image of which "
+            "a label is unknown (NaN, -1) cannot be judged, so decide it or leave the image out"
+        )
+
+
+def _label_sets(images: ImageSet, indices: list[int], names: list[str]) -> np.ndarray:
+    """Return the labels of images as a mask (N, C) of the classes of a model.
+
+    Raises ValueError if the model has classes that the images have no labels for: whether an image
+    has such a label is not known.
+    """
+    unknown = [name for c, name in enumerate(names) if c not in indices]
+    if unknown:
+        raise ValueError(
+            f"the images have no labels for these classes of the model: {quote(unknown)}; add a "
+            "column of zeros for each that no image has, or pass images.unlabelled()"
+        )
+    labels = np.zeros((len(images), len(names)), dtype=bool)
+    labels[:, indices] = images.labels
+    return labels
 
 
 def _wrong_number(names: list[str], classes: int) -> str:

@@ -269,8 +269,13 @@ def _stack(maps: list[np.ndarray], count: int) -> np.ndarray:
 def top(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return the classes (B, TOP_CLASSES) of the highest logits (B, C), highest first.
 
-    If the label of an image is not among them, it replaces the last one.
+    If the label of an image is not among them, it replaces the last one. Of labels (B, C), a mask,
+    the true ones come first, so that maps of all true and predicted labels are there if they are no
+    more than TOP_CLASSES.
     """
+    if labels.ndim == 2:
+        order = np.lexsort((-logits, ~labels), axis=1)
+        return order[:, :TOP_CLASSES]
     order = np.argsort(-logits, axis=1, kind="stable")
     classes = order[:, :TOP_CLASSES]
     is_among = (classes == labels[:, None]).any(axis=1)

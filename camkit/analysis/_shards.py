@@ -75,7 +75,7 @@ def contents(
         batch_labels = labels[start : start + batch_size]
         # The last batch is filled up, so that the same graph computes the same bits.
         full_batch = np.resize(batch, (batch_size, *batch.shape[1:]))
-        full_labels = np.resize(batch_labels, batch_size)
+        full_labels = np.resize(batch_labels, (batch_size, *batch_labels.shape[1:]))
         output = reader.read(full_batch, full_labels)
         for name in names:
             parts[name].append(output[name][: len(batch)])

@@ -16,11 +16,13 @@ import numpy as np
 import pandas as pd
 
 from camkit._files import any_bytes, present, to_path
+from camkit.analysis import _label_sets
 from camkit.analysis._folder import ABOUT, array_names, is_finished, temporary_folder
 from camkit.analysis._metadata import unpack
 from camkit.analysis._reading import reader_of_description
 from camkit.images import ImageSet
 from camkit.images.decoding import FileReader, Reader
+from camkit.images._label_sets import joined_names
 
 
 @dataclass(eq=False, repr=False)
@@ -39,7 +41,8 @@ class Analysis:
         maps: Maps (N, h, w, M) of the classes `map_classes`.
         logits: Scores (N, C), float32.
         probs: Probabilities (N, C), float32.
-        labels: Class indices (N,), -1 where an image has no label.
+        labels: Class indices (N,), -1 where an image has no label; or, where an image may have
+            several labels, a mask (N, C), bool.
         bias: The head's bias (C,), float32, or None.
         paths: The N files.
         class_names: The C names.
@@ -51,10 +54,13 @@ class Analysis:
             is assumed that it was trained on folders in this order. None without labels, and for an
             analysis by version 1.0.0.
         is_multi_label: Whether the model has a sigmoid for each of several labels, so that an image
-            may have any number of them. Then `predicted`, `table` and `errors` know only the most
-            probable label: an image counts as an error if that is not its folder, although the
-            folder's label may be predicted as well. `predicted_labels` returns all.
+            may have any number of them. If the images have one label each nevertheless,
+            `predicted`, `table` and `errors` know only the most probable one: an image counts as an
+            error if that is not its folder, although the folder's label may be predicted as well.
+            `predicted_labels` returns all.
         reader: How the files became arrays, `reader` of the ImageSet.
+        thresholds: The least probability (C,) of a predicted label, set by `with_thresholds`; None
+            for 0.5. It matters for a multi-label model only.
 
     Example:
         >>> import camkit
@@ -84,6 +90,7 @@ class Analysis:
     metadata: pd.DataFrame | None = None
     root: Path | None = None
     reader: Reader = FileReader()
+    thresholds: np.ndarray | None = None
     # A temporary folder lives as long as the analysis that reads it.
     _temporary: tempfile.TemporaryDirectory | None = field(default=None, repr=False)
 
@@ -104,6 +111,19 @@ class Analysis:
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.labels)
+
+    @property
+    def has_label_sets(self) -> bool:
+        """Return whether an image may have several labels, so that `labels` is a mask (N, C).
+
+        Example:
+            >>> import camkit
+            >>> images = camkit.load_images("mini", "Test", per_class=1)
+            >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+            >>> camkit.analyze(model, images).has_label_sets
+            False
+        """
+        return self.labels.ndim == 2
 
     @property
     def images(self) -> ImageSet:
@@ -188,11 +208,12 @@ class Analysis:
         """
         return np.argmax(self.logits, axis=1)
 
-    def predicted_labels(self, threshold: float | Sequence[float] = 0.5) -> np.ndarray:
+    def predicted_labels(self, threshold: float | Sequence[float] | None = None) -> np.ndarray:
         """Return which labels a multi-label model predicts: those that reach a threshold.
 
         Args:
-            threshold: The least probability of a predicted label, one number or one for each class.
+            threshold: The least probability of a predicted label, one number or one for each class;
+                None for the `thresholds` of the analysis, which are 0.5 unless set.
 
         Returns:
             A mask (N, C), bool.
@@ -210,12 +231,82 @@ class Analysis:
             >>> analysis.is_multi_label, analysis.predicted_labels([0.5, 0.5, 0.9]).shape
             (True, (12, 3))
         """
-        classes = len(self.class_names)
-        if np.shape(threshold) not in ((), (classes,)):
+        thresholds = self._thresholds if threshold is None else self._checked(threshold)
+        return np.asarray(self.probs) >= thresholds
+
+    def with_thresholds(self, thresholds: float | Sequence[float] | np.ndarray) -> "Analysis":
+        """Return the same analysis, in which labels are predicted from other thresholds on.
+
+        `predicted_labels`, `table`, `errors`, `per_class` and the atlas follow. Nothing is written:
+        `load_analysis` returns an analysis with 0.5.
+
+        Args:
+            thresholds: The least probability of a predicted label, one number or one for each
+                class, such as `best_thresholds()` of a validation set.
+
+        Raises:
+            ValueError: There is not one threshold for each class, or the images have one label
+                each, of which the most probable is predicted.
+
+        Example:
+            >>> import camkit, keras, numpy as np
+            >>> from dataclasses import replace
+            >>> images = camkit.load_images("mini", "Test", per_class=1)
+            >>> base = camkit.backbone("mini")
+            >>> gap = keras.layers.GlobalAveragePooling2D()(base.output)
+            >>> model = keras.Model(base.input, keras.layers.Dense(12, "sigmoid")(gap))
+            >>> several = replace(images, labels=np.eye(12, dtype=bool))
+            >>> analysis = camkit.analyze(model, several)
+            >>> int(analysis.with_thresholds(1.0).table["missed"].sum())
+            12
+        """
+        if not self.has_label_sets:
             raise ValueError(
-                f"threshold is {threshold}: pass one number, or one for each of {classes} classes"
+                "the images have one label each, of which the most probable is predicted, without "
+                "a threshold: predicted_labels(threshold) returns all labels that reach one"
             )
-        return np.asarray(self.probs) >= np.asarray(threshold)
+        return replace(self, thresholds=self._checked(thresholds))
+
+    def best_thresholds(self) -> np.ndarray:
+        """Return the threshold (C,) of each class with the highest F1 on these images.
+
+        Choose them on a validation set, `test.with_thresholds(validation.best_thresholds())`: on
+        the images that they were chosen on, F1 is too high. A threshold lies halfway between two
+        probabilities; it is 0.5 where no image has the label.
+
+        Raises:
+            ValueError: The images have one label each.
+
+        Example:
+            >>> import camkit, keras, numpy as np
+            >>> from dataclasses import replace
+            >>> images = camkit.load_images("mini", "Test", per_class=1)
+            >>> base = camkit.backbone("mini")
+            >>> gap = keras.layers.GlobalAveragePooling2D()(base.output)
+            >>> model = keras.Model(base.input, keras.layers.Dense(12, "sigmoid")(gap))
+            >>> several = replace(images, labels=np.eye(12, dtype=bool))
+            >>> camkit.analyze(model, several).best_thresholds().shape
+            (12,)
+        """
+        if not self.has_label_sets:
+            raise ValueError(
+                "the images have one label each: thresholds are chosen on images with several "
+                "labels, whose `labels` are a mask (N, C)"
+            )
+        return _label_sets.best_thresholds(self.probs, self.labels)
+
+    def _checked(self, thresholds: float | Sequence[float] | np.ndarray) -> np.ndarray:
+        """Return thresholds (C,). Raises ValueError if there is not one for each class."""
+        classes = len(self.class_names)
+        if np.shape(thresholds) not in ((), (classes,)):
+            raise ValueError(
+                f"threshold is {thresholds}: pass one number, or one for each of {classes} classes"
+            )
+        return np.broadcast_to(np.asarray(thresholds, dtype="float64"), classes)
+
+    @property
+    def _thresholds(self) -> np.ndarray:
+        return self._checked(_label_sets.THRESHOLD if self.thresholds is None else self.thresholds)
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -227,6 +318,12 @@ class Analysis:
         the true one; "second", the class of the second highest score, and "second_confidence", its
         probability; "file", the path below `root`, with slashes, by which a table of your own can
         be merged. Without a label, the true class is None, the margin is NaN and "correct" is NA.
+
+        Where images have several labels, "true" and "predicted" are their names joined by "|", such
+        as "Apple|Lemon", and "" for none; "confidence" is the probability of the most probable
+        label; "margin" is the lowest of its labels, which `errors` explains; "correct" tells
+        whether all labels are; "missed" and "invented" count the labels that were not predicted,
+        and those predicted in error.
 
         The columns of `metadata` follow. One that has the name of a column above is called
         "metadata_" and that name.
@@ -242,32 +339,54 @@ class Analysis:
             True
         """
         rows = np.arange(len(self))
-        # The label -1 selects the last entry, None.
-        names = np.array([*self.class_names, None], dtype=object)
         second = self._second()
         has_second = len(self.class_names) > 1
+        columns = {
+            "path": self.paths,
+            "true": self._true_names(),
+            "predicted": self._predicted_names(),
+            "confidence": self.probs[rows, self.predicted],
+            "margin": self._margins(),
+            "correct": self._correct(),
+            "second": self._names_of(second),
+            "second_confidence": self.probs[rows, second] if has_second else np.nan,
+            "file": self._files(),
+        }
+        if self.has_label_sets:
+            predicted = self.predicted_labels()
+            columns["missed"] = (self.labels & ~predicted).sum(axis=1)
+            columns["invented"] = (predicted & ~self.labels).sum(axis=1)
         with any_bytes():
-            table = pd.DataFrame(
-                {
-                    "path": self.paths,
-                    "true": names[self.labels],
-                    "predicted": names[self.predicted],
-                    "confidence": self.probs[rows, self.predicted],
-                    "margin": self._margins(),
-                    "correct": self._correct(),
-                    "second": names[second],
-                    "second_confidence": self.probs[rows, second] if has_second else np.nan,
-                    "file": self._files(),
-                }
-            )
+            table = pd.DataFrame(columns)
             if self.metadata is None:
                 return table
             metadata = self.metadata.reset_index(drop=True)
             metadata.columns = _distinct(metadata.columns, table.columns)
             return pd.concat([table, metadata], axis=1)
 
+    def _names_of(self, classes: np.ndarray) -> np.ndarray:
+        """Return the names of classes (N,), None for -1."""
+        # -1 selects the last entry.
+        names = np.array([*self.class_names, None], dtype=object)
+        return names[classes]
+
+    def _true_names(self) -> np.ndarray | list[str]:
+        """Return the names of the labels (N,) for the table."""
+        if self.has_label_sets:
+            return joined_names(self.labels, self.class_names)
+        return self._names_of(self.labels)
+
+    def _predicted_names(self) -> np.ndarray | list[str]:
+        """Return the names of what is predicted (N,) for the table."""
+        if self.has_label_sets:
+            return joined_names(self.predicted_labels(), self.class_names)
+        return self._names_of(self.predicted)
+
     def _correct(self) -> pd.Series:
         """Return whether the images (N,) are classified correctly, NA where there is no label."""
+        if self.has_label_sets:
+            is_correct = (self.predicted_labels() == self.labels).all(axis=1)
+            return pd.Series(is_correct, dtype="boolean")
         correct = pd.Series(self.predicted == self.labels, dtype="boolean")
         return correct.mask(self.labels < 0)
 
@@ -286,6 +405,9 @@ class Analysis:
 
     def _margins(self) -> np.ndarray:
         """Return the margins (N,) of the table."""
+        if self.has_label_sets:
+            margins = _label_sets.margins(self.logits, self.labels, self._thresholds)
+            return margins.min(axis=1)
         margins = np.full(len(self), np.nan, dtype=self.logits.dtype)
         labelled = np.flatnonzero(self.labels >= 0)
         labels = self.labels[labelled]
@@ -302,6 +424,12 @@ class Analysis:
 
         The most confident errors come first. Images without a label are not counted as errors.
 
+        Where images have several labels, an error is a pair of an image and a label, and each has a
+        row, the lowest margin first. Columns: "path"; "label", the name of a class; "kind",
+        "missed" for a label of the image that is not predicted, "invented" for a predicted one that
+        it has not; "probability" of the label; "margin", how far its logit is from that of the
+        threshold, negative. The index is that of the image in `table`, so that it may recur.
+
         Example:
             >>> import camkit
             >>> images = camkit.load_images("mini", "Test", per_class=1)
@@ -310,9 +438,52 @@ class Analysis:
             >>> len(camkit.analyze(model, images).errors)
             11
         """
+        if self.has_label_sets:
+            margins = _label_sets.margins(self.logits, self.labels, self._thresholds)
+            with any_bytes():
+                return _label_sets.errors(
+                    self.paths,
+                    self.class_names,
+                    self.probs,
+                    self.labels,
+                    self.predicted_labels(),
+                    margins,
+                )
         is_error = (self.predicted != self.labels) & (self.labels >= 0)
         errors = self.table[is_error]
         return errors.sort_values("confidence", ascending=False, kind="stable")
+
+    @property
+    def per_class(self) -> pd.DataFrame:
+        """Return a table with a row for each class, by its name.
+
+        Columns: "support", the number of images that have the label; "predicted", the number for
+        which it is predicted; "precision", "recall" and "f1"; "average_precision", the area under
+        the curve of precision and recall of its probabilities, in steps, as scikit-learn computes
+        it. A share of nothing is NaN. Images without a label are left out. Where images have
+        several labels, "threshold" is the least probability of a predicted label.
+
+        Example:
+            >>> import camkit
+            >>> images = camkit.load_images("mini", "Test", per_class=2)
+            >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+            >>> # An untrained head always predicts the first class.
+            >>> camkit.analyze(model, images).per_class["recall"].head(2).tolist()
+            [1.0, 0.0]
+        """
+        if self.has_label_sets:
+            table = _label_sets.scores_by_class(
+                self.class_names, self.probs, self.labels, self.predicted_labels()
+            )
+            return table.assign(threshold=self._thresholds)
+        labelled = self.labels >= 0
+        classes = np.arange(len(self.class_names))
+        return _label_sets.scores_by_class(
+            self.class_names,
+            self.probs[labelled],
+            self.labels[labelled, None] == classes,
+            self.predicted[labelled, None] == classes,
+        )
 
     def class_map(self, i: int, c: int) -> np.ndarray:
         """Return the map of class `c` in image `i`.
@@ -405,7 +576,7 @@ def load_analysis(folder: str | os.PathLike) -> Analysis:
     bias = about["bias"]
     return Analysis(
         folder,
-        labels=np.array(about["labels"]),
+        labels=_label_sets.from_json(about["labels"], len(about["class_names"])),
         bias=None if bias is None else np.array(bias, dtype="float32"),
         paths=about["paths"],
         class_names=about["class_names"],

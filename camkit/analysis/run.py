@@ -12,10 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from camkit._files import in_turn, present, to_path, write_whole
 from camkit._progress import progress
-from camkit.analysis import _shards
-from camkit.analysis._classes import match
+from camkit.analysis import _label_sets, _shards
+from camkit.analysis._classes import check_labels, match
 from camkit.analysis._folder import ABOUT, array_names, is_finished, temporary_folder
 from camkit.analysis._metadata import pack
 from camkit.analysis._method import difference, identify, is_same, name_of
@@ -69,7 +71,8 @@ def analyze(
     keras.utils.image_dataset_from_directory orders them (`matched_by` of the Analysis says which).
     Numbers are refused where their order as text, "10" before "2", is not that of their values.
     A model with one output, a sigmoid or a logit, has two classes: it gives the probability of the
-    second.
+    second. Images with several labels, a mask (N, C), need a model with a sigmoid for each label,
+    and a column for each of its classes; labels that are unknown, NaN or -1, are refused.
 
     Args:
         model: A Keras model, with a GAP → Dense head unless `method` is given.
@@ -81,7 +84,8 @@ def analyze(
         method: None stores the class maps (CAM) of all classes. A method of the family, such as
             camkit.grad_cam or functools.partial(camkit.layer_cam, layer="conv3"), or a function
             `method(model, batch, targets)` that returns maps (B, h, w), stores its maps of the top
-            five classes; the true class replaces the fifth if it is not among them. The GAP
+            five classes; the true class replaces the fifth if it is not among them. Of images with
+            several labels, up to five true labels come first, then the most probable ones. The GAP
             features are then the means of the layer that functools.partial sets as `layer`, else of
             the last map. A function is identified by its code and the values that it uses, so that
             no other function continues its analysis. One that uses an object whose state cannot be
@@ -144,6 +148,7 @@ def analyze(
     names = reader.class_names
     if class_names is not None:
         names = [str(name) for name in class_names]
+    check_labels(images, reader.is_multi_label)
     matched = match(images, reader.classes, names)
     about = {
         "model": fingerprint(model),
@@ -154,7 +159,7 @@ def analyze(
         "batch_size": batch_size,
         "method": _identity(method, folder),
         "class_names": matched.names,
-        "labels": matched.labels.tolist(),
+        "labels": _label_sets.to_json(matched.labels),
         "matched_by": matched.rule,
         "multi_label": reader.is_multi_label,
         "bias": None if reader.bias is None else reader.bias.tolist(),
@@ -231,7 +236,8 @@ def _fingerprint(images: ImageSet) -> str:
         progress(len(images), "Reading images", "image") as bar,
     ):
         contents = pool.map(_digest_of_file, images.paths)
-        for path, label, content in zip(images.paths, images.labels, contents, strict=True):
+        labels = _label_sets.to_json(np.asarray(images.labels))
+        for path, label, content in zip(images.paths, labels, contents, strict=True):
             path = Path(path)
             entry = f"{path.parent.name}/{path.name} {label} "
             digest.update(entry.encode(errors="surrogateescape"))

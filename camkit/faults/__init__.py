@@ -12,6 +12,7 @@ from camkit._files import any_bytes
 from camkit.faults._backgrounds import find_telling_backgrounds
 from camkit.faults._copies import find_copies_and_twins, is_copy_with_another_label
 from camkit.faults._images import Fault, Images
+from camkit.faults._label_sets import find_wrong_label_sets
 from camkit.faults._labels import find_wrong_labels
 from camkit.faults._neighbours import find_neighbours
 from camkit.faults._strangers import find_strangers
@@ -52,6 +53,10 @@ def data_faults(analysis: "Analysis", reference: "Analysis | None" = None) -> pd
     - "stranger": not similar to any image, with a distance to the nearest one beyond Tukey's fence
       (on logarithms). `other` is the nearest image. Score: 1 − cosine.
 
+    Where images have several labels, two images have the same label if they have the same set of
+    labels. Labels are judged class by class: "label" is an image that lacks a label or has one too
+    many, perhaps several times. Backgrounds are not looked at.
+
     The analysis and its reference are two splits, and so are the images of one analysis that lie in
     folders such as Training and Test. Images without a label (-1) can be copies or twins in the
     other split, and strangers. Memory grows with the number of images times the number of classes.
@@ -83,10 +88,13 @@ def data_faults(analysis: "Analysis", reference: "Analysis | None" = None) -> pd
     neighbours = find_neighbours(images.features, images.labels, images.splits)
     faults = [*find_copies_and_twins(images, neighbours), *find_strangers(neighbours.any)]
     explained = {fault.image for fault in faults if is_copy_with_another_label(fault, images)}
-    for fault in find_wrong_labels(images):
+    has_label_sets = images.label_sets is not None
+    wrong_labels = find_wrong_label_sets if has_label_sets else find_wrong_labels
+    for fault in wrong_labels(images):
         if fault.image not in explained:
             faults.append(fault)
-    faults += find_telling_backgrounds(images)
+    if not has_label_sets:
+        faults += find_telling_backgrounds(images)
     return _table_of(faults, images)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from camkit._features import check_same_model, feature_space
+from camkit.images._label_sets import joined_names
 from camkit.images.folders import split_of
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ class Images:
 
     Attributes:
         paths: (N,) object array of file names.
-        labels: (N,) int; -1 where an image has no label.
+        labels: (N,) int; -1 where an image has no label. Where images have several labels, it is a
+            number for each set of labels that occurs.
+        label_sets: (N, C) bool where images have several labels, else None.
         splits: (N,) int, a number for each split: images of the analysis and of the reference are
             in different splits, and so are those in folders such as Training and Test.
         class_names: The names of the classes.
@@ -48,7 +51,12 @@ class Images:
         if len(table) < 3:
             raise ValueError(f"{len(table)} images cannot be compared: pass three or more")
         self.paths = table["path"].to_numpy()
-        self.labels = table["label"].to_numpy()
+        labels = _joined_labels(self._analyses)[is_first]
+        self.labels = labels
+        self.label_sets: np.ndarray | None = None
+        if labels.ndim == 2:
+            _, self.labels = np.unique(labels, axis=0, return_inverse=True)
+            self.label_sets = labels
         by_split = table.groupby(["source", "split"], dropna=False)
         self.splits = by_split.ngroup().to_numpy()
         self.class_names = list(analysis.class_names)
@@ -76,8 +84,11 @@ class Images:
         return analysis.reader(self.paths[i], size)
 
     def label_name(self, i: int) -> str:
-        """Return the name of the label of image i."""
-        return self.class_names[self.labels[i]]
+        """Return the name of the label of image i, or those of its labels, such as "Apple|Lime"."""
+        if self.label_sets is None:
+            return self.class_names[self.labels[i]]
+        [names] = joined_names(self.label_sets[[i]], self.class_names)
+        return names or "nothing"
 
     def most_similar(self, i: int, candidates: np.ndarray) -> int:
         """Return the index, among the candidates, of the image most similar to image i."""
@@ -90,6 +101,16 @@ def percent(share: float, digits: int = 0) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
+def _joined_labels(analyses: "list[Analysis]") -> np.ndarray:
+    """Return the labels of all images, (N,) or (N, C). Raises ValueError for both kinds."""
+    if len({analysis.has_label_sets for analysis in analyses}) > 1:
+        raise ValueError(
+            "either the analysis or the reference has one label an image, the other several: give "
+            "both labels of one kind"
+        )
+    return np.concatenate([analysis.labels for analysis in analyses])
+
+
 def _table_of(analysis: "Analysis", source: int) -> pd.DataFrame:
     splits = [split_of(path) for path in analysis.paths]
     if None in splits:
@@ -97,7 +118,6 @@ def _table_of(analysis: "Analysis", source: int) -> pd.DataFrame:
         splits = [None] * len(splits)
     columns = {
         "path": analysis.paths,
-        "label": analysis.labels,
         "source": source,
         "split": splits,
         "row": np.arange(len(analysis.labels)),

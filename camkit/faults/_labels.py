@@ -5,6 +5,7 @@ flipped labels better (`tests/bench`). So it is not required.
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.decomposition import TruncatedSVD
@@ -33,26 +34,42 @@ def find_wrong_labels(images: Images) -> Iterator[Fault]:
     if len(classes) < 2:
         return
 
-    log_probabilities = _held_out_log_probabilities(features, labels)
-    probabilities = np.exp(log_probabilities)
-    is_confident = probabilities >= _mean_self_confidence(probabilities, given)
-    is_given = np.arange(len(classes)) == given[:, None]
-    alternatives = np.where(is_confident & ~is_given, log_probabilities, -np.inf)
-    of_label = log_probabilities[is_given]
-    # Sort by logarithms, since the score may be 1 for many images.
-    for n in np.argsort(of_label):
-        k = alternatives[n].argmax()
-        if alternatives[n, k] <= of_label[n]:
-            continue
+    for contradiction in contradictions(features, given):
+        n, k, probability, label_probability = contradiction
         i = rows[n]
         other = images.most_similar(i, candidates=rows[given == k])
-        probability = percent(probabilities[n, k])
-        label_probability = np.exp(of_label[n])
         reason = (
-            f"{images.label_name(other)} is {probability} probable, "
+            f"{images.label_name(other)} is {percent(probability)} probable, "
             f"the label {images.label_name(i)} {percent(label_probability, 1)}"
         )
         yield Fault(i, "label", reason, 1 - label_probability, other)
+
+
+class Contradiction(NamedTuple):
+    """An image whose given class is contradicted by an alternative, with their probabilities."""
+
+    image: int
+    alternative: int
+    probability: float
+    given_probability: float
+
+
+def contradictions(features: np.ndarray, given: np.ndarray) -> Iterator[Contradiction]:
+    """Yield the images whose given class, (n,) 0 to K − 1, is contradicted, the surest first.
+
+    Each class needs three images.
+    """
+    log_probabilities = _held_out_log_probabilities(features, given)
+    probabilities = np.exp(log_probabilities)
+    is_confident = probabilities >= _mean_self_confidence(probabilities, given)
+    is_given = np.arange(probabilities.shape[1]) == given[:, None]
+    alternatives = np.where(is_confident & ~is_given, log_probabilities, -np.inf)
+    of_given = log_probabilities[is_given]
+    # Sort by logarithms, since the score may be 1 for many images.
+    for n in np.argsort(of_given).tolist():
+        k = int(alternatives[n].argmax())
+        if alternatives[n, k] > of_given[n]:
+            yield Contradiction(n, k, probabilities[n, k], np.exp(of_given[n]))
 
 
 def _rows_of_common_labels(labels: np.ndarray) -> np.ndarray:

@@ -178,6 +178,12 @@ def _decoded(coded_name: str) -> str:
 
 def _check_classes(model: keras.Model, head: Head, images: "ImageSet") -> None:
     """Raise ValueError unless the classes of `images` are those of the head, in the same order."""
+    if np.ndim(images.labels) == 2:
+        raise ValueError(
+            "train_head trains a softmax on one label an image, and these have several: end the "
+            "model with Dense(C, activation='sigmoid'), compile it with 'binary_crossentropy' and "
+            "call model.fit"
+        )
     names = class_names_of(model)
     count = len(head.bias)
     same_names = names is None or names == list(images.class_names)
