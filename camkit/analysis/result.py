@@ -21,8 +21,8 @@ from camkit.analysis._folder import ABOUT, array_names, is_finished, temporary_f
 from camkit.analysis._metadata import unpack
 from camkit.analysis._reading import reader_of_description
 from camkit.images import ImageSet
-from camkit.images.decoding import FileReader, Reader
 from camkit.images._label_sets import joined_names
+from camkit.images.decoding import FileReader, Reader
 
 
 @dataclass(eq=False, repr=False)
