@@ -13,6 +13,9 @@ from camkit._files import present
 # The file that describes the model, the images and the settings of the analysis in a folder.
 ABOUT = "about.json"
 
+# The folder, in that of an analysis, of the one that is to take its place.
+NEXT = ".next"
+
 # The arrays that every analysis stores, each in its own file.
 ARRAYS = ("gap", "maps", "logits", "probs")
 

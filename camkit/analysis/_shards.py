@@ -141,8 +141,13 @@ def join(folder: Path, count: int, batch_size: int, names: Iterable[str]) -> Non
     finished = present(folder)
     for name in names:
         if f"{name}.npy" not in finished:
-            fill = functools.partial(_write_joined, files=files, name=name, count=count)
-            write_whole(folder / f"{name}.npy", fill)
+            join_files(files, folder, name, count)
+
+
+def join_files(files: list[Path], folder: Path, name: str, count: int) -> None:
+    """Write the array `name` of some shards, which hold `count` images, to its file in a folder."""
+    fill = functools.partial(_write_joined, files=files, name=name, count=count)
+    write_whole(folder / f"{name}.npy", fill)
 
 
 def remove(folder: Path) -> None:
@@ -156,15 +161,16 @@ def _write_joined(stream: IO[bytes], files: list[Path], name: str, count: int) -
     """Write the array `name` of all shards to an open .npy file."""
     with _load(files[0]) as shard:
         first = shard[name]
-    header = {
-        "descr": first.dtype.str,
-        "fortran_order": False,
-        "shape": (count, *first.shape[1:]),
-    }
-    np.lib.format.write_array_header_1_0(stream, header)
+    write_header(stream, first.dtype, (count, *first.shape[1:]))
     for file in files:
         with _load(file) as shard:
             stream.write(shard[name].tobytes())
+
+
+def write_header(stream: IO[bytes], dtype: np.dtype, shape: tuple[int, ...]) -> None:
+    """Write the beginning of a .npy file, which the bytes of the array follow."""
+    header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, header)
 
 
 def _load(file: Path) -> np.lib.npyio.NpzFile:

@@ -17,7 +17,7 @@ import pandas as pd
 
 from camkit._files import any_bytes, present, to_path
 from camkit.analysis import _label_sets
-from camkit.analysis._folder import ABOUT, array_names, is_finished, temporary_folder
+from camkit.analysis._folder import ABOUT, NEXT, array_names, is_finished, temporary_folder
 from camkit.analysis._metadata import unpack
 from camkit.analysis._reading import reader_of_description
 from camkit.images import ImageSet
@@ -554,12 +554,14 @@ def load_analysis(folder: str | os.PathLike) -> Analysis:
     """
     folder = to_path(folder)
     files = present(folder)
-    if ABOUT not in files:
+    if ABOUT not in files and NEXT not in files:
         raise ValueError(
             f"{folder} holds no analysis: camkit.analyze(model, images, folder) creates one"
         )
-    about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-    if not is_finished(folder, about):
+    about = None
+    if ABOUT in files:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    if about is None or not is_finished(folder, about):
         raise ValueError(
             f"the analysis in {folder} is not finished: call camkit.analyze with the same model "
             "and images to continue it"

@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,12 @@ import numpy as np
 
 from camkit._files import in_turn, present, to_path, write_whole
 from camkit._progress import progress
-from camkit.analysis import _label_sets, _shards
+from camkit.analysis import _label_sets, _reuse, _shards
 from camkit.analysis._classes import check_labels, match
 from camkit.analysis._folder import ABOUT, array_names, is_finished, temporary_folder
 from camkit.analysis._metadata import pack
 from camkit.analysis._method import difference, identify, is_same, name_of
-from camkit.analysis._reader import Grid, Method, Size, reader_of
+from camkit.analysis._reader import Grid, Method, Reader as ModelReader, Size, reader_of
 from camkit.analysis.result import Analysis, load_analysis
 from camkit.images import ImageSet
 from camkit.images.decoding import THREADS, FileReader, Reader
@@ -42,6 +43,7 @@ _MUST_AGREE = {
     "grid": "grid of tokens",
     "batch_size": "batch size",
 }
+_OTHER_IMAGES = f"another {_MUST_AGREE['images']}"
 
 
 def analyze(
@@ -62,8 +64,12 @@ def analyze(
 
     Memory stays bounded, because results are streamed to `folder`. If the process is killed at any
     moment, the next call continues from the last complete shard and ends with the same arrays, bit
-    for bit. A second process waits for the first. A folder that holds the analysis of another
-    model, image set, method and so on is refused.
+    for bit. A second process waits for the first.
+
+    If images were added, removed, changed or relabelled since, the analysis that the folder holds
+    is brought up to date: only images whose files are new to it are computed. This needs CAM or a
+    method of camkit, a folder on this machine, and half of its images still there. A folder that
+    holds any other analysis, by another model or method or with another input size, is refused.
 
     The folders of the images are matched with the classes of the model by name (the model's own
     names or `class_names`); else by index if all folder names are numbers 0 … C − 1; else, if the
@@ -142,7 +148,8 @@ def analyze(
             "(pip install 'camkit[cluster]')"
         )
     if engine == "ray":
-        from camkit.analysis import ray
+        # Without Ray, this says so at once.
+        import camkit.analysis.ray  # noqa: F401
     model = part(model, inputs, output)
     reader = reader_of(model, method, input_size, grid)
     names = reader.class_names
@@ -150,9 +157,10 @@ def analyze(
         names = [str(name) for name in class_names]
     check_labels(images, reader.is_multi_label)
     matched = match(images, reader.classes, names)
+    digests = _digests(images)
     about = {
         "model": fingerprint(model),
-        "images": _fingerprint(images),
+        "images": _fingerprint(images, digests),
         "reader": _description(images.reader, folder),
         "input_size": list(reader.size),
         "grid": None if grid is None else list(grid),
@@ -165,6 +173,7 @@ def analyze(
         "bias": None if reader.bias is None else reader.bias.tolist(),
         "has_rest": reader.has_rest,
         "paths": [str(path) for path in images.paths],
+        "digests": [digest.hex() for digest in digests],
         "root": str(images.root),
         "metadata": pack(images.metadata, len(images)),
     }
@@ -173,34 +182,61 @@ def analyze(
         temporary = temporary_folder()
         folder = temporary.name
     folder = to_path(folder)
+    compute = partial(
+        _compute,
+        engine=engine,
+        model=model,
+        method=method,
+        input_size=input_size,
+        grid=grid,
+        reader=reader,
+        images=images,
+        labels=matched.labels,
+        arrays=array_names(about),
+    )
     # A process that has waited here for another one finds the work done.
     with in_turn(folder / _LOCK):
-        _claim(folder, about)
-        if not is_finished(folder, about):
-            arrays = array_names(about)
-            labels = matched.labels
-            if engine == "ray":
-                ray.compute(
-                    model,
-                    method,
-                    input_size,
-                    grid,
-                    images,
-                    labels,
-                    folder,
-                    batch_size,
-                    arrays,
-                )
-            else:
-                _shards.compute(reader, images, labels, folder, batch_size, arrays)
-            _shards.join(folder, len(images), batch_size, arrays)
+        _reuse.tidy(folder)
+        outdated = _claim(folder, about)
+        if outdated is not None:
+            _reuse.update(folder, outdated, about, compute)
+        elif not is_finished(folder, about):
+            compute(np.arange(len(images)), folder, batch_size)
         _shards.remove(folder)
+        _reuse.remove(folder)
         analysis = load_analysis(folder)
     # The folder holds no functions.
     analysis.reader = images.reader
     if temporary is not None:
         analysis._temporary = temporary
     return analysis
+
+
+def _compute(
+    rows: np.ndarray,
+    folder: Path,
+    batch_size: int,
+    *,
+    engine: str | None,
+    model: "keras.Model",
+    method: Method | None,
+    input_size: Size,
+    grid: Grid,
+    reader: ModelReader,
+    images: ImageSet,
+    labels: np.ndarray,
+    arrays: tuple[str, ...],
+) -> None:
+    """Analyse the images `rows`, and write the arrays to a folder."""
+    images = images.select(rows)
+    labels = labels[rows]
+    if engine == "ray":
+        from camkit.analysis import ray
+
+        ray.compute(model, method, input_size, grid, images, labels, folder, batch_size, arrays)
+    else:
+        _shards.compute(reader, images, labels, folder, batch_size, arrays)
+    _shards.join(folder, len(images), batch_size, arrays)
 
 
 def _identity(method: Method | None, folder: str | os.PathLike | None) -> str | None:
@@ -228,21 +264,28 @@ def _description(reader: Reader, folder: str | os.PathLike | None) -> dict[str, 
     return {"opener": name, "identity": identity}
 
 
-def _fingerprint(images: ImageSet) -> str:
-    """Return a digest of the images, their order, names and labels, independent of their folder."""
-    digest = hashlib.sha256(json.dumps(list(images.class_names)).encode())
+def _digests(images: ImageSet) -> list[bytes]:
+    """Return the SHA-256 digest of each image's file."""
+    digests = []
     with (
         ThreadPoolExecutor(THREADS) as pool,
         progress(len(images), "Reading images", "image") as bar,
     ):
-        contents = pool.map(_digest_of_file, images.paths)
-        labels = _label_sets.to_json(np.asarray(images.labels))
-        for path, label, content in zip(images.paths, labels, contents, strict=True):
-            path = Path(path)
-            entry = f"{path.parent.name}/{path.name} {label} "
-            digest.update(entry.encode(errors="surrogateescape"))
-            digest.update(content)
+        for digest in pool.map(_digest_of_file, images.paths):
+            digests.append(digest)
             bar.update()
+    return digests
+
+
+def _fingerprint(images: ImageSet, digests: list[bytes]) -> str:
+    """Return a digest of the images, their order, names and labels, independent of their folder."""
+    digest = hashlib.sha256(json.dumps(list(images.class_names)).encode())
+    labels = _label_sets.to_json(np.asarray(images.labels))
+    for path, label, content in zip(images.paths, labels, digests, strict=True):
+        path = Path(path)
+        entry = f"{path.parent.name}/{path.name} {label} "
+        digest.update(entry.encode(errors="surrogateescape"))
+        digest.update(content)
     return digest.hexdigest()
 
 
@@ -252,8 +295,11 @@ def _digest_of_file(path: str | os.PathLike) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-def _claim(folder: Path, about: dict) -> None:
+def _claim(folder: Path, about: dict) -> dict | None:
     """Write about.json, whose paths may have changed, unless the folder holds something else.
+
+    Returns the content of about.json, and leaves it as it is, if the folder holds the analysis of
+    other images, which is to be brought up to date. Otherwise returns None.
 
     Raises ValueError for another analysis, and for files that do not belong to an analysis.
     """
@@ -266,18 +312,25 @@ def _claim(folder: Path, about: dict) -> None:
         stored = json.loads(file.read_text(encoding="utf-8"))
         if is_finished(folder, stored):
             # Only the shards of an unfinished analysis depend on the size of the batches.
-            stored["batch_size"] = about["batch_size"]
+            about["batch_size"] = stored["batch_size"]
         differences = _differences(stored, about)
+        share = ""
+        if differences == [_OTHER_IMAGES] and isinstance(folder, Path):
+            _, remaining = _reuse.known_rows(folder, stored, about)
+            if remaining >= _reuse.LEAST:
+                return stored
+            share = f" ({100 * remaining:.0f} % of its images are among these)"
         if differences:
             raise ValueError(
-                f"{folder} holds the analysis of {' and '.join(differences)}: choose another "
-                "folder, or delete this one"
+                f"{folder} holds the analysis of {' and '.join(differences)}{share}: choose "
+                "another folder, or delete this one"
             )
     elif results:
         raise ValueError(
             f"{folder} holds files that are not an analysis: choose an empty folder or a new one"
         )
     write_whole(file, json.dumps(about).encode())
+    return None
 
 
 def _differences(stored: dict, about: dict) -> list[str]:

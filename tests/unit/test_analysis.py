@@ -372,9 +372,14 @@ def test_the_folder_of_another_model_set_or_size_is_refused(model, images, whole
     same = {"model": model, "images": images, "batch_size": BATCH}
     for found, changes in (
         ("another model", {"model": named_model(seed=1)}),
-        ("another image set", {"images": fewer}),
-        ("another image set", {"images": images.select(np.arange(COUNT)[::-1])}),
-        ("another image set", {"images": camkit.load_images(other)}),
+        (
+            r"another image set \(0 % of its images are among these\)",
+            {"images": camkit.load_images(other)},
+        ),
+        (
+            r"another image set \(49 % of its images are among these\)",
+            {"images": images.select(slice(0, COUNT // 2))},
+        ),
         ("another input size", {"input_size": 2 * np.array(zoo.SHAPE[:2])}),
         ("another model and another image set", {"model": named_model(seed=1), "images": fewer}),
     ):
@@ -395,7 +400,7 @@ def test_another_batch_size_matters_only_until_an_analysis_is_finished(
     np.testing.assert_array_equal(again.logits, whole.logits)
     (folder / "probs.npy").unlink()
     with pytest.raises(ValueError, match="holds the analysis of another batch size: choose"):
-        camkit.analyze(model, images, folder, batch_size=BATCH)
+        camkit.analyze(model, images, folder, batch_size=BATCH + 1)
 
 
 def test_a_picture_that_was_changed_in_place_makes_another_set(model, tmp_path):
@@ -1385,6 +1390,160 @@ def test_an_analysis_says_in_a_line_what_it_is(images, tmp_path):
         f"Analysis({count} images, {classes} classes, maps by CAM, "
         f"folder={str(tmp_path / 'out')!r})"
     )
+
+
+# Brought up to date -------------------------------------------------------------------------------
+
+
+def changed_set(images, tmp_path):
+    """The images without two, with another order, with a changed one and with one more."""
+    root = tmp_path / "changed"
+    shutil.copytree(images.root, root)
+    (root / "Apple" / "00004.png").unlink()
+    (root / "Snow" / "00007.png").unlink()
+    (root / "Lime" / "00001.png").rename(root / "Plum" / "00000.png")
+    write_images(tmp_path / "more", 6, seed=3)
+    shutil.copy(tmp_path / "more" / "Lime" / "00001.png", root / "Lime" / "zz.png")
+    shutil.copy(tmp_path / "more" / "Plum" / "00002.png", root / "Plum" / "00002.png")
+    return camkit.load_images(root)
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """The files of the images that are decoded for a model."""
+    files = []
+    read = image_set.read_image
+
+    def counted(path, **options):
+        files.append(Path(path).parent.name + "/" + Path(path).name)
+        return read(path, **options)
+
+    monkeypatch.setattr(image_set, "read_image", counted)
+    return files
+
+
+def listing(folder):
+    return {path.name for path in Path(folder).iterdir()}
+
+
+def test_an_analysis_is_brought_up_to_date_and_only_new_images_are_computed(
+    model, images, whole, tmp_path, computed
+):
+    folder = tmp_path / "analysis"
+    shutil.copytree(whole.folder, folder)
+    changed = changed_set(images, tmp_path)
+    fresh = camkit.analyze(model, changed, tmp_path / "fresh", batch_size=BATCH)
+    computed.clear()
+    result = camkit.analyze(model, changed, folder, batch_size=5 * BATCH)
+    assert sorted(computed) == ["Lime/zz.png", "Plum/00002.png"]
+    assert arrays_of(folder) == arrays_of(fresh.folder)
+    assert result.table.equals(fresh.table) and listing(folder) == listing(fresh.folder)
+    about = [json.loads((path / "about.json").read_text()) for path in (folder, fresh.folder)]
+    assert about[0] == about[1]
+    computed.clear()
+    camkit.analyze(model, changed, folder)
+    assert computed == [] and arrays_of(folder) == arrays_of(fresh.folder)
+
+
+@pytest.mark.parametrize("change", ["fewer", "other order", "other labels", "renamed"])
+def test_where_no_image_is_new_none_is_computed(model, images, whole, tmp_path, computed, change):
+    folder = tmp_path / "analysis"
+    shutil.copytree(whole.folder, folder)
+    rows = {"fewer": np.arange(1, COUNT), "other order": np.arange(COUNT)[::-1]}
+    rows = rows.get(change, np.arange(COUNT))
+    some = images.select(rows)
+    if change == "other labels":
+        some = dataclasses.replace(some, labels=some.labels[::-1])
+    if change == "renamed":
+        shutil.copytree(images.root, tmp_path / "renamed")
+        (tmp_path / "renamed" / "Apple" / "00000.png").rename(
+            tmp_path / "renamed" / "Apple" / "00001.png"
+        )
+        some = camkit.load_images(tmp_path / "renamed")
+    result = camkit.analyze(model, some, folder, batch_size=BATCH)
+    assert computed == [] and result.labels.tolist() == some.labels.tolist()
+    for name in ARRAYS:
+        np.testing.assert_array_equal(getattr(result, name), getattr(whole, name)[rows])
+    assert result.paths == [str(path) for path in some.paths]
+
+
+def test_an_analysis_cut_short_keeps_its_shards_when_an_image_is_taken_out(
+    model, images, whole, tmp_path, monkeypatch, computed
+):
+    """As where a picture stops a run over night, and is deleted."""
+    folder = tmp_path / "analysis"
+    monkeypatch.setattr(_shards, "join", lambda *_: (_ for _ in ()).throw(Killed))
+    with pytest.raises(Killed):
+        camkit.analyze(model, images, folder, batch_size=BATCH)
+    monkeypatch.setattr(_shards, "join", JOIN)
+    (folder / "shard-00001.npz").unlink()
+    computed.clear()
+    rows = np.delete(np.arange(COUNT), 3)
+    camkit.analyze(model, images.select(rows), folder, batch_size=BATCH)
+    assert len(computed) == 16
+    fresh = camkit.analyze(model, images.select(rows), tmp_path / "fresh", batch_size=BATCH)
+    assert arrays_of(folder) == arrays_of(fresh.folder)
+
+
+JOIN = _shards.join
+
+
+@pytest.mark.parametrize("where, spoil", [("fsync", True), ("replace", False), ("mkdir", False)])
+def test_killed_at_every_file_in_turn_it_is_brought_up_to_date_nevertheless(
+    model, images, whole, tmp_path, monkeypatch, where, spoil
+):
+    folder = tmp_path / "analysis"
+    shutil.copytree(whole.folder, folder)
+    changed = changed_set(images, tmp_path)
+    wanted = arrays_of(camkit.analyze(model, changed, tmp_path / "fresh", batch_size=BATCH).folder)
+    before = arrays_of(folder)
+    cam = camkit.CAM(model)
+    monkeypatch.setattr("camkit.maps.cam.CAM", lambda _, **options: cam)
+    target = (Path, "mkdir") if where == "mkdir" else (os, where)
+    deaths = 0
+    for at in range(1, 40):
+        with monkeypatch.context() as patch:
+            patch.setattr(*target, fatal(getattr(*target), at, [0], spoil))
+            try:
+                camkit.analyze(model, changed, folder, batch_size=BATCH)
+                break
+            except Killed:
+                deaths += 1
+        try:
+            # A reader sees the old analysis or the new one, or is told to go on with it.
+            result = camkit.load_analysis(folder)
+            assert arrays_of(folder) == (before if len(result) == COUNT else wanted)
+        except ValueError as error:
+            assert "is not finished" in str(error)
+    assert deaths >= 3 and arrays_of(folder) == wanted
+    assert listing(folder) == {"about.json", *(f"{name}.npy" for name in ARRAYS)}
+
+
+def test_what_a_method_computes_depends_on_the_label(images, tmp_path, computed):
+    """The true class replaces the fifth, so an image with another label is computed anew."""
+    model = zoo.flat()[0]
+    some = images.select(slice(0, 8))
+    camkit.analyze(model, some, tmp_path / "out", method=camkit.grad_cam)
+    more = images.select(slice(0, 9))
+    labels = np.array([1, *more.labels[1:]])
+    more = dataclasses.replace(more, labels=labels)
+    computed.clear()
+    result = camkit.analyze(model, more, tmp_path / "out", method=camkit.grad_cam)
+    assert computed == [f"{more.paths[i].parent.name}/{more.paths[i].name}" for i in (0, 8)]
+    fresh = camkit.analyze(model, more, method=camkit.grad_cam)
+    np.testing.assert_array_equal(result.maps, fresh.maps)
+    np.testing.assert_array_equal(result.map_classes, fresh.map_classes)
+
+
+def test_a_users_method_may_look_at_the_other_images_of_a_batch(images, tmp_path):
+    model = zoo.flat()[0]
+
+    def method(model, batch, targets):
+        return camkit.grad_cam(model, batch, targets)
+
+    camkit.analyze(model, images.select(slice(0, 8)), tmp_path / "out", method=method)
+    with pytest.raises(ValueError, match="holds the analysis of another image set"):
+        camkit.analyze(model, images.select(slice(0, 9)), tmp_path / "out", method=method)
 
 
 # Metadata, parts of an analysis -------------------------------------------------------------------
