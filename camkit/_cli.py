@@ -197,6 +197,11 @@ def _load_images(options: argparse.Namespace) -> "camkit.ImageSet":
     """Return the images that the options name; report skipped files on standard error."""
     split = None if options.split == "all" else options.split
     images = camkit.load_images(options.images, split)
+    if options.read_as:
+        _, _, shape = options.read_as.partition("-")
+        images = images.read_as_keras(
+            crop_to_aspect_ratio=shape == "crop", pad_to_aspect_ratio=shape == "pad"
+        )
     for path, reason in images.skipped:
         print(f"skipped: {path}: {reason}", file=sys.stderr)
     return images.unlabelled() if options.unlabelled else images
@@ -374,6 +379,12 @@ def _add_analyze(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         "--size", type=int, metavar="PIXELS", help="input size, for models that accept any"
+    )
+    parser.add_argument(
+        "--read-as",
+        choices=["keras", "keras-crop", "keras-pad"],
+        metavar="WAY",
+        help="keras, keras-crop or keras-pad: read as image_dataset_from_directory does",
     )
     parser.add_argument(
         "--engine", choices=["ray"], help="use a Ray cluster or all cores; needs camkit[cluster]"

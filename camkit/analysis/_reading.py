@@ -4,13 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from camkit.images.decoding import FileReader, Reader
+from camkit.images._as_keras import KerasReader, Reader
+from camkit.images.decoding import FileReader
 
 
 def reader_of_description(description: dict[str, Any] | None) -> Reader:
     """Return the reader that about.json describes."""
     if description is None:
         return FileReader()
+    if "keras" in description:
+        return KerasReader(**description["keras"])
     return FileReader(_LostOpener(description["opener"]))
 
 

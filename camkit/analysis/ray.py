@@ -39,7 +39,7 @@ from camkit._quiet import held_back
 from camkit.analysis._reader import Grid, Method, Reader, Size, keyword_of, reader_of
 from camkit.analysis._shards import Shard, contents, missing, saving
 from camkit.images import ImageSet
-from camkit.images.decoding import Reader as ImageReader
+from camkit.images._as_keras import Reader as ImageReader
 
 if TYPE_CHECKING:
     import keras

@@ -21,8 +21,9 @@ from camkit.analysis._folder import ABOUT, NEXT, array_names, is_finished, tempo
 from camkit.analysis._metadata import unpack
 from camkit.analysis._reading import reader_of_description
 from camkit.images import ImageSet
+from camkit.images._as_keras import Reader
 from camkit.images._label_sets import joined_names
-from camkit.images.decoding import FileReader, Reader
+from camkit.images.decoding import FileReader
 
 
 @dataclass(eq=False, repr=False)
@@ -61,6 +62,7 @@ class Analysis:
         reader: How the files became arrays, `reader` of the ImageSet.
         thresholds: The least probability (C,) of a predicted label, set by `with_thresholds`; None
             for 0.5. It matters for a multi-label model only.
+        input_size: (height, width) of the images that the model was given.
 
     Example:
         >>> import camkit
@@ -91,6 +93,7 @@ class Analysis:
     root: Path | None = None
     reader: Reader = FileReader()
     thresholds: np.ndarray | None = None
+    input_size: tuple[int, int] | None = None
     # A temporary folder lives as long as the analysis that reads it.
     _temporary: tempfile.TemporaryDirectory | None = field(default=None, repr=False)
 
@@ -193,6 +196,25 @@ class Analysis:
             rest=None if self.rest is None else self.rest[rows],
             metadata=metadata,
         )
+
+    @property
+    def viewer(self) -> Reader:
+        """Return the reader that shows what the model has seen of a file, `viewer(path)`.
+
+        A map covers this. It is the whole image, unless the images were read as Keras crops or pads
+        them.
+
+        Example:
+            >>> import camkit
+            >>> images = camkit.load_images("mini", "Test", per_class=1)
+            >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+            >>> analysis = camkit.analyze(model, images)
+            >>> analysis.viewer(analysis.paths[0]).shape
+            (100, 100, 3)
+        """
+        if self.input_size is None:
+            return self.reader
+        return self.reader.seen_at(self.input_size)
 
     @cached_property
     def predicted(self) -> np.ndarray:
@@ -587,6 +609,7 @@ def load_analysis(folder: str | os.PathLike) -> Analysis:
         metadata=unpack(about.get("metadata")),
         root=Path(about["root"]) if "root" in about else None,
         reader=reader_of_description(about.get("reader")),
+        input_size=tuple(about["input_size"]),
         _temporary=temporary,
         **arrays,
     )

@@ -25,7 +25,8 @@ from camkit.analysis._method import difference, identify, is_same, name_of
 from camkit.analysis._reader import Grid, Method, Reader as ModelReader, Size, reader_of
 from camkit.analysis.result import Analysis, load_analysis
 from camkit.images import ImageSet
-from camkit.images.decoding import THREADS, FileReader, Reader
+from camkit.images._as_keras import KerasReader, Reader
+from camkit.images.decoding import THREADS
 
 if TYPE_CHECKING:
     import keras
@@ -83,7 +84,8 @@ def analyze(
     Args:
         model: A Keras model, with a GAP → Dense head unless `method` is given.
         images: The images, which are stretched to the size of the model's input and read in its
-            channels: gray (1), RGB (3) or RGBA (4).
+            channels: gray (1), RGB (3) or RGBA (4). `images.read_as_keras()` gives the numbers of
+            keras.utils.image_dataset_from_directory, and so the accuracy of `model.evaluate`.
         folder: Where the results are stored: a folder, or an address such as s3://bucket/name, of
             which the Analysis reads a local copy. Stores have no locks, so a second process does
             not wait there. None for a temporary folder that exists as long as the Analysis.
@@ -251,11 +253,8 @@ def _identity(method: Method | None, folder: str | os.PathLike | None) -> str | 
 
 def _description(reader: Reader, folder: str | os.PathLike | None) -> dict[str, Any] | None:
     """Return what distinguishes a reader of files from others; None for that of `read_image`."""
-    if not isinstance(reader, FileReader):
-        raise ValueError(
-            f"the images are read by a {type(reader).__name__}, which an analysis cannot store: "
-            "pass image_opener= to camkit.load_images"
-        )
+    if isinstance(reader, KerasReader):
+        return {"keras": reader.settings()}
     if reader.opener is None:
         return None
     name = name_of(reader.opener)

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from camkit.images.decoding import FileReader, Reader
+from camkit.images._as_keras import Reader
+from camkit.images.decoding import FileReader
 
 # Larger images are scaled down to this number of pixels on their longer side.
 LONGEST_SIDE = 512

@@ -107,7 +107,7 @@ class Record:
     def picture(self, i: int) -> tuple[bytes, str]:
         """Return image i for a browser, and its type, see `browser_image`."""
         analysis, row = self.locate(i)
-        return browser_image(analysis.paths[row], analysis.reader)
+        return browser_image(analysis.paths[row], analysis.viewer)
 
     @cached_property
     def features(self) -> tuple[np.ndarray, np.ndarray]:

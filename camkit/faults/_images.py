@@ -79,9 +79,9 @@ class Images:
         return np.asarray(analysis.maps[row], "float32")
 
     def read(self, i: int, size: tuple[int, int] | None = None) -> np.ndarray:
-        """Return image i as its analysis has read it, (H, W, 3), 0 to 255."""
+        """Return image i as the model has seen it, (H, W, 3), 0 to 255."""
         analysis = self._analyses[self._sources[i]]
-        return analysis.reader(self.paths[i], size)
+        return analysis.viewer(self.paths[i], size)
 
     def label_name(self, i: int) -> str:
         """Return the name of the label of image i, or those of its labels, such as "Apple|Lime"."""

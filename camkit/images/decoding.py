@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -43,18 +42,6 @@ _WHAT_AN_OPENER_RETURNS = (
 Opener = Callable[[Path], Image.Image | np.ndarray]
 
 
-class Reader(Protocol):
-    """How the files of a set become arrays."""
-
-    def __call__(
-        self, path: str | os.PathLike, size: tuple[int, int] | None = None, *, channels: int = 3
-    ) -> np.ndarray:
-        """Return the image (height, width, channels) in a file, 0 to 255.
-
-        Without a size it is uint8, with the extent that the model sees, at the size of the file.
-        """
-
-
 @dataclass(frozen=True)
 class FileReader:
     """Reads files as `read_image` does.
@@ -84,6 +71,10 @@ class FileReader:
             image = image.resize((width, height), Image.Resampling.BILINEAR)
         return np.array(image).reshape(image.height, image.width, channels)
 
+    def seen_at(self, size: tuple[int, int]) -> "FileReader":
+        """Return this reader, since images are stretched to any size as a whole."""
+        return self
+
     def opened(self, path: Path) -> Image.Image:
         """Return the image in a file, not yet decoded."""
         if self.opener is None:
@@ -111,7 +102,7 @@ class FileReader:
 
     def explained(self, path: Path, error: Exception) -> str:
         """Return the reason why a file cannot be read, in words."""
-        reason = _explain_file(path, error)
+        reason = explain_file(path, error)
         if reason is not None:
             return reason
         if self.opener is not None and not isinstance(error, MemoryError):
@@ -291,7 +282,7 @@ def _explain(error: Exception) -> str:
     return f"truncated or damaged: {error}"
 
 
-def _explain_file(path: Path, error: Exception) -> str | None:
+def explain_file(path: Path, error: Exception) -> str | None:
     """Return what is wrong with a file before its content matters, or None."""
     if isinstance(error, PermissionError):
         return "no permission to read it"

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from camkit.images.decoding import THREADS, FileReader, Reader
+from camkit.images._as_keras import SUFFIXES, KerasReader, Reader
+from camkit.images.decoding import THREADS, FileReader
 from camkit.images.folders import split_of
 
 # How many batches are decoded before they are requested.
@@ -151,12 +152,61 @@ class ImageSet:
         labels = np.full(len(self), _NO_LABEL)
         return replace(self, labels=labels, class_names=[])
 
+    def read_as_keras(
+        self,
+        *,
+        interpolation: str = "bilinear",
+        crop_to_aspect_ratio: bool = False,
+        pad_to_aspect_ratio: bool = False,
+    ) -> "ImageSet":
+        """Return the same images, read as `keras.utils.image_dataset_from_directory` reads them.
+
+        A model that was trained or evaluated on such a dataset then gets the very same numbers, and
+        `camkit.analyze` finds the accuracy of `model.evaluate`. What differs from the way camkit
+        reads: files are decoded and resized by TensorFlow, whatever the backend, without
+        antialiasing; the orientation in EXIF is ignored, so that some photographs lie on their
+        side; and values are not rounded. Only files that end in .bmp, .gif, .jpeg, .jpg and .png
+        are read. The others move to `skipped`.
+
+        Args:
+            interpolation: "bilinear", "nearest", "bicubic", "area", "lanczos3", "lanczos5",
+                "gaussian" or "mitchellcubic", as Keras has it.
+            crop_to_aspect_ratio: Whether the middle of each image is taken instead of the whole.
+            pad_to_aspect_ratio: Whether black margins are added instead of stretching the image.
+
+        Returns:
+            The ImageSet, whose batches are float32.
+
+        Raises:
+            ValueError: Keras has no such interpolation, cannot combine these arguments, or the set
+                was loaded with an `image_opener`.
+            ImportError: TensorFlow is not installed.
+
+        Example:
+            >>> import camkit
+            >>> images = camkit.load_images("mini", "Test").read_as_keras(interpolation="nearest")
+            >>> next(images.batches(32, size=64)).dtype
+            dtype('float32')
+        """
+        if self.reader != FileReader() and not isinstance(self.reader, KerasReader):
+            raise ValueError(
+                "the images are opened by an image_opener, which Keras does not have: load them "
+                "without one"
+            )
+        reader = KerasReader(interpolation, crop_to_aspect_ratio, pad_to_aspect_ratio)
+        is_read = np.array([Path(path).suffix.lower() in SUFFIXES for path in self.paths], bool)
+        reason = f"Keras reads files that end in {', '.join(SUFFIXES)}"
+        passed_over = [(self.paths[i], reason) for i in np.flatnonzero(~is_read)]
+        selected = self.select(is_read)
+        return replace(selected, reader=reader, skipped=[*self.skipped, *passed_over])
+
     def batches(
         self, batch_size: int, size: int | tuple[int, int], *, channels: int = 3
     ) -> Iterator[np.ndarray]:
         """Yield the images in order, in batches, all stretched to one size.
 
-        They are resized bilinearly with antialiasing. At most two batches are decoded ahead, in
+        They are resized bilinearly with antialiasing, unless `read_as_keras` says otherwise. At
+        most two batches are decoded ahead, in
         threads.
 
         Args:
@@ -165,7 +215,7 @@ class ImageSet:
             channels: 1 for gray, 3 for RGB, 4 for RGBA.
 
         Yields:
-            uint8 (B, height, width, channels), B ≤ batch_size.
+            (B, height, width, channels), B ≤ batch_size, uint8; float32 if read as by Keras.
 
         Raises:
             ValueError: `batch_size` is less than 1, or there are no images of so many channels.

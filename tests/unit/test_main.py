@@ -298,6 +298,23 @@ def test_a_flat_folder_is_analysed_without_labels(model, tmp_path, capsys):
     )
 
 
+def test_files_are_read_as_keras_reads_them(model, tmp_path, capsys, tf):
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    for name in ("0.png", "1.webp"):
+        Image.new("RGB", (60, 20), "red").save(folder / name)
+    out = tmp_path / "out"
+    code, said, warned = told(
+        capsys, "analyze", model, folder, "--out", out, "--read-as", "keras-crop"
+    )
+    assert code == 0 and said[-1].startswith("1 images ")
+    assert warned == [
+        f"skipped: {folder / '1.webp'}: Keras reads files that end in .bmp, .gif, .jpeg, .jpg, .png"
+    ]
+    analysis = camkit.load_analysis(out)
+    assert analysis.viewer(analysis.paths[0]).shape == (20, 20, 3)
+
+
 def test_lessons_are_copied_with_what_they_read(tmp_path, capsys):
     to = tmp_path / "new" / "my lessons"
     code, out, err = told(capsys, "lessons", to)
