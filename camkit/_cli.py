@@ -336,10 +336,7 @@ def _add_analyze(commands: argparse._SubParsersAction) -> None:
         "analyze",
         help="run a model once over a folder of images and store the results",
         usage="camkit analyze MODEL IMAGES --out DIR [options]",
-        description=(
-            "Run a model once over a folder of images and store features, class maps and scores. "
-            "If interrupted, the same command continues where it stopped."
-        ),
+        description=("Run a model over images and store the results. If interrupted, repeat it."),
     )
     parser.add_argument("model", metavar="MODEL", help="a .keras or .h5 file of Keras 2 or 3")
     parser.add_argument(
@@ -384,7 +381,7 @@ def _add_analyze(commands: argparse._SubParsersAction) -> None:
         "--read-as",
         choices=["keras", "keras-crop", "keras-pad"],
         metavar="WAY",
-        help="keras, keras-crop or keras-pad: read as image_dataset_from_directory does",
+        help="keras, keras-crop or keras-pad: as Keras reads files",
     )
     parser.add_argument(
         "--engine", choices=["ray"], help="use a Ray cluster or all cores; needs camkit[cluster]"
