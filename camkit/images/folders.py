@@ -1,26 +1,63 @@
 """Folders: find an image set on disk, its splits and its class folders."""
 
 import os
-from collections.abc import Callable, Iterable
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 from camkit._resources import carried
-from camkit.images.decoding import formats, suffixes
+from camkit.images.decoding import FileReader, formats, suffixes
 from camkit.images.fruits360 import fetch_fruits_360
 
 MINI = carried("data") / "mini-fruits"
 
-# The names that the folder of a split may have, preferred ones first.
+# The names that a split may have, preferred ones first.
 SPLITS = {
     "training": ("training", "train"),
-    "test": ("test", "validation", "valid", "val"),
-    "validation": ("validation", "valid", "val"),
+    "test": ("test", "testing", "evaluation", "eval", "holdout"),
+    "validation": ("validation", "valid", "val", "dev"),
 }
-_OTHER_NAMES = {"train": "training", "val": "validation", "valid": "validation"}
+_ROLES = {name: role for role, names in SPLITS.items() for name in names}
+
+# Words that say nothing else beside the name of a split, as in "training_set" and "seg_train".
+_PLAIN_WORDS = {"set", "data", "dataset", "split", "folder", "images", "imgs", "seg"}
 
 # Files that often lie beside images; they are skipped without being reported.
 SIDECARS = {".txt", ".csv", ".tsv", ".json", ".xml", ".yaml", ".yml", ".md", ".html", ".ini", ".db"}
+
+# Folders that Synology, QNAP, Windows and Linux make, in lower case.
+_OF_SYSTEMS = {
+    "@eadir",
+    "@tmp",
+    "@__thumb",
+    "@recycle",
+    "@recently-snapshot",
+    "#recycle",
+    "#snapshot",
+    "$recycle.bin",
+    "system volume information",
+    "lost+found",
+}
+
+# Folders of images, and what lies beside them for each image but is none to classify.
+_PICTURES = {"images", "image", "imgs", "img", "jpegimages", "pictures", "photos"}
+_MASKS = {
+    "masks",
+    "mask",
+    "labels",
+    "annotations",
+    "segmentation",
+    "segmentations",
+    "segmentationclass",
+    "segmentationobject",
+    "groundtruth",
+    "ground_truth",
+    "gt",
+    "trimaps",
+}
 
 # A set may lie up to this many levels below the given folder.
 _LEVELS = 3
@@ -28,59 +65,178 @@ _LEVELS = 3
 # A message lists at most this many names.
 _MOST_NAMES = 12
 
+# How many files without the suffix of an image are opened to see whether they are images.
+_OPENED = 8
+
+
+class ClassFolder(NamedTuple):
+    """The files of one class in one split.
+
+    Attributes:
+        folder: The folder.
+        name: The name of the class.
+        split: "training", "test" or "validation"; None in a set without splits.
+        files: What should be images, in this folder and those below it, sorted.
+    """
+
+    folder: Path
+    name: str
+    split: str | None
+    files: list[Path]
+
 
 class Layout(NamedTuple):
     """Where the images of a set lie.
 
     Attributes:
         root: The folder of the set.
-        chosen: The folders of the requested split; the root in a set without splits.
-        splits: All folders that hold class folders: those of all splits, or the root. Empty if the
-            images lie in the root itself, without classes.
+        classes: The class folders of the requested split.
+        class_names: The names of the classes of all splits, sorted.
+        files: The images of a set without classes; empty if it has classes.
+        skipped: (path, reason) of what is no image of the split.
+        notes: What was decided, a sentence each.
     """
 
     root: Path
-    chosen: list[Path]
-    splits: list[Path]
+    classes: list[ClassFolder]
+    class_names: list[str]
+    files: list[Path]
+    skipped: list[tuple[Path, str]]
+    notes: list[str]
 
 
-def find_set(source: str | os.PathLike, split: str | None) -> Layout:
-    """Return the layout of an image set.
+def find_set(
+    folder: Path,
+    split: str | None,
+    reader: FileReader,
+    classes: Iterable[str] | None = None,
+) -> Layout:
+    """Return the layout of the image set in a folder.
 
     Args:
-        source: "mini", "fruits-360" or a folder, as for `camkit.load_images`.
-        split: "Training", "Test", "Validation", or None for all.
-
-    Returns:
-        The set's root, the folders of the split, and all folders that hold class folders.
+        folder: The folder, which exists.
+        split: "Training", "Test", "Validation", the name of another split's folder, or None for
+            all.
+        reader: What opens the files whose names do not tell that they are images.
+        classes: The names of the classes, if they are known.
 
     Raises:
         FileNotFoundError: There is no set, or no such split.
         ValueError: The split is unknown, or the folder holds several sets.
+
+    Example:
+        >>> from camkit.images.decoding import FileReader
+        >>> from camkit.images.folders import MINI, find_set
+        >>> layout = find_set(MINI, "Test", FileReader())
+        >>> layout.root == MINI, len(layout.classes), layout.classes[0].name
+        (True, 12, 'Apple Green')
+    """
+    top = _Folder(folder, reader)
+    root = _search(top, _has_splits)
+    if root is not None:
+        return _split_layout(root, split)
+    root = _search(top, _has_splits_in_classes)
+    if root is not None:
+        return _class_first_layout(root, split)
+    root = _search(top, _has_splits_without_classes)
+    if root is not None:
+        return _split_layout(root, split)
+    check_split(split)
+    return _plain_layout(top, set(classes or ()))
+
+
+def existing(source: str | os.PathLike) -> Path:
+    """Return the file or folder that a source stands for, as an absolute path.
+
+    Args:
+        source: "mini", "fruits-360" or a path.
+
+    Raises:
+        FileNotFoundError: There is none.
         OSError: Fruits-360 cannot be downloaded.
 
     Example:
-        >>> from camkit.images.folders import find_set
-        >>> layout = find_set("mini", "Test")
-        >>> layout.chosen[0].name, len(layout.splits)
-        ('Test', 2)
+        >>> from camkit.images.folders import existing
+        >>> existing("mini").name
+        'mini-fruits'
     """
-    role = _role_of(split)
-    folder = _existing(source)
-    root = _search(folder, _has_splits)
-    if root is not None:
-        return _split_layout(root, split, role)
-    root = _search(folder, _has_class_folders)
-    if root is not None:
-        return Layout(root, chosen=[root], splits=[root])
-    if holds_images(folder):
-        return Layout(folder, chosen=[folder], splits=[])
-    content = quote(entry.name for entry in _scan(folder))
-    raise FileNotFoundError(
-        f"no image set in {folder}: looked for folders Training and Test, for class folders with "
-        f"images ({', '.join(formats())}), at most three levels down, and for images in it; found "
-        f"{content}"
-    )
+    if source == "mini":
+        path = MINI
+    elif source == "fruits-360":
+        path = fetch_fruits_360()
+    else:
+        path = Path(source).expanduser()
+    # The paths that an analysis stores must be valid from any working directory.
+    path = path.resolve()
+    if path.exists():
+        return path
+    if source == "mini":
+        remedy = "the embedded images come with camkit: install it again"
+    else:
+        remedy = "source must be a folder of images, 'mini' or 'fruits-360', a table or a .zip file"
+    raise FileNotFoundError(f"{path} is missing: {remedy}")
+
+
+# Splits -------------------------------------------------------------------------------------------
+
+
+def role_of(name: str) -> str | None:
+    """Return which split a name is that of.
+
+    Args:
+        name: Such as "Train", "test_set", "seg_train", "val2017" or "evaluation".
+
+    Returns:
+        "training", "test" or "validation"; None if it is no name of a split.
+
+    Example:
+        >>> from camkit.images.folders import role_of
+        >>> role_of("test_set"), role_of("val2017"), role_of("test of fruits")
+        ('test', 'validation', None)
+    """
+    words = [word for word in _words(name) if word not in _PLAIN_WORDS]
+    return _ROLES.get(words[0]) if len(words) == 1 else None
+
+
+def _words(name: str) -> list[str]:
+    """Return the words of a name in lower case: ["seg", "train"] of "seg_train"."""
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    words = re.findall(r"[^\W\d_]+", spaced.lower())
+    # "trainset" is "train set".
+    shorter = [word.removesuffix("set") for word in words]
+    return [short if short in _ROLES else word for short, word in zip(shorter, words, strict=True)]
+
+
+def _word_of_split(name: str) -> str:
+    """Return the word in the name of a split that makes it one, such as "train"."""
+    return next(word for word in _words(name) if word in _ROLES)
+
+
+def _role_in(name: str) -> str:
+    """Return the role of the name of a split, which may have other words, too."""
+    return _ROLES[_word_of_split(name)]
+
+
+def _roles(names: list[str]) -> dict[str, str]:
+    """Return the roles of those names that are names of splits.
+
+    Names that differ only by that of a split are some, too: "asl_train" and "asl_test".
+    """
+    roles = {}
+    siblings: dict[tuple[str, ...], list[str]] = {}
+    for name in names:
+        role = role_of(name)
+        words = _words(name)
+        if role is not None:
+            roles[name] = role
+        elif sum(word in _ROLES for word in words) == 1:
+            others = tuple(word for word in words if word not in _ROLES)
+            siblings.setdefault(others, []).append(name)
+    for alike in siblings.values():
+        of_alike = {name: _role_in(name) for name in alike}
+        if len(set(of_alike.values())) > 1:
+            roles.update(of_alike)
+    return roles
 
 
 def split_of(path: str | os.PathLike) -> str | None:
@@ -98,148 +254,438 @@ def split_of(path: str | os.PathLike) -> str | None:
         >>> split_of("fruits/Train/Lime/1.jpg"), split_of("fruits/Lime/1.jpg")
         ('training', None)
     """
-    name = Path(path).parent.parent.name.lower()
-    name = _OTHER_NAMES.get(name, name)
-    return name if name in SPLITS else None
+    return role_of(Path(path).parent.parent.name)
 
 
-def _role_of(split: str | None) -> str | None:
-    """Return the key of SPLITS for the name of a split, or None for all splits."""
-    if split is None:
-        return None
-    role = str(split).lower()
-    role = _OTHER_NAMES.get(role, role)
-    if role not in SPLITS:
+def check_split(split: str | None) -> None:
+    """Raise ValueError for what is no name of a split.
+
+    Example:
+        >>> from camkit.images.folders import check_split
+        >>> check_split("Training")
+    """
+    if split is not None and role_of(str(split)) is None:
         raise ValueError(
             f"split is {split!r}: it must be 'Training', 'Test', 'Validation' or None for all"
         )
-    return role
 
 
-def _existing(source: str | os.PathLike) -> Path:
-    """Return the folder that a source stands for, as an absolute path."""
-    if source == "mini":
-        folder = MINI
-    elif source == "fruits-360":
-        folder = fetch_fruits_360()
-    else:
-        folder = Path(source).expanduser()
-    # The paths that an analysis stores must be valid from any working directory.
-    folder = folder.resolve()
-    if folder.is_dir():
-        return folder
-    state = "a file" if folder.exists() else "missing"
-    if source == "mini":
-        remedy = "the embedded images come with camkit: install it again"
-    else:
-        remedy = "source must be a folder of images, 'mini' or 'fruits-360'"
-    raise FileNotFoundError(f"{folder} is {state}: {remedy}")
+def named_split(split: str | None, names: Iterable[str], where: str) -> set[str]:
+    """Return which of the names of splits are meant by one.
+
+    Args:
+        split: "Training", "Test", "Validation", one of the names, or None for all. "Test" falls
+            back on a validation split.
+        names: The names that there are, such as those of folders.
+        where: Where they were found, for messages.
+
+    Raises:
+        FileNotFoundError: None is meant.
+        ValueError: `split` is no name of a split.
+
+    Example:
+        >>> from camkit.images.folders import named_split
+        >>> named_split("Test", ["train", "evaluation"], "the folder")
+        {'evaluation'}
+    """
+    names = set(names)
+    if split is None:
+        return names
+    exact = {name for name in names if name.lower() == str(split).lower()}
+    if exact:
+        return exact
+    check_split(split)
+    role = role_of(str(split))
+    wanted = SPLITS[role] + (SPLITS["validation"] if role == "test" else ())
+    for word in wanted:
+        chosen = {name for name in names if _word_of_split(name) == word}
+        if chosen:
+            return chosen
+    raise FileNotFoundError(f"no {split} in {where}, only {quote(names)}")
 
 
-def _search(folder: Path, holds_set: Callable[[Path], bool]) -> Path | None:
+# A folder and what is in it -----------------------------------------------------------------------
+
+
+class _Folder:
+    """A folder, which is read when it is asked."""
+
+    def __init__(
+        self, path: Path, reader: FileReader, parents: frozenset[Path] = frozenset()
+    ) -> None:
+        self.path = path
+        self._reader = reader
+        self.name = path.name
+        self._parents = parents | {path.resolve()}
+        # Folders that are none of images: (path, reason).
+        self.foreign: list[tuple[Path, str]] = []
+
+    @cached_property
+    def _entries(self) -> list[os.DirEntry] | None:
+        """The visible entries, sorted by name; None if the folder cannot be read."""
+        try:
+            with os.scandir(self.path) as entries:
+                visible = [entry for entry in entries if not entry.name.startswith((".", "__"))]
+        except OSError:
+            return None
+        return sorted(visible, key=lambda entry: entry.name)
+
+    @cached_property
+    def folders(self) -> list["_Folder"]:
+        """The folders in it that may hold images of the set; the others are in `foreign`."""
+        inner = []
+        for entry in self._entries or []:
+            # Unlike Path.is_dir, this is False for a link to itself.
+            if os.path.isdir(entry):
+                path = Path(entry)
+                reason = self._reason_against(path)
+                if reason is None:
+                    inner.append(_Folder(path, self._reader, self._parents))
+                else:
+                    self.foreign.append((path, reason))
+        pictures = [folder for folder in inner if folder.name.lower() in _PICTURES]
+        if any(folder.has_images for folder in pictures):
+            masks = [folder for folder in inner if folder.name.lower() in _MASKS]
+            for folder in masks:
+                reason = f"taken for masks or annotations, beside {pictures[0].name!r}"
+                self.foreign.append((folder.path, reason))
+            inner = [folder for folder in inner if folder not in masks]
+        return inner
+
+    def _reason_against(self, path: Path) -> str | None:
+        """Return why a folder holds no images of the set, or None."""
+        if path.name.lower() in _OF_SYSTEMS:
+            return "a folder of the system or another program"
+        if path.is_symlink() and path.resolve() in self._parents:
+            return "a link to a folder that holds it"
+        # Unlike Path.is_file, this is False where the folder may not be entered.
+        if os.path.isfile(path / "about.json"):
+            return "an analysis of camkit"
+        if os.path.isfile(path / "index.html") and os.path.isfile(path / "data" / "index.js"):
+            return "an error atlas of camkit"
+        return None
+
+    @cached_property
+    def files(self) -> list[Path]:
+        """The files in it that should be images, without sidecars; itself if it cannot be read."""
+        if self._entries is None:
+            return [self.path]
+        paths = [Path(entry) for entry in self._entries if not os.path.isdir(entry)]
+        return [path for path in paths if path.suffix.lower() not in SIDECARS]
+
+    @cached_property
+    def has_images_itself(self) -> bool:
+        """Whether files of images lie in it, not in a folder below. True if it cannot be read."""
+        if self._entries is None:
+            return True
+        known = suffixes()
+        others = [path for path in self.files if path.suffix.lower() not in known]
+        return len(others) < len(self.files) or any(map(self._opens, others[:_OPENED]))
+
+    def _opens(self, path: Path) -> bool:
+        """Return whether a file begins as an image does, whatever its name is."""
+        if not os.path.isfile(path):
+            return False
+        try:
+            with self._reader.opened(path):
+                return True
+        except Exception:
+            return False
+
+    @cached_property
+    def with_images(self) -> list["_Folder"]:
+        """The folders in it that hold images at any depth."""
+        return [folder for folder in self.folders if folder.has_images]
+
+    @cached_property
+    def has_images(self) -> bool:
+        """Whether images lie in it, at any depth."""
+        return self.has_images_itself or any(folder.has_images for folder in self.folders)
+
+    def walk(self) -> Iterator["_Folder"]:
+        """Yield the folder and all below it that hold images."""
+        yield self
+        for folder in self.with_images:
+            yield from folder.walk()
+
+
+def _search(folder: _Folder, holds_set: Callable[[_Folder], bool]) -> _Folder | None:
     """Return the only folder, at `folder` or up to _LEVELS below it, that holds a set, or None."""
     level = [folder]
     for _ in range(1 + _LEVELS):
         matches = [inner for inner in level if holds_set(inner)]
         if len(matches) > 1:
-            raise ValueError(f"{folder} holds several image sets: pass one of {quote(matches)}")
+            paths = [inner.path for inner in matches]
+            raise ValueError(f"{folder.path} holds several image sets: pass one of {quote(paths)}")
         if matches:
             return matches[0]
-        level = [inner for outer in level for inner in folders(outer)]
+        level = [inner for outer in level for inner in outer.folders]
     return None
 
 
-def _split_layout(root: Path, split: str | None, role: str | None) -> Layout:
-    """Return the layout of a set with split folders.
+# Layouts ------------------------------------------------------------------------------------------
 
-    Raises FileNotFoundError if there is no folder for this split.
+
+def _splits_in(folder: _Folder) -> dict[str, _Folder]:
+    """Return the folders of splits in a folder, by name.
+
+    A folder of such a name that holds no folders is not a split but a class, called "train" say;
+    unless all folders with images are such, which then have no classes.
     """
-    by_name = _split_folders(root)
-    splits = list(by_name.values())
-    if role is None:
-        return Layout(root, chosen=splits, splits=splits)
-    for name in SPLITS[role]:
-        if name in by_name:
-            return Layout(root, chosen=[by_name[name]], splits=splits)
-    present = quote(folder.name for folder in splits)
-    raise FileNotFoundError(f"no {split} in {root}, only {present}")
+    roles = _roles([inner.name for inner in folder.folders])
+    named = [inner for inner in folder.folders if inner.name in roles]
+    with_classes = [inner for inner in named if inner.folders]
+    if any(inner.with_images for inner in with_classes):
+        return {inner.name: inner for inner in with_classes}
+    if all(inner.name in roles for inner in folder.with_images):
+        return {inner.name: inner for inner in named if inner.has_images}
+    return {}
 
 
-def _split_folders(folder: Path) -> dict[str, Path]:
-    """Return the split folders in a folder by their lower-case names.
-
-    A folder of such a name that holds no folders is not a split but a class, called "train" say.
-    """
-    names = {name for synonyms in SPLITS.values() for name in synonyms}
-    splits = {}
-    for inner in folders(folder):
-        name = inner.name.lower()
-        if name in names and folders(inner):
-            splits[name] = inner
-    return splits
+def _has_splits(folder: _Folder) -> bool:
+    """Return whether a folder holds splits, with class folders in at least one."""
+    return any(inner.with_images for inner in _splits_in(folder).values())
 
 
-def _has_splits(folder: Path) -> bool:
-    """Return whether a folder holds split folders."""
-    return bool(_split_folders(folder))
+def _has_splits_without_classes(folder: _Folder) -> bool:
+    """Return whether a folder holds two splits or more, and nothing else, without classes."""
+    return len({_role_in(name) for name in _splits_in(folder)}) > 1
 
 
-def _has_class_folders(folder: Path) -> bool:
-    """Return whether a folder holds folders with images."""
-    return any(holds_images(inner) for inner in folders(folder))
-
-
-def _scan(folder: Path) -> list[os.DirEntry]:
-    """Return the entries of a folder, sorted by name, without hidden ones."""
-    with os.scandir(folder) as entries:
-        visible = [entry for entry in entries if not entry.name.startswith((".", "__"))]
-    return sorted(visible, key=lambda entry: entry.name)
-
-
-def folders(folder: Path) -> list[Path]:
-    """Return the folders in a folder, sorted by name; none if it cannot be read.
-
-    Hidden folders are skipped.
-
-    Example:
-        >>> from camkit.images.folders import folders, MINI
-        >>> [path.name for path in folders(MINI / "Test")][:2]
-        ['Apple Green', 'Apple Red']
-    """
+def _split_layout(root: _Folder, split: str | None) -> Layout:
+    """Return the layout of a set whose splits hold class folders, or images without classes."""
+    splits = _splits_in(root)
     try:
-        return [Path(entry) for entry in _scan(folder) if entry.is_dir()]
-    except OSError:
-        return []
+        chosen = named_split(split, splits, str(root.path))
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}{_flat_split(root, split)}") from None
+    builder = _Builder(root)
+    files = []
+    for name, folder in splits.items():
+        inner = _see_through(folder)
+        builder.add_classes(inner, name, is_chosen=name in chosen)
+        if name in chosen and not inner.with_images:
+            files += inner.files
+    roles = {_role_in(name) for name in chosen}
+    for folder in root.with_images:
+        if folder.name not in splits and not _has_splits(folder):
+            # One with splits of its own, such as masks, is another set.
+            builder.skipped.append((folder.path, f"beside the splits {quote(splits)}"))
+        elif folder.name not in chosen and _role_in(folder.name) in roles:
+            reason = f"another split of this kind: split={folder.name!r}"
+            builder.skipped.append((folder.path, reason))
+    builder.skipped += root.foreign
+    return builder.layout(files)
 
 
-def candidates(folder: Path) -> list[Path]:
-    """Return the entries of a folder that should be images, sorted by name.
+def _flat_split(root: _Folder, split: str | None) -> str:
+    """Return a hint at a folder of the split that has no class folders, or an empty text."""
+    role = role_of(str(split))
+    for folder in root.with_images:
+        if role_of(folder.name) == role:
+            return f"; {str(folder.path)!r} has images without class folders: pass it for these"
+    return ""
 
-    Hidden files and sidecar files (see SIDECARS) are skipped. For a folder that cannot be read, the
-    list holds the folder itself, so that it is reported.
 
-    Example:
-        >>> from camkit.images.folders import candidates, MINI
-        >>> candidates(MINI / "Test" / "Lime")[0].name
-        'r0_168_100.jpg'
+def _has_splits_in_classes(folder: _Folder) -> bool:
+    """Return whether the splits lie in the class folders, as in cat/train and cat/test."""
+    inside = [_splits_of_class(inner) for inner in folder.with_images]
+    with_splits = [splits for splits in inside if splits]
+    roles = {role_of(name) for splits in with_splits for name in splits}
+    return len(roles) > 1 and 2 * len(with_splits) > len(inside)
+
+
+def _splits_of_class(folder: _Folder) -> dict[str, _Folder]:
+    """Return the folders of splits in a class folder, by name: those that hold the images."""
+    named = [inner for inner in folder.folders if role_of(inner.name) is not None]
+    return {inner.name: inner for inner in named if inner.has_images_itself}
+
+
+def _class_first_layout(root: _Folder, split: str | None) -> Layout:
+    """Return the layout of a set with splits in its class folders."""
+    names = {name for folder in root.with_images for name in _splits_of_class(folder)}
+    chosen = named_split(split, names, f"the class folders of {root.path}")
+    builder = _Builder(root)
+    builder.notes.append(f"the splits {quote(names)} lie in the class folders")
+    builder.leave_empty_out(root)
+    for folder in root.with_images:
+        splits = _splits_of_class(folder)
+        for name, inner in splits.items():
+            builder.add_class(inner, folder.name, name, is_chosen=name in chosen)
+        for inner in folder.with_images:
+            if inner.name not in splits:
+                builder.skipped.append((inner.path, f"beside the splits {quote(names)}"))
+        for path in folder.files if folder.has_images_itself else []:
+            builder.skipped.append((path, f"beside the splits {quote(names)}"))
+    return builder.layout()
+
+
+def _plain_layout(top: _Folder, classes: set[str]) -> Layout:
+    """Return the layout of a set without splits: of class folders, or of images."""
+    root = top
+    for _ in range(_LEVELS):
+        # A folder that holds nothing but another one is a level more of a downloaded copy.
+        if len(root.with_images) != 1 or root.with_images[0].has_images_itself:
+            break
+        root = root.with_images[0]
+    builder = _Builder(root)
+    if not root.with_images:
+        if not root.has_images_itself:
+            raise FileNotFoundError(_nothing_found(top))
+        return builder.layout(root.files + [folder.path for folder in root.folders])
+    (first, *others) = root.with_images
+    if not others and first.name.lower() in _PICTURES and not first.with_images:
+        builder.notes.append(f"{first.name!r} is the folder of the images, not a class")
+        builder.leave_empty_out(root)
+        return builder.layout(first.files)
+    if not {folder.name for folder in root.with_images} <= classes:
+        _refuse_several_sets(root)
+    builder.add_classes(root, None, is_chosen=True)
+    return builder.layout()
+
+
+def _refuse_several_sets(root: _Folder) -> None:
+    """Raise ValueError for folders that hold the same class folders each: versions of a set.
+
+    Folders below the classes whose names have digits are dates or cameras.
     """
-    try:
-        paths = [Path(entry) for entry in _scan(folder)]
-    except OSError:
-        return [folder]
-    return [path for path in paths if path.suffix.lower() not in SIDECARS]
+    inside = [{inner.name for inner in folder.with_images} for folder in root.with_images]
+    are_same = (
+        len(inside) > 1 and len(inside[0]) > 1 and all(names == inside[0] for names in inside)
+    )
+    has_digits = any(re.search(r"\d", name) for name in inside[0])
+    has_images = any(folder.has_images_itself for folder in root.with_images)
+    if are_same and not has_digits and not has_images:
+        names = [folder.name for folder in root.with_images]
+        paths = [folder.path for folder in root.with_images]
+        raise ValueError(
+            f"{root.path} holds several image sets with the classes {quote(inside[0])}: pass one "
+            f"of {quote(paths)}; or, if these are the classes, classes={names[:_MOST_NAMES]}"
+        )
 
 
-def holds_images(folder: Path) -> bool:
-    """Return whether a folder holds files with the suffix of an image format.
+def _see_through(folder: _Folder) -> _Folder:
+    """Return the folder that holds a split's class folders.
 
-    Example:
-        >>> from camkit.images.folders import holds_images, MINI
-        >>> holds_images(MINI / "Test" / "Lime"), holds_images(MINI)
-        (True, False)
+    It is the split's own, or one in it that is called so again, or "images".
     """
-    known = suffixes()
-    return any(path.suffix.lower() in known for path in candidates(folder))
+    while len(folder.with_images) == 1 and not folder.has_images_itself:
+        (inner,) = folder.with_images
+        is_doubled = inner.name.lower() == folder.name.lower()
+        if not is_doubled and inner.name.lower() not in _PICTURES:
+            break
+        folder = inner
+    return folder
+
+
+class _Builder:
+    """Gathers the class folders of a set."""
+
+    def __init__(self, root: _Folder) -> None:
+        self.root = root
+        self.classes: list[tuple[_Folder, str, str | None, bool]] = []
+        self.skipped: list[tuple[Path, str]] = []
+        self.notes: list[str] = []
+
+    def add_classes(self, parent: _Folder, split: str | None, *, is_chosen: bool) -> None:
+        """Add all folders with images in a folder as classes."""
+        if parent.with_images:
+            for folder in parent.with_images:
+                self.add_class(folder, folder.name, split, is_chosen=is_chosen)
+            known = suffixes()
+            beside = [path for path in parent.files if path.suffix.lower() in known]
+            if is_chosen:
+                self.skipped += [(path, "outside the class folders") for path in beside]
+        if is_chosen:
+            self.leave_empty_out(parent)
+
+    def add_class(self, folder: _Folder, name: str, split: str | None, *, is_chosen: bool) -> None:
+        """Add a folder of a class."""
+        self.classes.append((folder, name, split, is_chosen))
+
+    def leave_empty_out(self, parent: _Folder) -> None:
+        """Report the folders in a folder that hold no images of the set."""
+        empty = [folder for folder in parent.folders if not folder.has_images]
+        self.skipped += [(folder.path, "a folder without images") for folder in empty]
+        self.skipped += parent.foreign
+
+    def layout(self, files: Iterable[Path] = ()) -> Layout:
+        """Return what was gathered."""
+        names, notes = _class_names([(name, split) for _, name, split, _ in self.classes])
+        chosen = []
+        nested: set[str] = set()
+        for folder, name, split, is_chosen in self.classes:
+            if is_chosen:
+                inside = self._files_of(folder)
+                nested |= {inner.name for inner in folder.with_images}
+                role = None if split is None else _role_in(split)
+                chosen.append(ClassFolder(folder.path, names[name], role, inside))
+        if nested:
+            notes.append(
+                f"images in folders below a class folder count as its own: {quote(nested)}"
+            )
+        return Layout(
+            self.root.path,
+            chosen,
+            sorted(set(names.values())),
+            list(files),
+            self.skipped,
+            [*self.notes, *notes],
+        )
+
+    def _files_of(self, folder: _Folder) -> list[Path]:
+        """Return what should be images in a class folder and below; report what is left out."""
+        files = []
+        for inner in folder.walk():
+            files += inner.files
+            # A folder without images is tried as a file, which says what it is.
+            files += [each.path for each in inner.folders if not each.has_images]
+            self.skipped += inner.foreign
+        return sorted(files)
+
+
+def _class_names(found: list[tuple[str, str | None]]) -> tuple[dict[str, str], list[str]]:
+    """Return the name of the class of each folder's name, and notes on names that became one.
+
+    Names are one class if they differ by Unicode normalisation alone, as those from a Mac do; or by
+    case alone, if they never stand in the same split.
+    """
+    composed = {name: unicodedata.normalize("NFC", name) for name, _ in found}
+    splits: dict[str, set] = {}
+    spellings: dict[str, list[str]] = {}
+    for name, split in found:
+        splits.setdefault(composed[name], set()).add(split)
+    for name in sorted(splits):
+        spellings.setdefault(name.casefold(), []).append(name)
+    notes = []
+    for name in sorted(set(composed.values())):
+        if sum(other == name for other in composed.values()) > 1:
+            notes.append(f"{name!r} is spelt in two ways of Unicode, and is one class")
+    for alike in spellings.values():
+        total = sum(len(splits[name]) for name in alike)
+        together = set().union(*(splits[name] for name in alike))
+        if len(alike) > 1 and total == len(together):
+            notes.append(f"{quote(alike)} differ by case alone, in different splits: one class")
+            first = _spelling_in_training(alike, splits)
+            composed = {key: first if name in alike else name for key, name in composed.items()}
+    return composed, notes
+
+
+def _spelling_in_training(alike: list[str], splits: dict[str, set]) -> str:
+    """Return the spelling of a class in the training split, or else the first."""
+    for name in alike:
+        if any(split and _role_in(split) == "training" for split in splits[name]):
+            return name
+    return alike[0]
+
+
+def _nothing_found(folder: _Folder) -> str:
+    """Return the message for a folder without any image."""
+    content = quote(entry.name for entry in folder._entries or [])
+    return (
+        f"no image set in {folder.path}: looked for folders Training and Test, for class folders "
+        f"with images ({', '.join(formats())}), and for images in it; found {content}"
+    )
 
 
 def quote(names: Iterable) -> str:

@@ -1,56 +1,95 @@
 """Loading: find the images of a source, check that they can be read, and label them."""
 
 import os
+import unicodedata
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 from tqdm.auto import tqdm
 
 from camkit._progress import progress
+from camkit.images._archives import unpacked
+from camkit.images._arrays import images_of_arrays, images_of_batches
 from camkit.images._checking import Checker
-from camkit.images.decoding import THREADS, Opener, formats, suffixes
-from camkit.images.folders import Layout, candidates, find_set, folders, quote
+from camkit.images._labels import NO_LABEL
+from camkit.images.decoding import THREADS, FileReader, Opener, formats
+from camkit.images.folders import check_split, existing, find_set, quote
 from camkit.images.image_set import ImageSet
-
-# The label of an image without a class.
-_NO_LABEL = -1
+from camkit.images.tables import TABLES, images_of_paths, images_of_table, read_table
 
 
 def load_images(
-    source: str | os.PathLike = "mini",
+    source: Any = "mini",
     split: str | None = "Test",
     *,
     classes: str | Iterable[str] | None = None,
     per_class: int | None = None,
     seed: int = 0,
+    class_names: Sequence[str] | None = None,
+    multi_label: bool | None = None,
+    path_column: str | None = None,
+    label_column: str | Sequence[str] | None = None,
+    root: str | os.PathLike | None = None,
     image_opener: Opener | None = None,
 ) -> ImageSet:
-    """Return the readable images of a source as an `ImageSet`, sorted by class and path.
+    """Return the readable images of a source as an `ImageSet`.
 
-    Every file is decoded once to check that it is complete. Files that cannot be read are listed in
-    `skipped`; hidden files and sidecar files (.txt, .csv, .json, ...) are ignored.
+    Every file is decoded once to check that it is complete. What cannot be read is listed in
+    `skipped`, and what was decided on the way in `notes`. Hidden files and sidecar files (.txt,
+    .csv, .json, ...) are ignored.
 
-    Classes are the sorted names of the folders in all splits. So a label means the same in Training
-    and in Test, and a class keeps its label even if none of its images can be read.
+    The images of a folder are sorted by class and path. Its classes are the sorted names of the
+    class folders in all splits: a label means the same in Training and in Test, and a class keeps
+    its label even if none of its images can be read. All other sources keep their order: row i of
+    an array is `images[i]`.
+
+    Arrays, batches and the files of an archive are written once into a temporary folder, as PNG
+    files where they were none. It lives as long as the set; an analysis in a folder of its own
+    copies them there.
 
     Args:
-        source: "mini" (embedded), "fruits-360" (downloaded on first use), or a folder. At most
-            three levels down, the folder holds Training/ and Test/ with a folder for each class, or
-            else the class folders themselves. A folder that holds images itself, and none of these,
-            is read without labels.
-        split: "Training", "Test", "Validation", or None for all. Folders may be called train, val
-            and valid, in upper or lower case; "Test" falls back on a validation folder. A set
-            without split folders is returned as a whole, whichever split is requested: before
-            training, check that the two sets share no path.
+        source: One of:
+
+            - "mini" (embedded) or "fruits-360" (downloaded on first use);
+            - a folder. At most three levels down, it holds Training/ and Test/ with a folder for
+              each class, or class folders with Training/ and Test/ in each, or the class folders
+              alone. What lies deeper in a class folder belongs to the class. A folder of images
+              without class folders is read without labels. A .zip file is read as the folder in it;
+            - a table, as a DataFrame or as a .csv, .tsv or .parquet file, with a column of paths
+              and one of labels. The other columns are kept as `metadata`;
+            - a list of paths, or the pair (paths, labels);
+            - an array of images (N, H, W, C) or (N, H, W), or the pair (x, y) as `keras.datasets`
+              give it. Values are 0 to 255, or 0 to 1;
+            - a `tf.data.Dataset`, what `keras.utils.image_dataset_from_directory` returns, or
+              anything else that yields images or batches, alone or in pairs with labels.
+        split: "Training", "Test", "Validation", or None for all. Folders may be called train, val,
+            dev, evaluation, test_set, seg_train and the like; "Test" falls back on a validation
+            folder. A split of another name is chosen by this name. A set without splits is returned
+            as a whole, whichever split is requested: before training, check that the two sets share
+            no path. A column of a table that is called "split" is read likewise.
         classes: The names of the classes to load; None for all.
         per_class: The maximum number of readable images of each class; None for all.
         seed: Draws the images if `per_class` is given. The draw of a class does not depend on the
             other classes.
+        class_names: The names of the classes, where labels are indices: class_names[i] is that of
+            the label i. None for the indices themselves, or for the sorted names that the labels
+            are.
+        multi_label: Whether an image has several labels, so that `labels` is (N, C) bool. None for
+            yes if the labels are lists, texts such as "cat|dog", or rows of 0 and 1 that are not
+            one-hot.
+        path_column: The column of the paths in a table; None for the only one that holds files.
+        label_column: The column of the labels in a table, or several columns of 0 and 1; None for
+            the only one that may be meant.
+        root: The folder that relative paths start from. None for that of a table's file, or for
+            the working directory. If it is given or the table is a file, files are also found below
+            it by their names, with or without the suffix.
         image_opener: A function that opens a file in place of Pillow: it takes a path and returns a
             Pillow image or a uint8 array (H, W), (H, W, 3) or (H, W, 4).
 
@@ -59,121 +98,305 @@ def load_images(
 
     Raises:
         FileNotFoundError: There is no set, no such split or no readable image.
-        ValueError: The split or a class is unknown, `per_class` is less than 1, or the folder holds
-            several sets.
+        ValueError: The split or a class is unknown, `per_class` is less than 1, the folder holds
+            several sets, the columns of a table are not clear, or labels or values cannot be
+            understood.
+        TypeError: The source is none of these kinds.
         OSError: "fruits-360" cannot be downloaded.
-        ImportError: "fruits-360" has to be downloaded and camkit[lessons] is not installed.
+        ImportError: "fruits-360" has to be downloaded and camkit[lessons] is not installed, or a
+            Parquet file needs camkit[parquet].
 
     Example:
-        >>> import camkit
+        >>> import camkit, numpy
         >>> camkit.load_images("mini", "Training", classes=["Lemon", "Lime"], per_class=5).labels
         array([0, 0, 0, 0, 0, 1, 1, 1, 1, 1])
+        >>> x = numpy.zeros((2, 32, 32, 3), "uint8")
+        >>> camkit.load_images((x, [1, 0]), class_names=["cat", "dog"])[1].shape
+        (32, 32, 3)
     """
     if per_class is not None and per_class < 1:
         raise ValueError(f"per_class is {per_class}: it must be at least 1, or None for all images")
-    layout = find_set(source, split)
-    files = _files_by_folder(layout)
-    names = _choose_classes(classes, files, layout.root)
-    skipped = _misplaced(layout, files)
-    queues = _queues(layout, files, names, per_class, seed)
-
+    options = {
+        "class_names": class_names,
+        "multi_label": multi_label,
+        "path_column": path_column,
+        "label_column": label_column,
+        "root": root,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    if isinstance(classes, str):
+        classes = [classes]
+    classes = None if classes is None else list(classes)
     checker = Checker(image_opener)
-    paths, labels = [], []
-    for queue, checked in zip(queues, _check_all(queues, checker), strict=True):
-        paths += checked.readable
-        labels += [queue.label] * len(checked.readable)
-        skipped += checked.unreadable
-    if not paths:
-        raise FileNotFoundError(_nothing_readable(layout, names, skipped))
-    return ImageSet(
-        layout.root,
-        paths,
-        np.array(labels),
-        names,
-        skipped,
-        notes=checker.notes,
-        reader=checker.reader,
+    images = _found(source, split, classes, checker.reader, given)
+    if classes is not None:
+        images = _of_classes(images, classes)
+    return _readable(images, per_class, seed, checker)
+
+
+# The kinds of sources -----------------------------------------------------------------------------
+
+
+def _found(
+    source: Any, split: str | None, classes: list[str] | None, reader: FileReader, options: dict
+) -> ImageSet:
+    """Return the images of a source, not yet checked."""
+    if isinstance(source, str | os.PathLike):
+        return _of_name(source, split, classes, reader, options)
+    if isinstance(source, pd.DataFrame):
+        is_searched = "root" in options
+        folder = _root(options)
+        return images_of_table(source, split, folder, is_searched=is_searched, **options)
+    check_split(split)
+    source, labels = _parted(source)
+    if _are_paths(source):
+        _allow(options, "a list of paths", "class_names", "multi_label", "root")
+        return images_of_paths(source, labels, _root(options), **_named(options))
+    if hasattr(source, "file_paths") or hasattr(source, "filepaths"):
+        images = _of_files_of_dataset(source, options)
+        if images is not None:
+            return images
+    _allow(options, f"a {type(source).__name__}", "class_names", "multi_label")
+    if isinstance(source, list | tuple) or hasattr(source, "__array__"):
+        return images_of_arrays(source, labels, **_named(options))
+    if hasattr(source, "__iter__") or hasattr(source, "__getitem__"):
+        return images_of_batches(source, **_named(options))
+    raise TypeError(
+        f"source is a {type(source).__name__}: pass a folder, a table, a .zip file, a list of "
+        "paths, arrays (x, y), or a dataset that yields them"
     )
 
 
-def _files_by_folder(layout: Layout) -> dict[Path, list[Path]]:
-    """Return the files that should be images in each class folder of all splits."""
-    return {folder: candidates(folder) for split in layout.splits for folder in folders(split)}
+def _parted(source: Any) -> tuple[Any, Any]:
+    """Return the images and the labels of a pair, or a source that is none, and None."""
+    if isinstance(source, list) and source and _is_pair_with_path(source[0]):
+        paths, labels = zip(*source, strict=True)
+        return list(paths), list(labels)
+    if not isinstance(source, tuple) or len(source) != 2 or _is_path(source[0]):
+        return source, None
+    images, labels = source
+    if isinstance(images, tuple):
+        raise ValueError(
+            "the source is a pair of pairs, as load_data() returns it: pass one of them, such as "
+            "load_images(data[1])"
+        )
+    return images, labels
 
 
-def _choose_classes(
-    classes: str | Iterable[str] | None, files: dict[Path, list[Path]], root: Path
-) -> list[str]:
-    """Return the sorted names of the classes to load. Raises ValueError for an unknown one."""
-    names = {folder.name for folder, inside in files.items() if inside}
-    if classes is None:
-        return sorted(names)
-    wanted = {classes} if isinstance(classes, str) else set(classes)
-    unknown = wanted - names
+def _named(options: dict) -> dict:
+    """Return the options on labels."""
+    return {name: options.get(name) for name in ("class_names", "multi_label")}
+
+
+def _root(options: dict) -> Path:
+    """Take the folder that relative paths start from out of the options, and return it."""
+    return Path(options.pop("root", "")).expanduser().resolve()
+
+
+def _allow(options: dict, kind: str, *names: str) -> None:
+    """Raise ValueError if an option is given that has no meaning for a kind of source."""
+    others = [name for name in options if name not in names]
+    if others:
+        raise ValueError(f"{others[0]}= has no meaning for {kind}: leave it out")
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str | os.PathLike)
+
+
+def _is_pair_with_path(value: Any) -> bool:
+    """Return whether a value is a path and its label, as in `samples` of torchvision."""
+    return isinstance(value, tuple) and len(value) == 2 and _is_path(value[0])
+
+
+def _are_paths(source: Any) -> bool:
+    """Return whether a source is a list, an array or a column of paths."""
+    is_list = isinstance(source, list | tuple | pd.Series | pd.Index | np.ndarray)
+    return is_list and len(source) > 0 and _is_path(next(iter(source)))
+
+
+def _of_name(
+    source: str | os.PathLike,
+    split: str | None,
+    classes: list[str] | None,
+    reader: FileReader,
+    options: dict,
+) -> ImageSet:
+    """Return the images of a folder, a table or an archive."""
+    path = existing(source)
+    if path.suffix.lower() in TABLES and path.is_file():
+        table = read_table(path)
+        folder = _root(options) if "root" in options else path.parent
+        return images_of_table(table, split, folder, is_searched=True, **options)
+    _allow(options, "a folder, whose folders are the classes")
+    if path.is_dir():
+        return _of_folder(path, split, classes, reader)
+    if path.suffix.lower() == ".zip":
+        temporary, folder = unpacked(path)
+        return replace(_of_folder(folder, split, classes, reader), _temporary=temporary)
+    raise FileNotFoundError(
+        f"{path} is a file: pass a folder of images, a table ({', '.join(TABLES)}) or a .zip file"
+    )
+
+
+def _of_folder(
+    folder: Path, split: str | None, classes: list[str] | None, reader: FileReader
+) -> ImageSet:
+    """Return the images of a folder."""
+    layout = find_set(folder, split, reader, classes)
+    index = {name: label for label, name in enumerate(layout.class_names)}
+    rows = []
+    for each in layout.classes:
+        for path in each.files:
+            inner = os.path.dirname(os.path.relpath(path, each.folder))
+            rows.append((index[each.name], path, each.split, inner))
+    # Two folders may be one class.
+    rows.sort(key=lambda row: row[:2])
+    rows += [(NO_LABEL, path, None, "") for path in layout.files]
+    labels = np.array([label for label, *_ in rows], dtype=int)
+    splits = [split for _, _, split, _ in rows]
+    inner_folders = [inner for *_, inner in rows]
+    metadata = pd.DataFrame({"folder": inner_folders}) if any(inner_folders) else None
+    return ImageSet(
+        layout.root,
+        [path for _, path, _, _ in rows],
+        labels,
+        layout.class_names,
+        layout.skipped,
+        metadata,
+        layout.notes,
+        _splits=splits if any(splits) else None,
+    )
+
+
+def _of_files_of_dataset(source: Any, options: dict) -> ImageSet | None:
+    """Return the files that a dataset of Keras reads, or None if their labels are not known.
+
+    Both `image_dataset_from_directory` and the iterators of `ImageDataGenerator` know their files.
+    """
+    if hasattr(source, "class_indices"):
+        names = sorted(source.class_indices, key=source.class_indices.get)
+        labels = [
+            [names[index] for index in label] if isinstance(label, list | tuple) else int(label)
+            for label in source.labels
+        ]
+        paths = source.filepaths
+    else:
+        names = list(getattr(source, "class_names", None) or [])
+        paths = source.file_paths
+        labels = _classes_in_paths(paths, names)
+        if labels is None:
+            return None
+    _allow(options, f"a {type(source).__name__} of files", "multi_label")
+    images = images_of_paths(
+        paths, labels, Path().resolve(), names or None, options.get("multi_label")
+    )
+    note = (
+        "the images are the files of the dataset, in the order of its list of files, as camkit "
+        "reads them: resizing and augmentation of the dataset are not applied"
+    )
+    return replace(images, notes=[note, *images.notes])
+
+
+def _classes_in_paths(paths: Sequence[str], names: list[str]) -> list[str] | None:
+    """Return the class of each path: the name of its folder at the first depth where all have one.
+
+    Without names of classes there are no labels, an empty list stands for them; None if a path
+    lies in no folder of a class.
+    """
+    folders = [Path(path).parts[:-1] for path in paths]
+    known = set(names)
+    shared = len(Path(os.path.commonpath([Path(path).parent for path in paths])).parts)
+    # The classes begin below the folder that all share, unless all images are of one class.
+    for depth in (shared, *range(shared - 1, -1, -1)):
+        found = [parts[depth] if depth < len(parts) else None for parts in folders]
+        if set(found) <= known:
+            return found
+    return None
+
+
+# Choosing and checking ----------------------------------------------------------------------------
+
+
+def _of_classes(images: ImageSet, classes: list[str]) -> ImageSet:
+    """Return the images of some classes. Raises ValueError for an unknown one."""
+    if images.labels.ndim == 2:
+        raise ValueError(
+            "classes= chooses among images with one label each: select those with several by "
+            "images.select(images.labels[:, c])"
+        )
+    wanted = {unicodedata.normalize("NFC", str(name)) for name in classes}
+    composed = [unicodedata.normalize("NFC", name) for name in images.class_names]
+    unknown = wanted - set(composed)
     if unknown:
-        raise ValueError(f"no class {quote(unknown)} in {root}; its classes are {quote(names)}")
-    return sorted(wanted)
-
-
-def _misplaced(layout: Layout, files: dict[Path, list[Path]]) -> list[tuple[Path, str]]:
-    """Return (path, reason) of images beside the class folders, and of empty class folders."""
-    if not layout.splits:
-        return []
-    skipped = []
-    known = suffixes()
-    for split in layout.chosen:
-        for path in candidates(split):
-            if path in files and not files[path]:
-                skipped.append((path, "a folder without images"))
-            elif path not in files and path.suffix.lower() in known:
-                skipped.append((path, "outside the class folders"))
-    return skipped
+        raise ValueError(
+            f"no class {quote(unknown)} in {images.root}; its classes are "
+            f"{quote(images.class_names)}"
+        )
+    kept = [label for label, name in enumerate(composed) if name in wanted]
+    new_labels = np.full(len(composed) + 1, NO_LABEL)
+    new_labels[kept] = np.arange(len(kept))
+    chosen = images.select(np.isin(images.labels, kept))
+    names = [images.class_names[label] for label in kept]
+    return replace(chosen, labels=new_labels[chosen.labels], class_names=names)
 
 
 class _Queue(NamedTuple):
-    """The files of one class in the order in which they are tried, and how many to load."""
+    """The images of one class in the order in which they are tried, and how many to load."""
 
-    label: int
-    paths: list[Path]
+    rows: np.ndarray
     quota: int
 
 
-def _queues(
-    layout: Layout,
-    files: dict[Path, list[Path]],
-    names: list[str],
-    per_class: int | None,
-    seed: int,
-) -> list[_Queue]:
-    """Return a queue for each class, or one queue for images without classes."""
-    if not layout.splits:
-        return [_draw(_NO_LABEL, "", candidates(layout.root), per_class, seed)]
+def _readable(images: ImageSet, per_class: int | None, seed: int, checker: Checker) -> ImageSet:
+    """Return the images that can be read, at most `per_class` of each class."""
+    queues = _queues(images, per_class, seed)
+    rows: list[int] = []
+    skipped = list(images.skipped)
+    for readable, unreadable in _check_all(queues, images.paths, checker):
+        rows += readable
+        skipped += unreadable
+    notes = [*images.notes, *checker.notes]
+    images = replace(images, skipped=skipped, notes=notes, reader=checker.reader)
+    if not rows:
+        raise FileNotFoundError(_nothing_readable(images))
+    return images.select(sorted(rows))
+
+
+def _queues(images: ImageSet, per_class: int | None, seed: int) -> list[_Queue]:
+    """Return a queue for each class, or one queue if all images are loaded."""
+    if per_class is None:
+        return [_Queue(np.arange(len(images)), len(images))]
+    if images.labels.ndim == 2:
+        raise ValueError(
+            "per_class= counts images with one label each: select some of those with several by "
+            "images.select(indices)"
+        )
     queues = []
-    for label, name in enumerate(names):
-        paths = []
-        for split in layout.chosen:
-            paths += files.get(split / name, [])
-        queues.append(_draw(label, name, paths, per_class, seed))
+    for label in np.unique(images.labels):
+        rows = np.flatnonzero(images.labels == label)
+        name = "" if label == NO_LABEL else images.class_names[label]
+        queues.append(_draw(name, rows, per_class, seed))
     return queues
 
 
-def _draw(label: int, name: str, paths: list[Path], per_class: int | None, seed: int) -> _Queue:
+def _draw(name: str, rows: np.ndarray, per_class: int, seed: int) -> _Queue:
     """Return the queue of a class, in an order that depends only on its name and `seed`."""
-    if per_class is None or per_class >= len(paths):
-        return _Queue(label, paths, quota=len(paths))
+    if per_class >= len(rows):
+        return _Queue(rows, quota=len(rows))
     generator = np.random.default_rng([seed, *os.fsencode(name)])
-    order = generator.permutation(len(paths))
-    return _Queue(label, [paths[i] for i in order], quota=per_class)
+    order = generator.permutation(len(rows))
+    return _Queue(rows[order], quota=per_class)
 
 
 class _Checked(NamedTuple):
-    """The result of a queue: its readable files, sorted, and (path, reason) of the others tried."""
+    """The result of a queue: its readable images, and (path, reason) of the others tried."""
 
-    readable: list[Path]
+    readable: list[int]
     unreadable: list[tuple[Path, str]]
 
 
-def _check_all(queues: list[_Queue], checker: Checker) -> list[_Checked]:
+def _check_all(queues: list[_Queue], paths: list[Path], checker: Checker) -> list[_Checked]:
     """Return the result of each queue."""
     total = sum(queue.quota for queue in queues)
     with (
@@ -183,32 +406,35 @@ def _check_all(queues: list[_Queue], checker: Checker) -> list[_Checked]:
     ):
         warnings.simplefilter("ignore", UserWarning)
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return [_check(queue, checker, pool, bar) for queue in queues]
+        return [_check(queue, paths, checker, pool, bar) for queue in queues]
 
 
-def _check(queue: _Queue, checker: Checker, pool: ThreadPoolExecutor, bar: tqdm) -> _Checked:
-    """Try the files of a queue until it has as many readable ones as its quota says."""
-    readable: list[Path] = []
+def _check(
+    queue: _Queue, paths: list[Path], checker: Checker, pool: ThreadPoolExecutor, bar: tqdm
+) -> _Checked:
+    """Try the images of a queue until it has as many readable ones as its quota says."""
+    readable: list[int] = []
     unreadable: list[tuple[Path, str]] = []
-    untried = queue.paths
-    while untried and len(readable) < queue.quota:
+    untried = queue.rows
+    while len(untried) and len(readable) < queue.quota:
         missing = queue.quota - len(readable)
         trial = untried[:missing]
         untried = untried[missing:]
-        for path, reason in zip(trial, pool.map(checker.reason, trial), strict=True):
+        files = [paths[row] for row in trial]
+        for row, path, reason in zip(trial, files, pool.map(checker.reason, files), strict=True):
             if reason is None:
-                readable.append(path)
+                readable.append(row)
             else:
                 unreadable.append((path, reason))
             bar.update()
-    return _Checked(sorted(readable), unreadable)
+    return _Checked(readable, unreadable)
 
 
-def _nothing_readable(layout: Layout, names: list[str], skipped: list[tuple[Path, str]]) -> str:
+def _nothing_readable(images: ImageSet) -> str:
     """Return the message for a set in which no image can be read."""
-    where = f"class folders {quote(names)}" if layout.splits else "it"
-    reasons = "; ".join(f"{path.name}: {reason}" for path, reason in skipped[:3])
+    where = f"the classes {quote(images.class_names)}" if images.class_names else "it"
+    reasons = "; ".join(f"{path.name}: {reason}" for path, reason in images.skipped[:3])
     return (
-        f"no readable image in {quote(layout.chosen)}: looked for {', '.join(formats())} in "
-        f"{where}; files skipped: {len(skipped)} ({reasons})"
+        f"no readable image in {images.root}: looked for {', '.join(formats())} in {where}; files "
+        f"skipped: {len(images.skipped)} ({reasons})"
     )

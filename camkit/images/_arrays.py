@@ -1,0 +1,280 @@
+"""Arrays and sets of batches: written once as PNG files, which lose nothing and can be shown."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from camkit._progress import progress
+from camkit.images._labels import labels_of
+from camkit.images.decoding import THREADS
+from camkit.images.image_set import ImageSet
+
+# How many images of an array are converted at once.
+_CHUNK = 256
+
+_CHANNELS = (1, 3, 4)
+
+# Values up to here, if they exceed 1, are neither 0 to 1 nor 0 to 255: those of a set that is
+# nearly black, or of one with another white.
+_DARKEST_WHITE = 16
+
+# Fractions below this come from a division by 255 and back.
+_WHOLE = 1e-3
+
+# What tells an endless tf.data.Dataset.
+_ENDLESS = -1
+
+
+def images_of_arrays(
+    arrays: Any, labels: Any, class_names: Sequence[str] | None, multi_label: bool | None
+) -> ImageSet:
+    """Return the set of arrays: (N, H, W, C), (N, H, W), or a list of images of any sizes.
+
+    Row i of the set is arrays[i].
+
+    Raises:
+        ValueError: The arrays are no images, or their values have an unknown range.
+    """
+    if not isinstance(arrays, list | tuple):
+        arrays = np.asarray(arrays)
+        _check_batch(arrays)
+    found = labels_of(labels, len(arrays), class_names, multi_label)
+    writer = _Writer()
+    writer.decide(arrays)
+    with progress(len(arrays), "Writing images", "image") as bar:
+        for start in range(0, len(arrays), _CHUNK):
+            writer.write(arrays[start : start + _CHUNK])
+            bar.update(len(writer.paths) - start)
+    return writer.images(found.values, found.names, found.notes)
+
+
+def images_of_batches(
+    batches: Iterable, class_names: Sequence[str] | None, multi_label: bool | None
+) -> ImageSet:
+    """Return the set of what an iterable yields: images or batches of images, or pairs with labels.
+
+    It is read once. Memory holds one batch and all labels.
+
+    Raises:
+        ValueError: It is endless or empty, or what it yields are no images.
+    """
+    _refuse_endless(batches)
+    if class_names is None:
+        class_names = getattr(batches, "class_names", None)
+    writer = _Writer()
+    labels: list = []
+    first = None
+    with progress(None, "Writing images", "image") as bar:
+        for element in _elements(batches):
+            images, of_images = _pair(element)
+            first = images if first is None else first
+            writer.write(images)
+            labels += [] if of_images is None else list(of_images)
+            bar.update(len(images))
+    if first is None:
+        raise ValueError(f"the {type(batches).__name__} yields nothing: an iterator serves once")
+    count = len(writer.paths)
+    found = labels_of(
+        labels if labels else None, count, class_names if labels else None, multi_label
+    )
+    notes = [*_note_of_order(batches, first), *found.notes]
+    return writer.images(found.values, found.names, notes)
+
+
+def _refuse_endless(batches: Any) -> None:
+    """Raise ValueError for a tf.data.Dataset that repeats without end."""
+    if hasattr(batches, "cardinality") and int(batches.cardinality()) == _ENDLESS:
+        raise ValueError("the dataset repeats without end: pass dataset.take(number of batches)")
+
+
+def _elements(batches: Any) -> Iterator:
+    """Yield the elements once; by index where iterating may have no end, as of a PyDataset."""
+    if hasattr(batches, "__getitem__") and hasattr(batches, "__len__"):
+        return (batches[index] for index in range(len(batches)))
+    return iter(batches)
+
+
+def _pair(element: Any) -> tuple[np.ndarray, Sequence | None]:
+    """Return a batch of images and their labels, or None, from what a set yields."""
+    labels = None
+    if isinstance(element, list | tuple):
+        # Weights of the samples may follow.
+        element, labels = element[0], (element[1] if len(element) > 1 else None)
+    images = _as_array(element)
+    is_one = images.ndim == 2 or (images.ndim == 3 and images.shape[-1] in _CHANNELS)
+    if is_one:
+        images = images[np.newaxis]
+        labels = None if labels is None else [np.asarray(labels)]
+    _check_batch(images)
+    return images, None if labels is None else np.asarray(labels)
+
+
+def _note_of_order(batches: Any, first: np.ndarray) -> list[str]:
+    """Return a note if another pass over the batches begins with other images."""
+    if iter(batches) is batches:
+        return []
+    again, _ = _pair(next(iter(_elements(batches))))
+    if again.shape == first.shape and np.array_equal(again, first):
+        return ["the images are in the order of the dataset"]
+    return [
+        "the dataset shuffles or augments: the images are in the order of the pass that was read, "
+        "not in that of model.predict(dataset); build it with shuffle=False to compare row by row"
+    ]
+
+
+def _check_batch(images: np.ndarray) -> None:
+    """Raise ValueError unless an array is a batch of images (N, H, W) or (N, H, W, C)."""
+    shape = images.shape
+    if images.dtype.kind not in "biuf":
+        raise ValueError(f"the images are an array of {images.dtype}, not of numbers")
+    if images.ndim == 3 and shape[-1] in _CHANNELS and shape[0] not in _CHANNELS:
+        raise ValueError(
+            f"the array {shape} is one image: pass images[np.newaxis] for a set of one"
+        )
+    if images.ndim == 2:
+        raise ValueError(
+            f"the array {shape} holds rows of numbers: pass images (N, height, width, channels), "
+            "such as images.reshape(-1, 28, 28)"
+        )
+    is_channels_first = images.ndim == 4 and shape[1] in _CHANNELS and shape[-1] not in _CHANNELS
+    if is_channels_first:
+        raise ValueError(
+            f"the images {shape} have their channels first: pass np.moveaxis(images, 1, -1)"
+        )
+    if images.ndim not in (3, 4) or (images.ndim == 4 and shape[-1] not in _CHANNELS):
+        raise ValueError(
+            f"the images have the shape {shape}: pass (N, height, width, channels) with 1 (gray), "
+            "3 (RGB) or 4 channels (RGBA)"
+        )
+    if not images.size:
+        raise ValueError(f"the images have the shape {shape}: there is nothing in them")
+
+
+class _Writer:
+    """Writes images as PNG files into a temporary folder.
+
+    Values of 0 to 1 become 0 to 255. What their range is, all images decide, or the first batch of
+    a set that is not there as a whole; what follows must not contradict it.
+    """
+
+    def __init__(self) -> None:
+        self.paths: list[Path] = []
+        self._temporary = TemporaryDirectory(prefix="camkit-", ignore_cleanup_errors=True)
+        self._folder = Path(self._temporary.name).resolve() / "images"
+        self._folder.mkdir()
+        self._white: float | None = None
+        self._is_rounded = False
+
+    def decide(self, arrays: Any) -> None:
+        """Decide the range of the values of all arrays."""
+        chunks = (arrays[start : start + _CHUNK] for start in range(0, len(arrays), _CHUNK))
+        extremes = [_range_of(_as_array(image)) for chunk in chunks for image in _parts(chunk)]
+        extremes = [each for each in extremes if each is not None]
+        if extremes:
+            low, high = np.array(extremes).T
+            self._white = _white_of(low.min(), high.max())
+
+    def write(self, batch: Any) -> None:
+        """Write a batch of images, in order."""
+        images = [self._to_8_bit(_as_array(image)) for image in batch]
+        start = len(self.paths)
+        paths = [self._folder / f"{start + i:07}.png" for i in range(len(images))]
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(_save, images, paths))
+        self.paths += paths
+
+    def images(self, labels: np.ndarray, names: list[str], notes: list[str]) -> ImageSet:
+        """Return the set of all images that were written."""
+        return ImageSet(
+            self._folder,
+            self.paths,
+            labels,
+            names,
+            skipped=[],
+            notes=[*self._notes(), *notes],
+            _temporary=self._temporary,
+        )
+
+    def _notes(self) -> list[str]:
+        notes = []
+        if self._white == 1:
+            notes.append(
+                "values of 0 to 1 were stored as 0 to 255, which camkit feeds to a model: one that "
+                "was trained on 0 to 1 needs keras.layers.Rescaling(1 / 255) as its first layer"
+            )
+        if self._is_rounded:
+            notes.append("values were rounded to whole grey levels")
+        return notes
+
+    def _to_8_bit(self, image: np.ndarray) -> np.ndarray:
+        """Return an image as uint8 (H, W) or (H, W, C)."""
+        _check_batch(image[np.newaxis])
+        if image.ndim == 3 and image.shape[-1] == 1:
+            image = image[..., 0]
+        extremes = _range_of(image)
+        if extremes is None:
+            return image.astype(np.uint8) * (255 if image.dtype == bool else 1)
+        low, high = extremes
+        if self._white is None and high > 0:
+            self._white = _white_of(low, high)
+        if self._white is None:
+            return np.zeros(image.shape, np.uint8)
+        if not 0 <= low <= high <= self._white:
+            raise ValueError(
+                f"values of {low:g} to {high:g} follow on values of 0 to {self._white:g}: bring "
+                "all images to one range, 0 to 255 as uint8"
+            )
+        scaled = image.astype(np.float32) * (255 / self._white)
+        whole = np.rint(scaled)
+        self._is_rounded |= bool(np.abs(scaled - whole).max(initial=0) > _WHOLE)
+        return whole.astype(np.uint8)
+
+
+def _as_array(image: Any) -> np.ndarray:
+    """Return an image or a batch as an array; one of Pillow's as RGB, unless it is gray or RGBA."""
+    if isinstance(image, Image.Image):
+        image = image if image.mode in ("L", "RGB", "RGBA") else image.convert("RGB")
+    if isinstance(image, dict):
+        raise ValueError(
+            "the images are dictionaries: pass pairs, such as "
+            "load_images(((row['image'], row['label']) for row in rows))"
+        )
+    return np.asarray(image)
+
+
+def _parts(chunk: Any) -> Iterable:
+    """Return what of a chunk is looked at in one go: an array as a whole, a list image by image."""
+    return chunk if isinstance(chunk, list | tuple) else [chunk]
+
+
+def _range_of(image: np.ndarray) -> tuple[float, float] | None:
+    """Return the smallest and largest value, or None for uint8 and bool, whose range is known."""
+    if image.dtype in (np.uint8, np.bool_):
+        return None
+    return float(image.min()), float(image.max())
+
+
+def _white_of(low: float, high: float) -> float:
+    """Return which value is white, 1 or 255, for values of `low` to `high`."""
+    if 0 <= low <= high <= 1:
+        return 1
+    if 0 <= low and _DARKEST_WHITE < high <= 255:
+        return 255
+    remedy = f"multiply them by 255 / {high:g} if that is white"
+    if low < 0:
+        remedy = "undo the preprocessing, such as (images + 1) * 127.5 for -1 to 1"
+    if not np.isfinite([low, high]).all():
+        remedy = "replace NaN and infinite values first"
+    raise ValueError(
+        f"the values of the images are {low:g} to {high:g}, neither 0 to 1 nor 0 to 255: {remedy}"
+    )
+
+
+def _save(image: np.ndarray, path: Path) -> None:
+    """Write an image as PNG, with the fastest compression."""
+    Image.fromarray(image).save(path, compress_level=1)

@@ -1,0 +1,377 @@
+"""Tables: images by a column of paths, labels by another, and the rest as metadata."""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+from camkit.images._labels import labels_of
+from camkit.images.decoding import suffixes
+from camkit.images.folders import named_split, quote, role_of
+from camkit.images.image_set import ImageSet
+
+# The endings of the files that are read as tables.
+TABLES = (".csv", ".tsv", ".parquet", ".pq")
+
+# What stands between the columns of a .csv file: the one that its first line has most of.
+_SEPARATORS = (",", ";", "\t")
+
+# Columns whose names say what they hold, in lower case.
+_LABELS = ("label", "labels", "class", "classes", "class_name", "category", "target")
+_SPLITS = ("split", "subset", "set", "data set", "dataset", "data_set", "partition")
+
+# How many values of a column are tried as paths, and how many missing files a message names.
+_TRIED = 20
+_MOST_MISSING = 3
+
+
+def read_table(file: str | os.PathLike) -> pd.DataFrame:
+    r"""Return the table in a file.
+
+    Numbers keep their leading zeros, as do texts such as "NA": a column is read as numbers only
+    where that loses nothing.
+
+    Args:
+        file: A .csv or .tsv file (UTF-8; columns separated by commas, semicolons or tabs), or a
+            .parquet file.
+
+    Returns:
+        A DataFrame.
+
+    Raises:
+        ValueError: The file is not UTF-8, or no table.
+        ImportError: A Parquet file needs camkit[parquet].
+        OSError: The file cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from camkit.images.tables import read_table
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder, "fruits.csv")
+        ...     _ = file.write_text("id,ripe\n007,1\n")
+        ...     read_table(file)["id"].tolist()
+        ['007']
+    """
+    file = Path(file)
+    if file.suffix.lower() in (".parquet", ".pq"):
+        return _read_parquet(file)
+    try:
+        with open(file, encoding="utf-8-sig") as stream:
+            first_line = stream.readline()
+        separator = max(_SEPARATORS, key=first_line.count)
+        texts = pd.read_csv(
+            file, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig"
+        )
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{file} is not UTF-8: save it as UTF-8, or pass "
+            "load_images(pandas.read_csv(file, encoding='cp1252'))"
+        ) from error
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise ValueError(f"{file} cannot be read as a table: {error}") from error
+    return texts.apply(_numbers_where_nothing_is_lost)
+
+
+def _read_parquet(file: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(file)
+    except ImportError as error:
+        raise ImportError(
+            f"reading {file} needs the package pyarrow: pip install 'camkit[parquet]'"
+        ) from error
+
+
+def _numbers_where_nothing_is_lost(column: pd.Series) -> pd.Series:
+    """Return a column of texts as numbers, unless one of them has leading zeros or is a word."""
+    values = column.where(column.str.strip() != "")
+    has_zeros = values.str.match(r"-?0\d").eq(True)
+    numbers = pd.to_numeric(values, errors="coerce")
+    is_word = numbers.isna() & values.notna()
+    if has_zeros.any() or is_word.any() or values.isna().all():
+        return values
+    return numbers
+
+
+def images_of_table(
+    table: pd.DataFrame,
+    split: str | None,
+    folder: Path,
+    *,
+    is_searched: bool = False,
+    path_column: str | None = None,
+    label_column: str | Sequence[str] | None = None,
+    class_names: Sequence[str] | None = None,
+    multi_label: bool | None = None,
+) -> ImageSet:
+    """Return the images that a table lists, in its order.
+
+    Args:
+        table: A DataFrame with a row for each image.
+        split: The split to choose where a column tells it, as for `camkit.load_images`.
+        folder: Where relative paths start.
+        is_searched: Whether files are also searched for below `folder`, by their names.
+        path_column: The column of the paths; None for the only one whose texts are files.
+        label_column: The column of the labels, or several columns of 0 and 1; None for the one that
+            is called so, the only other one, or the only ones of 0 and 1.
+        class_names: The names of the classes, where labels are indices.
+        multi_label: Whether images have several labels; None to judge by the column.
+
+    Returns:
+        An ImageSet whose files are not yet checked. The columns that are neither paths nor labels
+        are its metadata.
+
+    Raises:
+        ValueError: A column is missing or cannot be guessed.
+        FileNotFoundError: No file of the table exists, or there is no such split.
+
+    Example:
+        >>> import camkit, pandas
+        >>> from camkit.images.tables import images_of_table
+        >>> images = camkit.load_images("mini", "Test", per_class=1)
+        >>> table = pandas.DataFrame({"file": images.paths, "label": images.labels, "camera": "A"})
+        >>> listed = images_of_table(table, None, images.root, class_names=images.class_names)
+        >>> listed.paths == images.paths, list(listed.metadata)
+        (True, ['camera'])
+    """
+    if not len(table):
+        raise ValueError(f"the table has no rows, only the columns {quote(table.columns)}")
+    if not table.columns.is_unique:
+        raise ValueError(f"the table has several columns of one name: {quote(table.columns)}")
+    finder = _Finder(folder, is_searched)
+    notes = []
+    if path_column is None:
+        path_column = _guess_path(table, finder)
+        notes.append(f"paths from the column {path_column!r}")
+    _check_columns(table, [path_column])
+    rest = table.drop(columns=path_column)
+    split_column = _split_column(rest)
+    if label_column is None:
+        label_column = _guess_label(rest.drop(columns=split_column or []))
+        notes += _note_of_labels(label_column)
+    columns = [label_column] if isinstance(label_column, str) else list(label_column or [])
+    _check_columns(table, columns)
+    if split_column in columns:
+        split_column = None
+    labels = _labels_in(rest, label_column, class_names)
+    found = labels_of(labels, len(table), class_names, multi_label)
+    names = found.names if class_names or len(columns) < 2 else [str(name) for name in columns]
+    metadata = rest.drop(columns=columns).reset_index(drop=True)
+    splits = None
+    if split_column is not None:
+        splits = [role_of(str(value)) for value in rest[split_column]]
+        notes.append(f"splits from the column {split_column!r}")
+    images = ImageSet(
+        folder,
+        [finder.path(value) for value in table[path_column]],
+        found.values,
+        names,
+        skipped=[],
+        metadata=metadata if len(metadata.columns) else None,
+        notes=[*notes, *found.notes],
+        _splits=splits,
+    )
+    if splits is None or split is None:
+        return images
+    values = list(rest[split_column].astype(str))
+    chosen = named_split(split, values, f"the column {split_column!r}")
+    return images.select(np.array([value in chosen for value in values]))
+
+
+def images_of_paths(
+    paths: Iterable,
+    labels: Any,
+    folder: Path,
+    class_names: Sequence[str] | None,
+    multi_label: bool | None,
+) -> ImageSet:
+    """Return the images at a list of paths, in its order, not yet checked.
+
+    Args:
+        paths: The files; relative ones start at `folder`.
+        labels: A label for each, as for `camkit.load_images`; None for none.
+        folder: Where relative paths start.
+        class_names: The names of the classes, where labels are indices.
+        multi_label: Whether images have several labels; None to judge by the labels.
+
+    Raises:
+        ValueError: The labels are not as many as the paths, or cannot be understood.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from camkit.images.tables import images_of_paths
+        >>> images_of_paths(["a.jpg", "b.jpg"], ["cat", "dog"], Path(), None, None).class_names
+        ['cat', 'dog']
+    """
+    finder = _Finder(folder, is_searched=False)
+    files = [finder.path(path) for path in paths]
+    found = labels_of(labels, len(files), class_names, multi_label)
+    return ImageSet(folder, files, found.values, found.names, [], notes=found.notes)
+
+
+# Columns ------------------------------------------------------------------------------------------
+
+
+def _check_columns(table: pd.DataFrame, columns: Iterable) -> None:
+    """Raise ValueError for a column that the table lacks."""
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise ValueError(
+            f"the table has no column {quote(missing)}; its columns are {quote(table.columns)}"
+        )
+
+
+def _guess_path(table: pd.DataFrame, finder: "_Finder") -> str:
+    """Return the only column whose texts are files. Raises an error if there is not one."""
+    texts = [column for column in table if not is_numeric_dtype(table[column])]
+    columns = [column for column in texts if _holds_files(table[column], finder)]
+    if len(columns) == 1:
+        return columns[0]
+    if columns:
+        raise ValueError(
+            f"the columns {quote(columns)} hold files: name the one of the images, "
+            f"path_column={columns[0]!r}"
+        )
+    tried = quote(table[texts[0]].astype(str).head(_MOST_MISSING)) if texts else "no texts"
+    raise FileNotFoundError(
+        f"no column of the table holds files below {finder.folder} (such as {tried}); its columns "
+        f"are {quote(table.columns)}: name the folder that the paths start from, root=..., or the "
+        "column, path_column=..."
+    )
+
+
+def _holds_files(column: pd.Series, finder: "_Finder") -> bool:
+    """Return whether some of the first values of a column are files that may be images."""
+    values = column.dropna().head(_TRIED)
+    paths = [finder.path(value) for value in values if isinstance(value, str | os.PathLike)]
+    return any(path.is_file() and path.suffix.lower() not in TABLES for path in paths)
+
+
+def _guess_label(rest: pd.DataFrame) -> str | list[str] | None:
+    """Return the column of the labels, or the columns of 0 and 1, or None if there is none.
+
+    Raises ValueError if several columns may be meant.
+    """
+    if rest.columns.empty:
+        return None
+    called_so = [column for column in rest if str(column).lower() in _LABELS]
+    if len(called_so) == 1:
+        return called_so[0]
+    if len(rest.columns) == 1:
+        return rest.columns[0]
+    indicators = [column for column in rest if _is_indicator(rest[column])]
+    if len(indicators) == len(rest.columns):
+        return indicators
+    raise ValueError(
+        f"which column holds the labels is not clear: name it, label_column=..., or several of 0 "
+        f"and 1, label_column=[...], among {quote(called_so or rest.columns)}"
+    )
+
+
+def _is_indicator(column: pd.Series) -> bool:
+    """Return whether a column holds 0 and 1 alone."""
+    is_number = is_numeric_dtype(column) or is_bool_dtype(column)
+    return bool(is_number and column.isin([0, 1]).all())
+
+
+def _note_of_labels(label_column: str | list[str] | None) -> list[str]:
+    if label_column is None:
+        return []
+    if isinstance(label_column, str):
+        return [f"labels from the column {label_column!r}"]
+    return [f"labels from the columns {quote(label_column)}"]
+
+
+def _split_column(table: pd.DataFrame) -> str | None:
+    """Return the column that tells the split of each image, or None."""
+    for column in table:
+        if str(column).lower() in _SPLITS:
+            roles = [role_of(str(value)) for value in table[column].unique()]
+            if None not in roles:
+                return column
+    return None
+
+
+def _labels_in(
+    table: pd.DataFrame,
+    label_column: str | Sequence[str] | None,
+    class_names: Sequence[str] | None,
+) -> Any:
+    """Return the labels in a column, or in several columns of 0 and 1.
+
+    Numbers are names, as for `flow_from_dataframe`, unless `class_names` says what they mean.
+    """
+    if label_column is None:
+        return None
+    if not isinstance(label_column, str):
+        return _indicators(table[list(label_column)])
+    column = table[label_column]
+    if class_names is not None and is_numeric_dtype(column):
+        return column.to_numpy()
+    if not is_numeric_dtype(column):
+        return column
+    texts = np.full(len(column), None, dtype=object)
+    for row, value in enumerate(column):
+        if not pd.isna(value):
+            texts[row] = f"{value:g}" if isinstance(value, float) else str(value)
+    return texts
+
+
+def _indicators(columns: pd.DataFrame) -> np.ndarray:
+    """Return columns of 0 and 1 as an array (N, C)."""
+    for name in columns:
+        if not _is_indicator(columns[name]):
+            odd = columns[name][~columns[name].isin([0, 1])].iloc[0]
+            raise ValueError(
+                f"the column {name!r} holds {odd}: columns of labels must hold 0 and 1; decide "
+                "what counts as 1 first, such as table.fillna(0).replace(-1, 1)"
+            )
+    return columns.to_numpy(dtype=int)
+
+
+# Files --------------------------------------------------------------------------------------------
+
+
+class _Finder:
+    """Finds the files that values of a table mean."""
+
+    def __init__(self, folder: Path, is_searched: bool) -> None:
+        self.folder = folder
+        self._is_searched = is_searched
+        self._by_name: dict[str, list[Path]] | None = None
+
+    def path(self, value: Any) -> Path:
+        """Return the file that a value means: at this path, or else the only one of this name.
+
+        The name may lack the suffix of an image. If there is no such file, or several, the path is
+        returned as it stands, and the image is skipped as missing.
+        """
+        path = self.folder / (value if isinstance(value, str | os.PathLike) else str(value))
+        if path.is_file():
+            return path
+        if isinstance(value, str) and "\\" in value:
+            path = self.folder / value.replace("\\", "/")
+        if not self._is_searched or path.is_file():
+            return path
+        matches = self._below().get(path.name, [])
+        if len(matches) > 1:
+            # The same name in several folders: the last folder must agree.
+            matches = [match for match in matches if match.parent.name == path.parent.name]
+        return matches[0] if len(matches) == 1 else path
+
+    def _below(self) -> dict[str, list[Path]]:
+        """Return all images below the folder by their names, with and without suffix."""
+        if self._by_name is None:
+            self._by_name = {}
+            known = suffixes()
+            for folder, _, files in os.walk(self.folder):
+                for name in files:
+                    path = Path(folder, name)
+                    if path.suffix.lower() in known and not name.startswith("."):
+                        for key in (path.name, path.stem):
+                            self._by_name.setdefault(key, []).append(path)
+        return self._by_name
