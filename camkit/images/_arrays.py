@@ -99,7 +99,7 @@ def _elements(batches: Any) -> Iterator:
     return iter(batches)
 
 
-def _pair(element: Any) -> tuple[np.ndarray, Sequence | None]:
+def _pair(element: Any) -> tuple[np.ndarray, Any]:
     """Return a batch of images and their labels, or None, from what a set yields."""
     labels = None
     if isinstance(element, list | tuple):

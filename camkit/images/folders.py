@@ -20,6 +20,12 @@ SPLITS = {
     "test": ("test", "testing", "evaluation", "eval", "holdout"),
     "validation": ("validation", "valid", "val", "dev"),
 }
+# Which splits a request for one may give, in this order.
+_FALLBACKS = {
+    "training": ["training"],
+    "test": ["test", "validation"],
+    "validation": ["validation"],
+}
 _ROLES = {name: role for role, names in SPLITS.items() for name in names}
 
 # Words that say nothing else beside the name of a split, as in "training_set" and "seg_train".
@@ -27,6 +33,21 @@ _PLAIN_WORDS = {"set", "data", "dataset", "split", "folder", "images", "imgs", "
 
 # Files that often lie beside images; they are skipped without being reported.
 SIDECARS = {".txt", ".csv", ".tsv", ".json", ".xml", ".yaml", ".yml", ".md", ".html", ".ini", ".db"}
+
+# Files of images that may need a package to be read; they make a folder that of a class.
+_UNREAD = {
+    ".heic",
+    ".heif",
+    ".avif",
+    ".jxl",
+    ".dcm",
+    ".dng",
+    ".nef",
+    ".cr2",
+    ".arw",
+    ".psd",
+    ".exr",
+}
 
 # Folders that Synology, QNAP, Windows and Linux make, in lower case.
 _OF_SYSTEMS = {
@@ -295,8 +316,9 @@ def named_split(split: str | None, names: Iterable[str], where: str) -> set[str]
     if exact:
         return exact
     check_split(split)
-    role = role_of(str(split))
-    wanted = SPLITS[role] + (SPLITS["validation"] if role == "test" else ())
+    wanted: tuple[str, ...] = ()
+    for role in _FALLBACKS[str(role_of(str(split)))]:
+        wanted += SPLITS[role]
     for word in wanted:
         chosen = {name for name in names if _word_of_split(name) == word}
         if chosen:
@@ -378,7 +400,7 @@ class _Folder:
         """Whether files of images lie in it, not in a folder below. True if it cannot be read."""
         if self._entries is None:
             return True
-        known = suffixes()
+        known = suffixes() | _UNREAD
         others = [path for path in self.files if path.suffix.lower() not in known]
         return len(others) < len(self.files) or any(map(self._opens, others[:_OPENED]))
 
@@ -471,7 +493,7 @@ def _split_layout(root: _Folder, split: str | None) -> Layout:
         if folder.name not in splits and not _has_splits(folder):
             # One with splits of its own, such as masks, is another set.
             builder.skipped.append((folder.path, f"beside the splits {quote(splits)}"))
-        elif folder.name not in chosen and _role_in(folder.name) in roles:
+        elif folder.name in set(splits) - chosen and _role_in(folder.name) in roles:
             reason = f"another split of this kind: split={folder.name!r}"
             builder.skipped.append((folder.path, reason))
     builder.skipped += root.foreign

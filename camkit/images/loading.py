@@ -309,7 +309,7 @@ def _classes_in_paths(paths: Sequence[str], names: list[str]) -> list[str] | Non
     shared = len(Path(os.path.commonpath([Path(path).parent for path in paths])).parts)
     # The classes begin below the folder that all share, unless all images are of one class.
     for depth in (shared, *range(shared - 1, -1, -1)):
-        found = [parts[depth] if depth < len(parts) else None for parts in folders]
+        found = [parts[depth] if depth < len(parts) else "" for parts in folders]
         if set(found) <= known:
             return found
     return None

@@ -73,7 +73,9 @@ def test_extra_folder_levels_of_a_downloaded_copy_are_seen_through(tmp_path, lev
     write(tmp_path / "__MACOSX" / "Test" / "Apple" / "._0.png")
     (tmp_path / "readme.md").write_text("Fruits-360")
     found = load_images(str(tmp_path), "Training")
-    assert len(found) == 6 and found.root == tmp_path / levels and not found.skipped
+    assert len(found) == 6 and found.root == tmp_path / levels
+    beside = "beside the splits 'Test', 'Training'"
+    assert reasons(found) == dict.fromkeys(("Masks", "papers", "test-multiple_fruits"), beside)
 
 
 @pytest.mark.parametrize(
