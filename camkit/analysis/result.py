@@ -609,7 +609,7 @@ def load_analysis(folder: str | os.PathLike) -> Analysis:
         metadata=unpack(about.get("metadata")),
         root=Path(about["root"]) if "root" in about else None,
         reader=reader_of_description(about.get("reader")),
-        input_size=tuple(about["input_size"]),
+        input_size=tuple(about["input_size"]) if "input_size" in about else None,
         _temporary=temporary,
         **arrays,
     )
