@@ -35,7 +35,8 @@ class Outcome:
     Attributes:
         works: Whether camkit answers, and rightly.
         words: What the refusal says. If it works with `options`, what it says without them.
-        options: The keyword arguments that have to be given.
+        options: The keyword arguments that have to be given. A function among the values of
+            `inputs` returns a row for each of the images that it is given.
     """
 
     works: bool = True
@@ -991,6 +992,27 @@ def with_table(hidden):
     return Case(model, built.features, built.head, plain=built.model)
 
 
+def table_of_images(batch):
+    """Return a row of two numbers for each image, which a model can compute as well."""
+    return batch.mean(axis=(1, 2))[:, :2] / 128
+
+
+def with_rows():
+    """A photograph and a row of a table that belongs to it."""
+    image = keras.Input(SHAPE, name="photograph")
+    table = keras.Input((2,), name="table")
+    features = volume(image)
+    dense = layers.Dense(CLASSES)
+
+    def scores_of(row):
+        return dense(layers.Concatenate()([gap()(features), row]))
+
+    row = ops.mean(image, axis=(1, 2))[:, :2] / 128
+    built = case(image, [features, row], scores_of(row), reads=0)
+    model = keras.Model([image, table], layers.Softmax()(scores_of(table)))
+    return Case(model, built.features, built.head, plain=built.model, reads=0)
+
+
 def siamese():
     """Two pictures through one backbone."""
     image = keras.Input(SHAPE, name="photograph")
@@ -1060,8 +1082,8 @@ def mirrored():
 
 
 TABLE_ROW = {"inputs": {"table": ROW}}
-NO_VALUES = Outcome(False, "inputs=")
-INPUTS = Outcome(True, "inputs=", TABLE_ROW)
+NO_VALUES = Outcome(False, "in Python, inputs=")
+INPUTS = Outcome(True, "in Python, inputs=", TABLE_ROW)
 NAMED = Outcome(True, "output=", {"output": "kind"})
 add(
     SEVERAL,
@@ -1075,6 +1097,13 @@ add(
     "photograph and table, a hidden layer for the table",
     lambda: with_table(True),
     INPUTS,
+    shell=NO_VALUES,
+)
+add(
+    SEVERAL,
+    "photograph and table, a row for each photograph",
+    with_rows,
+    Outcome(True, "a row for each image", {"inputs": {"table": table_of_images}}),
     shell=NO_VALUES,
 )
 add(

@@ -480,7 +480,7 @@ REFUSED = {
     ),
     "two inputs": (
         lambda: stack(GAP(), DENSE(4), inputs=2),
-        "2 inputs, .*inputs=.name: values of one row",
+        "2 inputs, .*in Python, inputs=.name: one row, or a row for each image",
     ),
     "two outputs": (lambda: stack(GAP(), DENSE(4), outputs=2), "2 outputs, .*name one, output="),
     "subclassed": (

@@ -1,7 +1,7 @@
 """Running a model over batches of images: class maps by CAM or by another method."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,6 +23,7 @@ _WHICH_SIZE = "pass input_size=224, or the size that it was trained at"
 Method = Callable[..., np.ndarray]
 Size = int | tuple[int, int] | None
 Grid = tuple[int, int] | None
+Rows = Mapping[str, np.ndarray]
 
 # (height, width, channels) of images; None where any size is accepted.
 Shape = tuple[int | None, int | None, int]
@@ -32,8 +33,9 @@ class Reader(NamedTuple):
     """How a model is run.
 
     Attributes:
-        read: `read(batch, labels)` returns the arrays {name: array} that are stored for a batch
-            (B, H, W, channels).
+        read: `read(batch, labels, rows)` returns the arrays {name: array} that are stored for a
+            batch (B, H, W, channels). `rows` {input: (B, ...)} are those of the inputs beside the
+            image that have a row for each image.
         size: (height, width) of the images.
         channels: The number of channels of the images: 1, 3 or 4.
         classes: The number C of classes.
@@ -44,7 +46,7 @@ class Reader(NamedTuple):
         is_multi_label: Whether each class has a sigmoid of its own.
     """
 
-    read: Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]
+    read: Callable[[np.ndarray, np.ndarray, Rows], dict[str, np.ndarray]]
     size: tuple[int, int]
     channels: int
     classes: int
@@ -81,15 +83,31 @@ def _checked(
     # CAM reads other sizes than the model itself, whose scores are then unknown.
     is_unchecked = height in (None, reader.size[0]) and width in (None, reader.size[1])
 
-    def read(batch: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+    def read(batch: np.ndarray, labels: np.ndarray, rows: Rows) -> dict[str, np.ndarray]:
         nonlocal is_unchecked
-        arrays = reader.read(batch, labels)
+        arrays = reader.read(batch, labels, rows)
         if is_unchecked:
-            check_scores(model, batch[:_CHECKED], arrays["logits"][:_CHECKED])
+            for images in _row_by_row(model, batch[:_CHECKED], rows):
+                check_scores(model, batch[images], arrays["logits"][images])
             is_unchecked = False
         return arrays
 
     return read
+
+
+def _row_by_row(model: "keras.Model", batch: np.ndarray, rows: Rows) -> Iterator[slice]:
+    """Give a model the row of each image of a batch in turn, and yield where the image stands.
+
+    Without rows, yield the whole batch at once.
+    """
+    from camkit.models._part import give, row_at
+
+    if not rows:
+        yield slice(len(batch))
+        return
+    for index in range(len(batch)):
+        give(model, row_at(rows, index))
+        yield slice(index, index + 1)
 
 
 def by_cam(model: "keras.Model", input_size: Size, shape: Shape, grid: Grid) -> Reader:
@@ -113,8 +131,8 @@ def by_cam(model: "keras.Model", input_size: Size, shape: Shape, grid: Grid) -> 
         raise with_family(error, call, read_by_family) from None
     cam = CAM(model, input_size=input_size, grid=grid)
 
-    def read(batch: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
-        return cam(batch)._asdict()
+    def read(batch: np.ndarray, labels: np.ndarray, rows: Rows) -> dict[str, np.ndarray]:
+        return cam(batch, inputs=rows)._asdict()
 
     return Reader(
         read,
@@ -140,6 +158,7 @@ def by_method(
     methods does.
     """
     from camkit.models import _probe
+    from camkit.models._graph import one_way
     from camkit.models._scores import is_multi_label, probabilities
     from camkit.models.classifier import class_names_of
 
@@ -155,11 +174,9 @@ def by_method(
     elif _takes(method, grid=grid):
         method = partial(method, grid=grid)
     blank = np.zeros((1, *size, shape[2]), dtype="float32")
-    with _probe.seen(model, blank, layer, grid) as (logits, _):
-        classes = logits.shape[1]
+    _probe.check_reading(model, blank, layer, grid)
 
-    def read(batch: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
-        batch = np.asarray(batch, dtype="float32")
+    def read_images(batch: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
         with _probe.seen(model, batch, layer, grid) as (logits, features):
             map_classes = top(logits, labels)
             maps = [method(model, batch, targets) for targets in map_classes.T]
@@ -172,11 +189,19 @@ def by_method(
             "probs": probabilities(model, logits).astype("float32"),
         }
 
+    def read(batch: np.ndarray, labels: np.ndarray, rows: Rows) -> dict[str, np.ndarray]:
+        batch = np.asarray(batch, dtype="float32")
+        # A method is called with a model of one input: images with rows of their own come singly.
+        parts = [
+            read_images(batch[images], labels[images]) for images in _row_by_row(model, batch, rows)
+        ]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
     return Reader(
         read,
         size=size,
         channels=shape[2],
-        classes=classes,
+        classes=_probe.classes_of(one_way(model)),
         class_names=class_names_of(model),
         bias=None,
         has_rest=False,

@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from camkit._files import present, write_whole
 from camkit._progress import progress
-from camkit.analysis._reader import Reader
+from camkit.analysis._reader import Reader, Rows
 from camkit.images import ImageSet
 
 # The number of batches in a shard, and the beginning of its name.
@@ -54,6 +54,7 @@ def contents(
     reader: Reader,
     batches: Iterator[np.ndarray],
     labels: np.ndarray,
+    rows: Rows,
     batch_size: int,
     names: Iterable[str],
 ) -> dict[str, np.ndarray]:
@@ -63,6 +64,8 @@ def contents(
         reader: How the model is run.
         batches: Yields batches of images, from which the shard takes its own.
         labels: The labels of the shard's images.
+        rows: {input: (N, ...)}, the rows of these images in other inputs of the model, if each has
+            its own.
         batch_size: The number of images in a full batch.
         names: The names of the arrays to store.
 
@@ -72,16 +75,29 @@ def contents(
     parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for start in range(0, len(labels), batch_size):
         batch = next(batches)
-        batch_labels = labels[start : start + batch_size]
+        in_batch = slice(start, start + batch_size)
         # The last batch is filled up, so that the same graph computes the same bits.
-        full_batch = np.resize(batch, (batch_size, *batch.shape[1:]))
-        full_labels = np.resize(batch_labels, (batch_size, *batch_labels.shape[1:]))
-        output = reader.read(full_batch, full_labels)
+        full_batch = _filled(batch, batch_size)
+        full_labels = _filled(labels[in_batch], batch_size)
+        full_rows = {
+            name: _filled(values, batch_size) for name, values in cut(rows, in_batch).items()
+        }
+        output = reader.read(full_batch, full_labels, full_rows)
         for name in names:
             parts[name].append(output[name][: len(batch)])
     arrays = {name: np.concatenate(part) for name, part in parts.items()}
     arrays["maps"] = _in_precision(arrays["maps"], reader.precision)
     return arrays
+
+
+def cut(rows: Rows, images: slice | np.ndarray) -> dict[str, np.ndarray]:
+    """Return the rows of some of the images."""
+    return {name: values[images] for name, values in rows.items()}
+
+
+def _filled(array: np.ndarray, count: int) -> np.ndarray:
+    """Return an array (n, ...), repeated up to the length `count`."""
+    return np.resize(array, (count, *array.shape[1:]))
 
 
 def _in_precision(maps: np.ndarray, precision: str) -> np.ndarray:
@@ -97,6 +113,7 @@ def compute(
     reader: Reader,
     images: ImageSet,
     labels: np.ndarray,
+    rows: Rows,
     folder: Path,
     batch_size: int,
     names: Iterable[str],
@@ -104,16 +121,16 @@ def compute(
     """Compute and write the missing shards, with the arrays of these names."""
     todo = missing(folder, len(images), batch_size)
     ranges = [np.arange(shard.start, shard.stop) for shard in todo]
-    rows = np.concatenate([np.array([], dtype=int), *ranges])
-    remaining = images.select(rows)
+    indices = np.concatenate([np.array([], dtype=int), *ranges])
+    remaining = images.select(indices)
     done = len(images) - len(remaining)
     with progress(len(images), "Analyzing", "image", done) as bar:
         batches = _counted(
             remaining.batches(batch_size, reader.size, channels=reader.channels), bar
         )
         for shard in todo:
-            shard_labels = labels[shard.start : shard.stop]
-            arrays = contents(reader, batches, shard_labels, batch_size, names)
+            part = slice(shard.start, shard.stop)
+            arrays = contents(reader, batches, labels[part], cut(rows, part), batch_size, names)
             write_whole(folder / shard.name, saving(arrays))
         # A batch is counted when the next one is asked for.
         next(batches, None)

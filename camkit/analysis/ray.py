@@ -36,8 +36,8 @@ except ImportError as error:
 from camkit._files import write_whole
 from camkit._progress import progress
 from camkit._quiet import held_back
-from camkit.analysis._reader import Grid, Method, Reader, Size, keyword_of, reader_of
-from camkit.analysis._shards import Shard, contents, missing, saving
+from camkit.analysis._reader import Grid, Method, Reader, Rows, Size, keyword_of, reader_of
+from camkit.analysis._shards import Shard, contents, cut, missing, saving
 from camkit.images import ImageSet
 from camkit.images._as_keras import Reader as ImageReader
 
@@ -155,6 +155,7 @@ def compute(
     grid: Grid,
     images: ImageSet,
     labels: np.ndarray,
+    rows: Rows,
     folder: Path,
     batch_size: int,
     names: tuple[str, ...],
@@ -188,7 +189,7 @@ def compute(
         while todo:
             written, reason = set(), ""
             try:
-                for row in _rows(todo, images, labels, settings):
+                for row in _reports(_tasks(todo, images, labels, rows), settings):
                     if row["error"]:
                         raise pickle.loads(row["error"])
                     written.add(row["shard"])
@@ -237,14 +238,11 @@ def _expect_in(folder: Path, written: set[str], remaining: list[Shard]) -> None:
         )
 
 
-def _rows(
-    todo: list[Shard], images: ImageSet, labels: np.ndarray, settings: dict
-) -> Iterator[dict]:
+def _reports(tasks: list[dict], settings: dict) -> Iterator[dict]:
     """Yield a row for each shard as it is written, until the round is finished or is stuck.
 
     A row is {"shard": name, "images": count, "error": pickled exception or b""}.
     """
-    tasks = _tasks(todo, images, labels)
     machines = _machines()
     this_machine = NodeAffinitySchedulingStrategy(
         ray.get_runtime_context().get_node_id(), soft=False
@@ -273,14 +271,14 @@ def _rows(
         ray.cancel(rows, force=True)
 
 
-def _tasks(todo: list[Shard], images: ImageSet, labels: np.ndarray) -> list[dict]:
+def _tasks(todo: list[Shard], images: ImageSet, labels: np.ndarray, rows: Rows) -> list[dict]:
     """Return what a worker needs to know of each shard, pickled."""
     # Workers start in another working directory.
     paths = [Path(path).absolute() for path in images.paths]
     tasks = []
     for shard in todo:
         part = slice(shard.start, shard.stop)
-        task = (shard.name, paths[part], labels[part])
+        task = (shard.name, paths[part], labels[part], cut(rows, part))
         tasks.append({"task": pickle.dumps(task)})
     return tasks
 
@@ -353,15 +351,15 @@ class _Worker:
 
     def __call__(self, row: dict) -> dict:
         """Compute and write the shard of a task, and return its row."""
-        name, paths, labels = pickle.loads(row["task"])
+        name, paths, labels, rows = pickle.loads(row["task"])
         error = b""
         try:
-            self.write(name, paths, labels)
+            self.write(name, paths, labels, rows)
         except Exception as reason:
             error = pickle.dumps(_as_plain_error(reason))
         return {"shard": name, "images": len(paths), "error": error}
 
-    def write(self, name: str, paths: list[Path], labels: np.ndarray) -> None:
+    def write(self, name: str, paths: list[Path], labels: np.ndarray, rows: Rows) -> None:
         """Write a shard, unless a worker that seemed lost has written it."""
         file = self.folder / name
         if file.exists():
@@ -369,7 +367,7 @@ class _Worker:
         reader, image_reader = self.readers
         images = ImageSet(Path(), paths, labels, class_names=[], skipped=[], reader=image_reader)
         batches = images.batches(self.batch_size, reader.size, channels=reader.channels)
-        arrays = contents(reader, batches, labels, self.batch_size, self.names)
+        arrays = contents(reader, batches, labels, rows, self.batch_size, self.names)
         # Two workers may write the same shard at once.
         partial_name = f".{uuid.uuid4().hex[:8]}.partial"
         write_whole(file, saving(arrays), partial_name)

@@ -22,7 +22,7 @@ from camkit.analysis._classes import check_labels, match
 from camkit.analysis._folder import ABOUT, array_names, is_finished, temporary_folder
 from camkit.analysis._metadata import pack
 from camkit.analysis._method import difference, identify, is_same, name_of
-from camkit.analysis._reader import Grid, Method, Reader as ModelReader, Size, reader_of
+from camkit.analysis._reader import Grid, Method, Reader as ModelReader, Rows, Size, reader_of
 from camkit.analysis.result import Analysis, load_analysis
 from camkit.images import ImageSet
 from camkit.images._as_keras import KerasReader, Reader
@@ -42,6 +42,7 @@ _MUST_AGREE = {
     "class_names": "list of classes",
     "input_size": "input size",
     "grid": "grid of tokens",
+    "inputs": "choice of inputs with a row for each image",
     "batch_size": "batch size",
 }
 _OTHER_IMAGES = f"another {_MUST_AGREE['images']}"
@@ -103,7 +104,7 @@ def analyze(
         class_names: A name for each class of the model, in the order of its outputs; two for a
             model with one output. None for the model's own names.
         inputs: {name: values} of the inputs beside the images, for a model with several inputs: one
-            row, which holds for all images.
+            row, which holds for all images, or one row for each image, in their order.
         output: The name of the output that is explained, for a model with several outputs.
         grid: (height, width) of the tokens of a transformer, where the model does not tell it.
         batch_size: The number of images that go through the network at once.
@@ -134,7 +135,7 @@ def analyze(
         >>> camkit.analyze(model, images, method=camkit.grad_cam).maps.shape
         (12, 13, 13, 5)
     """
-    from camkit.models._part import part
+    from camkit.models._part import part, rows_of_images
     from camkit.models._serialize import fingerprint
 
     if not isinstance(images, ImageSet):
@@ -152,20 +153,24 @@ def analyze(
     if engine == "ray":
         # Without Ray, this says so at once.
         import camkit.analysis.ray  # noqa: F401
-    model = part(model, inputs, output)
+    rows = rows_of_images(model, inputs, len(images))
+    # The identity of the model does not depend on the row of the first image.
+    zeros = {name: np.zeros_like(values[0]) for name, values in rows.items()}
+    model = part(model, {**(inputs or {}), **zeros}, output)
     reader = reader_of(model, method, input_size, grid)
     names = reader.class_names
     if class_names is not None:
         names = [str(name) for name in class_names]
     check_labels(images, reader.is_multi_label)
     matched = match(images, reader.classes, names)
-    digests = _digests(images)
+    digests = _digests(images, rows)
     about = {
         "model": fingerprint(model),
         "images": _fingerprint(images, digests),
         "reader": _description(images.reader, folder),
         "input_size": list(reader.size),
         "grid": None if grid is None else list(grid),
+        "inputs": sorted(rows) or None,
         "batch_size": batch_size,
         "method": _identity(method, folder),
         "class_names": matched.names,
@@ -194,6 +199,7 @@ def analyze(
         reader=reader,
         images=images,
         labels=matched.labels,
+        inputs=rows,
         arrays=array_names(about),
     )
     # A process that has waited here for another one finds the work done.
@@ -227,17 +233,21 @@ def _compute(
     reader: ModelReader,
     images: ImageSet,
     labels: np.ndarray,
+    inputs: Rows,
     arrays: tuple[str, ...],
 ) -> None:
     """Analyse the images `rows`, and write the arrays to a folder."""
     images = images.select(rows)
     labels = labels[rows]
+    inputs = _shards.cut(inputs, rows)
     if engine == "ray":
         from camkit.analysis import ray
 
-        ray.compute(model, method, input_size, grid, images, labels, folder, batch_size, arrays)
+        ray.compute(
+            model, method, input_size, grid, images, labels, inputs, folder, batch_size, arrays
+        )
     else:
-        _shards.compute(reader, images, labels, folder, batch_size, arrays)
+        _shards.compute(reader, images, labels, inputs, folder, batch_size, arrays)
     _shards.join(folder, len(images), batch_size, arrays)
 
 
@@ -263,14 +273,17 @@ def _description(reader: Reader, folder: str | os.PathLike | None) -> dict[str, 
     return {"opener": name, "identity": identity}
 
 
-def _digests(images: ImageSet) -> list[bytes]:
-    """Return the SHA-256 digest of each image's file."""
+def _digests(images: ImageSet, rows: Rows) -> list[bytes]:
+    """Return the SHA-256 digest of each image's file, and of its row where it has one."""
     digests = []
     with (
         ThreadPoolExecutor(THREADS) as pool,
         progress(len(images), "Reading images", "image") as bar,
     ):
-        for digest in pool.map(_digest_of_file, images.paths):
+        for index, digest in enumerate(pool.map(_digest_of_file, images.paths)):
+            for name in sorted(rows):
+                row = np.ascontiguousarray(rows[name][index])
+                digest = hashlib.sha256(digest + name.encode() + row.tobytes()).digest()
             digests.append(digest)
             bar.update()
     return digests
@@ -318,7 +331,8 @@ def _claim(folder: Path, about: dict) -> dict | None:
             _, remaining = _reuse.known_rows(folder, stored, about)
             if remaining >= _reuse.LEAST:
                 return stored
-            share = f" ({100 * remaining:.0f} % of its images are among these)"
+            rows = "" if about["inputs"] is None else ", each with the same row of inputs"
+            share = f" ({100 * remaining:.0f} % of its images are among these{rows})"
         if differences:
             raise ValueError(
                 f"{folder} holds the analysis of {' and '.join(differences)}{share}: choose "

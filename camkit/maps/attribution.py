@@ -25,6 +25,7 @@ from typing import Any, TypeAlias
 import keras
 import numpy as np
 
+from camkit.maps._rows import row_by_row
 from camkit.maps.arrays import unit, upsample
 from camkit.models import _probe as probe
 from camkit.models._batches import array_of
@@ -51,6 +52,7 @@ _Scorer: TypeAlias = Callable[[np.ndarray], np.ndarray]
 # Methods that read gradients ----------------------------------------------------------------------
 
 
+@row_by_row
 def grad_cam(
     model: keras.Model,
     batch: np.ndarray,
@@ -79,7 +81,8 @@ def grad_cam(
             effect.
         grid: (height, width) of the tokens of a transformer, where it cannot be known. Tokens
             without a place, such as a class token, come first and have no part in a map.
-        inputs: {name: values} of the inputs beside the images: one row for all images.
+        inputs: {name: values} of the inputs beside the images: one row for all images, or one for
+            each image. Images with rows of their own are explained one by one.
         output: The name of the output to explain, if the model has several.
 
     Returns:
@@ -103,6 +106,7 @@ def grad_cam(
     return _relu(_weighted_sum(alpha, features))
 
 
+@row_by_row
 def grad_cam_plus_plus(
     model: keras.Model,
     batch: np.ndarray,
@@ -156,6 +160,7 @@ def grad_cam_plus_plus(
     return maps.astype("float32")
 
 
+@row_by_row
 def hires_cam(
     model: keras.Model,
     batch: np.ndarray,
@@ -205,6 +210,7 @@ def hires_cam(
     return np.einsum("n...k,n...k->n...", features, gradients)
 
 
+@row_by_row
 def layer_cam(
     model: keras.Model,
     batch: np.ndarray,
@@ -254,6 +260,7 @@ def layer_cam(
 # Methods that read activations and scores ---------------------------------------------------------
 
 
+@row_by_row
 def eigen_cam(
     model: keras.Model,
     batch: np.ndarray,
@@ -308,6 +315,7 @@ def eigen_cam(
     return np.where(total < 0, -maps, maps)
 
 
+@row_by_row
 def score_cam(
     model: keras.Model,
     batch: np.ndarray,
@@ -390,6 +398,7 @@ def _score_cam_weights(
     return P_of_masks[:-1] - P_of_nothing
 
 
+@row_by_row
 def ablation_cam(
     model: keras.Model,
     batch: np.ndarray,
@@ -490,6 +499,7 @@ def _losses_without(
     return loss
 
 
+@row_by_row
 def occlusion(
     model: keras.Model | Callable,
     batch: np.ndarray,
@@ -615,6 +625,7 @@ def _windows(size: int, window: int, stride: int) -> np.ndarray:
     return (starts <= pixels) & (pixels < starts + window)
 
 
+@row_by_row
 def integrated_gradients(
     model: keras.Model,
     batch: np.ndarray,
@@ -763,6 +774,11 @@ def _probability(model: keras.Model, images: np.ndarray, c: int) -> np.ndarray:
 def _scorer(model: Any, inputs: _Inputs, output: str | None) -> _Scorer:
     """Return a function from images (B, *places, channels) to the scores P (B, C) of any model."""
     if _is_function(model):
+        if inputs or output is not None:
+            raise ValueError(
+                "inputs= and output= are those of a Keras model: of another one explain a function "
+                "of the images alone, such as lambda images: model(images, table)[0]"
+            )
         return _scorer_of_function(model)
     model = part(model, inputs, output)
     return lambda images: probabilities(model, probe.scores(model, images))

@@ -82,8 +82,8 @@ class CAM:
 
     Args:
         model: A Keras model with a GAP → Dense head.
-        inputs: {name: values} of the inputs beside the image, for a model with several inputs. The
-            values, of one row, hold for all images.
+        inputs: {name: values} of the inputs beside the image, for a model with several inputs: one
+            row for all images, or one for each image of the batch.
         output: The name of the output that is explained, for a model with several outputs.
         grid: (height, width) of the tokens of a transformer, where the model does not tell it.
         input_size: The size of the images in pixels, one number or (height, width), if it is not
@@ -137,21 +137,20 @@ class CAM:
         from camkit.models._copy import feature_model
         from camkit.models._graph import HeadError, network_of
         from camkit.models._head import find_head
-        from camkit.models._part import part
+        from camkit.models._part import own_tables_of, part, row_at, tables_of
         from camkit.models._places import grid_of
-        from camkit.models._probe import seen
+        from camkit.models._probe import check_reading
         from camkit.models._scores import random_images
         from camkit.models.classifier import class_names_of
 
-        explained = part(model, inputs, output)
+        tables = tables_of(model, inputs)
+        explained = part(model, row_at(tables, 0), output)
         try:
             head = find_head(explained)
         except HeadError as error:
 
             def read_by_family() -> None:
-                images = random_images(network_of(explained))
-                with seen(explained, images, grid=grid):
-                    pass
+                check_reading(explained, random_images(network_of(explained)), grid=grid)
 
             raise with_family(error, "camkit.grad_cam(model, batch)", read_by_family) from None
         copy = feature_model(explained, head, input_size)
@@ -164,23 +163,31 @@ class CAM:
         self.kernel = np.concatenate([each.kernel for each in head.parts])
         self.bias = head.bias
         self.has_rest = bool(head.rest) or any(grid and grid.prefix > 0 for grid in grids)
-        self.input_shape = tuple(copy.input_shape[1:])
+        self.input_shape = tuple(copy.inputs[0].shape[1:])
+        self._tables = {**own_tables_of(explained), **tables}
         self._forward = compile_forward(forward, copy)
 
-    def __call__(self, batch: np.ndarray) -> CamOutput:
+    def __call__(
+        self, batch: np.ndarray, *, inputs: Mapping[str, np.ndarray] | None = None
+    ) -> CamOutput:
         """Return the CamOutput of a batch of images.
 
         Args:
             batch: Images (B, H, W, channels), in the value range that the model expects.
+            inputs: {name: values} of inputs beside the image that differ from those that the CAM
+                was created with: one row, or one for each image of this batch.
 
         Raises:
-            ValueError: The shape is not one that the model accepts.
+            ValueError: The shape is not one that the model accepts, or an input has another number
+                of rows than there are images.
         """
         from camkit.models._batches import batch_of
+        from camkit.models._part import rows_of_batch
 
         remedy = "camkit.CAM(model, input_size=...) reads another size than the model's own"
         images = batch_of(batch, self.input_shape, remedy)
-        maps, gap, logits, probs, *rest = self._forward(images)
+        rows = rows_of_batch(self._tables, inputs or {}, len(images))
+        maps, gap, logits, probs, *rest = self._forward(images, *rows.values())
         total = _sum_of_maps(maps) if isinstance(maps, list) else maps
         return CamOutput(total, gap, logits, probs, rest[0] if rest else np.zeros_like(logits))
 
@@ -214,6 +221,8 @@ def _forward_pass(
 ) -> Callable[[Any], tuple]:
     """Return the function from images to (maps, gap, logits, probs), and the rest if there is one.
 
+    It also takes what the copy takes beside the images.
+
     Args:
         copy: The copy of the model up to what the head reads.
         head: The head. Several parts have a list of maps.
@@ -223,8 +232,8 @@ def _forward_pass(
 
     activation = ops.sigmoid if head.activation == "sigmoid" else ops.softmax
 
-    def forward(images: Any) -> tuple:
-        tensors = copy(images, training=False)
+    def forward(images: Any, *rows: Any) -> tuple:
+        tensors = copy([images, *rows] if rows else images, training=False)
         tensors = tensors if isinstance(tensors, list) else [tensors]
         tensors = [ops.cast(tensor, "float32") for tensor in tensors]
         maps, gaps, rest = [], [], []
@@ -297,9 +306,12 @@ def _check(model: "keras.Model", copy: "keras.Model", forward: Callable) -> None
     from keras import ops
 
     from camkit.models._graph import network_of
+    from camkit.models._part import own_tables_of, rows_of_batch
     from camkit.models._scores import check_scores, random_images
 
-    if copy.input_shape[1:] == tuple(network_of(model).input.shape[1:]):
+    if copy.inputs[0].shape[1:] == tuple(network_of(model).input.shape[1:]):
         images = random_images(network_of(model))
-        logits = forward(ops.convert_to_tensor(images))[2]
+        rows = rows_of_batch(own_tables_of(model), {}, len(images))
+        arrays = [images, *rows.values()]
+        logits = forward(*map(ops.convert_to_tensor, arrays))[2]
         check_scores(model, images, ops.convert_to_numpy(logits))

@@ -11,6 +11,7 @@ from typing import TypeAlias
 import keras
 import numpy as np
 
+from camkit.maps._rows import row_by_row
 from camkit.models import _probe as probe
 from camkit.models._part import part
 from camkit.models._places import Grid, spread
@@ -19,6 +20,7 @@ _Targets: TypeAlias = int | Sequence[int] | np.ndarray | None
 _Inputs: TypeAlias = Mapping[str, np.ndarray] | None
 
 
+@row_by_row
 def attention_rollout(
     model: keras.Model,
     batch: np.ndarray,
@@ -43,7 +45,8 @@ def attention_rollout(
         targets: Checked as for the other methods, but without effect on the maps.
         grid: (height, width) of the tokens, where it cannot be known. Tokens without a place, such
             as a class token, come first and have no part in a map.
-        inputs: {name: values} of the inputs beside the images: one row for all images.
+        inputs: {name: values} of the inputs beside the images: one row for all images, or one for
+            each image. Images with rows of their own are explained one by one.
         output: The name of the output to explain, if the model has several.
 
     Returns:
@@ -86,6 +89,7 @@ def attention_rollout(
     return _on_grid(np.array(maps), reading.grid)
 
 
+@row_by_row
 def legrad(
     model: keras.Model,
     batch: np.ndarray,

@@ -19,7 +19,7 @@ def batch_of(images: ArrayLike, shape: Sequence[int | None], remedy: str) -> np.
         ValueError: The images have another shape, or are no numbers.
     """
     batch = array_of(images)
-    if not _fits(batch.shape[1:], shape) or batch.ndim == 0:
+    if not fits(batch.shape[1:], shape) or batch.ndim == 0:
         wanted = ", ".join("any" if size is None else str(size) for size in shape)
         if batch.ndim == 4 and batch.shape[-1] != shape[-1]:
             raise ValueError(
@@ -78,7 +78,7 @@ def fixed_size(shape: Sequence[int | None], remedy: str) -> tuple[int, int]:
     return height, width
 
 
-def _fits(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
+def fits(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
     """Return whether a shape has the wanted sizes, where None stands for any."""
     if len(shape) != len(wanted):
         return False

@@ -26,6 +26,7 @@ from camkit.models._graph import (
 )
 from camkit.models._head import Head, normalization_of
 from camkit.models._kinds import activation_of
+from camkit.models._part import Given
 from camkit.models._preprocessor import check_size
 
 CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
@@ -162,7 +163,8 @@ def feature_model(
     """Return a private, flat copy of a model from the image to what its head reads.
 
     It returns the features F (N, *places, K) of each part of the head and then the vectors (N, J)
-    of its rest; the only one of them as a tensor, several in a list.
+    of its rest; the only one of them as a tensor, several in a list. The copy of a part of a model
+    takes more than the image: the values that stand in the place of the other inputs.
 
     It is meant for inference: batch normalisation is folded into the convolution before it, which
     changes F only by rounding.
@@ -189,7 +191,7 @@ def feature_model(
     values = [part.features for part in (*head.parts, *head.rest)]
     copies = LayerCopies(_folding(network, values))
     try:
-        given = {network.input: image}
+        given = {network.input: image, **_given_inputs(network)}
         tensors = network.run(given, values, copies.of)
     except ValueError as error:
         if input_size is None or isinstance(error, HeadError):
@@ -198,7 +200,19 @@ def feature_model(
             f"the model cannot read images of {shape[1:3]}, only of {input_shape[1:3]}: {error}"
         ) from error
     copies.take_weights()
-    return keras.Model(image, tensors if len(tensors) > 1 else tensors[0])
+    inputs = list(given.values())
+    return keras.Model(_alone_or_list(inputs), _alone_or_list(tensors))
+
+
+def _given_inputs(network: Network) -> dict[Value, keras.KerasTensor]:
+    """Return an input for each value that stands in the place of one in a part of a model."""
+    values = [call.outputs[0] for call in network.calls if isinstance(call.layer, Given)]
+    return {value: keras.Input(batch_shape=value.shape, dtype=value.dtype) for value in values}
+
+
+def _alone_or_list(tensors: list) -> Any:
+    """Return the only tensor of a list, or the list of several."""
+    return tensors if len(tensors) > 1 else tensors[0]
 
 
 def _with_constants(operation: keras.Operation, *args: Any, **kwargs: Any) -> Any:

@@ -321,7 +321,7 @@ def one_way(model: keras.Model) -> Network:
     if len(network.inputs) != 1:
         raise HeadError(
             f"the model has {len(network.inputs)} inputs, {_listed(network.input_names)}: give the "
-            "values of all but the image, inputs={name: values of one row}"
+            "values of all but the image in Python, inputs={name: one row, or a row for each image}"
         )
     if len(network.outputs) != 1:
         names = _listed(network.output_names)

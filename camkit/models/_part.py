@@ -1,15 +1,19 @@
 """The part of a model that is explained: one image in, one vector of class scores out."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 import keras
 import numpy as np
 from keras import layers, ops
 
+from camkit.models._batches import fits
 from camkit.models._graph import HeadError, function_of, network_of, one_way
 from camkit.models._preprocessor import with_preprocessor
+
+# The layer in the place of an input has its name after this one.
+_PREFIX = "given_"
 
 
 class Given(layers.Layer):
@@ -47,6 +51,9 @@ class Given(layers.Layer):
 # The parts of the models that exist, by the names of their image and output.
 _parts: WeakKeyDictionary[keras.Model, dict[tuple[str, str], keras.Model]] = WeakKeyDictionary()
 
+# {input name: its rows (N, ...), one for each image}.
+Rows: TypeAlias = Mapping[str, np.ndarray]
+
 
 def part(
     model: keras.Model,
@@ -78,10 +85,109 @@ def part(
     if (image, chosen) not in parts:
         parts[image, chosen] = _new_part(model, image, chosen)
     explained = parts[image, chosen]
-    for name, values in (inputs or {}).items():
-        given = explained.get_layer(_layer_name(name))
-        given.values.assign(_row(name, values, given.shape))
+    give(explained, inputs or {})
     return explained
+
+
+def give(explained: keras.Model, inputs: Mapping[str, Any]) -> None:
+    """Give a part other values {input name: one row} of its inputs beside the image."""
+    for name, layer in given_layers(explained).items():
+        if name in inputs:
+            table = _table_of(name, inputs[name], layer.shape, layer.values_dtype)
+            (row,) = _rows_for(1, table, name)
+            layer.values.assign(row)
+
+
+def given_layers(explained: keras.Model) -> dict[str, Given]:
+    """Return {input name: the layer in its place} of a part, none for any other model."""
+    found = [call.layer for call in network_of(explained).calls if isinstance(call.layer, Given)]
+    return {layer.name.removeprefix(_PREFIX): layer for layer in found}
+
+
+def tables_of(model: keras.Model, inputs: Mapping[str, Any] | None) -> Rows:
+    """Return {input name: its rows (n, ...)}, where n is 1 if one row holds for all images.
+
+    Raises ValueError if an input does not exist or takes values of another shape.
+    """
+    if not inputs:
+        return {}
+    network = network_of(model)
+    values_of = dict(zip(network.input_names, network.inputs, strict=True))
+    _check_names(inputs, network.input_names)
+    return {
+        name: _table_of(name, values, values_of[name].shape[1:], values_of[name].dtype)
+        for name, values in inputs.items()
+    }
+
+
+def rows_of_images(model: keras.Model, inputs: Mapping[str, Any] | None, count: int) -> Rows:
+    """Return the rows of those inputs that have one for each of `count` images.
+
+    Raises ValueError as `tables_of` does, and if an input has several rows, but not `count`.
+    """
+    tables = tables_of(model, inputs)
+    return {name: _rows_for(count, table, name) for name, table in tables.items() if len(table) > 1}
+
+
+def rows_of_batch(tables: Rows, inputs: Mapping[str, Any], count: int) -> Rows:
+    """Return a row for each of `count` images, by tables or by what is given in their place.
+
+    Args:
+        tables: {input name: its rows (n, ...)}, one or several.
+        inputs: {input name: other values}.
+        count: The number of images.
+
+    Raises:
+        ValueError: An input does not exist, or takes another shape or number of rows.
+    """
+    _check_names(inputs, list(tables))
+    rows = {}
+    for name, table in tables.items():
+        if name in inputs:
+            table = _table_of(name, inputs[name], table.shape[1:], table.dtype)
+        rows[name] = _rows_for(count, table, name)
+    return rows
+
+
+def own_tables_of(explained: keras.Model) -> Rows:
+    """Return {input name: its row (1, ...)} of a part, in the order of `given_layers`."""
+    return {
+        name: ops.convert_to_numpy(layer.values)[None]
+        for name, layer in given_layers(explained).items()
+    }
+
+
+def row_at(rows: Rows, index: int) -> dict[str, np.ndarray]:
+    """Return {input name: the row of one image}."""
+    return {name: table[index] for name, table in rows.items()}
+
+
+def _table_of(name: str, values: Any, shape: tuple[int | None, ...], dtype: Any) -> np.ndarray:
+    """Return the values of an input as rows (n, *shape), of which there may be one.
+
+    Raises ValueError if they have another shape.
+    """
+    array = np.asarray(values, dtype)
+    table = array[None] if array.ndim == len(shape) else array
+    if not fits(table.shape[1:], shape) or len(table) == 0:
+        raise ValueError(
+            f"inputs: {name!r} takes one row of shape {shape} for all images, or one for each "
+            f"image, and the values have the shape {array.shape}"
+        )
+    return table
+
+
+def _rows_for(count: int, table: np.ndarray, name: str) -> np.ndarray:
+    """Return a row for each of `count` images (count, ...); one row of a table is that of all.
+
+    Raises ValueError if the table has another number of rows.
+    """
+    if len(table) not in (1, count):
+        raise ValueError(
+            f"inputs: {name!r} has {len(table)} rows for {count} images: give one row for all of "
+            "them, or one for each"
+        )
+    return np.broadcast_to(table, (count, *table.shape[1:]))
 
 
 def _new_part(model: keras.Model, image_name: str, output_name: str) -> keras.Model:
@@ -99,7 +205,7 @@ def _new_part(model: keras.Model, image_name: str, output_name: str) -> keras.Mo
         if name == image_name:
             tensors.append(image)
         else:
-            given = Given(tensor.shape[1:], tensor.dtype, name=_layer_name(name))
+            given = Given(tensor.shape[1:], tensor.dtype, name=f"{_PREFIX}{name}")
             tensors.append(given(image))
     scores = inner(tensors if len(tensors) > 1 else tensors[0])
     return keras.Model(image, scores, name=model.name)
@@ -107,9 +213,7 @@ def _new_part(model: keras.Model, image_name: str, output_name: str) -> keras.Mo
 
 def _image_of(names: list[str], inputs: Mapping[str, Any]) -> str:
     """Return the name of the input that no values are given for."""
-    unknown = [name for name in inputs if name not in names]
-    if unknown:
-        raise ValueError(f"the model has no input {unknown[0]!r}, its inputs are {names}")
+    _check_names(inputs, names)
     open_names = [name for name in names if name not in inputs]
     if len(open_names) != 1:
         raise HeadError(
@@ -119,6 +223,13 @@ def _image_of(names: list[str], inputs: Mapping[str, Any]) -> str:
     return open_names[0]
 
 
+def _check_names(inputs: Mapping[str, Any], names: list[str]) -> None:
+    """Raise ValueError if values are given for an input that does not exist."""
+    unknown = [name for name in inputs if name not in names]
+    if unknown:
+        raise ValueError(f"the model has no input {unknown[0]!r}, its inputs are {names}")
+
+
 def _output_of(names: list[str], output: str | None) -> str:
     """Return the name of the output that is meant."""
     if output is None and len(names) == 1:
@@ -126,19 +237,3 @@ def _output_of(names: list[str], output: str | None) -> str:
     if output not in names:
         raise HeadError(f"output={output!r}: the model has the outputs {names}, name one of them")
     return output
-
-
-def _row(name: str, values: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """Return the values of an input as an array of its shape. Raises ValueError if they differ."""
-    array = np.asarray(values)
-    if array.shape not in (shape, (1, *shape)):
-        raise ValueError(
-            f"inputs: {name!r} takes one row of shape {shape} and the values have {array.shape}; "
-            "images with different rows are explained one by one"
-        )
-    return array.reshape(shape)
-
-
-def _layer_name(name: str) -> str:
-    """Return the name of the layer that stands in the place of an input."""
-    return f"given_{name}"

@@ -182,6 +182,18 @@ def seen(
         _seen.pop()
 
 
+def check_reading(
+    model: keras.Model, images: np.ndarray, layer: LayerOrName = None, grid: Size = None
+) -> None:
+    """Check that a layer can be read and that scores are those of the model. Nothing is compiled.
+
+    Raises:
+        ValueError, HeadError: As in `gradients`.
+    """
+    _checked_network(model, images)
+    read(model, images, layer, grid)
+
+
 def choose(logits: np.ndarray, targets: ArrayLike | None = None) -> np.ndarray:
     """Return the target classes (B,) of logits (B, C).
 
@@ -193,6 +205,15 @@ def choose(logits: np.ndarray, targets: ArrayLike | None = None) -> np.ndarray:
     count, classes = logits.shape
     chosen = _checked(targets, count, classes)
     return np.where(chosen == _PREDICTED, logits.argmax(axis=1), chosen)
+
+
+def targets_of(model: keras.Model, targets: ArrayLike | None, count: int) -> list[int | None]:
+    """Return the target of each of `count` images, None for the predicted class.
+
+    Raises ValueError if a target is not a class.
+    """
+    chosen = _checked(targets, count, classes_of(one_way(model))).tolist()
+    return [None if target == _PREDICTED else target for target in chosen]
 
 
 def input_of(model: keras.Model) -> layers.InputLayer:
@@ -227,7 +248,9 @@ def _checked_network(model: keras.Model, images: np.ndarray) -> Network:
         if network.output in values_with_places(network) or len(network.output.shape) < 2:
             raise no_scores(network)
         image = _batch_for(network, images)[:1]
-        check_scores(model, image, _evaluate(network, _logits, network.output, image))
+        # Run as it is: to compile a function for one image takes longer than the whole check.
+        logits = _Pass(network, network.output).logits(ops.convert_to_tensor(image))
+        check_scores(model, image, ops.convert_to_numpy(logits))
         _checked_networks.add(network)
     return network
 

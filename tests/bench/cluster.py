@@ -93,11 +93,11 @@ def spread(folder, cores, size):
             for process in (raylet, *raylet.children(recursive=True)):
                 process.cpu_affinity([core])
         ray.init(made.address, log_to_driver=False, logging_level="CRITICAL")
-        rows = room._rows
+        reports = room._reports
 
         def marked(*args):
             begun.append(time.perf_counter())
-            for row in rows(*args):
+            for row in reports(*args):
                 beside = sum(
                     sum(process.cpu_times()[:2])
                     for process in psutil.process_iter()
@@ -106,7 +106,7 @@ def spread(folder, cores, size):
                 marks.append((time.perf_counter(), time.process_time() + beside))
                 yield row
 
-        room._rows = marked
+        room._reports = marked
     else:
         write = shards.write_whole
         shards.write_whole = lambda *args: (

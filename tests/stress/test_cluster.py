@@ -175,6 +175,23 @@ def test_a_folder_in_memory_holds_an_analysis_made_here(model, images, whole):
     assert same(folder, whole) and result.table.equals(whole.table)
 
 
+@pytest.mark.parametrize("method", [None, camkit.grad_cam])
+def test_images_have_the_rows_of_other_inputs_that_they_have_here(nodes, images, tmp_path, method):
+    image, table = keras.Input((100, 100, 3), name="image"), keras.Input((2,), name="table")
+    gap = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 9, 9, activation="relu")(image))
+    joined = layers.Concatenate()([layers.Rescaling(1 / 50)(gap), table])
+    model = keras.Model([image, table], layers.Dense(12, "softmax")(joined))
+    some = images.select(slice(0, 20))
+    rows = np.random.default_rng(0).normal(size=(20, 2))
+    options = {"inputs": {"table": rows}, "method": method, "batch_size": BATCH}
+    wanted = camkit.analyze(model, some, tmp_path / "here", **options)
+    (batch,) = some.batches(20, 100)
+    expected = model.predict([batch.astype("float32"), rows], verbose=0)
+    np.testing.assert_allclose(wanted.probs, expected, atol=1e-5)
+    camkit.analyze(model, some, tmp_path / "out", engine="ray", **options)
+    assert same(tmp_path / "out", wanted)
+
+
 # --- what cannot be done
 
 
@@ -208,7 +225,7 @@ def test_what_a_worker_meets_is_told(model, images, tmp_path):
             BATCH,
             ["maps"],
         )
-        task = pickle.dumps(("shard-00000.npz", paths[:read], images.labels[:read]))
+        task = pickle.dumps(("shard-00000.npz", paths[:read], images.labels[:read], {}))
         row = worker({"task": task})
         with pytest.raises(kind, match=said):
             raise pickle.loads(row["error"])
@@ -229,7 +246,7 @@ def test_folders_that_workers_do_not_share_and_workers_that_always_die_are_told(
     nodes, model, images, tmp_path, monkeypatch, rows, said
 ):
     rounds = []
-    monkeypatch.setattr(module, "_rows", lambda *_: rounds.append(0) or rows)
+    monkeypatch.setattr(module, "_reports", lambda *_: rounds.append(0) or rows)
     with pytest.raises(OSError, match=said):
         camkit.analyze(model, images, tmp_path / "out", batch_size=BATCH, engine="ray")
     assert len(rounds) == (1 if rows else 3)

@@ -142,6 +142,17 @@ def close(found, expected, tolerance):
     np.testing.assert_allclose(found, expected, atol=tolerance * largest, rtol=0)
 
 
+def with_rows(options, batch):
+    """Return options with the rows of a batch, where a function returns them."""
+    if "inputs" not in options:
+        return options
+    inputs = {
+        name: values(batch) if callable(values) else values
+        for name, values in options["inputs"].items()
+    }
+    return {**options, "inputs": inputs}
+
+
 # Outcomes -----------------------------------------------------------------------------------------
 
 
@@ -192,8 +203,8 @@ def test_cam(kind):
     case = built(kind.name)
 
     def run(options):
-        cam = camkit.CAM(case.model, **options)
         batch = batch_of(case)
+        cam = camkit.CAM(case.model, **with_rows(options, batch))
         return batch, cam, cam(batch)
 
     def check(answer):
@@ -224,6 +235,7 @@ def test_family(kind):
         target = telling_class(case, batch)
 
     def run(options):
+        options = with_rows(options, batch)
         grad = camkit.grad_cam(case.model, batch, target, **options)
         return grad, camkit.hires_cam(case.model, batch, target, **options)
 
@@ -265,9 +277,7 @@ def photographs(tmp_path_factory):
 
 def check_analysis(kind, case, analysis, images):
     """Assert that an analysis says what the model says."""
-    size = analysis_size(case)
-    shape = case.model.input_shape if case.plain is None else case.plain.input_shape
-    batch = next(images.batches(len(images), size, **channels(shape))).astype("float32")
+    batch = as_read(case, images)
     np.testing.assert_allclose(
         analysis.probs, probabilities_of(case, batch), atol=2 * kind.tolerance
     )
@@ -276,10 +286,11 @@ def check_analysis(kind, case, analysis, images):
     assert (analysis.predicted == expected).all()
 
 
-def analysis_size(case):
-    """Return the size at which the photographs are read."""
+def as_read(case, images):
+    """Return photographs in the size and the channels that a case takes."""
     shape = case.model.input_shape if case.plain is None else case.plain.input_shape
-    return tuple(size or kinds.SIDE for size in shape[1:3])
+    size = tuple(size or kinds.SIDE for size in shape[1:3])
+    return next(images.batches(len(images), size, **channels(shape))).astype("float32")
 
 
 def channels(shape):
@@ -306,6 +317,8 @@ def test_analyze(kind, photographs):
     images = camkit.load_images(photographs(case), None)
 
     def run(options):
+        if "inputs" in options:
+            options = with_rows(options, as_read(case, images))
         return camkit.analyze(case.model, images, **arguments_of_analyze(options))
 
     hold(kind.analyze, run, lambda analysis: check_analysis(kind, case, analysis, images))

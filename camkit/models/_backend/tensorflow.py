@@ -21,18 +21,20 @@ def compile_forward(function: Callable, features: keras.Model) -> Callable:
 
     Args:
         function: A function from a tensor of images (N, H, W, channels), float32, to one or
-            several tensors.
+            several tensors. A tensor for each further input of `features` follows the images.
         features: The model that `function` calls. Its weights must no longer change.
 
     Returns:
-        The same function from a NumPy array to NumPy arrays.
+        The same function from NumPy arrays to NumPy arrays.
     """
-    signature = [tf.TensorSpec((None, *features.input_shape[1:]), "float32")]
+    images, *others = features.inputs
+    signature = [tf.TensorSpec((None, *images.shape[1:]), "float32")]
+    signature += [tf.TensorSpec((None, *each.shape[1:]), each.dtype) for each in others]
     fast = tf.function(function, input_signature=signature, jit_compile=True)
     plain = tf.function(function, input_signature=signature, jit_compile=False)
     graph_of_size: dict[tuple[int, ...], Callable] = {}
 
-    def forward(images: np.ndarray) -> Any:
+    def forward(images: np.ndarray, *rows: np.ndarray) -> Any:
         size = images.shape[1:]
         is_first = size not in graph_of_size
         if is_first:
@@ -41,12 +43,12 @@ def compile_forward(function: Callable, features: keras.Model) -> Callable:
         quietly = held_back(drop=True) if is_first else nullcontext()
         try:
             with quietly:
-                return _as_arrays(graph_of_size[size](images))
+                return _as_arrays(graph_of_size[size](images, *rows))
         except tf.errors.OpError:
             if graph_of_size[size] is plain:
                 raise
             graph_of_size[size] = plain
-            return _as_arrays(plain(images))
+            return _as_arrays(plain(images, *rows))
 
     return forward
 
@@ -101,7 +103,10 @@ def _suits_xla(features: keras.Model, size: tuple[int, ...]) -> bool:
         return call
 
     network = network_of(features)
-    network.run({network.input: keras.Input(size)}, network.outputs, visit)
+    others = {
+        value: keras.Input(value.shape[1:], dtype=value.dtype) for value in network.inputs[1:]
+    }
+    network.run({network.input: keras.Input(size), **others}, network.outputs, visit)
     return not slow_layers
 
 

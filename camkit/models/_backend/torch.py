@@ -13,11 +13,11 @@ def compile_forward(function: Callable, features: keras.Model) -> Callable:
 
     Args:
         function: A function from a tensor of images (N, H, W, channels), float32, to one or
-            several tensors.
+            several tensors. A tensor for each further input of `features` follows the images.
         features: The model that `function` calls. Its weights must no longer change.
 
     Returns:
-        The same function from a NumPy array to NumPy arrays.
+        The same function from NumPy arrays to NumPy arrays.
     """
     return _without_gradients(function)
 
