@@ -218,7 +218,7 @@ def test_what_a_worker_meets_is_told(model, images, tmp_path):
         ),
     ):
         worker = module._Worker(
-            pickle.dumps((inference.packed(bad), None)),
+            pickle.dumps((inference.packed(bad), None, images.reader)),
             None,
             None,
             tmp_path / "none",
