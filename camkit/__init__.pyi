@@ -15,6 +15,7 @@ from .analysis.run import analyze as analyze
 from .atlas.notebook import error_atlas as error_atlas
 from .atlas.page import write_atlas as write_atlas
 from .faults import data_faults as data_faults
+from .faults.slices import error_slices as error_slices
 from .images.decoding import read_image as read_image
 from .images.image_set import ImageSet as ImageSet
 from .images.loading import load_images as load_images
