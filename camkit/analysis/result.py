@@ -357,7 +357,7 @@ class Analysis:
             >>> table = camkit.analyze(model, images).table
             >>> list(table.columns)[:5], table["true"][0]
             (['path', 'true', 'predicted', 'confidence', 'margin'], 'Apple Green')
-            >>> table["file"].str.startswith("Test/Apple Green/")[0]
+            >>> table["file"][0].startswith("Test/Apple Green/")
             True
         """
         rows = np.arange(len(self))

@@ -146,16 +146,16 @@ def _measures(analysis: "Analysis") -> pd.DataFrame:
     """Return measures of each picture: its size in pixels and its shape."""
     images = analysis.images
 
-    def read(path) -> tuple[int, int]:
-        with images.reader.opened(path) as opened:
-            return opened.size
+    def read(i: int) -> tuple[int, int]:
+        height, width, _ = images[i].shape
+        return width, height
 
     with (
         ThreadPoolExecutor(THREADS) as pool,
         progress(len(images), "Reading images", "image") as bar,
     ):
         sizes = []
-        for size in pool.map(read, images.paths):
+        for size in pool.map(read, range(len(images))):
             sizes.append(size)
             bar.update()
     table = pd.DataFrame(sizes, columns=["width", "height"])
