@@ -1,0 +1,349 @@
+"""What reviewers decided, as data: a mended image set, and how far the reviewers agree."""
+
+import itertools
+import os
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from camkit._files import any_bytes
+from camkit.atlas.verdicts import BLANK, PathMatcher, read_verdicts
+from camkit.images import ImageSet
+from camkit.images._label_sets import SEPARATOR, joined_names
+
+# The verdict that the label is that which the model gave, unless a correct label is entered.
+LABEL_WRONG = "label wrong"
+
+# The verdicts that take an image out of a set.
+REMOVE = ("remove", "ambiguous")
+
+# What a table of verdicts says of an image without a label.
+NO_LABEL = ("", "no label")
+
+
+class Applied(NamedTuple):
+    """An image set after a review, and what the review changed.
+
+    Attributes:
+        images: The ImageSet without the removed images and with the new labels.
+        table: The same as a table, which `camkit.load_images` reads: "path", "label" and the
+            columns of the metadata; one that has one of these names begins with "metadata_".
+        log: A row for each image with verdicts: "path"; "action", which is "removed", "relabelled",
+            "unchanged", "disagreement" or "not found"; "before" and "after", its label; and "why".
+    """
+
+    images: ImageSet
+    table: pd.DataFrame
+    log: pd.DataFrame
+
+
+class _Decision(NamedTuple):
+    """What is to be done with an image, and why; `label` is the new one of a relabelled image."""
+
+    action: str
+    label: str
+    why: str
+
+
+@dataclass(eq=False, repr=False)
+class Review:
+    """The verdicts of all reviewers.
+
+    Attributes:
+        table: A row for each image and reviewer, all text: "path", "reviewer", "true", "predicted",
+            "verdict", "comment", "correct_label", and other columns of the files.
+
+    Example:
+        >>> import camkit
+        >>> import pandas as pd
+        >>> rows = {"path": ["a.jpg", "b.jpg"], "true": "Pear", "predicted": "Apple"}
+        >>> kim = pd.DataFrame(rows).assign(reviewer="Kim", verdict=["label wrong", "background"])
+        >>> lee = pd.DataFrame(rows).assign(reviewer="Lee", verdict=["label wrong", "ambiguous"])
+        >>> review = camkit.load_verdicts(kim, lee)
+        >>> review
+        Review(4 verdicts on 2 images by Kim, Lee)
+        >>> review.disagreements()["path"].tolist()
+        ['b.jpg']
+    """
+
+    table: pd.DataFrame
+
+    def __repr__(self) -> str:
+        """Return how many verdicts there are, on how many images and by whom."""
+        reviewers = ", ".join(self._reviewers()) or "nobody"
+        images = self.table["path"].nunique()
+        return f"Review({len(self.table)} verdicts on {images} images by {reviewers})"
+
+    def apply(self, images: ImageSet, remove: Collection[str] = REMOVE) -> Applied:
+        """Return an image set without the removed images and with the corrected labels.
+
+        An image with a `correct_label` gets that one; several are separated by "|" where images
+        have several labels. One with the verdict "label wrong" and no correct label gets the class
+        that the model predicted. A class that the set does not have is added to it. Other verdicts,
+        such as "background", say something of the model and change nothing. Where reviewers decide
+        differently, or the label is no longer the one that was reviewed, nothing is changed.
+
+        Args:
+            images: The set that was reviewed, such as `analysis.images`. Images are found by their
+                paths or, where that is unique, by the endings of these.
+            remove: The verdicts that take an image out, whatever its label.
+
+        Returns:
+            An `Applied`: `images`, `table` and `log`. No file is changed.
+
+        Raises:
+            ValueError: The verdicts name no class of the set.
+
+        Example:
+            >>> import camkit
+            >>> import pandas as pd
+            >>> images = camkit.load_images("mini", "Test", classes=["Lemon", "Lime"], per_class=2)
+            >>> path = "Test/Lemon/" + images.paths[0].name
+            >>> row = {"path": [path], "true": "Lemon", "predicted": "Lime"}
+            >>> table = pd.DataFrame(row).assign(verdict="label wrong")
+            >>> applied = camkit.load_verdicts(table).apply(images)
+            >>> applied.images.labels, applied.log["action"].tolist()
+            (array([1, 0, 1, 1]), ['relabelled'])
+        """
+        matcher = PathMatcher([str(path) for path in images.paths])
+        numbers = self.table["path"].map(matcher.find)
+        self._check_classes(images, numbers)
+        labels = _Labels(images)
+        removed = []
+        log = []
+        for key, rows in self.table.groupby(numbers.fillna(-1).astype(int), sort=False):
+            if key < 0:
+                log += [_not_found(row) for row in rows.to_dict("records")]
+                continue
+            before = labels.name(key)
+            decision = _decide(rows, before, remove)
+            if decision.action == "relabelled":
+                labels.set(key, decision.label)
+            if decision.action == "removed":
+                removed.append(key)
+            after = "" if decision.action == "removed" else labels.name(key)
+            path = str(images.paths[key])
+            log.append((path, decision.action, before, after, decision.why))
+        kept = np.setdiff1d(np.arange(len(images)), removed)
+        mended = labels.images().select(kept)
+        with any_bytes():
+            columns = ["path", "action", "before", "after", "why"]
+            return Applied(mended, _table_of(mended), pd.DataFrame(log, columns=columns))
+
+    def agreement(self) -> pd.DataFrame:
+        """Return how far each two reviewers agree, by Cohen's kappa.
+
+        Returns:
+            A table: "first" and "second", the reviewers; "images" that both gave a verdict; "same",
+            the share of these with the same verdict; "kappa", how much more often that is than by
+            chance, 1 for always and 0 for as often, NaN where both gave one verdict alone.
+
+        Example:
+            >>> import camkit
+            >>> import pandas as pd
+            >>> rows = {"path": list("abcd"), "true": "Pear", "predicted": "Apple"}
+            >>> kim = pd.DataFrame(rows).assign(reviewer="Kim", verdict=["x", "x", "y", "y"])
+            >>> lee = pd.DataFrame(rows).assign(reviewer="Lee", verdict=["x", "x", "y", "x"])
+            >>> camkit.load_verdicts(kim, lee).agreement()[["same", "kappa"]].values.tolist()
+            [[0.75, 0.5]]
+        """
+        from sklearn.metrics import cohen_kappa_score
+
+        verdicts = self._by_reviewer()
+        rows = []
+        for first, second in itertools.combinations(verdicts.columns, 2):
+            both = verdicts[[first, second]].dropna()
+            same = both[first] == both[second]
+            kappa = np.nan
+            if len(np.unique(both)) > 1:
+                kappa = cohen_kappa_score(both[first], both[second])
+            rows.append((first, second, len(both), same.mean(), kappa))
+        return pd.DataFrame(rows, columns=["first", "second", "images", "same", "kappa"])
+
+    def disagreements(self) -> pd.DataFrame:
+        """Return the verdicts on images to which two reviewers gave different ones.
+
+        Returns:
+            A table with a row for each image: "path", and a column for each reviewer, with None
+            where there is no verdict.
+
+        Example:
+            >>> import camkit
+            >>> import pandas as pd
+            >>> row = {"path": ["a"], "true": "Pear", "predicted": "Apple"}
+            >>> kim = pd.DataFrame(row).assign(reviewer="Kim", verdict="ambiguous")
+            >>> lee = pd.DataFrame(row).assign(reviewer="Lee", verdict="background")
+            >>> camkit.load_verdicts(kim, lee).disagreements().values.tolist()
+            [['a', 'ambiguous', 'background']]
+        """
+        verdicts = self._by_reviewer()
+        differ = verdicts.nunique(axis=1) > 1
+        return verdicts[differ].reset_index().rename_axis(columns=None)
+
+    def _by_reviewer(self) -> pd.DataFrame:
+        """Return the verdicts by path, a column for each reviewer, without those not given."""
+        given = self.table[self.table["verdict"] != BLANK["verdict"]]
+        with any_bytes():
+            verdicts = given.pivot(index="path", columns="reviewer", values="verdict")
+            return verdicts.astype(object).where(verdicts.notna(), None)
+
+    def _reviewers(self) -> list[str]:
+        """Return the names of the reviewers, in the order of the table."""
+        return [name or "without a name" for name in self.table["reviewer"].unique()]
+
+    def _check_classes(self, images: ImageSet, numbers: pd.Series) -> None:
+        """Raise ValueError if the verdicts are on other classes than those of the set."""
+        names = self.table["true"][numbers.notna()]
+        named = {part for name in names for part in name.split(SEPARATOR)} - set(NO_LABEL)
+        if named and images.class_names and not named & set(images.class_names):
+            raise ValueError(
+                f"the verdicts are on classes {sorted(named)[:5]}, of which the image set has none:"
+                f" pass the images as the model names them, load_analysis(folder).images"
+            )
+
+
+def load_verdicts(*sources: str | os.PathLike[str] | pd.DataFrame) -> Review:
+    """Return the verdicts in one or more files as a Review.
+
+    Args:
+        *sources: CSV files that the atlas has written, perhaps by way of a spreadsheet, or tables
+            with their columns. Where a path of another file is not in the first, it is that of the
+            image with the same ending, if there is one such image. Verdicts without a reviewer are
+            those of the file's name, if there are several files. Of two verdicts by one reviewer
+            on an image the last one counts.
+
+    Returns:
+        A Review, which `apply` turns into a mended image set.
+
+    Raises:
+        TypeError: No file is given.
+        ValueError: A file is not a table of verdicts.
+        OSError: A file cannot be read.
+
+    Example:
+        >>> import camkit
+        >>> import pandas as pd
+        >>> row = {"path": ["a.jpg"], "true": "Pear", "predicted": "Apple", "verdict": "other"}
+        >>> camkit.load_verdicts(pd.DataFrame(row))
+        Review(1 verdicts on 1 images by without a name)
+    """
+    if not sources:
+        raise TypeError("there are no verdicts to load: pass one or more CSV files")
+    tables = []
+    for number, source in enumerate(sources, 1):
+        table = read_verdicts(source).reset_index()
+        if len(sources) > 1:
+            name = f"table {number}" if isinstance(source, pd.DataFrame) else Path(source).stem
+            table["reviewer"] = table["reviewer"].replace("", name)
+        if tables:
+            known = tables[0]["path"].unique().tolist()
+            matcher = PathMatcher(known)
+            found = table["path"].map(matcher.find)
+            is_found = found.notna()
+            paths = [known[int(number)] for number in found[is_found]]
+            table.loc[is_found, "path"] = paths
+        tables.append(table)
+    with any_bytes():
+        table = pd.concat(tables, ignore_index=True).fillna("")
+    table = table.drop_duplicates(["path", "reviewer"], keep="last", ignore_index=True)
+    return Review(table)
+
+
+def _decide(rows: pd.DataFrame, before: str, remove: Collection[str]) -> _Decision:
+    """Return what the verdicts on an image, whose label is `before`, come to."""
+    decisions = {}
+    for row in rows.to_dict("records"):
+        decision = _decide_by_one(row, before, remove)
+        if decision is not None:
+            decisions[row["reviewer"]] = decision
+    whys = "; ".join(
+        f"{name}: {each.why}" if name else each.why for name, each in decisions.items()
+    )
+    outcomes = {(each.action, each.label) for each in decisions.values()}
+    if not outcomes:
+        return _Decision("unchanged", "", BLANK["verdict"])
+    if len(outcomes) > 1:
+        return _Decision("disagreement", "", whys)
+    [(action, label)] = outcomes
+    return _Decision(action, label, whys)
+
+
+def _decide_by_one(row: dict[str, str], before: str, remove: Collection[str]) -> _Decision | None:
+    """Return what one reviewer decides; None if the image is not reviewed."""
+    label = row["correct_label"].strip()
+    if not label and row["verdict"] == LABEL_WRONG:
+        label = row["predicted"]
+    why = ", ".join(filter(None, (row["verdict"], row["comment"])))
+    if row["verdict"] in remove:
+        return _Decision("removed", "", why)
+    if label in ("", before):
+        is_reviewed = row["verdict"] != BLANK["verdict"] or label
+        return _Decision("unchanged", "", why) if is_reviewed else None
+    reviewed = "" if row["true"] in NO_LABEL else row["true"]
+    if reviewed != before:
+        return _Decision("unchanged", "", f"{why}, but its label was {reviewed or 'none'} then")
+    return _Decision("relabelled", label, why)
+
+
+def _not_found(row: dict[str, str]) -> tuple[str, ...]:
+    """Return the row of the log for a verdict on an image that the set does not have."""
+    reason = f"{row['verdict']}: no image of the set, or several, have this path or its ending"
+    return (row["path"], "not found", row["true"], "", reason)
+
+
+class _Labels:
+    """The labels of an image set, which can be changed."""
+
+    def __init__(self, images: ImageSet) -> None:
+        self._images = images
+        self._names = list(images.class_names)
+        self._has_sets = np.ndim(images.labels) == 2
+        self._labels = np.array(images.labels)
+
+    def name(self, i: int) -> str:
+        """Return the name of the label of image i; "" if it has none."""
+        if self._has_sets:
+            return joined_names(self._labels[i : i + 1], self._names)[0]
+        label = self._labels[i]
+        return self._names[label] if label >= 0 else ""
+
+    def set(self, i: int, name: str) -> None:
+        """Set the label of image i, or its labels where it may have several."""
+        if not self._has_sets:
+            self._labels[i] = self._number(name)
+            return
+        numbers = [self._number(each) for each in name.split(SEPARATOR)]
+        self._labels[i] = False
+        self._labels[i, numbers] = True
+
+    def _number(self, name: str) -> int:
+        """Return the number of a class, which is added if it is new."""
+        if name not in self._names:
+            self._names.append(name)
+            if self._has_sets:
+                self._labels = np.pad(self._labels, [(0, 0), (0, 1)])
+        return self._names.index(name)
+
+    def images(self) -> ImageSet:
+        """Return the set with these labels."""
+        return replace(self._images, labels=self._labels, class_names=self._names)
+
+
+def _table_of(images: ImageSet) -> pd.DataFrame:
+    """Return the paths, labels and metadata of a set as a table."""
+    labels = _Labels(images)
+    table = pd.DataFrame(
+        {
+            "path": [str(path) for path in images.paths],
+            "label": [labels.name(i) for i in range(len(images))],
+        }
+    )
+    if images.metadata is None:
+        return table
+    names = {name: f"metadata_{name}" for name in table}
+    others = images.metadata.reset_index(drop=True).rename(columns=names)
+    return pd.concat([table, others], axis=1)

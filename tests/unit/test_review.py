@@ -1,0 +1,157 @@
+"""Verdicts come back as data: a mended set with a log of what changed, and the agreement."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_analyses import LABELS, NAMES, image_set
+from sklearn.metrics import cohen_kappa_score
+
+import camkit
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    images = image_set(tmp_path_factory.mktemp("review"))
+    return replace(images, metadata=pd.DataFrame({"n": np.arange(8), "label": list("abcdefgh")}))
+
+
+def verdicts(images, rows, reviewer=""):
+    """A table of verdicts: {number of an image: (verdict, correct label)}; "Bee" is predicted."""
+    table = []
+    for i, (verdict, label) in rows.items():
+        row = {"path": str(images.paths[i]), "true": NAMES[images.labels[i]], "predicted": "Bee"}
+        entered = {"verdict": verdict, "correct_label": label, "reviewer": reviewer}
+        table.append(row | entered)
+    return pd.DataFrame(table)
+
+
+def test_the_removed_are_gone_and_the_relabelled_are_relabelled(images):
+    rows = {
+        0: ("label wrong", ""),
+        1: ("label wrong", "Cat"),
+        2: ("ambiguous", ""),
+        3: ("background", ""),
+        5: ("not reviewed", ""),
+        6: ("not reviewed", "Dog"),
+        7: ("remove", "Ant"),
+    }
+    applied = camkit.load_verdicts(verdicts(images, rows)).apply(images)
+    log = applied.log.drop(columns="path").values.tolist()
+    assert log == [
+        ["relabelled", "Ant", "Bee", "label wrong"],
+        ["relabelled", "Ant", "Cat", "label wrong"],
+        ["removed", "Ant", "", "ambiguous"],
+        ["unchanged", "Bee", "Bee", "background"],
+        ["unchanged", "Cat", "Cat", "not reviewed"],
+        ["relabelled", "Cat", "Dog", "not reviewed"],
+        ["removed", "Cat", "", "remove"],
+    ]
+    kept = [0, 1, 3, 4, 5, 6]
+    assert applied.log["path"].tolist() == [str(images.paths[i]) for i in rows]
+    assert applied.images.paths == [images.paths[i] for i in kept]
+    assert applied.images.class_names == [*NAMES, "Dog"] and images.class_names == NAMES
+    assert applied.images.labels.tolist() == [1, 2, 1, 1, 2, 3]
+    assert images.labels.tolist() == LABELS.tolist()
+    table = applied.table
+    assert list(table.columns) == ["path", "label", "n", "metadata_label"]
+    assert table["label"].tolist() == ["Bee", "Cat", "Bee", "Bee", "Cat", "Dog"]
+    assert table["n"].tolist() == kept == applied.images.metadata["n"].tolist()
+
+
+def test_which_verdicts_remove_is_for_the_caller_to_say(images):
+    review = camkit.load_verdicts(verdicts(images, {0: ("background", ""), 1: ("ambiguous", "")}))
+    assert review.apply(images, remove=["background"]).images.paths == images.paths[1:]
+    assert len(review.apply(images, remove=()).images) == 8
+
+
+def test_nothing_is_changed_where_reviewers_decide_differently(images):
+    kim = {0: ("label wrong", "Cat"), 1: ("label wrong", ""), 2: ("ambiguous", "")}
+    lee = {0: ("other", ""), 1: ("other", "Bee"), 2: ("not reviewed", "")}
+    tables = [verdicts(images, kim, "Kim"), verdicts(images, lee, "Lee")]
+    applied = camkit.load_verdicts(*tables).apply(images)
+    assert applied.log["action"].tolist() == ["disagreement", "relabelled", "removed"]
+    assert applied.log["why"][0] == "Kim: label wrong; Lee: other"
+    assert applied.images.labels.tolist() == [0, 1, 1, 1, 2, 2, 2]
+
+
+def test_a_label_that_was_changed_since_the_review_is_left_alone(images):
+    review = camkit.load_verdicts(verdicts(images, {0: ("label wrong", "Cat"), 1: ("x", "Bee")}))
+    labels = np.array([1, 1, *images.labels[2:]])
+    applied = review.apply(replace(images, labels=labels))
+    assert applied.log["action"].tolist() == ["unchanged", "unchanged"]
+    assert applied.log["why"].tolist() == ["label wrong, but its label was Ant then", "x"]
+    assert applied.images.labels.tolist() == labels.tolist()
+
+
+def test_paths_of_another_machine_are_found_by_their_ending(images, tmp_path):
+    table = verdicts(images, {0: ("label wrong", ""), 3: ("ambiguous", "")})
+    table["path"] = ["D:\\fruit\\Ant\\" + images.paths[0].name, "somewhere/else.png"]
+    table.to_csv(tmp_path / "theirs.csv", index=False, sep=";", encoding="utf-8-sig")
+    applied = camkit.load_verdicts(tmp_path / "theirs.csv").apply(images)
+    assert applied.log["action"].tolist() == ["relabelled", "not found"]
+    assert applied.log["path"].tolist() == [str(images.paths[0]), "somewhere/else.png"]
+    assert "no image of the set, or several, have this path" in applied.log["why"][1]
+
+
+def test_sets_of_labels_and_images_without_a_label(images):
+    mask = np.eye(3, dtype=bool)[images.labels]
+    table = verdicts(images, {0: ("label wrong", "Ant|Cat"), 1: ("x", "Dog")})
+    applied = camkit.load_verdicts(table).apply(replace(images, labels=mask))
+    assert applied.images.labels[:3].astype(int).tolist() == [
+        [1, 0, 1, 0],
+        [0, 0, 0, 1],
+        [1, 0, 0, 0],
+    ]
+    assert applied.table["label"].tolist()[:3] == ["Ant|Cat", "Dog", "Ant"]
+    table["true"] = "no label"
+    applied = camkit.load_verdicts(table).apply(images.unlabelled())
+    assert applied.images.labels.tolist() == [0, 1, *[-1] * 6]
+    assert applied.images.class_names == ["Ant|Cat", "Dog"]
+
+
+def test_verdicts_on_classes_with_other_names_are_refused(images):
+    table = verdicts(images, {0: ("label wrong", "")}).assign(true="n0123")
+    with pytest.raises(ValueError, match=r"on classes \['n0123'\], of which the image set has non"):
+        camkit.load_verdicts(table).apply(images)
+
+
+def test_the_agreement_of_reviewers(images):
+    draw = np.random.default_rng(0)
+    words = ["ambiguous", "background", "other"]
+    kim = draw.choice(words, 8)
+    lee = np.where(draw.random(8) < 0.5, kim, draw.choice(words, 8))
+    tables = [
+        verdicts(images, {i: (verdict, "") for i, verdict in enumerate(given)}, name)
+        for given, name in ((kim, "Kim"), (lee, "Lee"))
+    ]
+    # What one has not reviewed does not count.
+    tables[1].loc[7, "verdict"] = "not reviewed"
+    review = camkit.load_verdicts(*tables)
+    [[first, second, count, same, kappa]] = review.agreement().values.tolist()
+    assert (first, second, count) == ("Kim", "Lee", 7)
+    assert same == np.mean(kim[:7] == lee[:7])
+    assert kappa == pytest.approx(cohen_kappa_score(kim[:7], lee[:7]))
+    differ = np.flatnonzero(kim[:7] != lee[:7])
+    assert sorted(review.disagreements()["path"]) == sorted(str(images.paths[i]) for i in differ)
+    assert repr(review) == "Review(16 verdicts on 8 images by Kim, Lee)"
+
+
+def test_files_without_reviewers_are_those_of_their_names(images, tmp_path):
+    for name, verdict in (("anna", "other"), ("ben", "ambiguous")):
+        table = verdicts(images, {0: (verdict, ""), 1: ("other", "")}).drop(columns="reviewer")
+        # Ben's machine has the pictures elsewhere.
+        table["path"] = table["path"].map(
+            lambda path, n=name: f"/{n}/{'/'.join(Path(path).parts[-2:])}"
+        )
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+    review = camkit.load_verdicts(tmp_path / "anna.csv", tmp_path / "ben.csv")
+    assert review.agreement()[["first", "second", "images", "same"]].values.tolist() == [
+        ["anna", "ben", 2, 0.5]
+    ]
+    other = review.table.assign(verdict="other")
+    assert np.isnan(camkit.load_verdicts(other).agreement()["kappa"][0])
+    with pytest.raises(TypeError, match="no verdicts to load"):
+        camkit.load_verdicts()
