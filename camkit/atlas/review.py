@@ -233,7 +233,7 @@ def load_verdicts(*sources: str | os.PathLike[str] | pd.DataFrame) -> Review:
     """
     if not sources:
         raise TypeError("there are no verdicts to load: pass one or more CSV files")
-    tables = []
+    tables: list[pd.DataFrame] = []
     for number, source in enumerate(sources, 1):
         table = read_verdicts(source).reset_index()
         if len(sources) > 1:
