@@ -62,7 +62,9 @@ def pack(
     return b"".join(column.tobytes() for column in columns)
 
 
-def browser_image(path: str | os.PathLike[str], reader: Reader) -> tuple[bytes, str]:
+def browser_image(
+    path: str | os.PathLike[str], reader: Reader, longest_side: float = LONGEST_SIDE
+) -> tuple[bytes, str]:
     """Return the bytes of an image that any browser can show, and their type: "jpeg" or "png".
 
     An upright RGB image in one of these formats with sides of at most 512 pixels is passed on
@@ -70,25 +72,30 @@ def browser_image(path: str | os.PathLike[str], reader: Reader) -> tuple[bytes, 
     and, if it is larger, scaled down to 512 pixels. It is stored as PNG up to 128 pixels, else as
     JPEG.
 
+    Args:
+        path: The file.
+        reader: How it is read.
+        longest_side: Another limit than 512 pixels.
+
     Raises:
         OSError: If the file cannot be read.
     """
-    if reader == FileReader() and (kind := _browser_format(path)):
+    if reader == FileReader() and (kind := _browser_format(path, longest_side)):
         return Path(path).read_bytes(), kind
     image = Image.fromarray(reader(path))
     kind = "png" if max(image.size) <= LOSSLESS_SIDE else "jpeg"
-    largest = (min(LONGEST_SIDE, image.width), min(LONGEST_SIDE, image.height))
+    largest = (int(min(longest_side, image.width)), int(min(longest_side, image.height)))
     stream = io.BytesIO()
     ImageOps.contain(image, largest).save(stream, kind, quality=JPEG_QUALITY)
     return stream.getvalue(), kind
 
 
-def _browser_format(path: str | os.PathLike[str]) -> str | None:
+def _browser_format(path: str | os.PathLike[str], longest_side: float) -> str | None:
     """Return "jpeg" or "png" if a browser shows this file as camkit does, else None."""
     try:
         with Image.open(path) as image:
             kind = {"JPEG": "jpeg", "PNG": "png"}.get(image.format or "")
-            is_small = max(image.size) <= LONGEST_SIDE
+            is_small = max(image.size) <= longest_side
             is_upright = not image.getexif().get(ORIENTATION)
             return kind if image.mode == "RGB" and is_small and is_upright else None
     except (OSError, SyntaxError, ValueError):

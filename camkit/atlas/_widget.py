@@ -1,5 +1,6 @@
 """The atlas as an anywidget, whose view asks the kernel for the data that it shows."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ from camkit.atlas._encoding import script_json
 from camkit.atlas._view import joined, stylesheet
 from camkit.atlas.page import embedded
 from camkit.atlas.record import Record
-from camkit.atlas.verdicts import Verdicts
+from camkit.atlas.verdicts import VIEW_NAMES, PathMatcher, Verdicts, for_view
 
 # Up to this many images, the cell output also embeds a static copy that works without a kernel.
 EMBEDDED_IMAGES = 2_000
@@ -36,8 +37,9 @@ class AtlasView(anywidget.AnyWidget):
     def __init__(self, record: Record, verdicts: Verdicts) -> None:
         self.record = record
         self.verdicts = verdicts
-        self._numbers = {path: i for i, path in enumerate(record.analysis.paths)}
-        self._initial_index = record.index(verdicts=self._all_verdicts(), open=False)
+        self._matcher = PathMatcher(record.paths)
+        rows, unmatched = for_view(verdicts.read(), self._matcher)
+        self._initial_index = record.index(verdicts=rows, unmatched=unmatched, open=False)
         super().__init__(index=script_json(self._initial_index))
         self.on_msg(self._receive)
 
@@ -47,6 +49,7 @@ class AtlasView(anywidget.AnyWidget):
             "detail": self._detail,
             "picture": self._picture,
             "save": self._save,
+            "rename": self._rename,
         }
         content = dict(message)
         number = content.pop("number")
@@ -59,48 +62,58 @@ class AtlasView(anywidget.AnyWidget):
 
     def _detail(self, i: int) -> Answer:
         detail, packed = self.record.detail(i)
-        path = self.record.path(i)
-        verdicts = self._verdicts_of(path)
-        return detail | {"verdicts": verdicts}, [packed]
+        table = self.verdicts.read()
+        is_of_image = [self._matcher.find(path) == i for path, _ in table.index]
+        rows, _ = for_view(table[is_of_image], self._matcher)
+        return detail | {"verdicts": rows}, [packed]
 
-    def _picture(self, i: int) -> Answer:
-        data, kind = self.record.picture(i)
+    def _picture(self, i: int, full: bool = False) -> Answer:
+        """Return an image as the view draws it, or at its full size."""
+        data, kind = self.record.picture(i, math.inf) if full else self.record.picture(i)
         return {"type": f"image/{kind}"}, [data]
 
-    def _save(self, i: int, entry: dict[str, str], seen: dict[str, Any] | None) -> Answer:
-        analysis = self.record.analysis
-        label = int(analysis.labels[i])
-        row = {
-            "path": analysis.paths[i],
-            "true": str(analysis.class_names[label]) if label >= 0 else "",
-            "predicted": str(analysis.class_names[analysis.predicted[i]]),
-            "verdict": entry["verdict"],
-            "comment": entry["comment"],
-            "reviewer": entry["reviewer"],
-        }
-        saved, stored = self.verdicts.save(row, seen)
-        shown = {name: stored[name] for name in ("verdict", "comment", "reviewer")}
-        return {"saved": saved, "row": {"i": i, **shown}}, []
+    def _save(self, changes: list[dict[str, Any]]) -> Answer:
+        """Save verdicts {i, entry, seen}, each by what the reviewer saw; return what is stored."""
+        paths = self._stored_paths()
+        rows = []
+        for change in changes:
+            row = self._stored_row(change["i"], change["entry"], paths)
+            rows.append((row, _as_stored(change["seen"])))
+        answers = []
+        saved = self.verdicts.save_all(rows)
+        for change, (is_saved, stored) in zip(changes, saved, strict=True):
+            shown = {name: stored[column] for name, column in VIEW_NAMES.items()}
+            row = {"i": change["i"], "reviewer": stored["reviewer"], **shown}
+            answers.append({"saved": is_saved, "row": row})
+        return {"answers": answers}, []
 
-    def _all_verdicts(self) -> list[dict[str, Any]]:
-        """Return the verdicts {i, verdict, comment, reviewer} on images of the analysis."""
-        table = self.verdicts.read().reset_index()
-        analysed = table[table["path"].isin(list(self._numbers))]
-        return [self._verdict_row(row) for row in analysed.itertuples()]
+    def _rename(self, numbers: list[int], old: str, new: str) -> Answer:
+        """Give verdicts of one reviewer to another; return the numbers of the images."""
+        paths = self._stored_paths()
+        by_path = {paths[i, old]: i for i in numbers if (i, old) in paths}
+        # An image may be known by another path to the new reviewer.
+        free = [path for path, i in by_path.items() if (i, new) not in paths]
+        moved = self.verdicts.rename(free, old, new)
+        return {"moved": [by_path[path] for path in moved]}, []
 
-    def _verdicts_of(self, path: str) -> list[dict[str, Any]]:
-        """Return the verdicts on one image."""
-        if path not in self._numbers:
-            return []
-        table = self.verdicts.read().reset_index()
-        return [self._verdict_row(row) for row in table[table["path"] == path].itertuples()]
+    def _stored_paths(self) -> dict[tuple[int | None, str], str]:
+        """Return the paths of the stored verdicts by image and reviewer."""
+        index = self.verdicts.read().index
+        return {(self._matcher.find(path), reviewer): path for path, reviewer in index}
 
-    def _verdict_row(self, row: Any) -> dict[str, Any]:
+    def _stored_row(
+        self, i: int, entry: dict[str, str], paths: dict[tuple[int | None, str], str]
+    ) -> dict[str, str]:
+        """Return the row of the table for what a reviewer has entered on image i."""
+        analysis, row = self.record.locate(i)
+        label = int(analysis.labels[row])
+        reviewer = entry["reviewer"]
         return {
-            "i": self._numbers[row.path],
-            "verdict": row.verdict,
-            "comment": row.comment,
-            "reviewer": row.reviewer,
+            "path": paths.get((i, reviewer), analysis.paths[row]),
+            "true": str(analysis.class_names[label]) if label >= 0 else "",
+            "predicted": str(analysis.class_names[analysis.predicted[row]]),
+            "reviewer": reviewer,
+            **_as_stored(entry),
         }
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict, dict] | None:
@@ -111,3 +124,8 @@ class AtlasView(anywidget.AnyWidget):
         data, metadata = bundle
         page = embedded(self.record, self._initial_index)
         return {**data, "text/html": page}, metadata
+
+
+def _as_stored(entry: dict[str, str] | None) -> dict[str, str]:
+    """Return what a reviewer has entered by the names of the table's columns."""
+    return {column: (entry or {}).get(name, "") for name, column in VIEW_NAMES.items()}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from camkit.analysis import Analysis
-from camkit.atlas.record import PANELS, Record, checked_images
+from camkit.atlas.record import PANELS, Record, check_files, checked_images
 from camkit.atlas.verdicts import Verdicts
 from camkit.images import ImageSet
 
@@ -35,9 +35,10 @@ def error_atlas(
         analysis: The analysis.
         images: The ImageSet that was analysed. It can be omitted, since the analysis knows the
             files; if it is passed, it is checked.
-        verdicts: A CSV file (path, true, predicted, verdict, comment, reviewer). Each verdict is
-            written to it at once, and the next review continues from it. Without a file, verdicts
-            are lost when the notebook ends.
+        verdicts: A CSV file (path, true, predicted, verdict, comment, reviewer, correct_label).
+            Each verdict is written to it at once, and the next review continues from it. Its paths
+            may be relative or of another machine: images are found by the ending of these, where
+            that is unique. Without a file, verdicts are lost when the notebook ends.
         reference: The analysis of another split, such as the training set, by the same model:
             nearest images come from it, and data faults are looked for in both.
         points: The map of features (N, 2), in place of a t-SNE.
@@ -52,6 +53,7 @@ def error_atlas(
         TypeError: If `images` is no ImageSet.
         ValueError: If analysis, images, reference and points do not belong together, the file is
             not a table of verdicts, or there is no such panel.
+        FileNotFoundError: If images are missing.
 
     Example:
         >>> import camkit
@@ -71,5 +73,6 @@ def error_atlas(
             "error_atlas needs anywidget: pip install 'camkit[notebook]', "
             "or write a page with camkit.write_atlas"
         ) from error
+    check_files(analysis, reference)
     record = Record(analysis, reference, points, panels)
     return AtlasView(record, Verdicts(verdicts))

@@ -5,26 +5,34 @@ data are scripts that the page runs when it needs them, and images are files.
 """
 
 import base64
+import hashlib
 import html
 import os
 import shutil
+import warnings
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
+import pandas as pd
 
 from camkit._files import in_turn
 from camkit._progress import progress
 from camkit.analysis import Analysis
 from camkit.atlas._encoding import script_json
 from camkit.atlas._view import joined, stylesheet
-from camkit.atlas.record import Record, checked_images
+from camkit.atlas.record import Record, check_files, checked_images, images_of_faults
+from camkit.atlas.verdicts import PathMatcher, for_view, read_verdicts
 from camkit.images import ImageSet
 from camkit.images.decoding import THREADS
 
 # Images in one data file.
 CHUNK = 64
+
+# Folders and file, from the end of a path, that are the name of an image within its set.
+NAME_PARTS = 3
 
 # Bytes of class maps up to which a page stores the maps of all classes for every image.
 MAP_BYTES = 64_000_000
@@ -53,7 +61,11 @@ PathLike = str | os.PathLike[str]
 
 @overload
 def write_atlas(
-    analysis: Analysis, images: PathLike, *, reference: Analysis | None = None
+    analysis: Analysis,
+    images: PathLike,
+    *,
+    reference: Analysis | None = None,
+    verdicts: PathLike | pd.DataFrame | None = None,
 ) -> Path: ...
 
 
@@ -64,6 +76,7 @@ def write_atlas(
     folder: PathLike | None = None,
     *,
     reference: Analysis | None = None,
+    verdicts: PathLike | pd.DataFrame | None = None,
 ) -> Path: ...
 
 
@@ -73,6 +86,7 @@ def write_atlas(
     folder: PathLike | None = None,
     *,
     reference: Analysis | None = None,
+    verdicts: PathLike | pd.DataFrame | None = None,
 ) -> Path:
     """Return the path of an error atlas, which is written to a folder and opens from disk.
 
@@ -83,7 +97,8 @@ def write_atlas(
     of its range. The maps of all classes are stored for every image if they come to 64 MB or less.
     Otherwise they are stored for misclassified images and their neighbours only; the other images
     have those of the true class and of the top five. Verdicts stay in the browser until they are
-    saved as CSV. `faults.csv` beside the page is the table of camkit.data_faults. The network is
+    saved as CSV; a page that is written again finds them by the content of the images. `faults.csv`
+    beside the page is the table of camkit.data_faults, with the split of each image. The network is
     not run.
 
     The map of features (t-SNE) shows up to 25,000 images, drawn at random, if openTSNE is
@@ -97,15 +112,20 @@ def write_atlas(
         folder: The folder, which need not exist.
         reference: The analysis of another split, such as the training set, by the same model:
             nearest images come from it, and data faults are looked for in both.
+        verdicts: Verdicts that the page shows: a CSV file that a page or `error_atlas` has written,
+            or a table with its columns (path, true, predicted, verdict, comment, reviewer,
+            correct_label). Images are found by their paths or, where that is unique, by the ending
+            of these. Verdicts on other images are told in a warning, and are in the CSV file that
+            the page saves.
 
     Returns:
         The path of index.html.
 
     Raises:
         TypeError: If there is no folder, or `images` is not an ImageSet.
-        ValueError: If analysis, images and reference do not belong together, or the folder holds
-            something other than an atlas.
-        OSError: If an image cannot be read or the folder cannot be written to.
+        ValueError: If analysis, images and reference do not belong together, the folder holds
+            something other than an atlas, or `verdicts` is not a table of verdicts.
+        OSError: If an image is missing or cannot be read, or the folder cannot be written to.
 
     Example:
         >>> import tempfile
@@ -123,7 +143,9 @@ def write_atlas(
         raise ValueError(
             f"{folder} holds something other than an atlas: choose an empty folder or a new one"
         )
+    check_files(analysis, reference)
     record = Record(analysis, reference)
+    table = None if verdicts is None else read_verdicts(verdicts)
     root = analysis.images.root if images is None else images.root
     title = f"Error atlas: {'/'.join(root.parts[-2:])}"
     new = folder.with_name(f".{folder.name}.new")
@@ -132,7 +154,7 @@ def write_atlas(
         # A process that was killed may have left temporary folders.
         _tidy(folder, new, old)
         try:
-            _write_page(record, new, title)
+            _write_page(record, new, title, table)
             if folder.exists():
                 os.replace(folder, old)
             os.replace(new, folder)
@@ -169,27 +191,30 @@ def _tidy(folder: Path, new: Path, old: Path) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _write_page(record: Record, folder: Path, title: str) -> None:
-    """Write the page of a record into a new folder."""
+def _write_page(record: Record, folder: Path, title: str, verdicts: pd.DataFrame | None) -> None:
+    """Write the page of a record, with verdicts, into a new folder."""
     for part in ("data", "pictures"):
         (folder / part).mkdir(parents=True)
-    index = record.index(open=True, chunk=CHUNK)
+    given = {} if verdicts is None else _given_verdicts(record, verdicts)
+    index = record.index(open=True, chunk=CHUNK, **given)
     content = _Content(record, index, MAP_BYTES)
     pictures: list[str] = []
+    keys: list[str] = []
     with (
         ThreadPoolExecutor(THREADS) as pool,
         progress(len(content.numbers), "Writing the atlas", "image") as bar,
     ):
         for start in range(0, len(content.numbers), CHUNK):
             numbers = content.numbers[start : start + CHUNK]
-            images = pool.map(record.picture, numbers)
-            for position, (data, kind) in enumerate(images, start):
+            images = pool.map(partial(_picture_and_key, record), numbers)
+            for position, (data, kind, key) in enumerate(images, start):
                 pictures.append(_write_picture(folder, position, data, kind))
+                keys.append(key)
             _write_details(folder, start // CHUNK, [content.detail(i) for i in numbers])
             bar.update(len(numbers))
-    script = _data_script({}, pictures, content.index)
+    script = _data_script({}, pictures, content.index | {"keys": keys})
     (folder / "data" / "index.js").write_text(script, encoding="ascii")
-    record.faults.to_csv(folder / "faults.csv", index=False, errors="surrogateescape")
+    record.faults_with_splits.to_csv(folder / "faults.csv", index=False, errors="surrogateescape")
     page = _fill_page(
         title=title,
         heading=f"<h1>{html.escape(title)}</h1>",
@@ -198,6 +223,32 @@ def _write_page(record: Record, folder: Path, title: str) -> None:
         script=joined("page.js"),
     )
     (folder / "index.html").write_text(page, encoding="utf-8")
+
+
+def _given_verdicts(record: Record, table: pd.DataFrame) -> dict[str, list[dict]]:
+    """Return the entries of the index for verdicts; warn of those on images that are not there."""
+    rows, unmatched = for_view(table, PathMatcher(record.paths))
+    if unmatched:
+        warnings.warn(
+            f"{len(unmatched)} of {len(table)} verdicts are on images that the atlas does not "
+            f"hold, or more than one image has such a path, such as {unmatched[0]['path']}: the "
+            "page only keeps them for its CSV file",
+            stacklevel=4,
+        )
+    return {"verdicts": rows, "unmatched": unmatched}
+
+
+def _picture_and_key(record: Record, i: int) -> tuple[bytes, str, str]:
+    """Return image i for a browser, its type, and a key by which a browser finds its verdicts.
+
+    The key is a digest of the file's content, a dot, and one of its name within the set, which
+    tells copies apart.
+    """
+    data, kind = record.picture(i)
+    path = record.path(i)
+    content = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    name = "/".join(Path(path).parts[-NAME_PARTS:]).encode(errors="surrogateescape")
+    return data, kind, f"{content[:16]}.{hashlib.sha256(name).hexdigest()[:8]}"
 
 
 def _write_picture(folder: Path, position: int, data: bytes, kind: str) -> str:
@@ -227,10 +278,12 @@ def embedded(record: Record, index: dict[str, Any]) -> str:
     content = _Content(record, index, EMBEDDED_MAP_BYTES, neighbours_of_errors_only=True)
     details = [content.detail(i) for i in content.numbers]
     pictures = []
+    keys = []
     for i in content.numbers:
-        data, kind = record.picture(i)
+        data, kind, key = _picture_and_key(record, i)
         pictures.append(f"data:image/{kind};base64,{_base64(data)}")
-    index = content.index | {"chunk": len(pictures)}
+        keys.append(key)
+    index = content.index | {"chunk": len(pictures), "keys": keys}
     script = _data_script([details], pictures, index)
     page = _fill_page(
         title="Error atlas",
@@ -290,7 +343,8 @@ class _Content:
         errors = record.analysis.errors.index.to_numpy()
         neighbours = self._neighbours()
         neighbours_of_errors = set(neighbours[errors].ravel().tolist())
-        shown = _images_of_faults(index)
+        shown = images_of_faults(index)
+        shown.update(row["i"] for row in index["verdicts"])
         if neighbours_of_errors_only:
             shown.update(neighbours_of_errors)
         else:
@@ -314,17 +368,21 @@ class _Content:
         return numbers
 
     def _renumbered(self, index: dict[str, Any]) -> dict[str, Any]:
-        """Return the index with the faults' images as the page numbers them."""
-        if "summary" not in index:
-            return index
-        kinds = []
-        for kind in index["summary"]["faults"]:
-            rows = []
-            for row in kind["rows"]:
-                numbers = {"i": self.positions[row["i"]], "other": self.positions.get(row["other"])}
-                rows.append(row | numbers)
-            kinds.append(kind | {"rows": rows})
-        return index | {"summary": index["summary"] | {"faults": kinds}}
+        """Return the index with its images as the page numbers them."""
+        renumbered = {}
+        for name in ("verdicts", "others"):
+            renumbered[name] = [row | {"i": self.positions[row["i"]]} for row in index[name]]
+        if "summary" in index:
+            kinds = [self._renumbered_kind(kind) for kind in index["summary"]["faults"]]
+            renumbered["summary"] = index["summary"] | {"faults": kinds}
+        return index | renumbered
+
+    def _renumbered_kind(self, kind: dict[str, Any]) -> dict[str, Any]:
+        rows = []
+        for row in kind["rows"]:
+            numbers = {"i": self.positions[row["i"]], "other": self.positions.get(row["other"])}
+            rows.append(row | numbers)
+        return kind | {"rows": rows}
 
     def detail(self, number: int) -> dict[str, Any]:
         """Return what belongs to an image of the record, as the page holds it."""
@@ -335,18 +393,6 @@ class _Content:
             if position is not None:
                 neighbours.append(neighbour | {"i": position})
         return detail | {"near": neighbours, "packed": _base64(packed)}
-
-
-def _images_of_faults(index: dict[str, Any]) -> set[int]:
-    """Return the numbers of all images that appear in the faults of an index."""
-    numbers: set[int] = set()
-    summary = index.get("summary", {"faults": []})
-    for kind in summary["faults"]:
-        for row in kind["rows"]:
-            numbers.add(row["i"])
-            if row["other"] is not None:
-                numbers.add(row["other"])
-    return numbers
 
 
 def _base64(data: bytes) -> str:

@@ -4,21 +4,25 @@ Images are numbered: first those of the analysis, then those of the reference.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from sklearn.neighbors import NearestNeighbors
 
 from camkit._features import check_same_model, feature_space
+from camkit._files import any_bytes
 from camkit.analysis import Analysis
 from camkit.atlas._embedding import cluster, embed, scale_to_unit
-from camkit.atlas._encoding import browser_image, pack
+from camkit.atlas._encoding import LONGEST_SIDE, browser_image, pack
 from camkit.atlas.summary import short_name, summarize
 from camkit.faults import data_faults
 from camkit.images import ImageSet
+from camkit.images.folders import split_of
 from camkit.plots import MAP, SIGNED
 
 PANELS = ("summary", "pairs", "classes", "review", "near", "features")
@@ -49,12 +53,39 @@ def checked_images(analysis: Analysis, images: object) -> ImageSet | None:
             f"images must be the ImageSet that was analysed or be left out, not a {kind}"
         )
     paths = [str(path) for path in images.paths]
-    if paths != list(analysis.paths):
-        raise ValueError(
-            f"the analysis holds {len(analysis)} images and the image set {len(images)}, not all "
-            "the same: pass the images that were analysed, or leave them out"
-        )
-    return images
+    if paths == list(analysis.paths):
+        return images
+    remedy = "pass the images that were analysed, or leave them out"
+    if [short_name(path) for path in paths] == [short_name(path) for path in analysis.paths]:
+        remedy = f"if they were moved, {_analyze_again(analysis)}"
+    raise ValueError(
+        f"the analysis holds {len(analysis)} images and the image set {len(images)}, not all "
+        f"the same: {remedy}"
+    )
+
+
+def check_files(*analyses: Analysis | None) -> None:
+    """Check that the images of analyses are there, before anything is computed from them.
+
+    Raises:
+        FileNotFoundError: If images are missing.
+    """
+    for analysis in analyses:
+        paths = [] if analysis is None else analysis.paths
+        missing = [path for path in paths if not os.path.exists(path)]
+        if analysis is not None and missing:
+            verb = "is" if len(missing) == 1 else "are"
+            raise FileNotFoundError(
+                f"{len(missing)} of {len(paths)} images {verb} missing, such as {missing[0]}: put "
+                f"them back, or, if they were moved, {_analyze_again(analysis)}"
+            )
+
+
+def _analyze_again(analysis: Analysis) -> str:
+    return (
+        f"call camkit.analyze(model, images, {str(analysis.folder)!r}) with the images from their "
+        "new folder: it keeps what it has computed"
+    )
 
 
 class Record:
@@ -104,10 +135,24 @@ class Record:
         analysis, row = self.locate(i)
         return analysis.paths[row]
 
-    def picture(self, i: int) -> tuple[bytes, str]:
+    @property
+    def paths(self) -> list[str]:
+        """The paths of all images, by their numbers."""
+        others = [] if self.reference is None else self.reference.paths
+        return [*self.analysis.paths, *others]
+
+    def picture(self, i: int, longest_side: float = LONGEST_SIDE) -> tuple[bytes, str]:
         """Return image i for a browser, and its type, see `browser_image`."""
         analysis, row = self.locate(i)
-        return browser_image(analysis.paths[row], analysis.viewer)
+        return browser_image(analysis.paths[row], analysis.viewer, longest_side)
+
+    def split(self, i: int) -> str:
+        """Return the split of image i in a word; "" if nothing tells splits apart."""
+        if named := split_of(self.path(i)):
+            return named
+        if self.reference is None:
+            return ""
+        return "analysed" if i < len(self.analysis) else "reference"
 
     @cached_property
     def features(self) -> tuple[np.ndarray, np.ndarray]:
@@ -127,6 +172,24 @@ class Record:
         if len(paths) < 3:
             return pd.DataFrame(columns=["path", "kind", "reason", "score", "other"])
         return data_faults(self.analysis, self.reference)
+
+    @property
+    def faults_with_splits(self) -> pd.DataFrame:
+        """The table of faults with the splits of both images, in columns at its end."""
+        splits = {path: self.split(i) for path, i in self.numbers.items()}
+        faults = self.faults
+        with any_bytes():
+            return faults.assign(
+                split=faults["path"].map(splits), other_split=faults["other"].map(splits)
+            )
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """The images by their paths; one in both analyses goes by its number in the first."""
+        numbers: dict[str, int] = {}
+        for i, path in enumerate(self.paths):
+            numbers.setdefault(path, i)
+        return numbers
 
     @cached_property
     def neighbours(self) -> tuple[np.ndarray, np.ndarray]:
@@ -148,21 +211,39 @@ class Record:
         """Return the data of all images that the view needs at once, in types that JSON holds.
 
         Args:
-            verdicts: Rows {i, verdict, comment, reviewer}.
+            verdicts: Rows {i, verdict, comment, correctLabel, reviewer}.
             **more: Further entries.
         """
         index = self._describe_images() | self._describe_view()
         index["verdicts"] = list(verdicts)
+        index["metadata"] = _filter_columns(self.analysis.metadata)
         index["points"] = None
         index["clusters"] = None
         if "features" in self.panels:
             index["points"] = self.map_points()
             index["clusters"] = None if self._has_labels else cluster(self.features[0])
         if "summary" in self.panels:
-            summary, suspicion = summarize(self.analysis, self.reference, self.faults)
+            summary, suspicion = summarize(self.analysis, self.faults, self.numbers)
+            _add_splits(summary["faults"], self.split)
             index["summary"] = summary
             index["suspicion"] = suspicion
+        reviewed = {row["i"] for row in index["verdicts"]}
+        others = sorted(i for i in reviewed | images_of_faults(index) if i >= len(self.analysis))
+        index["others"] = [{"i": i} | self._describe(i) for i in others]
         return index | more
+
+    def _describe(self, i: int) -> dict[str, Any]:
+        """Return what a line on image i needs."""
+        analysis, row = self.locate(i)
+        predicted = int(analysis.predicted[row])
+        return {
+            "name": short_name(analysis.paths[row]),
+            "path": analysis.paths[row],
+            "split": self.split(i),
+            "label": int(analysis.labels[row]),
+            "predicted": predicted,
+            "confidence": round(float(analysis.probs[row, predicted]), 6),
+        }
 
     @property
     def _has_labels(self) -> bool:
@@ -232,7 +313,7 @@ class Record:
         analysis, row = self.locate(i)
         classes = np.asarray(analysis.map_classes[row])
         maps = np.asarray(analysis.maps[row], dtype="float32")
-        about = _about(analysis, row, highest=float(maps.max()))
+        about = self._describe(i) | _about(analysis, row, highest=float(maps.max()))
         if not all_classes:
             columns = _likely_columns(analysis, row)
             classes = classes[columns]
@@ -285,16 +366,52 @@ def _others(rows: np.ndarray) -> np.ndarray:
 
 def _about(analysis: Analysis, row: int, highest: float) -> dict[str, Any]:
     """Return what the captions of an image need; `highest` is the highest value of its maps."""
-    predicted = int(analysis.predicted[row])
     margin = float(analysis.table["margin"].iat[row])
     return {
-        "name": short_name(analysis.paths[row]),
-        "label": int(analysis.labels[row]),
-        "predicted": predicted,
-        "confidence": round(float(analysis.probs[row, predicted]), 6),
         "high": round(highest, 4),
         "margin": None if np.isnan(margin) else round(margin, 3),
     }
+
+
+def images_of_faults(index: dict[str, Any]) -> set[int]:
+    """Return the numbers of all images that appear in the faults of an index."""
+    numbers: set[int] = set()
+    summary = index.get("summary", {"faults": []})
+    for kind in summary["faults"]:
+        for row in kind["rows"]:
+            numbers.add(row["i"])
+            if row["other"] is not None:
+                numbers.add(row["other"])
+    return numbers
+
+
+def _add_splits(kinds: list[dict[str, Any]], split: Callable[[int], str]) -> None:
+    """Add the splits of both images to the rows of the faults."""
+    for kind in kinds:
+        for row in kind["rows"]:
+            row["split"] = split(row["i"])
+            row["otherSplit"] = "" if row["other"] is None else split(row["other"])
+
+
+def _filter_columns(metadata: pd.DataFrame | None) -> list[dict[str, Any]]:
+    """Return the columns of metadata by which the view filters.
+
+    They are {name, numbers}, or {name, values, codes} for text: the different values in order, and
+    the position of each image's value among them.
+    """
+    columns: list[dict[str, Any]] = []
+    for name in () if metadata is None else metadata.columns:
+        column = metadata[name]
+        if is_numeric_dtype(column) and not is_bool_dtype(column):
+            numbers = _rounded(column.astype("float64"), 6)
+            columns.append({"name": str(name), "numbers": numbers})
+            continue
+        texts = column.astype(object).where(column.notna(), "").map(str).tolist()
+        values = sorted(set(texts))
+        positions = {value: position for position, value in enumerate(values)}
+        codes = [positions[text] for text in texts]
+        columns.append({"name": str(name), "values": values, "codes": codes})
+    return columns
 
 
 def _likely_columns(analysis: Analysis, row: int) -> np.ndarray:

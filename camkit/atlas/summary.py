@@ -80,14 +80,14 @@ def calibration(confidence: np.ndarray, correct: np.ndarray) -> tuple[float, lis
 
 @any_bytes()
 def summarize(
-    analysis: Analysis, reference: Analysis | None, faults: pd.DataFrame
+    analysis: Analysis, faults: pd.DataFrame, numbers: dict[str, int]
 ) -> tuple[dict[str, Any], list[float]]:
     """Return the summary of an analysis, and how suspicious each label is.
 
     Args:
         analysis: The analysis.
-        reference: The analysis of another split, or None.
-        faults: The table of camkit.data_faults of both.
+        faults: The table of camkit.data_faults of it and its reference, if there is one.
+        numbers: The numbers of all images by their paths.
 
     Returns:
         {lines, bins, classes, faults} in types that JSON holds, where bins and classes are None if
@@ -99,7 +99,7 @@ def summarize(
         summary = _summarize_labelled(analysis, labelled)
     else:
         summary = _summarize_unlabelled(analysis)
-    summary["faults"] = _list_faults(analysis, reference, faults)
+    summary["faults"] = _list_faults(faults, numbers)
     return summary, _suspicion(analysis, faults)
 
 
@@ -193,18 +193,8 @@ def _by_recall(row: dict[str, Any]) -> tuple[float, float]:
     return recall, row["precision"] or 0
 
 
-def _list_faults(
-    analysis: Analysis, reference: Analysis | None, table: pd.DataFrame
-) -> list[dict[str, Any]]:
+def _list_faults(table: pd.DataFrame, numbers: dict[str, int]) -> list[dict[str, Any]]:
     """Return the faults by kind: {kind, count, meaning, rows}, a row {i, other, reason, name}."""
-    paths = list(analysis.paths)
-    if reference is not None:
-        paths.extend(reference.paths)
-    numbers: dict[str, int] = {}
-    for i, path in enumerate(paths):
-        # An image in both analyses goes by its number in the first.
-        numbers.setdefault(path, i)
-
     kinds = []
     for kind, faults in table.groupby("kind", observed=True):
         faults = faults.drop_duplicates("path")

@@ -26,6 +26,9 @@ KEY = ["path", "reviewer"]
 # The fields that a reviewer fills in, and their values before that.
 BLANK = {"verdict": "not reviewed", "comment": "", "correct_label": ""}
 
+# The same fields as the view calls them.
+VIEW_NAMES = {"verdict": "verdict", "comment": "comment", "correctLabel": "correct_label"}
+
 # A spreadsheet would run a cell that begins like this as a formula. So it is written with an
 # apostrophe before it.
 FORMULA = re.compile(r"^'*[=+\-@\t\r]")
@@ -230,6 +233,31 @@ class PathMatcher:
             found = [*found, i] if length == longest else [i]
             longest = length
         return found[0] if len(found) == 1 else None
+
+
+def for_view(table: pd.DataFrame, matcher: PathMatcher) -> tuple[list[dict], list[dict]]:
+    """Return the verdicts of a table as the view reads them.
+
+    Args:
+        table: The table of `read_verdicts`.
+        matcher: It finds the images.
+
+    Returns:
+        The verdicts on images that are found, {i, verdict, comment, correctLabel, reviewer}; and
+        the others, {path, true, predicted, …} in place of the image's number.
+    """
+    rows = []
+    unmatched = []
+    for row in table.reset_index().to_dict("records"):
+        entered = {name: row[column] for name, column in VIEW_NAMES.items()}
+        entry = entered | {"reviewer": row["reviewer"]}
+        i = matcher.find(row["path"])
+        if i is None:
+            known = {name: row[name] for name in ("path", "true", "predicted")}
+            unmatched.append(known | entry)
+        else:
+            rows.append({"i": i} | entry)
+    return rows, unmatched
 
 
 def _differ(split: str | None, other: str | None) -> bool:

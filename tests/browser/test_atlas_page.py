@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import pathlib
 
 import numpy as np
 import pandas as pd
@@ -199,6 +200,14 @@ def test_the_matrix_leads_to_the_pictures(atlas, leaf):
     assert page.locator("h3.group").inner_text() == f"{NAMES[0]}, correctly classified: 4 pictures"
 
 
+def on_screen(canvas, points):
+    """Return the positions of points of the map in the window."""
+    box = canvas.bounding_box()
+    side = min(box["width"], box["height"]) - 16
+    middle = np.array([box["x"] + box["width"] / 2, box["y"] + box["height"] / 2])
+    return [tuple(point) for point in (middle + (points - 0.5) * side).tolist()]
+
+
 def test_the_map_of_features_in_both_directions(atlas, leaf):
     analysis, _, root = atlas
     script = (root / "page" / "data" / "index.js").read_text()
@@ -207,30 +216,28 @@ def test_the_map_of_features_in_both_directions(atlas, leaf):
     page = leaf()
     canvas = page.locator("canvas.features")
     canvas.scroll_into_view_if_needed()
-    box = canvas.bounding_box()
-    side = min(box["width"], box["height"]) - 16
-    at = [
-        (
-            box["x"] + box["width"] / 2 + (x - 0.5) * side,
-            box["y"] + box["height"] / 2 + (y - 0.5) * side,
-        )
-        for x, y in points
-    ]
     alone = int(np.argmax(np.sort(np.linalg.norm(points[:, None] - points, axis=-1), axis=1)[:, 1]))
-    page.mouse.move(*at[alone])
+    page.mouse.move(*on_screen(canvas, points)[alone])
     page.wait_for_function(
         "name => document.querySelector('.hovered span').textContent.startsWith(name)",
         arg=index["names"][alone],
     )
-    page.mouse.click(*at[alone])
+    page.mouse.click(*on_screen(canvas, points)[alone])
     page.wait_for_function(
         "name => document.querySelector('.status').textContent.startsWith(name)",
         arg=index["names"][alone],
     )
-    ring = [
-        (at[alone][0] + dx, at[alone][1] + dy)
-        for dx, dy in ((-60, -60), (60, -60), (60, 60), (-60, 60))
-    ]
+    # The heading and the tiles follow: the image is in the group that is shown.
+    current = page.locator(".tile.current").get_attribute("aria-label")
+    assert current.startswith(index["names"][alone])
+    assert NAMES[analysis.labels[alone]] in page.locator("h3.group").inner_text()
+    # Texts of other lengths may have moved the map.
+    at = on_screen(canvas, points)
+    box = canvas.bounding_box()
+    low = np.array([box["x"], box["y"]]) + 2
+    high = low + (box["width"] - 4, box["height"] - 4)
+    corners = np.array(at[alone]) + [(-60, -60), (60, -60), (60, 60), (-60, 60)]
+    ring = [tuple(corner) for corner in np.clip(corners, low, high).tolist()]
     caught = int(Polygon(ring).contains_points(at).sum())
     page.mouse.move(*ring[0])
     page.mouse.down()
@@ -250,17 +257,88 @@ def test_the_map_of_features_in_both_directions(atlas, leaf):
     assert len(seen) > 1
 
 
-def test_nearest_pictures_open_with_their_own_maps(atlas, leaf):
-    page = leaf()
-    page.locator(".near button").first.click()
+def wait_for_status(page, beginning):
     page.wait_for_function(
-        "document.querySelector('figure.picture figcaption').textContent.startsWith('true: ')"
+        "name => document.querySelector('.status').textContent.startsWith(name)", arg=beginning
     )
+
+
+def current_tile(page):
+    """Return what is said of the tile of the picture that is shown."""
+    return page.locator(".tile.current").get_attribute("aria-label")
+
+
+def test_nearest_pictures_open_with_their_own_maps_and_the_way_back(leaf):
+    page = leaf()
+    name = status(page).split(": ")[0]
+    page.locator(".near button").first.click()
     page.wait_for_function("document.querySelectorAll('.near button').length == 0")
-    assert page.get_by_label("Verdict").is_disabled()
+    assert "(training)" in status(page) and "(training)" in current_tile(page)
+    heading = f"{name.removesuffix(' (test)')} and its nearest pictures: 6 pictures"
+    assert page.locator("h3.group").inner_text() == heading
+    page.locator(".tiles").focus()
+    page.keyboard.press("ArrowLeft")
+    wait_for_status(page, name)
+
+
+# --- the summary leads to the picture
+
+
+def test_a_pair_in_the_summary_brings_its_picture_into_view(leaf):
+    page = leaf(reduced_motion="reduce")
+    button = page.locator(".card", has_text="Most confused").locator("button").nth(1)
+    title = button.inner_text().rsplit(" (", 1)[0]
+    button.click()
+    assert page.locator("h3.group").inner_text().startswith(title)
+    assert page.evaluate("document.activeElement.className") == "shown"
+    assert 0 <= page.locator("figure.picture").bounding_box()["y"] < 200
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.querySelector('.tile.current').id.endsWith('-1')")
+
+
+def test_a_row_of_the_class_table_shows_the_class_by_click_and_by_key(leaf):
+    page = leaf(reduced_motion="reduce")
+    table = page.get_by_role("region", name="Precision and recall")
+    row = table.locator("tbody tr", has_text="Zebra")
+    row.locator("td").nth(2).click()
+    assert page.locator("h3.group").inner_text() == "Zebra: 6 pictures"
+    first = table.locator("tbody button").first
+    first.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("h3.group").inner_text() == f"{first.inner_text()}: 6 pictures"
+
+
+def test_both_pictures_of_a_fault_open_and_take_verdicts(atlas, leaf, tmp_path):
+    """Copies in both splits: the rows say which split, and the training picture is reviewed."""
+    page = leaf(reduced_motion="reduce")
+    kind = page.locator(".card", has_text="Data: copy").first
+    item = kind.locator("li", has_text="(training)").first
+    item.locator("button").first.click()
+    page.wait_for_function("document.querySelector('.status').textContent.includes('(training)')")
+    assert page.locator("h3.group").inner_text().startswith("copy: ")
+    assert "(training)" in current_tile(page)
+    page.keyboard.press("1")
+    page.get_by_text("Saved: label wrong.").wait_for()
+    assert "reviewed: label wrong" in current_tile(page)
+    path = page.get_by_label("File", exact=True).input_value()
+    assert "/Training/" in path
+    item.locator("button.other").click()
+    page.wait_for_function("document.querySelector('.status').textContent.includes('(test)')")
+    assert "/Test/" in page.get_by_label("File", exact=True).input_value()
+    assert page.locator("h3.group").inner_text().startswith("copy: ")
+    rows = Verdicts(saved_csv(page, tmp_path)).read().reset_index()
+    assert rows["path"].tolist() == [path]
+    assert rows["true"].tolist() == [path.split("/")[-2]]
 
 
 # --- verdicts
+
+
+def saved_csv(page, folder):
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save verdicts as CSV").click()
+    download.value.save_as(folder / "saved.csv")
+    return folder / "saved.csv"
 
 
 def test_verdicts_stay_and_are_saved_as_the_same_csv(atlas, leaf, tmp_path):
@@ -274,22 +352,24 @@ def test_verdicts_stay_and_are_saved_as_the_same_csv(atlas, leaf, tmp_path):
     page.keyboard.press("2")
     page.get_by_text("Saved: ambiguous. 1 of 10 errors reviewed.").wait_for()
     page.get_by_label("Comment").fill('=2+2, "twice"\nand 中文')
+    page.get_by_label("Correct label").fill("zebra")
     page.get_by_label("Reviewer").focus()
     page.locator(".tiles").focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_function(
-        "name => document.querySelector('.status').textContent.startsWith(name)",
-        arg="/".join(second.split("/")[-2:]),
-    )
+    wait_for_status(page, "/".join(second.split("/")[-2:]))
     page.keyboard.press("1")
     page.get_by_text("Saved: label wrong. 2 of 10 errors reviewed.").wait_for()
     page.reload()
     page.get_by_text("2 of 10 errors reviewed.").wait_for()
     group(page, "all errors")
-    page.get_by_text('Kim: ambiguous, =2+2, "twice"').wait_for()
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Save verdicts as CSV").click()
-    download.value.save_as(tmp_path / "saved.csv")
+    wait_for_status(page, "/".join(first.split("/")[-2:]))
+    assert page.get_by_label("Reviewer").input_value() == "Kim"
+    assert page.get_by_label("Verdict").input_value() == "ambiguous"
+    assert "; reviewed: ambiguous" in current_tile(page)
+    page.get_by_label("Reviewer").fill("Lee")
+    page.get_by_label("Comment").focus()
+    page.get_by_text('Kim: ambiguous, correct label Zebra, =2+2, "twice"').wait_for()
+    file = saved_csv(page, tmp_path)
     row = {
         "true": NAMES[analysis.labels[analysis.errors.index[0]]],
         "predicted": analysis.errors["predicted"].iloc[0],
@@ -297,12 +377,15 @@ def test_verdicts_stay_and_are_saved_as_the_same_csv(atlas, leaf, tmp_path):
         "comment": '=2+2, "twice"\nand 中文',
         "reviewer": "Kim",
         "path": first,
+        "correct_label": "Zebra",
     }
-    assert Verdicts(tmp_path / "saved.csv").read().reset_index().iloc[0].to_dict() == row
+    rows = Verdicts(file).read()
+    assert len(rows) == 2
+    assert rows.loc[(first, "Kim")].to_dict() | {"path": first, "reviewer": "Kim"} == row
     Verdicts(tmp_path / "python.csv").save(row)
-    assert (tmp_path / "saved.csv").read_text().startswith((tmp_path / "python.csv").read_text()), (
-        "byte for byte"
-    )
+    header, own = (tmp_path / "python.csv").read_text().split("\n", 1)
+    assert file.read_text().startswith(header + "\n")
+    assert "\n" + own in file.read_text(), "byte for byte"
 
 
 def test_a_change_in_another_window_is_shown_and_not_overwritten(leaf):
@@ -314,12 +397,188 @@ def test_a_change_in_another_window_is_shown_and_not_overwritten(leaf):
     two.get_by_text("Saved: other.").wait_for()
     one.wait_for_function("document.querySelector('.review select').value == 'other'")
     one.evaluate("""
-        const [key] = Object.keys(localStorage);
+        const key = Object.keys(localStorage).find(key => key.startsWith("camkit-verdicts"));
         localStorage.setItem(key, localStorage[key].replace("other", "background"));
     """)
     one.get_by_label("Verdict").select_option("resolution")
     one.get_by_text("Not saved: changed elsewhere in the meantime to “background”.").wait_for()
     assert one.get_by_label("Verdict").input_value() == "background"
+
+
+def test_verdicts_move_to_the_name_that_is_typed_later(leaf):
+    page = leaf()
+    page.locator(".tiles").focus()
+    page.keyboard.press("1")
+    page.get_by_text("Saved: label wrong.").wait_for()
+    page.reload()
+    page.get_by_label("Reviewer").fill("Kim")
+    page.get_by_label("Comment").focus()
+    page.get_by_text("The verdicts on 1 picture now belong to Kim.").wait_for()
+    assert page.get_by_label("Verdict").input_value() == "label wrong"
+    assert page.locator(".others li").count() == 0
+
+
+def test_the_next_picture_comes_after_a_verdict_if_that_is_asked_for(leaf):
+    page = leaf()
+    group(page, "all errors")
+    page.get_by_label("Then go to the next picture").check()
+    names = [status(page).split(": ")[0]]
+    page.locator(".tiles").focus()
+    page.keyboard.press("1")
+    page.wait_for_function("document.querySelector('.tile.current').id.endsWith('-1')")
+    page.get_by_text("Saved: label wrong. 1 of 10 errors reviewed.").wait_for()
+    assert names[0] != status(page).split(": ")[0]
+    page.reload()
+    assert page.get_by_label("Then go to the next picture").is_checked()
+    left = page.locator("optgroup[label='Review'] option").all_text_contents()
+    assert left == ["errors not reviewed (9)", "reviewed (1)"]
+
+
+def test_a_verdict_for_all_of_a_lasso_or_a_range(atlas, leaf, tmp_path):
+    page = leaf()
+    group(page, "all errors")
+    tiles = page.locator(".tiles")
+    tiles.focus()
+    page.keyboard.press("2")
+    page.get_by_text("Saved: ambiguous.").wait_for()
+    for _ in range(2):
+        page.keyboard.press("Shift+ArrowRight")
+    page.get_by_text("What you enter now is for all 3 pictures selected.").wait_for()
+    assert page.locator(".tile[aria-selected=true]").count() == 3
+    page.wait_for_timeout(300)
+    page.keyboard.press("1")
+    page.get_by_text("Saved for 3 pictures: label wrong. 1 of them had another one.").wait_for()
+    page.get_by_role("button", name="Select all", exact=True).click()
+    page.get_by_label("Comment").fill("seen by all")
+    page.get_by_label("Reviewer").focus()
+    page.get_by_text("Saved for 10 pictures: seen by all. 10 of 10 errors reviewed.").wait_for()
+    rows = Verdicts(saved_csv(page, tmp_path)).read()
+    assert rows["verdict"].value_counts().to_dict() == {"not reviewed": 7, "label wrong": 3}
+    tiles.focus()
+    page.keyboard.press("Escape")
+    assert page.locator(".tile[aria-selected=true]").count() == 1
+    page.keyboard.press("Control+a")
+    page.keyboard.press(" ")
+    assert page.get_by_text("9 pictures selected.", exact=True).is_visible()
+
+
+def test_a_group_is_filtered_and_a_click_elsewhere_lifts_the_filter(leaf):
+    page = leaf(reduced_motion="reduce")
+    group(page, "all errors")
+    page.locator(".tiles").focus()
+    page.keyboard.press("3")
+    page.get_by_text("Saved: background.").wait_for()
+    page.get_by_text("Filter", exact=True).click()
+    page.get_by_label("Reviewed as").select_option("not reviewed")
+    assert page.locator("h3.group").inner_text() == "all errors: 9 of 10 pictures"
+    page.get_by_label("Path has the text").fill("zebra")
+    page.get_by_label("Confidence, %, from").focus()
+    assert page.locator("h3.group").inner_text() == "all errors: 2 of 10 pictures"
+    page.get_by_label("Order").select_option("verdict")
+    page.locator(".card", has_text="Data: copy").first.locator("li button").first.click()
+    assert page.get_by_label("Path has the text").input_value() == ""
+    assert page.get_by_label("Order").is_disabled(), "pairs stay together"
+
+
+# --- verdicts of a file
+
+
+def test_a_page_shows_the_verdicts_that_it_was_written_with(atlas, browser, tmp_path):
+    analysis, _, root = atlas
+    first, second = analysis.errors["path"].iloc[:2]
+    columns = ["path", "true", "predicted", "verdict", "comment", "reviewer", "correct_label"]
+    rows = [
+        ["/".join(first.split("/")[-3:]), "", "", "label wrong", "", "Kim", "Zebra"],
+        [f"C:/fruit/{'/'.join(second.split('/')[-3:])}", "", "", "ambiguous", "", "Kim", ""],
+        ["/elsewhere/1.jpg", "Zebra", "Zebra", "other", "", "Kim", ""],
+    ]
+    with pytest.warns(UserWarning, match="1 of 3 verdicts are on images .* /elsewhere/1.jpg"):
+        file = camkit.write_atlas(
+            analysis, tmp_path / "page", verdicts=pd.DataFrame(rows, columns=columns)
+        )
+    context = browser.new_context(accept_downloads=True)
+    page = context.new_page()
+    page.goto(file.as_uri())
+    page.get_by_text("2 of 10 errors reviewed.").wait_for()
+    page.get_by_text("not certain by their path: 1 verdict, kept for the CSV file only.").wait_for()
+    group(page, "all errors")
+    page.get_by_text("Kim: label wrong, correct label Zebra").wait_for()
+    saved = Verdicts(saved_csv(page, tmp_path)).read().reset_index()
+    assert set(saved["path"]) == {first, second, "/elsewhere/1.jpg"}
+
+    # The page is written again for fewer images, without the file: the browser has its own.
+    page.get_by_label("Reviewer").fill("Lee")
+    page.locator(".tiles").focus()
+    page.keyboard.press("4")
+    page.get_by_text("Saved: resolution.").wait_for()
+    part = analysis.select(np.sort(analysis.errors.index.to_numpy()))
+    page.goto(camkit.write_atlas(part, tmp_path / "part").as_uri())
+    page.get_by_text("1 of 10 errors reviewed.").wait_for()
+    # Written again with another verdict of Lee, it tells the difference, and asks.
+    mine = pd.DataFrame([[first, "", "", "other", "", "Lee", ""]], columns=columns)
+    page.goto(camkit.write_atlas(part, tmp_path / "again", verdicts=mine).as_uri())
+    page.get_by_text("Lee: here “resolution”, in the file “other”").wait_for()
+    page.get_by_role("button", name="Take those of the file").click()
+    page.get_by_text("Taken from the file: 1 verdict.").wait_for()
+    page.reload()
+    page.get_by_text("1 of 10 errors reviewed.").wait_for()
+    assert page.get_by_text("in the file").count() == 0
+    group(page, "all errors")
+    assert page.locator(".tile", has_text="other").count() == 1
+    context.close()
+
+
+def test_a_file_of_a_colleague_is_read_and_differences_are_told(atlas, leaf, tmp_path):
+    analysis, _, _ = atlas
+    page = leaf()
+    group(page, "all errors")
+    paths = analysis.errors["path"].tolist()
+    page.get_by_label("Reviewer").fill("Kim")
+    page.locator(".tiles").focus()
+    page.keyboard.press("1")
+    page.get_by_text("Saved: label wrong.").wait_for()
+    lines = [
+        "path;true;predicted;verdict;comment;reviewer",
+        *(f'"{path.replace(chr(34), chr(34) * 2)}";;;other;grün;Lee' for path in paths[:3]),
+        f'"{paths[0].replace(chr(34), chr(34) * 2)}";;;ambiguous;;Kim',
+        "/nowhere/x.jpg;;;other;;Lee",
+    ]
+    file = tmp_path / "lee.csv"
+    file.write_text("\ufeff" + "\r\n".join(lines), encoding="utf-8", newline="")
+    page.locator("input[type=file]").set_input_files(file)
+    page.get_by_text("lee.csv: taken over 3 of 5 verdicts.").wait_for()
+    page.get_by_text("Kim: here “label wrong”, in the file “ambiguous”").wait_for()
+    page.get_by_text("/nowhere/x.jpg").wait_for()
+    assert page.get_by_label("Verdict").input_value() == "label wrong"
+    page.get_by_text("Lee: other, grün").wait_for()
+    page.get_by_role("button", name="Keep those here").click()
+    page.get_by_text("Kept as they are here: 1 verdict.").wait_for()
+    page.reload()
+    page.get_by_text("3 of 10 errors reviewed.").wait_for()
+    rows = Verdicts(saved_csv(page, tmp_path)).read()
+    assert len(rows) == 5 and ("/nowhere/x.jpg", "Lee") in rows.index
+    wrong = tmp_path / "notes.csv"
+    wrong.write_text("a,b\n1,2\n")
+    page.locator("input[type=file]").set_input_files(wrong)
+    page.get_by_text("notes.csv was not read: a table of verdicts also has").wait_for()
+
+
+def test_the_file_of_the_picture_opens_at_full_size(atlas, leaf):
+    analysis, _, _ = atlas
+    page = leaf()
+    group(page, "all errors")
+    path = analysis.errors["path"].iloc[0]
+    wait_for_status(page, "/".join(path.split("/")[-2:]))
+    assert page.get_by_label("File", exact=True).input_value() == path
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy path").click()
+    page.get_by_text("Copied.", exact=True).wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == path
+    with page.context.expect_page() as opened:
+        page.get_by_role("button", name="Open full size").click()
+    opened.value.wait_for_load_state()
+    assert opened.value.evaluate("document.images[0].naturalWidth") == 60
+    assert opened.value.url == pathlib.Path(path).as_uri()
 
 
 # --- what is seen

@@ -2,6 +2,7 @@
 
 import base64
 import html
+import io
 import json
 import os
 import re
@@ -64,6 +65,8 @@ def test_packed_maps_are_off_by_half_a_step_at_the_most(analysis, images):
         assert (logit, prob) == (analysis.logits[4, c], analysis.probs[4, c])
     assert about["about"] == {
         "name": "Bee/4.png",
+        "path": str(images.paths[4]),
+        "split": "",
         "label": 1,
         "predicted": 0,
         "confidence": pytest.approx(analysis.probs[4, 0], abs=1e-4),
@@ -346,6 +349,50 @@ def test_faults_lead_to_their_pictures(tmp_path):
     )
 
 
+def test_faults_say_the_split_of_both_images_in_the_summary_and_in_the_table(tmp_path):
+    sets = [image_set(tmp_path / "pets" / split) for split in ("Train", "Test")]
+    training, test = (camkit.load_images(tmp_path / "pets", split) for split in ("Train", "Test"))
+    assert len(sets[0]) == len(training)
+    analysis = analysis_of(test, predicted=test.labels)
+    reference = analysis_of(training, predicted=training.labels)
+    recorded = Record(analysis, reference)
+    index = recorded.index()
+    rows = index["summary"]["faults"][0]["rows"]
+    assert {(row["split"], row["otherSplit"]) for row in rows} == {
+        ("test", "training"),
+        ("training", "test"),
+    }
+    # The view knows the listed images of the reference by their numbers.
+    of_reference = {row["i"] for row in rows if row["split"] == "training"}
+    others = {other["i"]: other for other in index["others"]}
+    assert of_reference and of_reference <= set(others)
+    assert others[8]["path"] == str(training.paths[0]) and others[8]["split"] == "training"
+    table = recorded.faults_with_splits
+    assert list(table.columns[-2:]) == ["split", "other_split"]
+    assert (table["split"] == "test").sum() == (table["other_split"] == "training").sum() > 0
+
+
+def test_splits_without_a_folder_are_those_of_the_two_analyses(analysis, images, tmp_path):
+    others = image_set(tmp_path / "known")
+    recorded = Record(analysis, analysis_of(others))
+    assert [recorded.split(0), recorded.split(8)] == ["analysed", "reference"]
+    assert Record(analysis).split(0) == ""
+
+
+def test_metadata_are_given_as_numbers_or_as_texts_by_their_position(analysis):
+    analysis.metadata = pd.DataFrame(
+        {
+            "year": [2020, 2021, None, 2020, 2022, 2020, 2020, 2020],
+            "camera": ["b", "a", None, "b", "b", "b", "b", "a"],
+            "flash": [True, False] * 4,
+        }
+    )
+    year, camera, flash = Record(analysis, panels=["review"]).index()["metadata"]
+    assert year == {"name": "year", "numbers": [2020, 2021, None, 2022 - 2, 2022, 2020, 2020, 2020]}
+    assert camera == {"name": "camera", "values": ["", "a", "b"], "codes": [2, 1, 0, 2, 2, 2, 2, 1]}
+    assert flash == {"name": "flash", "values": ["False", "True"], "codes": [1, 0] * 4}
+
+
 # --- verdicts
 
 
@@ -616,9 +663,10 @@ def test_the_view_answers_and_tells_its_errors(analysis, images, tmp_path, monke
     assert detail["about"]["name"] == "Bee/4.png" and sorted(unpacked(packed, (2, 4))) == [0, 1, 2]
     kind, [data] = asked(view, monkeypatch, kind="picture", i=4)
     assert (kind["type"], data) == ("image/png", Path(images.paths[4]).read_bytes())
-    row = {"verdict": "ambiguous", "comment": "green", "reviewer": "one"}
-    answer, _ = asked(view, monkeypatch, kind="save", i=4, entry=row, seen=None)
-    assert answer == {"saved": True, "row": {"i": 4, **row}}
+    row = {"verdict": "ambiguous", "comment": "green", "correctLabel": "", "reviewer": "one"}
+    changes = [{"i": 4, "entry": row, "seen": None}]
+    answer, _ = asked(view, monkeypatch, kind="save", changes=changes)
+    assert answer == {"answers": [{"saved": True, "row": {"i": 4, **row}}]}
     assert Verdicts(tmp_path / "verdicts.csv").read()["true"].to_dict() == {
         (images.paths[4].as_posix(), "one"): "Bee"
     }
@@ -629,7 +677,94 @@ def test_the_view_answers_and_tells_its_errors(analysis, images, tmp_path, monke
     assert set(wrong) == {"error"}
 
 
+def test_verdicts_under_other_paths_are_shown_kept_there_and_renamed(
+    analysis, images, tmp_path, monkeypatch
+):
+    """A file of another machine, with an image of the reference and one that nobody knows."""
+    reference = analysis_of(image_set(tmp_path / "known" / "Train"))
+    file = tmp_path / "verdicts.csv"
+    for path in ("pets/Bee/4.png", "C:\\pets\\Train\\Cat\\7.png", "/x/9.png"):
+        Verdicts(file).save(verdict_row(path, "other"))
+    view = camkit.error_atlas(analysis, verdicts=file, reference=reference)
+    index = json.loads(view.index)
+    assert [row["path"] for row in index["unmatched"]] == ["/x/9.png"]
+    assert [row["i"] for row in index["verdicts"]] == [4, 15]
+    assert {15} <= {other["i"] for other in index["others"]}
+    detail, _ = asked(view, monkeypatch, kind="detail", i=15)
+    [seen] = detail["verdicts"]
+    assert (detail["about"]["split"], seen["verdict"]) == ("training", "other")
+
+    entry = seen | {"verdict": "label wrong", "correctLabel": "Bee"}
+    changes = [{"i": 15, "entry": entry, "seen": seen}]
+    answer, _ = asked(view, monkeypatch, kind="save", changes=changes)
+    assert answer["answers"][0]["saved"] and len(Verdicts(file).read()) == 3
+    moved, _ = asked(view, monkeypatch, kind="rename", numbers=[4, 15, 2], old="", new="Kim")
+    assert moved == {"moved": [4, 15]}
+    table = Verdicts(file).read()
+    assert table.loc[("C:\\pets\\Train\\Cat\\7.png", "Kim"), "correct_label"] == "Bee"
+    assert ("/x/9.png", "") in table.index
+
+
+def test_a_picture_is_sent_at_its_full_size_if_asked_for(analysis, images, monkeypatch):
+    Image.new("RGB", (700, 600)).save(images.paths[4])
+    view = camkit.error_atlas(analysis)
+    for full, side in ((False, 512), (True, 700)):
+        _, [data] = asked(view, monkeypatch, kind="picture", i=4, full=full)
+        assert Image.open(io.BytesIO(data)).width == side
+
+
 # --- the page
+
+
+def index_of(page):
+    text = (page.parent / "data" / "index.js").read_text()
+    return json.loads(text.removeprefix("window.camkitAtlas=").removesuffix(";"))["index"]
+
+
+def test_pictures_that_were_moved_are_named_at_once_with_the_way_on(
+    analysis, images, tmp_path, monkeypatch
+):
+    def never(*arguments):
+        raise AssertionError("something was computed before")
+
+    monkeypatch.setattr(record, "embed", never)
+    monkeypatch.setattr(record, "data_faults", never)
+    images.root.rename(tmp_path / "moved")
+    again = r"call camkit.analyze\(model, images, '.*pets'\)"
+    missing = f"8 of 8 images are missing, such as .*0.png: put them back, or, .* {again}"
+    with pytest.raises(FileNotFoundError, match=missing):
+        camkit.write_atlas(analysis, tmp_path / "page")
+    with pytest.raises(FileNotFoundError, match=missing):
+        camkit.error_atlas(analysis)
+    moved = camkit.load_images(tmp_path / "moved", None)
+    with pytest.raises(ValueError, match=f"not all the same: if they were moved, {again}"):
+        camkit.write_atlas(analysis, moved, tmp_path / "page")
+
+
+def test_a_page_is_written_with_verdicts_and_those_on_no_picture_are_told(analysis, tmp_path):
+    known = image_set(tmp_path / "known" / "Train", np.tile(LABELS, 5))
+    reference = analysis_of(known, predicted=np.tile(PREDICTED, 5))
+    file = tmp_path / "verdicts.csv"
+    for path in ("pets/Bee/4.png", "Train/Cat/39.png", "/x/9.png"):
+        Verdicts(file).save(verdict_row(path, "other"))
+    with pytest.warns(UserWarning, match=r"1 of 3 verdicts are on images .* such as /x/9.png"):
+        page = camkit.write_atlas(analysis, tmp_path / "page", reference=reference, verdicts=file)
+    index = index_of(page)
+    [other] = [other for other in index["others"] if other["name"] == "Cat/39.png"]
+    assert [row["i"] for row in index["verdicts"]] == [4, other["i"]]
+    assert [row["path"] for row in index["unmatched"]] == ["/x/9.png"]
+    with pytest.raises(ValueError, match="also has predicted, true, verdict"):
+        camkit.write_atlas(analysis, tmp_path / "page", verdicts=pd.DataFrame({"path": ["a"]}))
+    with pytest.raises(FileNotFoundError):
+        camkit.write_atlas(analysis, tmp_path / "page", verdicts=tmp_path / "none.csv")
+
+
+def test_a_page_knows_its_pictures_by_content_and_name(analysis, images, tmp_path):
+    images.paths[7].write_bytes(images.paths[3].read_bytes())
+    keys = index_of(camkit.write_atlas(analysis, tmp_path / "page"))["keys"]
+    contents, names = zip(*(key.split(".") for key in keys), strict=True)
+    assert contents[3] == contents[7] and len(set(contents)) == 7
+    assert len(set(names)) == 8
 
 
 def test_a_page_needs_no_image_set(analysis, images, tmp_path):
@@ -693,7 +828,7 @@ def test_an_embedded_atlas_holds_the_neighbours_of_errors_alone(
     index = recorded.index(open=False)
     errors = np.flatnonzero(PREDICTED != LABELS)
     neighbours = set(recorded.neighbours[0][errors].ravel().tolist())
-    of_faults = page._images_of_faults(index)
+    of_faults = record.images_of_faults(index)
 
     frame = page.embedded(recorded, index)
     text = html.unescape(re.fullmatch(r'<iframe .* srcdoc="(.*)"></iframe>', frame, re.S)[1])
@@ -711,7 +846,9 @@ def test_a_page_is_whole_or_absent(analysis, images, tmp_path):
     before = file.read_bytes(), sorted(os.listdir(file.parent / "pictures"))
     images.paths[5].unlink()
     for folder in ("page", "other"):
-        with pytest.raises(OSError, match="5.png cannot be read"):
+        with pytest.raises(
+            OSError, match="1 of 8 images is missing, such as .*5.png: put them back"
+        ):
             camkit.write_atlas(analysis, images, tmp_path / folder)
     assert (file.read_bytes(), sorted(os.listdir(file.parent / "pictures"))) == before
     assert sorted(os.listdir(tmp_path)) == ["page", "pets"]

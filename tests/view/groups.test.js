@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { groups, isError, ordered, possibleOrders } from "../../camkit/atlas/view/groups.js";
+import {
+  groups,
+  homeOf,
+  isError,
+  ordered,
+  orderedByVerdict,
+  possibleOrders,
+} from "../../camkit/atlas/view/groups.js";
+import { VerdictTable } from "../../camkit/atlas/view/verdicts.js";
 import { index } from "./sample.js";
 
 /** @param {string} title */
@@ -62,7 +70,48 @@ test("orders", () => {
 });
 
 test("only orders that tell images apart are offered", () => {
-  assert.deepEqual(possibleOrders(index), ["confidence", "doubt", "margin", "file"]);
+  assert.deepEqual(possibleOrders(index), ["confidence", "doubt", "margin", "verdict", "file"]);
   const suspected = { ...index, suspicion: [0, 0, 0.9, 0, 0, 0, 0] };
   assert.ok(possibleOrders(suspected).includes("suspicion"));
+});
+
+test("by verdict: as in the list, then other words and comments, then those without", () => {
+  const entry = { verdict: "other", comment: "", correctLabel: "", reviewer: "Kim" };
+  const table = new VerdictTable([
+    { ...entry, i: 5 },
+    { ...entry, i: 3, verdict: "my own word" },
+    { ...entry, i: 6, verdict: "label wrong" },
+    { ...entry, i: 1, verdict: "not reviewed", comment: "later" },
+  ]);
+  assert.deepEqual(orderedByVerdict(table, [0, 1, 2, 3, 4, 5, 6]), [6, 5, 1, 3, 0, 2, 4]);
+});
+
+const faults = {
+  kind: "copy",
+  count: 2,
+  meaning: "",
+  rows: [
+    { i: 7, other: 1, name: "t/7", reason: "", split: "training", otherSplit: "test" },
+    { i: 1, other: 7, name: "a/1", reason: "", split: "test", otherSplit: "training" },
+  ],
+};
+
+test("a kind of fault is a group in which pairs stay together", () => {
+  const all = groups({ ...index, summary: { faults: [faults] } });
+  const group = all.find(({ part }) => part === "Data faults");
+  assert.deepEqual(group, {
+    part: "Data faults",
+    title: "copy",
+    members: [7, 1],
+    inOrder: true,
+  });
+});
+
+test("an image is at home in its pair, its class, or its faults", () => {
+  const all = groups({ ...index, summary: { faults: [faults] } });
+  assert.equal(homeOf(all, 2)?.title, "Ant taken for Bee");
+  assert.equal(homeOf(all, 0)?.title, "Ant");
+  assert.equal(homeOf(all, 6)?.title, "predicted Cat");
+  assert.equal(homeOf(all, 7)?.title, "copy");
+  assert.equal(homeOf(all, 99), undefined);
 });

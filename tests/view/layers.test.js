@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { classLine, layersOf, statusLine } from "../../camkit/atlas/view/layers.js";
+import { classLine, layersOf, remarkOn, statusLine } from "../../camkit/atlas/view/layers.js";
 import { errorDetail, index } from "./sample.js";
 
 const [ANT, BEE, CAT] = [0, 1, 2];
@@ -78,4 +78,13 @@ test("the line under the figures", () => {
     statusLine({ ...index, bias: null }, correctDetail(), ANT),
     "a/2: true Ant, predicted Ant (80.0 %). Map of Ant: logit +1.00, probability 25.0 %.",
   );
+});
+
+test("a map without a positive value is remarked on, in words", () => {
+  const remarks = layersOf(index, errorDetail(), CAT).map(remarkOn);
+  const none = "no evidence anywhere: the highest value is +0.00";
+  assert.deepEqual(remarks, ["", "", "", "", none]);
+  const [, , layer] = layersOf(index, errorDetail(), CAT);
+  const negative = { ...layer, cells: Float32Array.of(-2, -0.5) };
+  assert.equal(remarkOn(negative), "no evidence anywhere: the highest value is −0.50");
 });

@@ -17,6 +17,8 @@ export const index = {
   margin: [2, 0.5, -1, 1, -0.25, -3, null],
   suspicion: [0, 0, 0, 0, 0, 0, 0],
   verdicts: [],
+  others: [],
+  metadata: [],
   nearTitle: "Nearest pictures",
   palette: { evidence: [], signed: [], classes: [] },
   clusters: null,
@@ -39,6 +41,8 @@ export function errorDetail(classes = [0, 1, 2]) {
   ];
   const about = {
     name: "a/2",
+    path: "/a/2",
+    split: "",
     label: 0,
     predicted: 1,
     confidence: 0.8,

@@ -30,3 +30,11 @@ test("an image in one line", () => {
   assert.equal(describe(index, 2), "a/2: true Ant, predicted Bee (80.0 %)");
   assert.equal(describe(index, 6), "x/6: no label, predicted Cat (40.0 %)");
 });
+
+test("an image of the reference says its split, and no more than is known", () => {
+  const known = { i: 7, name: "t/7", label: 1, split: "training", predicted: 0, confidence: 0.5 };
+  const others = [known, { i: 8, name: "t/8", label: -1 }];
+  const of = { ...index, others };
+  assert.equal(describe(of, 7), "t/7 (training): true Bee, predicted Ant (50.0 %)");
+  assert.equal(describe(of, 8), "t/8: no label");
+});

@@ -1,59 +1,99 @@
 // The left column: the groups of images, the confusion matrix, the tiles of the chosen group.
 
-/** @import { Group, Index, Source } from "./types.js" */
+/** @import { Group, Source } from "./types.js" */
+/** @import { VerdictTable } from "./verdicts.js" */
 import { Confusion } from "./confusion.js";
 import { field, make, section } from "./dom.js";
-import { ORDERS, ordered, possibleOrders } from "./groups.js";
+import { FilterPanel } from "./filter-panel.js";
+import { filtered } from "./filters.js";
+import { isError, ORDERS, ordered, orderedByVerdict, possibleOrders } from "./groups.js";
 import { Matrix } from "./matrix.js";
 import { Tiles } from "./tiles.js";
 import { countOfPictures, describe } from "./words.js";
 
-/**
- * Return a list of the groups, each part under its name.
- *
- * @param {Group[]} all
- * @param {(group: Group) => void} showGroup
- */
-function groupList(all, showGroup) {
-  const onchange = () => showGroup(all[Number(list.value)]);
-  const list = make("select", { size: 9, onchange });
-  /** @type {Map<string | undefined, HTMLOptGroupElement>} */
-  const parts = new Map();
-  all.forEach((group, position) => {
-    const part = parts.get(group.part) ?? make("optgroup", { label: group.part });
-    parts.set(group.part, part);
-    const text = `${group.title} (${group.members.length})`;
-    part.append(make("option", { value: position }, text));
-  });
-  list.append(...parts.values());
-  return list;
+/** The list of the groups, each part under its name. */
+class GroupList {
+  /**
+   * @param {Group[]} all
+   * @param {(group: Group) => void} showGroup
+   */
+  constructor(all, showGroup) {
+    this.all = all;
+    const onchange = () => showGroup(all[Number(this.element.value)]);
+    this.element = make("select", { size: 9, onchange });
+    /** @type {HTMLOptionElement[]} */
+    this.options = all.map((_, position) => make("option", { value: position }));
+    /** @type {Map<string | undefined, HTMLOptGroupElement>} */
+    const parts = new Map();
+    all.forEach((group, position) => {
+      const part = parts.get(group.part) ?? make("optgroup", { label: group.part });
+      parts.set(group.part, part);
+      part.append(this.options[position]);
+      this.write(group);
+    });
+    this.element.append(...parts.values());
+  }
+
+  /**
+   * Write the number of images of a group into the list.
+   *
+   * @param {Group} group
+   */
+  write(group) {
+    const option = this.options[this.all.indexOf(group)];
+    option.textContent = `${group.title} (${group.members.length})`;
+  }
+
+  /** @param {Group} group */
+  show(group) {
+    const position = this.all.indexOf(group);
+    this.element.value = position >= 0 ? String(position) : "";
+  }
 }
 
 export class Browser {
   /**
-   * @param {Index} index
+   * @param {string} atlasId
    * @param {Group[]} all
    * @param {Source} source
+   * @param {VerdictTable | null} table
    * @param {object} listeners
    * @param {(i: number) => void} listeners.choose
    * @param {(group: Group) => void} listeners.showGroup
+   * @param {() => void} listeners.selected
    */
-  constructor(index, all, source, { choose, showGroup }) {
+  constructor(atlasId, all, source, table, { choose, showGroup, selected }) {
+    const { index } = source;
+    this.atlasId = atlasId;
     this.index = index;
-    this.all = all;
-    this.choose = choose;
+    this.table = table;
+    this.all = table ? [...all, ...this.makeReviewGroups(table)] : all;
     /** @type {Group} */
     this.group = all[0];
-    this.list = groupList(all, showGroup);
+    this.list = new GroupList(this.all, showGroup);
+    const again = () => showGroup(this.group);
     const orders = possibleOrders(index).map((order) => {
       const name = ORDERS[/** @type {keyof typeof ORDERS} */ (order)];
       return make("option", { value: order }, name);
     });
-    this.order = make("select", { onchange: () => showGroup(this.group) }, ...orders);
+    this.order = make("select", { onchange: again }, ...orders);
     // Without labels there are no errors, so the least confident predictions come first.
     this.order.value = index.clusters ? "doubt" : "confidence";
+    this.filter = new FilterPanel(index, atlasId, again);
     this.heading = make("h3", { className: "group" });
-    this.tiles = new Tiles("Pictures of the group", source, (i) => describe(index, i), choose);
+    this.tiles = new Tiles("Pictures of the group", source, {
+      describeImage: (i) => describe(index, i),
+      mark: (i) => table?.mark(i) ?? "",
+      choose,
+      marked: () => {
+        this.showSelection();
+        selected();
+      },
+    });
+    this.selectionText = make("span", { role: "status", className: "note" });
+    this.adding = make("button", { type: "button", ariaPressed: "false" }, "Select several");
+    this.adding.addEventListener("click", () => this.setAdding(!this.tiles.adding));
+    table?.listeners.push(() => this.onVerdicts());
 
     const hasErrors = all.some((group) => group.true !== undefined);
     const hasMatrix = index.panels.includes("pairs") && hasErrors;
@@ -63,6 +103,46 @@ export class Browser {
       "True classes in rows, predicted ones in columns.",
     );
     this.matrix = hasMatrix ? this.makeMatrix(showGroup) : null;
+  }
+
+  /**
+   * Return the groups of what has been reviewed, and of the errors that have not.
+   *
+   * @param {VerdictTable} table
+   * @returns {Group[]}
+   */
+  makeReviewGroups(table) {
+    const part = "Review";
+    this.reviewed = { part, title: "reviewed", members: table.reviewed() };
+    const { index } = this;
+    const errors = index.labels.map((_, i) => i).filter((i) => isError(index, i));
+    this.errors = errors;
+    const left = errors.filter((i) => !table.isReviewed(i));
+    this.left = { part, title: "errors not reviewed", members: left };
+    return errors.length ? [this.left, this.reviewed] : [this.reviewed];
+  }
+
+  /** Count again after a verdict; the tiles that are shown stay until a group is chosen. */
+  onVerdicts() {
+    const { table, errors = [], left, reviewed } = this;
+    if (!table || !left || !reviewed) return;
+    reviewed.members = table.reviewed();
+    left.members = errors.filter((i) => !table.isReviewed(i));
+    this.list.write(reviewed);
+    if (errors.length) this.list.write(left);
+    this.tiles.refresh();
+  }
+
+  /** @param {boolean} adding whether a click adds to the selection */
+  setAdding(adding) {
+    this.tiles.adding = adding;
+    this.adding.ariaPressed = String(adding);
+    if (!adding) this.tiles.selectNone();
+  }
+
+  showSelection() {
+    const count = this.tiles.several.size;
+    this.selectionText.textContent = count ? `${countOfPictures(count)} selected.` : "";
   }
 
   /** @param {(group: Group) => void} showGroup */
@@ -81,20 +161,24 @@ export class Browser {
   /**
    * Return the column.
    *
-   * @param {string} atlasId
    * @param {Node} help
    */
-  element(atlasId, help) {
-    const column = section(
-      "browse",
-      "Groups of pictures",
-      field(atlasId, "Pictures of", this.list),
-    );
+  element(help) {
+    const list = field(this.atlasId, "Pictures of", this.list.element);
+    const column = section("browse", "Groups of pictures", list);
     if (this.matrix) {
       const summary = make("summary", {}, "Confusion matrix");
       column.append(make("details", {}, summary, this.matrix.canvas, this.cell));
     }
-    column.append(field(atlasId, "Order", this.order), this.heading, this.tiles.box, help);
+    column.append(this.filter.element, field(this.atlasId, "Order", this.order));
+    column.append(this.heading, this.tiles.box);
+    if (this.table) {
+      const onclick = () => this.tiles.selectAll();
+      const all = make("button", { type: "button", onclick }, "Select all");
+      const tools = make("div", { className: "choices" }, all, this.adding);
+      column.append(tools, this.selectionText);
+    }
+    column.append(help);
     return column;
   }
 
@@ -102,15 +186,39 @@ export class Browser {
    * Show a group: one of the list, or the images of a lasso or of a cell of the matrix.
    *
    * @param {Group} group
+   * @param {number} [i] the image that is chosen, in place of the first
    */
-  show(group) {
+  show(group, i) {
     this.group = group;
-    const position = this.all.indexOf(group);
-    this.list.value = position >= 0 ? String(position) : "";
-    const members = ordered(this.index, group.members, this.order.value);
-    this.heading.textContent = `${group.title}: ${countOfPictures(members.length)}`;
-    this.tiles.show(members);
-    if (members.length) this.choose(members[0]);
+    this.list.show(group);
+    this.order.disabled = Boolean(group.inOrder);
+    let members = this.filtered(group);
+    if (i !== undefined && !members.includes(i)) {
+      // An image that has been asked for is shown, whatever the filter.
+      this.filter.clear();
+      members = this.filtered(group);
+    }
+    const count = countOfPictures(group.members.length);
+    const isPart = members.length < group.members.length;
+    this.heading.textContent = `${group.title}: ${isPart ? `${members.length} of ` : ""}${count}`;
+    this.tiles.show(this.ordered(group, members), i);
+  }
+
+  /** @param {Group} group */
+  filtered(group) {
+    return filtered(this.index, this.table, group.members, this.filter.filter);
+  }
+
+  /**
+   * @param {Group} group
+   * @param {number[]} members
+   */
+  ordered(group, members) {
+    if (group.inOrder) return members;
+    if (this.order.value === "verdict") {
+      return this.table ? orderedByVerdict(this.table, members) : members;
+    }
+    return ordered(this.index, members, this.order.value);
   }
 
   /** Return the group that is shown first. */

@@ -4,6 +4,7 @@
 import { Board } from "./board.js";
 import { nearestPoints, nextPoint, pointAt, pointsInside, project, scaleOf } from "./geometry.js";
 import { isError } from "./groups.js";
+import { classColour } from "./legend.js";
 
 const FEATURE_MAP_HELP =
   "Map of GAP features: arrows go to the next point, L takes the 30 nearest, + and − zoom";
@@ -127,10 +128,8 @@ export class FeatureMap {
   paintPoint(context, i, [x, y], wrong) {
     const { index, group } = this;
     const side = this.points.length > MANY_POINTS ? SMALL_POINT : LARGE_POINT;
-    const label = index.labels[i] >= 0 ? index.labels[i] : index.predicted[i];
-    const palette = index.palette.classes;
     context.globalAlpha = group && !group.has(i) ? 0.25 : 1;
-    context.fillStyle = `rgb(${palette[label % palette.length]})`;
+    context.fillStyle = classColour(index, i);
     context.fillRect(x - side / 2, y - side / 2, side, side);
     if (isError(index, i)) {
       context.strokeStyle = wrong;

@@ -2,7 +2,7 @@
 
 /** @import { Index, Layer, Shown } from "./types.js" */
 import { contextOf, make } from "./dom.js";
-import { layersOf } from "./layers.js";
+import { layersOf, remarkOn } from "./layers.js";
 import { colours, upsample } from "./maps.js";
 import { signed } from "./words.js";
 
@@ -113,8 +113,10 @@ export class Figures {
     const part = this.parts.get(layer.name);
     if (!part) return;
     part.figure.hidden = false;
-    part.canvas.ariaLabel = `${layer.caption}, ${imageName}`;
-    part.caption.textContent = layer.caption;
+    const remark = remarkOn(layer);
+    const caption = [layer.caption, remark].filter(Boolean).join(" – ");
+    part.canvas.ariaLabel = `${caption}, ${imageName}`;
+    part.caption.replaceChildren(layer.caption, ...(remark ? [make("em", {}, remark)] : []));
     paintLayer(part.canvas, image, layer, this.index.cells);
   }
 }

@@ -1,6 +1,8 @@
 // Groups of images and their order: pure functions of the index.
 
 /** @import { Group, Index } from "./types.js" */
+/** @import { VerdictTable } from "./verdicts.js" */
+import { VERDICTS } from "./verdicts.js";
 
 /**
  * Return whether image i has a label and another class is predicted.
@@ -95,7 +97,40 @@ export function groups(index) {
       all.push({ part: "Clusters", title, members });
     }
   }
+  all.push(...faultGroups(index));
   return all;
+}
+
+/** The part of the groups of data faults. */
+export const DATA_FAULTS = "Data faults";
+
+/**
+ * Return the images of each kind of fault, each beside the one that it is compared with.
+ *
+ * @param {Index} index
+ * @returns {Group[]}
+ */
+function faultGroups({ summary }) {
+  return (summary?.faults ?? []).map(({ kind, rows }) => {
+    const numbers = rows.flatMap(({ i, other }) => (other === null ? [i] : [i, other]));
+    return { part: DATA_FAULTS, title: kind, members: [...new Set(numbers)], inOrder: true };
+  });
+}
+
+/**
+ * Return the group that image i is shown in when it is chosen elsewhere: those of its confused pair,
+ * its class, or the class that is predicted; for one of the reference, a kind of fault.
+ *
+ * @param {Group[]} all
+ * @param {number} i
+ * @returns {Group | undefined}
+ */
+export function homeOf(all, i) {
+  const homes = all.filter((group) => group.members.includes(i));
+  const parts = ["Confused pairs", "True class", "Predicted class", DATA_FAULTS];
+  const ranks = homes.map((group) => parts.indexOf(group.part ?? ""));
+  const lowest = Math.min(...ranks.filter((rank) => rank >= 0));
+  return homes[ranks.indexOf(lowest)];
 }
 
 /** The orders that a group can be shown in, and their names. */
@@ -104,6 +139,7 @@ export const ORDERS = {
   doubt: "least confident first",
   margin: "lowest margin first",
   suspicion: "most suspect label first",
+  verdict: "by verdict",
   file: "by file",
 };
 
@@ -113,7 +149,7 @@ export const ORDERS = {
  * @param {Index} index
  */
 export function possibleOrders(index) {
-  const always = ["doubt", "file"];
+  const always = ["doubt", "verdict", "file"];
   return Object.keys(ORDERS).filter((order) => {
     const values = /** @type {Record<string, any>} */ (index)[order];
     return always.includes(order) || values?.some(Boolean);
@@ -121,7 +157,28 @@ export function possibleOrders(index) {
 }
 
 /**
- * Return the members in one of ORDERS. Images without a value come last if low values come first,
+ * Return the members by their verdicts, those without one last.
+ *
+ * @param {VerdictTable} table
+ * @param {number[]} members
+ */
+export function orderedByVerdict(table, members) {
+  /** @param {number} i */
+  const rank = (i) => {
+    const ranks = table.of(i).map(({ verdict }) => VERDICTS.indexOf(verdict));
+    // A comment alone, and verdicts from a file that are not in the list, follow the others.
+    return Math.min(
+      table.isReviewed(i) ? VERDICTS.length : Infinity,
+      ...ranks.filter((k) => k > 0),
+    );
+  };
+  const ranked = members.map((i) => ({ i, rank: rank(i) }));
+  ranked.sort((a, b) => (a.rank === b.rank ? a.i - b.i : a.rank - b.rank));
+  return ranked.map(({ i }) => i);
+}
+
+/**
+ * Return the members in one of ORDERS but that by verdicts. Images without a value come last if low values come first,
  * and first if high values do. Ties stay in the order of the files.
  *
  * @param {Index} index

@@ -1,6 +1,6 @@
 // The data of a notebook: the kernel answers messages.
 
-/** @import { Entry, Source, Verdict } from "./types.js" */
+/** @import { Change, Source } from "./types.js" */
 
 /**
  * The parts of anywidget's model that are used.
@@ -77,20 +77,34 @@ class KernelSource {
     return address;
   }
 
-  /** @param {number} i */
-  async askPicture(i) {
-    const [message, [file]] = await this.ask("picture", { i });
+  /**
+   * @param {number} i
+   * @param {boolean} [full]
+   */
+  async askPicture(i, full = false) {
+    const [message, [file]] = await this.ask("picture", { i, full });
     return URL.createObjectURL(new Blob([bytesOf(file)], { type: message.type }));
   }
 
+  /** @param {number} i */
+  fullPicture(i) {
+    return this.askPicture(i, true);
+  }
+
+  /** @param {Change[]} changes */
+  async save(changes) {
+    const [message] = await this.ask("save", { changes });
+    return message.answers;
+  }
+
   /**
-   * @param {number} i
-   * @param {Entry} entry
-   * @param {Verdict | null} seen
+   * @param {number[]} numbers
+   * @param {string} from
+   * @param {string} to
    */
-  async save(i, entry, seen) {
-    const [message] = await this.ask("save", { i, entry, seen });
-    return message;
+  async rename(numbers, from, to) {
+    const [message] = await this.ask("rename", { numbers, old: from, new: to });
+    return message.moved;
   }
 }
 

@@ -1,7 +1,7 @@
 // The figures of an image, and the text under them: pure functions.
 
 /** @import { Index, Layer, Shown } from "./types.js" */
-import { labelName, percent, signed, truth } from "./words.js";
+import { labelName, percent, signed, truth, withSplit } from "./words.js";
 
 // The limits of a colour map are at least this far from zero, so that a map of zeros has a range.
 const SMALLEST = 1e-6;
@@ -85,6 +85,17 @@ export function layersOf(index, detail, shown) {
 }
 
 /**
+ * Return a remark on a map that shows no evidence, since it has no positive value; "" for others.
+ *
+ * @param {Layer} layer
+ */
+export function remarkOn({ name, cells }) {
+  if (!cells || name === "difference") return "";
+  const highest = Math.max(...cells);
+  return highest > 0 ? "" : `no evidence anywhere: the highest value is ${signed(highest)}`;
+}
+
+/**
  * Return the text of an option of the class list: the name of the class of map m, its probability,
  * and its logit as the mean of the map plus the bias.
  *
@@ -107,7 +118,7 @@ export function classLine({ bias, classNames }, { classes, logits, probs }, m) {
  * @param {number} shown
  */
 export function statusLine(index, detail, shown) {
-  const { name, label, predicted, confidence, margin } = detail.about;
+  const { name, split, label, predicted, confidence, margin } = detail.about;
   const { classNames, bias } = index;
   const isError = label >= 0 && label !== predicted;
   const lead = isError && margin !== null ? `, ahead by ${(-margin).toFixed(2)} in the logit` : "";
@@ -118,5 +129,5 @@ export function statusLine(index, detail, shown) {
   const mean =
     bias && `mean ${signed(logit - bias[shown])}, with the bias ${signed(bias[shown])} the `;
   const score = `${mean ?? ""}logit ${signed(logit)}, probability ${percent(detail.probs[m])}`;
-  return `${name}: ${truth(index, label)}, ${answer}. Map of ${classNames[shown]}: ${score}.`;
+  return `${withSplit(name, split)}: ${truth(index, label)}, ${answer}. Map of ${classNames[shown]}: ${score}.`;
 }

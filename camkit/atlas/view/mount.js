@@ -1,17 +1,21 @@
 // The atlas as a whole.
 
-/** @import { Group, Selection, Source } from "./types.js" */
+/** @import { About, Group, Other, Selection, Source } from "./types.js" */
 import { Browser } from "./browser.js";
 import { ClassList } from "./class-list.js";
 import { field, make, section, showPicture, uniqueId } from "./dom.js";
 import { FeatureMap } from "./feature-map.js";
 import { Figures } from "./figures.js";
-import { groups, isError } from "./groups.js";
+import { FileLine } from "./file-line.js";
+import { groups, homeOf, isError } from "./groups.js";
+import { ImportPanel } from "./import-panel.js";
 import { statusLine } from "./layers.js";
+import { legend } from "./legend.js";
 import { Neighbours } from "./neighbours.js";
 import { overview } from "./overview.js";
 import { unpack } from "./packed.js";
 import { messageOf, Review } from "./review.js";
+import { VerdictTable } from "./verdicts.js";
 import { describe } from "./words.js";
 
 /** An atlas inside an element. */
@@ -37,18 +41,24 @@ class Atlas {
     this.closed = new AbortController();
 
     const { index } = this;
-    const choose = (/** @type {number} */ i) => this.choose(i);
-    const showGroup = (/** @type {Group} */ group) => this.showGroup(group);
-    const all = groups(index);
-    this.browser = new Browser(index, all, source, { choose, showGroup });
+    this.all = groups(index);
+    const table = this.has("review") ? new VerdictTable(index.verdicts, index.unmatched) : null;
+    this.browser = new Browser(this.id, this.all, source, table, {
+      choose: (i) => this.choose(i),
+      showGroup: (group) => this.showGroup(group),
+      selected: () => this.review?.showScope(),
+    });
     this.figures = new Figures(index);
     this.status = make("p", { role: "status", className: "status" });
+    this.file = new FileLine(this.id, source);
+    this.shown = this.makeShown();
     this.classes = new ClassList(index, this.selection, () => this.draw());
-    this.neighbours = new Neighbours(index, source, choose);
-    this.review = this.has("review") ? new Review(source, this.selection, this.errors) : null;
+    this.neighbours = new Neighbours(index, source, (i) => this.goToNeighbour(i));
+    this.review = table && this.makeReview(table);
+    this.imports = table && new ImportPanel(source, table);
     this.hovered = make("div", { className: "hovered" }, make("img", { alt: "" }), make("span"));
-    this.features = this.makeFeatureMap(choose);
-    this.summary = this.has("summary") ? this.makeSummary(all, choose, showGroup) : null;
+    this.features = this.makeFeatureMap();
+    this.summary = this.has("summary") ? this.makeSummary() : null;
   }
 
   /** @param {string} panel */
@@ -62,24 +72,49 @@ class Atlas {
     return numbers.filter((i) => isError(this.index, i));
   }
 
-  /** @param {(i: number) => void} choose */
-  makeFeatureMap(choose) {
+  makeShown() {
+    const { figures } = this;
+    const content = [figures.element, figures.bars, this.status, this.file.element];
+    const element = section("shown", "Picture and maps", ...content);
+    // It takes the focus after a click in the summary.
+    element.tabIndex = -1;
+    return element;
+  }
+
+  /** @param {VerdictTable} table */
+  makeReview(table) {
+    const { tiles } = this.browser;
+    return new Review(this.id, this.source, this.selection, table, this.errors, {
+      targets: () => tiles.selection,
+      next: () => {
+        const hasNext = tiles.selected + 1 < tiles.members.length;
+        if (hasNext) tiles.step(1);
+        return hasNext;
+      },
+    });
+  }
+
+  makeFeatureMap() {
     const { points } = this.index;
     if (!this.has("features") || !points) return null;
     return new FeatureMap(this.index, points, {
-      choose,
+      choose: (i) => this.goTo(i),
       gather: (members, title) => this.showGroup({ title, members }),
       hover: (i) => this.hover(i),
     });
   }
 
-  /**
-   * @param {Group[]} all
-   * @param {(i: number) => void} choose
-   * @param {(group: Group) => void} showGroup
-   */
-  makeSummary(all, choose, showGroup) {
-    const content = overview(this.index, all, this.source, { choose, showGroup });
+  makeSummary() {
+    const content = overview(this.index, this.all, this.source, {
+      choose: (i, group) => {
+        this.showGroup(group, i);
+        this.reveal();
+      },
+      showGroup: (group) => {
+        this.showGroup(group);
+        this.reveal();
+      },
+    });
     const properties = { className: "summary", open: this.index.open };
     return make("details", properties, make("summary", {}, "Summary"), content);
   }
@@ -93,7 +128,7 @@ class Atlas {
     if (this.summary) root.replaceChildren(this.summary);
     else root.replaceChildren();
     const columns = make("div", { className: "columns" });
-    columns.append(this.browser.element(this.id, this.help()), this.mainColumn());
+    columns.append(this.browser.element(this.help()), this.mainColumn());
     root.append(columns);
     root.addEventListener("keydown", (event) => this.onKey(event), { signal: this.closed.signal });
     this.hover(null);
@@ -110,23 +145,24 @@ class Atlas {
   help() {
     const keys = ["← → other picture"];
     if (this.has("classes")) keys.push("/ search a class");
-    if (this.has("review")) keys.push("0 to 5 verdict");
+    if (this.has("review")) {
+      keys.push("0 to 5 verdict", "among the tiles Space, Shift or Ctrl+A select several");
+    }
     return make("p", { className: "help" }, `Keys: ${keys.join(", ")}.`);
   }
 
   mainColumn() {
-    const { figures } = this;
-    const content = [figures.element, figures.bars, this.status];
-    const shown = section("shown", "Picture and maps", ...content);
     const panels = make("div", { className: "panels" });
     if (this.has("classes")) panels.append(this.classesPanel());
-    if (this.review) panels.append(this.reviewPanel(this.review));
+    if (this.review && this.imports) {
+      panels.append(make("div", {}, this.review.element, this.imports.element));
+    }
     if (this.has("near")) {
       const heading = make("h3", {}, this.index.nearTitle);
-      panels.append(section("nearest", "Nearest pictures", heading, this.neighbours.list));
+      panels.append(section("nearest", "Nearest pictures", heading, this.neighbours.element));
     }
     if (this.features) panels.append(this.featuresPanel(this.features));
-    return make("div", { className: "main" }, shown, panels);
+    return make("div", { className: "main" }, this.shown, panels);
   }
 
   classesPanel() {
@@ -137,31 +173,17 @@ class Atlas {
     return section("classes", "Classes", searchField, listField);
   }
 
-  /** @param {Review} review */
-  reviewPanel(review) {
-    const panel = section("review", "Review");
-    panel.append(field(this.id, "Verdict (0 to 5)", review.verdict));
-    panel.append(field(this.id, "Comment", review.comment));
-    panel.append(field(this.id, "Reviewer", review.reviewer));
-    panel.append(review.others, review.note);
-    if (this.source.exported) {
-      const onclick = () => this.source.exported?.(review.table.toCsv(this.index));
-      panel.append(make("button", { type: "button", onclick }, "Save verdicts as CSV"));
-    }
-    return panel;
-  }
-
   /** @param {FeatureMap} features */
   featuresPanel(features) {
-    const legend = this.errors.length ? "; a red frame marks an error" : "";
-    const text = `Drag for a lasso, Shift and drag to move${legend}.`;
+    const frames = this.errors.length ? "; a red frame marks an error" : "";
+    const text = `Drag for a lasso, Shift and drag to move${frames}.`;
     const tools = make("div", { className: "tools" });
     tools.append(toolButton("+", "Zoom in", () => features.zoom(1.5)));
     tools.append(toolButton("−", "Zoom out", () => features.zoom(1 / 1.5)));
     tools.append(make("span", { className: "help" }, text));
     const heading = make("h3", {}, "Map of GAP features (t-SNE)");
     const cloud = make("div", { className: "cloud" }, features.canvas, this.hovered);
-    return section("features", "Features", heading, tools, cloud);
+    return section("features", "Features", heading, tools, cloud, legend(this.index));
   }
 
   /**
@@ -177,10 +199,62 @@ class Atlas {
     showPicture(/** @type {HTMLImageElement} */ (image), this.source, i);
   }
 
-  /** @param {Group} group */
-  showGroup(group) {
+  /**
+   * Show a group, from the first image on or from image i.
+   *
+   * @param {Group} group
+   * @param {number} [i]
+   */
+  showGroup(group, i) {
     this.selection.group = group;
-    this.browser.show(group);
+    this.browser.show(group, i);
+  }
+
+  /**
+   * Show image i in the group that is shown, if it is there, or else in another one.
+   *
+   * @param {number} i
+   * @param {Group} [group]
+   */
+  goTo(i, group) {
+    const { tiles } = this.browser;
+    const position = tiles.members.indexOf(i);
+    if (position >= 0) tiles.select(position);
+    else this.showGroup(group ?? homeOf(this.all, i) ?? this.all[0], i);
+  }
+
+  /**
+   * Show a neighbour, with the others, of the image that is shown.
+   *
+   * @param {number} i
+   */
+  goToNeighbour(i) {
+    const { detail, seen } = this.selection;
+    if (!detail || seen === null) return;
+    for (const { likeness, ...neighbour } of detail.near) this.learn(neighbour);
+    const members = [seen, ...detail.near.map((neighbour) => neighbour.i)];
+    const title = `${detail.about.name} and its nearest pictures`;
+    this.goTo(i, { title, members, inOrder: true });
+  }
+
+  /**
+   * Note what is known of an image that is not of the analysis.
+   *
+   * @param {Other} other
+   */
+  learn(other) {
+    const { labels, others } = this.index;
+    if (other.i < labels.length) return;
+    const position = others.findIndex(({ i }) => i === other.i);
+    if (position < 0) others.push(other);
+    else others[position] = { ...others[position], ...other };
+  }
+
+  /** Bring the image that is shown into view, after a choice elsewhere, and focus it. */
+  reveal() {
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.shown.scrollIntoView({ behavior: still ? "auto" : "smooth", block: "start" });
+    this.shown.focus({ preventScroll: true });
   }
 
   /**
@@ -221,11 +295,22 @@ class Atlas {
     // class stays, if the image has a map of it.
     const staysShown = !this.has("pairs") && shown !== null && detail.classes.includes(shown);
     if (!staysShown) this.selection.shown = detail.about.predicted;
-    if (group) this.features?.show(group.members, i);
+    if (group) this.features?.show(this.browser.tiles.members, i);
+    if (i >= this.index.labels.length) this.learnOfReference(i, detail.about);
+    this.file.show(i, detail.about.path);
     this.classes.show();
     this.neighbours.show(detail.near);
     this.review?.show(detail.verdicts);
     this.draw();
+  }
+
+  /**
+   * @param {number} i
+   * @param {About} about
+   */
+  learnOfReference(i, { name, path, split, label, predicted, confidence }) {
+    this.learn({ i, name, path, split, label, predicted, confidence });
+    this.browser.tiles.refresh();
   }
 
   draw() {

@@ -15,12 +15,16 @@ export class Neighbours {
     this.source = source;
     this.choose = choose;
     this.list = make("ul", { className: "plain near" });
+    this.none = make("p", { className: "note" }, "None are stored for a picture of the reference.");
+    this.element = make("div", {}, this.list, this.none);
   }
 
   /** @param {Neighbour[]} neighbours */
   show(neighbours) {
     const items = neighbours.map((neighbour) => this.makeItem(neighbour));
     this.list.replaceChildren(...items);
+    this.list.hidden = !neighbours.length;
+    this.none.hidden = neighbours.length > 0;
   }
 
   /** @param {Neighbour} neighbour */

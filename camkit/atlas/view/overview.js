@@ -2,8 +2,9 @@
 
 /** @import { ClassRow, Bin, Fault, FaultKind, Group, Index, Source } from "./types.js" */
 import { make, section, showPicture } from "./dom.js";
+import { DATA_FAULTS } from "./groups.js";
 import { reliability } from "./reliability.js";
-import { percent } from "./words.js";
+import { percent, pictureOf, withSplit } from "./words.js";
 
 // The number of confused pairs that the summary lists.
 const LISTED_PAIRS = 8;
@@ -21,7 +22,7 @@ function card(heading, ...content) {
  *
  * @param {string} name
  * @param {string[]} heads
- * @param {string[][]} rows
+ * @param {(string | Node)[][]} rows
  */
 function scrollingTable(name, heads, rows) {
   const headCells = heads.map((text) => make("th", { scope: "col" }, text));
@@ -66,21 +67,32 @@ function percentOrDash(share) {
 }
 
 /**
+ * Return the table of the classes; the name of a class shows its images.
+ *
  * @param {ClassRow[]} classes
- * @param {string[]} classNames
+ * @param {Index} index
+ * @param {Group[]} all
+ * @param {(group: Group) => void} showGroup
  */
-function classesCard(classes, classNames) {
-  const rows = classes.map((row) => [
-    classNames[row.class],
-    String(row.n),
-    percentOrDash(row.recall),
-    percentOrDash(row.precision),
-  ]);
+function classesCard(classes, { classNames }, all, showGroup) {
+  const rows = classes.map((row) => {
+    const name = classNames[row.class];
+    const cells = [String(row.n), percentOrDash(row.recall), percentOrDash(row.precision)];
+    const part = row.n ? "True class" : "Predicted class";
+    const title = row.n ? name : `predicted ${name}`;
+    const group = all.find((other) => other.part === part && other.title === title);
+    const onclick = () => group && showGroup(group);
+    return [make("button", { type: "button", className: "link", onclick }, name), ...cells];
+  });
   const heads = ["class", "pictures", "recall", "precision"];
-  return card(
-    "All classes, lowest recall first",
-    scrollingTable("Precision and recall", heads, rows),
-  );
+  const table = scrollingTable("Precision and recall", heads, rows);
+  for (const row of table.querySelectorAll("tbody tr")) {
+    // A click anywhere in a row counts; the button is for the keyboard.
+    row.addEventListener("click", ({ target }) => {
+      if (!(target instanceof HTMLButtonElement)) row.querySelector("button")?.click();
+    });
+  }
+  return card("All classes, lowest recall first", table);
 }
 
 /**
@@ -101,25 +113,38 @@ function lazyPicture(source, i) {
 }
 
 /**
+ * Return a fault with a button for each of its images.
+ *
  * @param {Fault} fault
+ * @param {Index} index
  * @param {Source} source
  * @param {(i: number) => void} choose
  */
-function faultItem(fault, source, choose) {
-  const pictures = [lazyPicture(source, fault.i)];
-  if (fault.other !== null) pictures.push(lazyPicture(source, fault.other));
-  const text = make("span", {}, make("b", {}, fault.name), ` ${fault.reason}`);
-  const properties = { type: "button", onclick: () => choose(fault.i) };
-  return make("li", {}, make("button", properties, ...pictures, text));
+function faultItem(fault, index, source, choose) {
+  const { i, other, name, reason, split, otherSplit } = fault;
+  const text = make("span", {}, make("b", {}, withSplit(name, split)), ` ${reason}`);
+  const onclick = () => choose(i);
+  const first = make("button", { type: "button", onclick }, lazyPicture(source, i), text);
+  if (other === null) return make("li", {}, first);
+  const otherName = `Open ${withSplit(pictureOf(index, other).name, otherSplit)}`;
+  const properties = {
+    type: "button",
+    className: "other",
+    title: otherName,
+    ariaLabel: otherName,
+    onclick: () => choose(other),
+  };
+  return make("li", {}, first, make("button", properties, lazyPicture(source, other)));
 }
 
 /**
  * @param {FaultKind} faults
+ * @param {Index} index
  * @param {Source} source
  * @param {(i: number) => void} choose
  */
-function faultsCard({ kind, count, rows, meaning }, source, choose) {
-  const items = rows.map((fault) => faultItem(fault, source, choose));
+function faultsCard({ kind, count, rows, meaning }, index, source, choose) {
+  const items = rows.map((fault) => faultItem(fault, index, source, choose));
   const list = make("ul", { className: "plain faults" }, ...items);
   const element = card(`Data: ${kind} (${count})`, make("p", {}, meaning), list);
   if (count > rows.length) {
@@ -135,7 +160,7 @@ function faultsCard({ kind, count, rows, meaning }, source, choose) {
  * @param {Group[]} all
  * @param {Source} source
  * @param {object} listeners
- * @param {(i: number) => void} listeners.choose
+ * @param {(i: number, group: Group) => void} listeners.choose shows an image of a group
  * @param {(group: Group) => void} listeners.showGroup
  */
 export function overview(index, all, source, { choose, showGroup }) {
@@ -147,7 +172,12 @@ export function overview(index, all, source, { choose, showGroup }) {
   const pairs = all.filter((group) => group.part === "Confused pairs").slice(0, LISTED_PAIRS);
   if (pairs.length) element.append(pairsCard(pairs, showGroup));
   if (bins) element.append(reliabilityCard(bins));
-  if (classes) element.append(classesCard(classes, index.classNames));
-  for (const kind of faults) element.append(faultsCard(kind, source, choose));
+  if (classes) element.append(classesCard(classes, index, all, showGroup));
+  for (const kind of faults) {
+    const isGroup = (/** @type {Group} */ { part, title }) =>
+      part === DATA_FAULTS && title === kind.kind;
+    const group = all.find(isGroup) ?? all[0];
+    element.append(faultsCard(kind, index, source, (i) => choose(i, group)));
+  }
   return element;
 }

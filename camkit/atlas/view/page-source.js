@@ -1,9 +1,11 @@
 // The data of a page on disk: an index that is loaded with it, and files that are read when needed.
 
-/** @import { Detail, Entry, Index, Source, Verdict } from "./types.js" */
+/** @import { Answer, Change, Detail, Index, PathVerdict, Source, Verdict } from "./types.js" */
 import { make } from "./dom.js";
 import { decodeBase64 } from "./packed.js";
-import { saySame } from "./verdicts.js";
+import { fileAddress } from "./paths.js";
+import { VerdictStore } from "./verdict-store.js";
+import { pictureOf } from "./words.js";
 
 /**
  * The data that page.py has written. The details of `index.chunk` images are in one file, which adds
@@ -20,23 +22,12 @@ class PageSource {
     this.chunks = chunks;
     this.pictures = pictures;
     this.chunkSize = index.chunk ?? pictures.length;
-    this.key = `camkit-atlas ${index.id}`;
-    this.index = { ...index, verdicts: [...index.verdicts, ...this.stored()] };
+    this.store = new VerdictStore(index);
+    const unmatched = [...(index.unmatched ?? []), ...this.store.kept()];
+    this.index = { ...index, verdicts: this.store.all(), unmatched };
+    this.conflicts = this.store.conflicts();
     /** @type {Map<string, Promise<unknown>>} */
     this.scripts = new Map();
-  }
-
-  /**
-   * Return the verdicts that this browser has stored for the atlas.
-   *
-   * @returns {Verdict[]}
-   */
-  stored() {
-    try {
-      return JSON.parse(localStorage.getItem(this.key) ?? "[]");
-    } catch {
-      return [];
-    }
   }
 
   /** @param {number} i */
@@ -44,8 +35,7 @@ class PageSource {
     const chunk = Math.floor(i / this.chunkSize);
     if (!this.chunks[chunk]) await this.readChunk(chunk);
     const detail = this.chunks[chunk][i - chunk * this.chunkSize];
-    const verdicts = this.stored().filter((row) => row.i === i);
-    return { ...detail, packed: decodeBase64(detail.packed), verdicts };
+    return { ...detail, packed: decodeBase64(detail.packed), verdicts: this.store.of(i) };
   }
 
   /**
@@ -66,25 +56,46 @@ class PageSource {
   }
 
   /**
+   * Return the address of the file itself, if this page lies on a disk; a server has only what was
+   * copied into the page.
+   *
    * @param {number} i
-   * @param {Entry} entry
-   * @param {Verdict | null} seen
    */
-  async save(i, entry, seen) {
-    const rows = this.stored();
-    const row = { i, ...entry };
-    const stored = rows.find((other) => isSameReview(other, row));
-    if (stored && !saySame(stored, seen)) return { saved: false, row: stored };
-    const others = rows.filter((other) => !isSameReview(other, row));
-    localStorage.setItem(this.key, JSON.stringify([...others, row]));
-    return { saved: true, row };
+  async fullPicture(i) {
+    const original = fileAddress(pictureOf(this.index, i).path ?? "");
+    if (original && location.protocol === "file:") return original;
+    const address = this.pictures[i];
+    if (!address.startsWith("data:")) return address;
+    // A window opens no address that has the data itself.
+    const data = await fetch(address);
+    return URL.createObjectURL(await data.blob());
+  }
+
+  /**
+   * @param {Change[]} changes
+   * @returns {Promise<Answer[]>}
+   */
+  async save(changes) {
+    return changes.map((change) => this.store.save(change));
+  }
+
+  /**
+   * @param {number[]} numbers
+   * @param {string} from
+   * @param {string} to
+   */
+  async rename(numbers, from, to) {
+    return numbers.filter((i) => this.store.rename(i, from, to));
+  }
+
+  /** @param {PathVerdict[]} rows */
+  keep(rows) {
+    this.store.keep(rows);
   }
 
   /** @param {(row: Verdict) => void} listener */
   changed(listener) {
-    addEventListener("storage", (event) => {
-      if (event.key === this.key) this.stored().forEach(listener);
-    });
+    addEventListener("storage", ({ key }) => this.store.changedAt(key).forEach(listener));
   }
 
   /** @param {string} text */
@@ -93,16 +104,6 @@ class PageSource {
     make("a", { href: address, download: "verdicts.csv" }).click();
     setTimeout(() => URL.revokeObjectURL(address), 1000);
   }
-}
-
-/**
- * Return whether two verdicts are on the same image and by the same reviewer.
- *
- * @param {Verdict} first
- * @param {Verdict} second
- */
-function isSameReview(first, second) {
-  return first.i === second.i && first.reviewer === second.reviewer;
 }
 
 /** @param {string} src */

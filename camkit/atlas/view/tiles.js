@@ -26,25 +26,43 @@ export function positionsInSight({ scrollTop, clientHeight }, columns, count) {
 
 /**
  * A list box of tiles. Only those in sight exist as elements, so a group may have any size. Arrows,
- * Home and End move the selection.
+ * Home and End move to another tile. Shift, Ctrl or Space select several, Ctrl+A all of them, Escape
+ * none.
  */
 export class Tiles {
   /**
    * @param {string} name
    * @param {Source} source
-   * @param {(i: number) => string} describeImage
-   * @param {(i: number) => void} choose
+   * @param {object} listeners
+   * @param {(i: number) => string} listeners.describeImage
+   * @param {(i: number) => string} listeners.mark the verdict that a tile shows, or ""
+   * @param {(i: number) => void} listeners.choose
+   * @param {() => void} listeners.marked is called when several images have been selected
    */
-  constructor(name, source, describeImage, choose) {
+  constructor(name, source, { describeImage, mark, choose, marked }) {
     this.source = source;
     this.describeImage = describeImage;
+    this.mark = mark;
     this.choose = choose;
+    this.marked = marked;
     this.id = uniqueId();
     /** @type {number[]} */
     this.members = [];
     this.selected = -1;
+    /** @type {Set<number>} The images that are selected together; none if it is only one. */
+    this.several = new Set();
+    // Where a range starts that Shift selects.
+    this.anchor = 0;
+    // Whether a click adds to the selection, as Ctrl does.
+    this.adding = false;
 
-    const properties = { className: "tiles", role: "listbox", tabIndex: 0, ariaLabel: name };
+    const properties = {
+      className: "tiles",
+      role: "listbox",
+      tabIndex: 0,
+      ariaLabel: name,
+      ariaMultiSelectable: "true",
+    };
     this.space = make("div", { role: "presentation" });
     this.box = make("div", properties, this.space);
     this.box.addEventListener("scroll", () => this.draw());
@@ -61,12 +79,24 @@ export class Tiles {
     return Math.max(1, Math.floor(this.box.clientWidth / TILE));
   }
 
-  /** @param {number[]} members */
-  show(members) {
+  /**
+   * Show the tiles of a group; the one of image i is chosen, or else the first.
+   *
+   * @param {number[]} members
+   * @param {number} [i]
+   */
+  show(members, i) {
     this.members = members;
-    this.selected = members.length ? 0 : -1;
+    this.several.clear();
     this.box.scrollTop = 0;
-    this.draw();
+    const position = i === undefined ? 0 : members.indexOf(i);
+    this.select(Math.max(position, 0));
+  }
+
+  /** The images that a verdict is given on. */
+  get selection() {
+    if (this.several.size) return this.members.filter((i) => this.several.has(i));
+    return this.selected >= 0 ? [this.members[this.selected]] : [];
   }
 
   draw() {
@@ -77,10 +107,21 @@ export class Tiles {
     const present = this.removeOthers(first, end);
     for (let position = first; position < end; position++) {
       const tile = present.get(this.keyOf(position)) ?? this.makeTile(position);
-      tile.ariaSelected = String(position === selected);
+      const isCurrent = position === selected;
+      const isSelected = this.several.size ? this.several.has(members[position]) : isCurrent;
+      tile.ariaSelected = String(isSelected);
+      tile.classList.toggle("current", isCurrent);
     }
     const inSight = selected >= first && selected < end;
     this.box.setAttribute("aria-activedescendant", inSight ? `${this.id}-${selected}` : "");
+  }
+
+  /** Show the verdicts as they are now. */
+  refresh() {
+    for (const child of this.space.children) {
+      const tile = /** @type {HTMLElement} */ (child);
+      this.writeMark(tile, this.members[Number(tile.dataset.position)]);
+    }
   }
 
   /**
@@ -117,25 +158,50 @@ export class Tiles {
   /** @param {number} position */
   makeTile(position) {
     const i = this.members[position];
-    const text = this.describeImage(i);
     const image = make("img", { alt: "" });
     const properties = {
       role: "option",
       id: `${this.id}-${position}`,
       className: "tile",
-      title: text,
-      ariaLabel: text,
       ariaSetSize: this.members.length,
       ariaPosInSet: position + 1,
-      onclick: () => this.select(position),
+      onclick: (/** @type {MouseEvent} */ event) => this.onClick(event, position),
     };
-    const tile = make("div", properties, image);
+    const tile = make("div", properties, image, make("span", { className: "mark" }));
     tile.dataset.key = this.keyOf(position);
+    tile.dataset.position = String(position);
     tile.style.left = `${(position % this.columns) * TILE}px`;
     tile.style.top = `${Math.floor(position / this.columns) * TILE}px`;
+    this.writeMark(tile, i);
     showPicture(image, this.source, i);
     this.space.append(tile);
     return tile;
+  }
+
+  /**
+   * Write the verdict on image i on its tile, and into the text that is read aloud.
+   *
+   * @param {HTMLElement} tile
+   * @param {number} i
+   */
+  writeMark(tile, i) {
+    const mark = this.mark(i);
+    const text = this.describeImage(i) + (mark && `; reviewed: ${mark}`);
+    tile.title = text;
+    tile.ariaLabel = text;
+    const label = /** @type {HTMLElement} */ (tile.lastElementChild);
+    label.textContent = mark && `✓ ${mark}`;
+    label.hidden = !mark;
+  }
+
+  /**
+   * @param {MouseEvent} event
+   * @param {number} position
+   */
+  onClick(event, position) {
+    if (event.shiftKey) this.extendTo(position);
+    else if (event.ctrlKey || event.metaKey || this.adding) this.toggle(position);
+    else this.select(position);
   }
 
   /** @param {number} steps */
@@ -143,12 +209,68 @@ export class Tiles {
     this.select(this.selected + steps);
   }
 
-  /** @param {number} position */
+  /**
+   * Choose one image; no others stay selected.
+   *
+   * @param {number} position
+   */
   select(position) {
+    this.several.clear();
+    this.anchor = this.goTo(position);
+    this.marked();
+  }
+
+  /**
+   * Add an image to the selection, or take it out.
+   *
+   * @param {number} position
+   */
+  toggle(position) {
+    const i = this.members[position];
+    if (i === undefined) return;
+    if (!this.several.size) this.several.add(this.members[this.selected]);
+    if (this.several.has(i) && this.several.size > 1) this.several.delete(i);
+    else this.several.add(i);
+    this.anchor = this.goTo(position);
+    this.marked();
+  }
+
+  /**
+   * Select the images from the one that was chosen last to another.
+   *
+   * @param {number} position
+   */
+  extendTo(position) {
+    const last = this.goTo(position);
+    const [from, to] = [this.anchor, last].sort((a, b) => a - b);
+    this.several = new Set(this.members.slice(from, to + 1));
+    this.draw();
+    this.marked();
+  }
+
+  selectAll() {
+    this.several = new Set(this.members);
+    this.draw();
+    this.marked();
+  }
+
+  selectNone() {
+    this.several.clear();
+    this.draw();
+    this.marked();
+  }
+
+  /**
+   * Show the image of a tile, and scroll the tile into view; return its position.
+   *
+   * @param {number} position
+   */
+  goTo(position) {
     this.selected = Math.min(Math.max(position, 0), this.members.length - 1);
     this.scrollTo(Math.floor(this.selected / this.columns) * TILE);
     this.draw();
     if (this.selected >= 0) this.choose(this.members[this.selected]);
+    return Math.max(this.selected, 0);
   }
 
   /** @param {number} top of the row that must be seen */
@@ -170,9 +292,33 @@ export class Tiles {
       Home: -this.members.length,
       End: this.members.length,
     };
-    if (!(event.key in steps)) return;
+    const target = event.key in steps ? this.selected + steps[event.key] : null;
+    const action = target === null ? this.keyAction(event) : () => this.moveTo(event, target);
+    if (!action) return;
     event.preventDefault();
     event.stopPropagation();
-    this.step(steps[event.key]);
+    action();
+  }
+
+  /**
+   * @param {KeyboardEvent} event
+   * @param {number} position
+   */
+  moveTo(event, position) {
+    if (event.shiftKey) this.extendTo(position);
+    else this.select(position);
+  }
+
+  /**
+   * Return what a key does besides moving.
+   *
+   * @param {KeyboardEvent} event
+   * @returns {(() => void) | null}
+   */
+  keyAction({ key, ctrlKey, metaKey }) {
+    if (key === " ") return () => this.toggle(this.selected);
+    if (key === "Escape" && this.several.size) return () => this.selectNone();
+    if (key.toLowerCase() === "a" && (ctrlKey || metaKey)) return () => this.selectAll();
+    return null;
   }
 }

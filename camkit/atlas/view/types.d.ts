@@ -5,22 +5,57 @@ export type Point = [number, number];
 /** 256 colours (20 for the classes) as [red, green, blue], 0..255. */
 export type Palette = number[][];
 
-/** The verdict of one reviewer on image `i`. */
-export interface Verdict {
-  i: number;
+/** What a reviewer has entered on an image. */
+export interface Entry {
   verdict: string;
   comment: string;
+  /** The class that the image should have: one of the set, or a new one. */
+  correctLabel: string;
   reviewer: string;
 }
 
-/** What a reviewer has entered, without the image that it is about. */
-export type Entry = Omit<Verdict, "i">;
+export type EntryField = "verdict" | "comment" | "correctLabel";
+
+/** The verdict of one reviewer on image `i`. `own` is one that was given in this browser. */
+export interface Verdict extends Entry {
+  i: number;
+  own?: boolean;
+}
+
+/** A verdict by the path of its image, as a CSV file has it. */
+export interface PathVerdict extends Entry {
+  path: string;
+  true: string;
+  predicted: string;
+}
+
+/** A verdict to store on image `i`; `seen` is the one that the reviewer saw (null: none). */
+export interface Change {
+  i: number;
+  entry: Entry;
+  seen: Entry | null;
+}
+
+/** Whether a change was stored, and the verdict that is stored now. */
+export interface Answer {
+  saved: boolean;
+  row: Verdict;
+}
+
+/** Two verdicts of one reviewer on one image: the one shown here, and one from a file. */
+export interface Conflict {
+  here: Verdict;
+  there: Verdict;
+}
 
 export interface Fault {
   i: number;
   other: number | null;
   name: string;
   reason: string;
+  /** The splits of the two images in a word; "" if there is one set only. */
+  split: string;
+  otherSplit: string;
 }
 
 export interface FaultKind {
@@ -68,6 +103,11 @@ export interface Index {
   margin: (number | null)[];
   suspicion?: number[];
   verdicts: Verdict[];
+  /** Verdicts of a file on images that are not here. */
+  unmatched?: PathVerdict[];
+  /** Images of the reference that are listed or have verdicts. */
+  others: Other[];
+  metadata: Column[];
   nearTitle: string;
   palette: { evidence: Palette; signed: Palette; classes: Palette };
   clusters: number[] | null;
@@ -78,22 +118,45 @@ export interface Index {
   open: boolean;
   /** The number of images in one data file of a page. */
   chunk?: number;
+  /** For each image of a page a digest of its content, a dot, and one of its name. */
+  keys?: string[];
 }
 
-/** A group of images to look through. `true` and `predicted` are set for confused pairs only. */
+/** A column of metadata, by which images are filtered: numbers, or texts by their `codes`. */
+export interface Column {
+  name: string;
+  numbers?: (number | null)[];
+  values?: string[];
+  codes?: number[];
+}
+
+/**
+ * A group of images to look through. `true` and `predicted` are set for confused pairs only. The
+ * images of a group with `inOrder` stay in the order of its members.
+ */
 export interface Group {
   title: string;
   members: number[];
   part?: string;
   true?: number;
   predicted?: number;
+  inOrder?: boolean;
 }
 
-export interface About {
+/** What a line on an image needs. */
+export interface Picture {
   name: string;
+  path: string;
+  split: string;
   label: number;
   predicted: number;
   confidence: number;
+}
+
+/** An image that is not of the analysis; of a neighbour, only the name and the label are known. */
+export type Other = Partial<Picture> & { i: number; name: string; label: number };
+
+export interface About extends Picture {
   /** The highest value of all maps of the image: the upper limit of its colours. */
   high: number;
   margin: number | null;
@@ -131,11 +194,19 @@ export interface Source {
   detail(i: number): Promise<Detail>;
   /** The address of image i. */
   picture(i: number): Promise<string>;
+  /** The address of image i at its full size. */
+  fullPicture(i: number): Promise<string>;
   /**
-   * Store a verdict on image i. `seen` is the verdict that the reviewer saw (null: none). If another one
-   * has been stored since, nothing is written, and that one is returned with saved: false.
+   * Store verdicts. If another verdict than `seen` has been stored since, it stays, and it is returned
+   * with saved: false.
    */
-  save(i: number, entry: Entry, seen: Verdict | null): Promise<{ saved: boolean; row: Verdict }>;
+  save(changes: Change[]): Promise<Answer[]>;
+  /** Give verdicts of one reviewer to another, unless he has his own; return the images. */
+  rename(numbers: number[], from: string, to: string): Promise<number[]>;
+  /** Keep verdicts on images that are not here for the CSV file. */
+  keep?(rows: PathVerdict[]): void;
+  /** Verdicts of the page that differ from those of this browser. */
+  conflicts?: Conflict[];
   /** Call `listener` for verdicts that another window has stored. */
   changed?(listener: (row: Verdict) => void): void;
   /** Offer a text as a file for download. */

@@ -1,8 +1,8 @@
 // The verdicts of reviewers: pure functions.
 
-/** @import { Entry, Index, Verdict } from "./types.js" */
-import { csv } from "./csv.js";
-import { countOfPictures } from "./words.js";
+/** @import { Conflict, Entry, EntryField, Index, PathVerdict, Verdict } from "./types.js" */
+import { csv, parseCsv } from "./csv.js";
+import { countOfPictures, labelName, pictureOf } from "./words.js";
 
 export const NOT_REVIEWED = "not reviewed";
 
@@ -16,18 +16,68 @@ export const VERDICTS = [
   "other",
 ];
 
-/** The verdicts of all reviewers. */
+/** What a reviewer enters, before that. */
+export const BLANK = Object.freeze({ verdict: NOT_REVIEWED, comment: "", correctLabel: "" });
+
+export const FIELDS = /** @type {EntryField[]} */ (Object.keys(BLANK));
+
+// The columns of a CSV file, as in verdicts.py; the first four are needed.
+const COLUMNS = ["path", "true", "predicted", "verdict", "comment", "reviewer", "correct_label"];
+const NEEDED = COLUMNS.slice(0, 4);
+
+/** The verdicts of all reviewers. Listeners are called with the images whose verdicts change. */
 export class VerdictTable {
-  /** @param {Verdict[]} rows */
-  constructor(rows) {
-    /** @type {Map<string, Verdict>} */
-    this.rows = new Map();
-    for (const row of rows) this.set(row);
+  /**
+   * @param {Verdict[]} rows
+   * @param {PathVerdict[]} [unmatched] verdicts on images that are not here
+   */
+  constructor(rows, unmatched = []) {
+    /** @type {Map<number, Map<string, Verdict>>} by image and reviewer */
+    this.byImage = new Map();
+    this.unmatched = [...unmatched];
+    /** @type {((numbers: number[]) => void)[]} */
+    this.listeners = [];
+    this.add(rows);
   }
 
-  /** @param {Verdict} row */
-  set(row) {
-    this.rows.set(`${row.i} ${row.reviewer}`, row);
+  /** @param {Verdict[]} rows */
+  add(rows) {
+    for (const row of rows) {
+      const ofImage = this.byImage.get(row.i) ?? new Map();
+      ofImage.set(row.reviewer, row);
+      this.byImage.set(row.i, ofImage);
+    }
+    this.tell(rows.map(({ i }) => i));
+  }
+
+  /**
+   * Give the verdicts of one reviewer on images to another.
+   *
+   * @param {number[]} numbers
+   * @param {string} from
+   * @param {string} to
+   */
+  rename(numbers, from, to) {
+    for (const i of numbers) {
+      const ofImage = this.byImage.get(i);
+      const row = ofImage?.get(from);
+      if (!ofImage || !row) continue;
+      ofImage.delete(from);
+      ofImage.set(to, { ...row, reviewer: to });
+    }
+    this.tell(numbers);
+  }
+
+  /** @param {number[]} numbers */
+  tell(numbers) {
+    if (!numbers.length) return;
+    for (const listener of this.listeners) listener(numbers);
+  }
+
+  /** All verdicts, in the order of the images. */
+  get rows() {
+    const byImage = [...this.byImage].sort(([a], [b]) => a - b);
+    return byImage.flatMap(([, ofImage]) => [...ofImage.values()]);
   }
 
   /**
@@ -35,7 +85,16 @@ export class VerdictTable {
    * @param {string} reviewer
    */
   get(i, reviewer) {
-    return this.rows.get(`${i} ${reviewer}`) ?? null;
+    return this.byImage.get(i)?.get(reviewer) ?? null;
+  }
+
+  /**
+   * Return what reviewers have said on image i.
+   *
+   * @param {number} i
+   */
+  of(i) {
+    return [...(this.byImage.get(i)?.values() ?? [])].filter(isGiven);
   }
 
   /**
@@ -45,14 +104,18 @@ export class VerdictTable {
    * @param {string} reviewer
    */
   ofOthers(i, reviewer) {
-    const rows = [...this.rows.values()];
-    return rows.filter((row) => row.i === i && row.reviewer !== reviewer);
+    return this.of(i).filter((row) => row.reviewer !== reviewer);
   }
 
-  /** Return the numbers of the images that somebody has reviewed. */
+  /** @param {number} i */
+  isReviewed(i) {
+    return this.of(i).length > 0;
+  }
+
+  /** Return the numbers of the images that somebody has reviewed, in order. */
   reviewed() {
-    const rows = [...this.rows.values()].filter((row) => row.verdict !== NOT_REVIEWED);
-    return new Set(rows.map((row) => row.i));
+    const numbers = [...this.byImage.keys()].filter((i) => this.isReviewed(i));
+    return numbers.sort((a, b) => a - b);
   }
 
   /**
@@ -61,10 +124,43 @@ export class VerdictTable {
    * @param {number[]} errors
    */
   progress(errors) {
-    const reviewed = this.reviewed();
-    if (!errors.length) return `${countOfPictures(reviewed.size)} reviewed.`;
-    const done = errors.filter((i) => reviewed.has(i));
+    if (!errors.length) return `${countOfPictures(this.reviewed().length)} reviewed.`;
+    const done = errors.filter((i) => this.isReviewed(i));
     return `${done.length} of ${errors.length} errors reviewed.`;
+  }
+
+  /**
+   * Return what a tile says of the reviews of image i: the verdict, or that there are several; "" if
+   * there is none.
+   *
+   * @param {number} i
+   */
+  mark(i) {
+    const said = this.of(i).map((row) => {
+      if (row.verdict !== NOT_REVIEWED) return row.verdict;
+      return row.correctLabel ? "correct label" : "comment";
+    });
+    const different = [...new Set(said)];
+    return different.length > 1 ? `${different.length} opinions` : (different[0] ?? "");
+  }
+
+  /**
+   * Return the verdicts of a file that are new, and those that differ from the ones here. Rows in
+   * which nothing is entered are left out; of two on one image by one reviewer, the last counts.
+   *
+   * @param {Verdict[]} rows
+   * @returns {{added: Verdict[], conflicts: Conflict[]}}
+   */
+  compare(rows) {
+    const last = new Map(rows.filter(isGiven).map((row) => [`${row.i} ${row.reviewer}`, row]));
+    const added = [];
+    const conflicts = [];
+    for (const there of last.values()) {
+      const here = this.get(there.i, there.reviewer);
+      if (!here || !isGiven(here)) added.push(there);
+      else if (!saySame(here, there)) conflicts.push({ here, there });
+    }
+    return { added, conflicts };
   }
 
   /**
@@ -72,23 +168,87 @@ export class VerdictTable {
    *
    * @param {Index} index
    */
-  toCsv({ classNames, labels, paths, predicted }) {
-    const heads = ["path", "true", "predicted", "verdict", "comment", "reviewer"];
-    const rows = [...this.rows.values()].map(({ i, verdict, comment, reviewer }) => {
-      const label = labels[i] >= 0 ? classNames[labels[i]] : "";
-      return [paths[i], label, classNames[predicted[i]], verdict, comment, reviewer];
-    });
-    return csv([heads, ...rows]);
+  toCsv(index) {
+    const matched = this.rows.map((row) => ({ ...namesOf(index, row.i), ...row }));
+    const rows = [...matched, ...this.unmatched].map((row) => [
+      row.path,
+      row.true,
+      row.predicted,
+      row.verdict,
+      row.comment,
+      row.reviewer,
+      row.correctLabel,
+    ]);
+    return csv([COLUMNS, ...rows]);
   }
 }
 
 /**
- * Return whether two verdicts say the same; null is "not reviewed" without a comment.
+ * Return the path and the classes of image i as a CSV file has them.
  *
- * @param {Entry | null} first
- * @param {Entry | null} second
+ * @param {Index} index
+ * @param {number} i
+ */
+export function namesOf(index, i) {
+  const { path = "", label, predicted } = pictureOf(index, i);
+  return {
+    path,
+    true: label >= 0 ? labelName(index, label) : "",
+    predicted: predicted === undefined ? "" : labelName(index, predicted),
+  };
+}
+
+/**
+ * Return the verdicts in a CSV file.
+ *
+ * @param {string} text
+ * @returns {PathVerdict[]}
+ */
+export function verdictsOfCsv(text) {
+  const { columns, rows } = parseCsv(text);
+  const missing = NEEDED.filter((name) => !columns.includes(name));
+  if (missing.length) {
+    throw new Error(`a table of verdicts also has the columns ${missing.join(", ")}`);
+  }
+  return rows.map((row) => ({
+    path: row.path,
+    true: row.true,
+    predicted: row.predicted,
+    verdict: row.verdict || NOT_REVIEWED,
+    comment: row.comment ?? "",
+    reviewer: row.reviewer ?? "",
+    correctLabel: row.correct_label ?? "",
+  }));
+}
+
+/**
+ * Return whether a reviewer has entered something: a verdict, a comment or the correct label.
+ *
+ * @param {Partial<Entry>} entry
+ */
+export function isGiven(entry) {
+  return FIELDS.some((field) => (entry[field] ?? BLANK[field]) !== BLANK[field]);
+}
+
+/**
+ * Return whether two verdicts say the same; null is one in which nothing is entered.
+ *
+ * @param {Partial<Entry> | null} first
+ * @param {Partial<Entry> | null} second
  */
 export function saySame(first, second) {
-  const sameVerdict = (first?.verdict ?? NOT_REVIEWED) === (second?.verdict ?? NOT_REVIEWED);
-  return sameVerdict && (first?.comment ?? "") === (second?.comment ?? "");
+  return FIELDS.every((field) => {
+    return (first?.[field] ?? BLANK[field]) === (second?.[field] ?? BLANK[field]);
+  });
+}
+
+/**
+ * Return what has been entered in words.
+ *
+ * @param {Entry} entry
+ */
+export function wordsOf({ verdict, comment, correctLabel }) {
+  return [verdict, correctLabel && `correct label ${correctLabel}`, comment]
+    .filter(Boolean)
+    .join(", ");
 }

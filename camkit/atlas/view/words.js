@@ -1,6 +1,6 @@
 // Numbers and classes in words.
 
-/** @import { Index } from "./types.js" */
+/** @import { Index, Other, Picture } from "./types.js" */
 
 /** @param {number} share */
 export function percent(share) {
@@ -43,13 +43,47 @@ export function truth({ classNames }, label) {
 }
 
 /**
- * Return one line on image i: its name, true and predicted class, and confidence.
+ * Return what is known of image i, of the analysis or of the reference.
+ *
+ * @param {Index} index
+ * @param {number} i
+ * @returns {Picture | Other}
+ */
+export function pictureOf(index, i) {
+  if (i >= index.labels.length) {
+    const other = index.others.find((picture) => picture.i === i);
+    return other ?? { i, name: `picture ${i}`, label: -1 };
+  }
+  return {
+    name: index.names[i],
+    path: index.paths[i],
+    split: "",
+    label: index.labels[i],
+    predicted: index.predicted[i],
+    confidence: index.confidence[i],
+  };
+}
+
+/**
+ * Return one line on image i: its split, if it is of the reference, its name, true and predicted
+ * class, and confidence.
  *
  * @param {Index} index
  * @param {number} i
  */
 export function describe(index, i) {
-  const predicted = index.classNames[index.predicted[i]];
-  const confidence = percent(index.confidence[i]);
-  return `${index.names[i]}: ${truth(index, index.labels[i])}, predicted ${predicted} (${confidence})`;
+  const { split, name, label, predicted, confidence } = pictureOf(index, i);
+  const parts = [truth(index, label)];
+  if (predicted !== undefined && confidence !== undefined) {
+    parts.push(`predicted ${labelName(index, predicted)} (${percent(confidence)})`);
+  }
+  return `${withSplit(name, split)}: ${parts.join(", ")}`;
+}
+
+/**
+ * @param {string} name
+ * @param {string} [split]
+ */
+export function withSplit(name, split) {
+  return split ? `${name} (${split})` : name;
 }
