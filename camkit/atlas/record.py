@@ -399,8 +399,10 @@ def _filter_columns(metadata: pd.DataFrame | None) -> list[dict[str, Any]]:
     They are {name, numbers}, or {name, values, codes} for text: the different values in order, and
     the position of each image's value among them.
     """
+    if metadata is None:
+        return []
     columns: list[dict[str, Any]] = []
-    for name in () if metadata is None else metadata.columns:
+    for name in metadata.columns:
         column = metadata[name]
         if is_numeric_dtype(column) and not is_bool_dtype(column):
             numbers = _rounded(column.astype("float64"), 6)

@@ -101,7 +101,7 @@ class Verdicts:
         self, changes: Iterable[tuple[Mapping[str, str], Mapping[str, Any] | None]]
     ) -> list[tuple[bool, dict[str, str]]]:
         """Save several verdicts at once, each as `save` does; return its answer for each."""
-        answers = []
+        answers: list[tuple[bool, dict[str, str]]] = []
 
         def put(rows: _Rows) -> _Rows:
             answers.extend(_put(rows, row, seen) for row, seen in changes)

@@ -108,7 +108,9 @@ export class ImportPanel {
     if (unmatched.length) {
       const count = countOfVerdicts(unmatched.length);
       const where = this.source.keep ? "kept for the CSV file only" : "they stay in that file";
-      parts.push(`On pictures that are not here, or not certain by their path: ${count}, ${where}.`);
+      parts.push(
+        `On pictures that are not here, or not certain by their path: ${count}, ${where}.`,
+      );
     }
     this.note.textContent = parts.join(" ");
     this.details.replaceChildren();
