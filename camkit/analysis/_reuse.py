@@ -140,7 +140,7 @@ def _finish_with_what_is_there(folder: Path, stored: Mapping[str, Any]) -> dict[
     for key in ("labels", "paths", "digests"):
         about[key] = [stored[key][row] for row in rows]
     # What is not that of these images is written anew when the update is done.
-    about["images"] = about["metadata"] = None
+    about["images"] = about["metadata"] = about["splits"] = None
     following = _new_folder(folder)
     for name in array_names(about):
         _shards.join_files([folder / shard.name for shard in shards], following, name, len(rows))

@@ -94,6 +94,10 @@ class Analysis:
     reader: Reader = FileReader()
     thresholds: np.ndarray | None = None
     input_size: tuple[int, int] | None = None
+    # The splits of the images, None where they are those of their folders' names.
+    _splits: list[str | None] | None = field(default=None, repr=False)
+    # The folder of images that have no lasting files; it lives as long as the analysis.
+    _images: tempfile.TemporaryDirectory | None = field(default=None, repr=False)
     # A temporary folder lives as long as the analysis that reads it.
     _temporary: tempfile.TemporaryDirectory | None = field(default=None, repr=False)
 
@@ -149,6 +153,8 @@ class Analysis:
             [],
             self.metadata,
             reader=self.reader,
+            _splits=self._splits,
+            _temporary=self._images,
         )
 
     def select(self, indices: Sequence[int] | np.ndarray | pd.Series | slice) -> "Analysis":
@@ -195,6 +201,7 @@ class Analysis:
             map_classes=self.map_classes[rows],
             rest=None if self.rest is None else self.rest[rows],
             metadata=metadata,
+            _splits=None if self._splits is None else [self._splits[i] for i in chosen],
         )
 
     @property
@@ -610,6 +617,7 @@ def load_analysis(folder: str | os.PathLike) -> Analysis:
         root=Path(about["root"]) if "root" in about else None,
         reader=reader_of_description(about.get("reader")),
         input_size=tuple(about["input_size"]) if "input_size" in about else None,
+        _splits=about.get("splits"),
         _temporary=temporary,
         **arrays,
     )

@@ -7,6 +7,8 @@ The shards are computed here (`_shards`) or, with engine="ray", on the machines 
 import hashlib
 import json
 import os
+import re
+import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from camkit._files import in_turn, present, to_path, write_whole
 from camkit._progress import progress
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
     import keras
 
 _LOCK = ".lock"
+
+# A folder of images that had no lasting files, in the folder of their analysis.
+_IMAGES = re.compile(r"images-[0-9a-f]{12}(\.partial)?")
 
 # The entries of about.json that must agree to resume an analysis, and their names in messages.
 _MUST_AGREE = {
@@ -138,13 +144,7 @@ def analyze(
     from camkit.models._part import part, rows_of_images
     from camkit.models._serialize import fingerprint
 
-    if not isinstance(images, ImageSet):
-        source = repr(str(images)) if isinstance(images, str | os.PathLike) else "folder"
-        raise ValueError(
-            f"images is a {type(images).__name__}: pass the image set camkit.load_images({source})"
-        )
-    if not len(images):
-        raise ValueError(f"there are no images to analyse in {images}")
+    _check_images(images)
     if engine not in (None, "ray"):
         raise ValueError(
             f"engine is {engine!r}: None computes in this process, 'ray' on a cluster "
@@ -164,9 +164,11 @@ def analyze(
     check_labels(images, reader.is_multi_label)
     matched = match(images, reader.classes, names)
     digests = _digests(images, rows)
+    fingerprint_of_images = _fingerprint(images, digests)
+    kept = _kept(images, folder, fingerprint_of_images)
     about = {
         "model": fingerprint(model),
-        "images": _fingerprint(images, digests),
+        "images": fingerprint_of_images,
         "reader": _description(images.reader, folder),
         "input_size": list(reader.size),
         "grid": None if grid is None else list(grid),
@@ -179,9 +181,10 @@ def analyze(
         "multi_label": reader.is_multi_label,
         "bias": None if reader.bias is None else reader.bias.tolist(),
         "has_rest": reader.has_rest,
-        "paths": [str(path) for path in images.paths],
+        "paths": [str(path) for path in kept.paths],
         "digests": [digest.hex() for digest in digests],
-        "root": str(images.root),
+        "root": str(kept.root),
+        "splits": images.splits if any(images.splits) else None,
         "metadata": pack(images.metadata, len(images)),
     }
     temporary = None
@@ -206,18 +209,84 @@ def analyze(
     with in_turn(folder / _LOCK):
         _reuse.tidy(folder)
         outdated = _claim(folder, about)
+        _keep(images, kept)
         if outdated is not None:
             _reuse.update(folder, outdated, about, compute)
         elif not is_finished(folder, about):
             compute(np.arange(len(images)), folder, batch_size)
         _shards.remove(folder)
         _reuse.remove(folder)
+        if outdated is not None:
+            _remove_images(outdated, folder, kept)
         analysis = load_analysis(folder)
     # The folder holds no functions.
     analysis.reader = images.reader
     if temporary is not None:
         analysis._temporary = temporary
+        analysis._images = images._temporary
     return analysis
+
+
+def _check_images(images: Any) -> None:
+    """Raise ValueError for what is no image set, or an empty one."""
+    if not isinstance(images, ImageSet):
+        raise ValueError(
+            f"images is a {type(images).__name__}: pass the image set "
+            f"camkit.load_images({_source(images)})"
+        )
+    if not len(images):
+        raise ValueError(f"there are no images to analyse in {images}")
+
+
+def _source(images: Any) -> str:
+    """Return what to write for `source` of load_images, given what was passed for its result."""
+    if isinstance(images, str | os.PathLike):
+        return repr(str(images))
+    if isinstance(images, tuple):
+        return "(x, y)"
+    if isinstance(images, pd.DataFrame):
+        return "table"
+    return "x" if hasattr(images, "__array__") else "source"
+
+
+# Images that were arrays or lay in an archive -----------------------------------------------------
+
+
+def _kept(images: ImageSet, folder: str | os.PathLike | None, fingerprint: str) -> ImageSet:
+    """Return the set whose files are to last: a copy in the folder of temporary files.
+
+    Each set has a folder of its own, so that an analysis that is brought up to date has its images
+    until then. Raises ValueError for temporary files and a folder that is an address.
+    """
+    if images._temporary is None or folder is None:
+        return images
+    folder = to_path(folder)
+    if not isinstance(folder, Path):
+        raise ValueError(
+            f"the images are in a temporary folder, and {folder} is the address of a store: pass "
+            "images.copy_to('my-images')"
+        )
+    return images._copied_to(folder.resolve() / f"images-{fingerprint[:12]}")
+
+
+def _keep(images: ImageSet, kept: ImageSet) -> None:
+    """Copy the files of a set to their place in the folder of the analysis, if they are not there.
+
+    A copy that was stopped is begun again, since its last file may be incomplete.
+    """
+    if kept is images or kept.root.exists():
+        return
+    unfinished = kept.root.with_name(f"{kept.root.name}.partial")
+    images.copy_to(unfinished)
+    os.replace(unfinished, kept.root)
+
+
+def _remove_images(outdated: Mapping[str, Any], folder: Path, kept: ImageSet) -> None:
+    """Delete the images that were kept for an analysis, once it has been brought up to date."""
+    root = Path(outdated.get("root", folder))
+    is_ours = root.parent == folder.resolve() and _IMAGES.fullmatch(root.name)
+    if is_ours and not any(path.is_relative_to(root) for path in kept.paths):
+        shutil.rmtree(root, ignore_errors=True)
 
 
 def _compute(
@@ -319,7 +388,8 @@ def _claim(folder: Path, about: dict) -> dict | None:
     files = present(folder)
     # A run that failed before its first shard leaves nothing to protect, such as a method of the
     # user's that is being debugged.
-    results = files - {ABOUT, f"{ABOUT}.partial", _LOCK}
+    images = {name for name in files if _IMAGES.fullmatch(name)}
+    results = files - {ABOUT, f"{ABOUT}.partial", _LOCK} - images
     if ABOUT in files and results:
         stored = json.loads(file.read_text(encoding="utf-8"))
         if is_finished(folder, stored):

@@ -7,7 +7,6 @@ import pandas as pd
 
 from camkit._features import check_same_model, feature_space
 from camkit.images._label_sets import joined_names
-from camkit.images.folders import split_of
 
 if TYPE_CHECKING:
     from camkit import Analysis
@@ -112,7 +111,7 @@ def _joined_labels(analyses: "list[Analysis]") -> np.ndarray:
 
 
 def _table_of(analysis: "Analysis", source: int) -> pd.DataFrame:
-    splits = [split_of(path) for path in analysis.paths]
+    splits = analysis.images.splits
     if None in splits:
         # A folder that is called "test" is then that of a class, say, and separates no splits.
         splits = [None] * len(splits)

@@ -2,6 +2,8 @@
 
 import functools
 import operator
+import os
+import shutil
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -199,6 +201,44 @@ class ImageSet:
         passed_over = [(self.paths[i], reason) for i in np.flatnonzero(~is_read)]
         selected = self.select(is_read)
         return replace(selected, reader=reader, skipped=[*self.skipped, *passed_over])
+
+    def copy_to(self, folder: str | os.PathLike) -> "ImageSet":
+        """Return the same set with its files copied into a folder, which is made.
+
+        Images that were arrays, or lay in an archive, are there only as long as the set is; in a
+        folder they last.
+
+        Args:
+            folder: The folder. Files keep their places below the root of the set, and the place of
+                an image that lies elsewhere is its number.
+
+        Returns:
+            The ImageSet whose root is the folder.
+
+        Raises:
+            OSError: The folder cannot be written to, or a file cannot be read.
+
+        Example:
+            >>> import camkit, numpy, tempfile
+            >>> images = camkit.load_images(numpy.zeros((2, 8, 8, 3), "uint8"))
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     [path.name for path in images.copy_to(folder).paths]
+            ['0000000.png', '0000001.png']
+        """
+        copied = self._copied_to(Path(folder).resolve())
+        for source, target in zip(self.paths, copied.paths, strict=True):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+        return copied
+
+    def _copied_to(self, folder: Path) -> "ImageSet":
+        """Return the set that `copy_to` returns, before there are files in the folder."""
+        paths = []
+        for number, path in enumerate(self.paths):
+            is_inside = path.is_relative_to(self.root)
+            inner = path.relative_to(self.root) if is_inside else f"{number:07}{path.suffix}"
+            paths.append(folder / inner)
+        return replace(self, root=folder, paths=paths, _temporary=None)
 
     def batches(
         self, batch_size: int, size: int | tuple[int, int], *, channels: int = 3

@@ -1,0 +1,582 @@
+"""What people have becomes an image set: tables, lists, arrays, datasets, archives, any folder."""
+
+import gc
+import pickle
+import shutil
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import camkit
+from camkit.images import load_images
+
+COUNT = 20
+CLASSES = 4
+
+
+@pytest.fixture
+def x():
+    generator = np.random.default_rng(0)
+    return generator.integers(0, 256, (COUNT, 8, 9, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def y():
+    return np.arange(COUNT) % CLASSES
+
+
+def same(images, x):
+    """Return whether image i is x[i], for all i."""
+    return len(images) == len(x) and all((images[i] == x[i]).all() for i in range(len(x)))
+
+
+def write(*paths):
+    """Write a small image to each path, each with a colour of its own."""
+    for number, path in enumerate(paths):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        color = (number % 256, 40, len(path.name))
+        Image.new("RGB", (12, 10), color).save(path, format="PNG")
+    return list(paths)
+
+
+def write_classes(root, names=("cat", "dog"), count=2):
+    """Write a folder of images for each class."""
+    return write(*(root / name / f"{i}.png" for name in names for i in range(count)))
+
+
+def reasons(images):
+    return {path.name: reason for path, reason in images.skipped}
+
+
+# Arrays -------------------------------------------------------------------------------------------
+
+
+def test_row_i_of_an_array_is_image_i(x, y):
+    images = load_images((x, y))
+    assert same(images, x) and images.labels.tolist() == y.tolist()
+    assert images.class_names == ["0", "1", "2", "3"] and images.skipped == images.notes == []
+    assert load_images(x).labels.tolist() == [-1] * COUNT
+
+
+@pytest.mark.parametrize("shape", ["indices", "column", "one-hot", "floats", "list", "series"])
+def test_labels_come_in_every_shape(x, y, shape):
+    labels = {
+        "indices": y.astype("uint8"),
+        "column": y[:, np.newaxis],
+        "one-hot": keras.utils.to_categorical(y, CLASSES),
+        "floats": y.astype("float32"),
+        "list": y.tolist(),
+        "series": pd.Series(y, index=range(100, 100 + COUNT)),
+    }
+    images = load_images((x, labels[shape]), class_names=list("abcd"))
+    assert images.labels.tolist() == y.tolist() and images.class_names == list("abcd")
+
+
+def test_indices_as_names_have_one_order_as_text_and_as_numbers(x):
+    images = load_images((x[:12], np.arange(12)))
+    assert images.class_names == sorted(images.class_names) and images.class_names[2] == "02"
+
+
+def test_rows_of_0_and_1_are_one_hot_or_several_labels(x, y):
+    one_hot = keras.utils.to_categorical(y, CLASSES)
+    several = one_hot.copy()
+    several[0] = 1
+    several[1] = 0
+    images = load_images((x, several), class_names=list("abcd"))
+    assert images.labels.dtype == bool and images.labels.tolist() == several.astype(bool).tolist()
+    assert load_images((x, one_hot)).labels.shape == (COUNT,)
+    assert load_images((x, one_hot), multi_label=True).labels.shape == (COUNT, CLASSES)
+    with pytest.raises(ValueError, match="some images have no label or several: leave it out"):
+        load_images((x, several), multi_label=False)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [["red"], ["red", "round"], []] * 6,
+        ["red", "red|round", ""] * 6,
+        ["red", "red; round", None] * 6,
+        ["['red']", "['red', 'round']", "[]"] * 6,
+    ],
+)
+def test_lists_of_names_are_several_labels(x, labels):
+    images = load_images((x[:18], labels))
+    assert images.class_names == ["red", "round"]
+    assert images.labels[:3].tolist() == [[True, False], [True, True], [False, False]]
+
+
+def test_names_with_a_separator_can_be_single_labels(x):
+    images = load_images((x[:2], ["cat|kitten", "dog"]), multi_label=False)
+    assert images.class_names == ["cat|kitten", "dog"] and images.labels.tolist() == [0, 1]
+
+
+def test_images_without_a_label_are_told(x):
+    images = load_images((x[:3], ["cat", None, "dog"]))
+    assert images.labels.tolist() == [0, -1, 1]
+    assert images.notes == ["1 of 3 images have no label"]
+
+
+@pytest.mark.parametrize(
+    "convert, words",
+    [
+        (lambda x: x / 255, "values of 0 to 1 were stored as 0 to 255"),
+        (lambda x: (x / 255).astype("float16"), "values of 0 to 1"),
+        (lambda x: x.astype("float32"), ""),
+        (lambda x: x.astype("int64"), ""),
+        (lambda x: x.astype("float32") / 2 + 0.25, "rounded to whole grey levels"),
+    ],
+)
+def test_values_are_0_to_1_or_0_to_255(x, convert, words):
+    values = convert(x)
+    images = load_images(values)
+    if values.max() <= 1:
+        values = values * 255.0
+    stored = np.stack(list(images))
+    assert np.abs(stored - values).max() <= 0.5 and words in " ".join(images.notes)
+
+
+def test_gray_and_rgba_and_bool_and_images_of_several_sizes(x):
+    gray = load_images(x[..., 0])
+    assert (gray[3] == x[3, :, :, :1]).all()
+    assert (load_images(x[..., :1])[3] == gray[3]).all()
+    rgba = np.concatenate([x, np.full_like(x[..., :1], 255)], axis=-1)
+    assert same(load_images(rgba), x)
+    assert np.unique(load_images(x[..., 0] > 99)[0]).tolist() == [0, 255]
+    several = load_images(([x[0], x[1, :4]], ["a", "b"]))
+    assert several[1].shape == (4, 9, 3) and (several[0] == x[0]).all()
+    palette = Image.fromarray(x[0]).convert("P")
+    assert (load_images([palette])[0] == np.asarray(palette.convert("RGB"))).all()
+
+
+def not_images():
+    """Return sources of arrays that are refused, and the words of the refusal."""
+    x = np.random.default_rng(0).integers(0, 256, (COUNT, 8, 9, 3), dtype=np.uint8)
+    y = np.arange(COUNT) % CLASSES
+    missing = x.astype("float32")
+    missing[0, 0, 0, 0] = np.nan
+    return {
+        "-1 to 1": (x / 127.5 - 1, "the values of the images are -1 to 1,.*127.5"),
+        "16 bits": (x.astype("uint16") * 16, "0 to 4080,.*multiply them by 255 / 4080"),
+        "above 1": (x / 250, "0 to 1.02, neither 0 to 1 nor 0 to 255"),
+        "missing": (missing, "replace NaN"),
+        "flat": (x.reshape(COUNT, -1), "rows of numbers: pass images .*reshape"),
+        "channels first": (np.moveaxis(x, -1, 1), "channels first: pass np.moveaxis"),
+        "one image": (x[0], r"is one image: pass images\[np.newaxis\]"),
+        "two channels": (x[..., :2], r"shape \(20, 8, 9, 2\): pass"),
+        "texts": (np.array([[["a"]]]), "an array of <U1, not of numbers"),
+        "empty": (x[:0], "there is nothing in them"),
+        "both sets": (((x, y), (x, y)), r"pair of pairs.*load_images\(data\[1\]\)"),
+        "few labels": ((x, y[:3]), "there are 20 images and 3 labels"),
+        "soft labels": ((x, np.full((COUNT, 4), 0.25)), "hold 0.25: they must be 0 and 1"),
+        "fractions": ((x, y + 0.5), "a label is 0.5: labels that are numbers"),
+        "negative": ((x, y - 2), "a label is -2"),
+        "dictionaries": ([{"image": x[0]}], r"dictionaries: pass pairs.*row\['image'\]"),
+        "a cube": ((x, np.zeros((COUNT, 2, 2))), r"labels have the shape \(20, 2, 2\)"),
+        "a number": ((x, 3), "the labels are 3: pass one for each image"),
+    }
+
+
+@pytest.mark.parametrize("kind", not_images())
+def test_what_is_no_array_of_images_is_refused_in_one_line(kind):
+    source, words = not_images()[kind]
+    with pytest.raises(ValueError, match=words) as raised:
+        load_images(source)
+    assert "\n" not in str(raised.value)
+
+
+def test_class_names_must_fit_the_labels(x, y):
+    with pytest.raises(ValueError, match="a label is 3, and class_names has 2 names"):
+        load_images((x, y), class_names=["a", "b"])
+    with pytest.raises(ValueError, match="the labels have 'c', which class_names lacks: 'a', 'b'"):
+        load_images((x[:2], ["a", "c"]), class_names=["a", "b"])
+    with pytest.raises(ValueError, match="class_names names the classes of labels"):
+        load_images(x, class_names=["a", "b"])
+    with pytest.raises(ValueError, match="columns, and class_names has 2 names"):
+        load_images((x, np.eye(4)[y]), class_names=["a", "b"])
+
+
+def test_classes_and_per_class_choose_among_the_rows_of_arrays(x, y):
+    chosen = load_images((x, y), classes=["1", "3"], per_class=2, class_names=list("0123"))
+    assert chosen.labels.tolist().count(0) == chosen.labels.tolist().count(1) == 2
+    assert chosen.class_names == ["1", "3"] and chosen.paths == sorted(chosen.paths)
+    with pytest.raises(ValueError, match="select those with several by images.select"):
+        load_images((x, np.eye(4)[y]), classes=["1"], multi_label=True)
+
+
+def test_an_option_without_a_meaning_is_refused(x, tmp_path):
+    write_classes(tmp_path)
+    with pytest.raises(ValueError, match="path_column= has no meaning for a ndarray"):
+        load_images(x, path_column="file")
+    with pytest.raises(ValueError, match="class_names= has no meaning for a folder"):
+        load_images(tmp_path, class_names=["cat", "dog"])
+    with pytest.raises(TypeError, match="source is a int: pass a folder, a table"):
+        load_images(3)
+
+
+# Where the files of arrays are --------------------------------------------------------------------
+
+
+def test_the_files_of_arrays_are_there_as_long_as_a_set_reads_them(x):
+    images = load_images(x)
+    folder = images.root
+    part = images.select([3]).unlabelled()
+    sent = pickle.loads(pickle.dumps(part))
+    del images
+    gc.collect()
+    assert (part[0] == x[3]).all() and (sent[0] == x[3]).all()
+    del part
+    gc.collect()
+    assert not folder.exists()
+
+
+def model_of(classes):
+    inputs = keras.Input((8, 9, 3))
+    maps = keras.layers.Conv2D(4, 3, padding="same", activation="relu")(inputs)
+    pooled = keras.layers.GlobalAveragePooling2D()(maps)
+    return keras.Model(inputs, keras.layers.Dense(classes, activation="softmax")(pooled))
+
+
+def test_an_analysis_of_arrays_keeps_its_images(x, y, tmp_path):
+    model = model_of(CLASSES)
+    analysis = camkit.analyze(model, load_images((x, y)), tmp_path / "analysis")
+    gc.collect()
+    assert np.abs(analysis.probs - model.predict(x, verbose=0)).max() < 1e-5
+    assert analysis.labels.tolist() == y.tolist() and same(analysis.images, x)
+    assert all(Path(path).is_relative_to(tmp_path) for path in analysis.paths)
+    again = camkit.analyze(model, load_images((x, y)), tmp_path / "analysis")
+    assert again.paths == analysis.paths
+    more = camkit.analyze(model, load_images((x[:15], y[:15])), tmp_path / "analysis")
+    assert same(more.images, x[:15])
+    assert len(list((tmp_path / "analysis").glob("images-*"))) == 1
+    temporary = camkit.analyze(model, load_images((x, y)))
+    images = temporary.images
+    del temporary
+    gc.collect()
+    assert same(images, x)
+
+
+def test_images_are_copied_to_a_folder_that_lasts(x, tmp_path):
+    copied = load_images(x).copy_to(tmp_path / "copy")
+    gc.collect()
+    assert same(copied, x) and copied.root == tmp_path / "copy"
+    elsewhere = write(tmp_path / "a" / "one.png")
+    listed = load_images(elsewhere)
+    assert (listed.copy_to(tmp_path / "b")[0] == listed[0]).all()
+
+
+def test_analyze_says_what_to_load(x, y):
+    model = model_of(CLASSES)
+    for source, words in [
+        ((x, y), r"load_images\(\(x, y\)\)"),
+        (x, r"load_images\(x\)"),
+        (pd.DataFrame({"file": ["a.png"]}), r"load_images\(table\)"),
+        ([x], r"load_images\(source\)"),
+    ]:
+        with pytest.raises(ValueError, match=f"pass the image set camkit.{words}"):
+            camkit.analyze(model, source)
+
+
+# Batches ------------------------------------------------------------------------------------------
+
+
+def test_a_generator_is_read_batch_by_batch_or_image_by_image(x, y):
+    by_batch = ((x[i : i + 6], y[i : i + 6]) for i in range(0, COUNT, 6))
+    by_image = ((x[i], y[i]) for i in range(COUNT))
+    weighted = ((x[i : i + 6], y[i : i + 6], np.ones(6)) for i in range(0, COUNT, 6))
+    for source in (by_batch, by_image, weighted):
+        images = load_images(source)
+        assert same(images, x) and images.labels.tolist() == y.tolist()
+    assert same(load_images(iter([x])), x)
+    with pytest.raises(ValueError, match="the generator yields nothing"):
+        load_images(by_image)
+
+
+def test_a_generator_must_keep_to_its_range(x):
+    with pytest.raises(ValueError, match="follow on values of 0 to 1: bring all images"):
+        load_images(iter([x[:5] / 255, x[5:] * 1.0]))
+    black_first = load_images(iter([x[:5] * 0.0, x[5:] * 1.0]))
+    assert (black_first[9] == x[9]).all()
+
+
+def test_a_pydataset_is_read_by_index(x, y):
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, index):
+            rows = slice(5 * index, 5 * index + 5)
+            return x[rows], np.eye(CLASSES)[y[rows]]
+
+    images = load_images(Batches())
+    assert same(images, x) and images.labels.tolist() == y.tolist()
+    assert images.notes == ["the images are in the order of the dataset"]
+
+
+def test_a_dataset_of_tensorflow_is_read_once(tf, x, y):
+    dataset = tf.data.Dataset.from_tensor_slices((x, y)).batch(6)
+    images = load_images(dataset, class_names=list("abcd"))
+    assert same(images, x) and images.labels.tolist() == y.tolist()
+    assert images.class_names == list("abcd")
+    shuffled = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(COUNT).batch(6)
+    images = load_images(shuffled)
+    assert "build it with shuffle=False" in " ".join(images.notes)
+    # Each image has its own label, whatever the order.
+    label_of = {image.tobytes(): label for image, label in zip(x, y, strict=True)}
+    assert all(label_of[image.tobytes()] == images.labels[i] for i, image in enumerate(images))
+    with pytest.raises(ValueError, match="repeats without end: pass dataset.take"):
+        load_images(dataset.repeat())
+    named = tf.data.Dataset.from_tensor_slices({"image": x, "label": y})
+    with pytest.raises(ValueError, match="dictionaries: pass pairs"):
+        load_images(named)
+    assert same(load_images((row["image"], row["label"]) for row in named), x)
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_a_directory_dataset_gives_its_files(tf, tmp_path, shuffle):
+    write_classes(tmp_path / "cat" / "dog", ("cat", "dog"), count=5)
+    dataset = keras.utils.image_dataset_from_directory(
+        tmp_path / "cat" / "dog", image_size=(8, 8), shuffle=shuffle, seed=1, verbose=False
+    )
+    images = load_images(dataset)
+    assert [str(path) for path in images.paths] == dataset.file_paths
+    assert images.class_names == dataset.class_names == ["cat", "dog"]
+    names = [images.class_names[label] for label in images.labels]
+    assert names == [path.parent.name for path in images.paths]
+    assert "in the order of its list of files" in images.notes[0]
+    # What map returns has lost the names of the files.
+    if not shuffle:
+        scaled = dataset.map(lambda image, label: (image / 255, label))
+        assert load_images(scaled).labels.tolist() == [0] * 5 + [1] * 5
+
+
+def test_an_iterator_of_image_data_generator_gives_its_files(tmp_path):
+    from keras.src.legacy.preprocessing.image import ImageDataGenerator
+
+    write_classes(tmp_path, count=3)
+    iterator = ImageDataGenerator().flow_from_directory(str(tmp_path))
+    images = load_images(iterator)
+    names = [images.class_names[label] for label in images.labels]
+    assert names == [path.parent.name for path in images.paths] == ["cat"] * 3 + ["dog"] * 3
+
+
+# Lists of paths -----------------------------------------------------------------------------------
+
+
+def test_a_list_of_paths_keeps_its_order(tmp_path):
+    paths = write_classes(tmp_path)[::-1]
+    assert load_images(paths).paths == paths and load_images(paths).class_names == []
+    images = load_images((paths, ["b", "a", "b", "a"]))
+    assert images.paths == paths and images.labels.tolist() == [1, 0, 1, 0]
+    pairs = [(str(path), number % 2) for number, path in enumerate(paths)]
+    assert load_images(pairs, class_names=["a", "b"]).labels.tolist() == [0, 1, 0, 1]
+    relative = [path.relative_to(tmp_path) for path in paths]
+    assert load_images(relative, root=tmp_path).paths == paths
+    assert load_images(np.array([str(path) for path in paths])).paths == paths
+    assert load_images((pd.Series(paths), pd.Series(["b", "a", "b", "a"]))).paths == paths
+
+
+def test_a_path_that_is_missing_is_skipped_with_its_label(tmp_path):
+    paths = write_classes(tmp_path)
+    images = load_images(([tmp_path / "gone.png", *paths], [1, 0, 0, 1, 1]))
+    assert images.paths == paths and images.labels.tolist() == [0, 0, 1, 1]
+    assert reasons(images) == {"gone.png": "not a file"}
+
+
+# Tables -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Return a table of six images, with columns that are neither paths nor labels."""
+    files = write(*(tmp_path / "pictures" / f"{i}.png" for i in range(6)))
+    return pd.DataFrame(
+        {
+            "camera": [1, 2, 1, 2, 1, 2],
+            "file": [f"pictures/{path.name}" for path in files],
+            "label": ["cat", "dog", "cat", "dog", "cat", "eel"],
+            "note": ["", "dark", "", "", "blurred", ""],
+        }
+    )
+
+
+def test_a_table_keeps_its_order_and_its_columns(table, tmp_path):
+    table = table.sample(frac=1, random_state=1)
+    images = load_images(table, root=tmp_path)
+    assert [path.name for path in images.paths] == [Path(file).name for file in table["file"]]
+    assert images.class_names == ["cat", "dog", "eel"]
+    assert [images.class_names[label] for label in images.labels] == table["label"].tolist()
+    expected = table[["camera", "note"]].reset_index(drop=True)
+    pd.testing.assert_frame_equal(images.metadata, expected)
+    assert images.notes == ["paths from the column 'file'", "labels from the column 'label'"]
+    named = load_images(table, root=tmp_path, path_column="file", label_column="note")
+    assert named.notes == ["4 of 6 images have no label"]
+    assert named.class_names == ["blurred", "dark"] and list(named.metadata) == ["camera", "label"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "semicolons", "tsv", "parquet", "bom", "index"])
+def test_a_file_of_a_table_is_read_as_the_table(table, tmp_path, kind):
+    file = tmp_path / f"labels.{kind if kind in ('tsv', 'parquet') else 'csv'}"
+    if kind == "parquet":
+        pytest.importorskip("pyarrow")
+        table.to_parquet(file)
+    else:
+        separator = {"tsv": "\t", "semicolons": ";"}.get(kind, ",")
+        encoding = "utf-8-sig" if kind == "bom" else "utf-8"
+        table.to_csv(file, sep=separator, encoding=encoding, index=kind == "index")
+    images = load_images(file)
+    assert [path.name for path in images.paths] == [f"{i}.png" for i in range(6)]
+    assert [images.class_names[label] for label in images.labels] == table["label"].tolist()
+    assert images.metadata["camera"].tolist() == table["camera"].tolist()
+    assert images.metadata["camera"].dtype.kind == "i" and images.root == tmp_path
+
+
+def test_files_are_found_by_their_names_below_the_table(table, tmp_path):
+    for files in (
+        [str(i) for i in range(6)],
+        [f"{i}.png" for i in range(6)],
+        [f"/data/of/another/machine/{i}.png" for i in range(6)],
+        [f"C:\\photos\\{i}.png" for i in range(6)],
+    ):
+        table.assign(file=files).to_csv(tmp_path / "labels.csv", index=False)
+        images = load_images(tmp_path / "labels.csv", path_column="file")
+        assert [path.name for path in images.paths] == [f"{i}.png" for i in range(6)], files
+
+
+def test_names_and_numbers_keep_every_character(tmp_path):
+    write(*(tmp_path / f"{i:03}.png" for i in range(3)))
+    text = "id,class\n000,01\n001,None\n002,NA\n"
+    (tmp_path / "labels.csv").write_text(text)
+    images = load_images(tmp_path / "labels.csv")
+    assert images.class_names == ["01", "NA", "None"] and len(images) == 3
+
+
+def test_numbers_in_a_table_are_names_as_for_flow_from_dataframe(table, tmp_path):
+    numbers = table.assign(label=[0, 1, 2, 10, 0, 1])
+    images = load_images(numbers, root=tmp_path)
+    assert images.class_names == ["0", "1", "10", "2"]
+    missing = table.assign(label=[0, 1, None, 1, 0, 1])
+    assert load_images(missing, root=tmp_path).labels.tolist() == [0, 1, -1, 1, 0, 1]
+    named = load_images(missing, root=tmp_path, class_names=["cat", "dog"])
+    assert named.class_names == ["cat", "dog"] and named.labels.tolist() == [0, 1, -1, 1, 0, 1]
+
+
+def test_several_labels_stand_in_lists_texts_or_columns_of_0_and_1(table, tmp_path):
+    mask = [[1, 0], [1, 1], [0, 0], [0, 1], [1, 0], [1, 1]]
+    names = [[name for name, has in zip("ab", row, strict=True) if has] for row in mask]
+    pictures = table[["file", "camera"]]
+    for columns, given in [
+        ({"label": names}, {}),
+        ({"label": ["|".join(each) for each in names]}, {}),
+        ({"a": [a for a, _ in mask], "b": [b for _, b in mask]}, {"label_column": ["a", "b"]}),
+        ({"a": [a == 1 for a, _ in mask], "b": [b for _, b in mask]}, {"label_column": ["a", "b"]}),
+    ]:
+        images = load_images(pictures.assign(**columns), root=tmp_path, **given)
+        assert images.class_names == ["a", "b"], columns
+        assert images.labels.astype(int).tolist() == mask and list(images.metadata) == ["camera"]
+    only = table[["file"]].assign(a=[a for a, _ in mask], b=[b for _, b in mask])
+    guessed = load_images(only, root=tmp_path)
+    assert guessed.labels.astype(int).tolist() == mask
+    assert guessed.notes[-1] == "labels from the columns 'a', 'b'"
+
+
+def test_a_column_tells_the_split(table, tmp_path):
+    splits = ["train", "valid", "test", "train", "test", "valid"]
+    table = table.assign(**{"data set": splits})
+    test = load_images(table, root=tmp_path)
+    assert [path.stem for path in test.paths] == ["2", "4"] and test.class_names[-1] == "eel"
+    assert test.splits == ["test"] * 2
+    assert [path.stem for path in load_images(table, "Training", root=tmp_path).paths] == ["0", "3"]
+    everything = load_images(table, None, root=tmp_path)
+    roles = {"train": "training", "valid": "validation", "test": "test"}
+    assert everything.splits == [roles[split] for split in splits]
+    with pytest.raises(FileNotFoundError, match="no Test in the column 'data set', only 'train'"):
+        load_images(table.assign(**{"data set": "train"}), root=tmp_path)
+
+
+def unclear_tables():
+    """Return {kind: (change of the table, arguments, words of the refusal)}."""
+    return {
+        "two paths": (
+            lambda t: t.assign(mask=t["file"]),
+            {},
+            "'file', 'mask' hold files: name the",
+        ),
+        "no paths": (lambda t: t.assign(file="gone.png"), {}, "no column of the table holds files"),
+        "no label": (lambda t: t.drop(columns="label"), {}, "not clear: name it, label_column="),
+        "two labels": (lambda t: t.assign(target=1), {}, "among 'label', 'target'"),
+        "unknown": (lambda t: t, {"label_column": "species"}, "no column 'species'; its columns"),
+        "unknown path": (lambda t: t, {"path_column": "path"}, "the table has no column 'path'"),
+        "uncertain": (
+            lambda t: t.assign(a=[0, 1, -1, 0, 1, 0], b=1),
+            {"label_column": ["a", "b"]},
+            "the column 'a' holds -1: columns of labels must hold 0 and 1",
+        ),
+        "empty": (lambda t: t[:0], {}, "the table has no rows"),
+        "twice": (lambda t: pd.concat([t, t["file"]], axis=1), {}, "several columns of one name"),
+    }
+
+
+@pytest.mark.parametrize("kind", unclear_tables())
+def test_an_unclear_table_is_refused_with_the_remedy(table, tmp_path, kind):
+    change, given, words = unclear_tables()[kind]
+    with pytest.raises((ValueError, FileNotFoundError), match=words) as raised:
+        load_images(change(table), root=tmp_path, **given)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_file_that_is_no_table_is_refused(tmp_path):
+    (tmp_path / "latin.csv").write_bytes("datei,klasse\n1.png,Äpfel\n".encode("cp1252"))
+    with pytest.raises(ValueError, match="latin.csv is not UTF-8: save it as UTF-8"):
+        load_images(tmp_path / "latin.csv")
+    (tmp_path / "empty.csv").write_bytes(b"")
+    with pytest.raises(ValueError, match="empty.csv cannot be read as a table"):
+        load_images(tmp_path / "empty.csv")
+    (tmp_path / "labels.xlsx").write_bytes(b"PK")
+    with pytest.raises(FileNotFoundError, match="labels.xlsx is a file: pass a folder"):
+        load_images(tmp_path / "labels.xlsx")
+
+
+def test_metadata_travel_into_the_table_of_an_analysis(table, tmp_path):
+    images = load_images(table, root=tmp_path)
+    analysis = camkit.analyze(model_of(3), images, tmp_path / "analysis")
+    assert analysis.table["camera"].tolist() == table["camera"].tolist()
+    assert analysis.table["true"].tolist() == table["label"].tolist()
+
+
+# Archives -----------------------------------------------------------------------------------------
+
+
+def test_an_archive_is_read_as_the_folder_in_it(tmp_path):
+    (
+        write_classes(tmp_path / "pets" / "archive" / "Train"),
+        write_classes(tmp_path / "pets" / "archive" / "Test"),
+    )
+    write(tmp_path / "pets" / "__MACOSX" / "archive" / "Test" / "cat" / "._0.png")
+    archive = shutil.make_archive(str(tmp_path / "pets"), "zip", tmp_path / "pets")
+    images = load_images(archive)
+    direct = load_images(tmp_path / "pets")
+    assert images.class_names == ["cat", "dog"] and images.skipped == []
+    assert [path.name for path in images.paths] == [path.name for path in direct.paths]
+    assert images.splits == ["test"] * 4
+    folder = images.root
+    del images
+    gc.collect()
+    assert not folder.exists()
+
+
+def test_an_archive_that_cannot_be_unpacked_is_refused(tmp_path):
+    (tmp_path / "damaged.zip").write_bytes(b"PK no archive")
+    with pytest.raises(ValueError, match="damaged.zip cannot be unpacked: .*pass the folder"):
+        load_images(tmp_path / "damaged.zip")
+    (image,) = write(tmp_path / "0.png")
+    with zipfile.ZipFile(tmp_path / "out.zip", "w") as archive:
+        archive.write(image, "../../evil.png")
+        archive.write(image, "cat/0.png")
+    images = load_images(tmp_path / "out.zip")
+    assert not (tmp_path.parent / "evil.png").exists()
+    assert all(path.is_relative_to(images.root) for path in images.paths)
