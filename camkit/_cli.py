@@ -204,6 +204,8 @@ def _load_images(options: argparse.Namespace) -> "camkit.ImageSet":
         )
     for path, reason in images.skipped:
         print(f"skipped: {path}: {reason}", file=sys.stderr)
+    for note in images.notes:
+        print(f"note: {note}", file=sys.stderr)
     return images.unlabelled() if options.unlabelled else images
 
 

@@ -14,7 +14,12 @@ def reader_of_description(description: dict[str, Any] | None) -> Reader:
         return FileReader()
     if "keras" in description:
         return KerasReader(**description["keras"])
-    return FileReader(_LostOpener(description["opener"]))
+    name = description.get("opener")
+    return FileReader(
+        None if name is None else _LostOpener(name),
+        integer_white=description.get("integer_white"),
+        float_white=description.get("float_white"),
+    )
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from camkit.analysis._reader import Grid, Method, Reader as ModelReader, Rows, S
 from camkit.analysis.result import Analysis, load_analysis
 from camkit.images import ImageSet
 from camkit.images._as_keras import KerasReader, Reader
+from camkit.images._digests import digest_of
 from camkit.images.decoding import THREADS
 
 if TYPE_CHECKING:
@@ -334,12 +335,18 @@ def _description(reader: Reader, folder: str | os.PathLike | None) -> dict[str, 
     """Return what distinguishes a reader of files from others; None for that of `read_image`."""
     if isinstance(reader, KerasReader):
         return {"keras": reader.settings()}
-    if reader.opener is None:
-        return None
-    name = name_of(reader.opener)
-    # An analysis in a temporary folder is never resumed, so a name is enough.
-    identity = name if folder is None else identify(reader.opener, "image_opener")
-    return {"opener": name, "identity": identity}
+    description: dict[str, Any] = {}
+    # Version 1.0.0 read integers so.
+    if reader.integer_white not in (None, 65535):
+        description["integer_white"] = reader.integer_white
+    if reader.float_white is not None:
+        description["float_white"] = reader.float_white
+    if reader.opener is not None:
+        name = name_of(reader.opener)
+        # An analysis in a temporary folder is never resumed, so a name is enough.
+        identity = name if folder is None else identify(reader.opener, "image_opener")
+        description |= {"opener": name, "identity": identity}
+    return description or None
 
 
 def _digests(images: ImageSet, rows: Rows) -> list[bytes]:
@@ -349,7 +356,7 @@ def _digests(images: ImageSet, rows: Rows) -> list[bytes]:
         ThreadPoolExecutor(THREADS) as pool,
         progress(len(images), "Reading images", "image") as bar,
     ):
-        for index, digest in enumerate(pool.map(_digest_of_file, images.paths)):
+        for index, digest in enumerate(pool.map(digest_of, images.paths)):
             for name in sorted(rows):
                 row = np.ascontiguousarray(rows[name][index])
                 digest = hashlib.sha256(digest + name.encode() + row.tobytes()).digest()
@@ -368,12 +375,6 @@ def _fingerprint(images: ImageSet, digests: list[bytes]) -> str:
         digest.update(entry.encode(errors="surrogateescape"))
         digest.update(content)
     return digest.hexdigest()
-
-
-def _digest_of_file(path: str | os.PathLike) -> bytes:
-    """Return the SHA-256 digest of a file's bytes."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
 
 
 def _claim(folder: Path, about: dict) -> dict | None:

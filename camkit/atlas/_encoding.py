@@ -4,7 +4,6 @@ import io
 import json
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -80,8 +79,10 @@ def browser_image(
     Raises:
         OSError: If the file cannot be read.
     """
-    if reader == FileReader() and (kind := _browser_format(path, longest_side)):
-        return Path(path).read_bytes(), kind
+    if isinstance(reader, FileReader) and reader.opener is None:
+        unchanged = _fit_for_browsers(path, longest_side)
+        if unchanged is not None:
+            return unchanged
     image = Image.fromarray(reader(path))
     kind = "png" if max(image.size) <= LOSSLESS_SIDE else "jpeg"
     largest = (int(min(longest_side, image.width)), int(min(longest_side, image.height)))
@@ -90,14 +91,20 @@ def browser_image(
     return stream.getvalue(), kind
 
 
-def _browser_format(path: str | os.PathLike[str], longest_side: float) -> str | None:
-    """Return "jpeg" or "png" if a browser shows this file as camkit does, else None."""
+def _fit_for_browsers(
+    path: str | os.PathLike[str], longest_side: float
+) -> tuple[bytes, str] | None:
+    """Return a file and "jpeg" or "png" if a browser shows it as camkit does, else None."""
     try:
-        with Image.open(path) as image:
+        with open(path, "rb") as stream:
+            image = Image.open(stream)
             kind = {"JPEG": "jpeg", "PNG": "png"}.get(image.format or "")
             is_small = max(image.size) <= longest_side
             is_upright = not image.getexif().get(ORIENTATION)
-            return kind if image.mode == "RGB" and is_small and is_upright else None
+            if kind is None or image.mode != "RGB" or not is_small or not is_upright:
+                return None
+            stream.seek(0)
+            return stream.read(), kind
     except (OSError, SyntaxError, ValueError):
         # The reader raises an error that says what is wrong.
         return None

@@ -1,30 +1,122 @@
 """Checking: whether the files of a set are complete images, and how they are to be read."""
 
 from pathlib import Path
+from threading import Lock
 
-from camkit.images.decoding import FileReader, Opener
+from PIL import Image
+
+from camkit.images._samples import Depth, depth_of, is_dark_colour, white_of
+from camkit.images.decoding import FileReader, Opener, is_one_of_several, is_windowless
+
+_WHITE_16_BIT = 65535
+
+# An image is nearly black if no sample exceeds this fraction of white.
+_NEARLY_BLACK = 16
 
 
 class Checker:
-    """Checks the files of one set, in any number of threads.
-
-    Attributes:
-        reader: The reader of the files that were found complete.
-        notes: What the user should know of how they are read, a sentence each.
-    """
+    """Checks the files of one set, in any number of threads."""
 
     def __init__(self, opener: Opener | None = None) -> None:
         """Check files that `opener` opens; None for Pillow."""
+        self._opener = opener
         self._reader = FileReader(opener)
+        self._lock = Lock()
+        self._depths: dict[Path, Depth] = {}
+        # The files of each kind that the user should know of.
+        self._several: list[Path] = []
+        self._windowless: list[Path] = []
+        self._dark_colours: list[Path] = []
+
+    def reason(self, path: Path) -> str | None:
+        """Return why a file is not a complete image, or None if it is one.
+
+        The reason is in words, such as "empty" or "truncated or damaged: ...". A JPEG file is read
+        to its end, but decoded only at an eighth of its size.
+        """
+        try:
+            # Opening a pipe would block until another process writes to it.
+            if not (path.is_file() or path.is_dir()):
+                raise FileNotFoundError(path)
+            with self._reader.opened(path, keeps_digest=True) as image:
+                eighth = (image.width // 8, image.height // 8)
+                image.draft(None, eighth)
+                self._reader.upright(image, "RGB")
+                self._note(path, image)
+        except Exception as error:
+            return self._reader.explained(path, error)
+        return None
+
+    def _note(self, path: Path, image: Image.Image) -> None:
+        """Take note of what a decoded image says on how it is to be read."""
+        depth = depth_of(image)
+        kinds = [
+            (self._several, is_one_of_several(image)),
+            (self._windowless, is_windowless(image)),
+            (self._dark_colours, is_dark_colour(image)),
+        ]
+        with self._lock:
+            if depth is not None:
+                self._depths[path] = depth
+            for paths, is_of_kind in kinds:
+                if is_of_kind:
+                    paths.append(path)
 
     @property
     def reader(self) -> FileReader:
-        return self._reader
+        """The reader of the files that were found complete, one white for all."""
+        integers = [depth for depth in self._depths.values() if not depth.is_float]
+        floats = [depth for depth in self._depths.values() if depth.is_float]
+        return FileReader(
+            self._opener,
+            integer_white=white_of(integers) if integers else None,
+            float_white=white_of(floats) if floats else None,
+        )
 
     @property
     def notes(self) -> list[str]:
-        return []
+        """What the user should know of how the files are read, a sentence each."""
+        reader = self.reader
+        notes = []
+        if reader.integer_white not in (None, _WHITE_16_BIT):
+            notes.append(
+                f"no sample of the gray files of 16 or 32 bits exceeds {reader.integer_white:g}, "
+                "which is read as white"
+            )
+        if reader.float_white is not None:
+            notes.append(f"{reader.float_white:g} is read as white in the files of floats")
+        own, dark = self._unlike(reader.integer_white)
+        kinds = [
+            (own, "have fewer bits than others: each is read by its own white"),
+            (
+                dark,
+                "are nearly black, since their samples are small beside those of others: if they "
+                "have fewer bits, load them by themselves",
+            ),
+            (self._several, "hold several images, of which the first is read"),
+            (
+                self._windowless,
+                "have no window: the smallest value is black, the largest white",
+            ),
+            (
+                self._dark_colours,
+                "have colours of 16 bits that are nearly black, since only their upper 8 bits are "
+                "read: pass image_opener=",
+            ),
+        ]
+        for paths, what in kinds:
+            if paths:
+                notes.append(f"{len(paths)} files, such as {min(paths).name}, {what}")
+        return notes
 
-    def reason(self, path: Path) -> str | None:
-        """Return why a file is not a complete image, such as "empty", or None if it is one."""
-        return self._reader.check(path)
+    def _unlike(self, white: float | None) -> tuple[list[Path], list[Path]]:
+        """Return the files whose own white is less than that of all, and those nearly black."""
+        own, dark = [], []
+        for path, depth in self._depths.items():
+            if depth.is_float or white is None:
+                continue
+            if depth.own_white is not None and depth.own_white < white:
+                own.append(path)
+            elif depth.largest <= white / _NEARLY_BLACK:
+                dark.append(path)
+        return own, dark

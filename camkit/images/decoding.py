@@ -3,15 +3,19 @@
 import logging
 import os
 import warnings
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from camkit._quiet import held_back
+from camkit.images._dicom import IS_ONE_OF_SEVERAL, IS_WINDOWLESS, NoImageError, open_dicom
+from camkit.images._digests import remember
+from camkit.images._samples import has_depth, note_depth, to_8_bit
 
 # How many threads decode images at once.
 THREADS = 4
@@ -23,16 +27,20 @@ FORMATS = ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000"]
 if "AVIF" in Image.OPEN:
     FORMATS.append("AVIF")
 
-# White in an integer image of 16 or 32 bits, and in an image of 8 bits.
-_WHITE_16_BIT = 65535
-_WHITE_8_BIT = 255
-
 # Pillow's names of the images that a model may take, by their number of channels.
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 # Pillow warns of "Corrupt EXIF data" and the like, and logs errors that it also raises.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+# How a DICOM file begins: 128 bytes of any content, and its mark.
+_LENGTH_OF_HEAD = 132
+
+# What files of HEIC photographs are called at their beginning, after the mark "ftyp"; the last two
+# may be AVIF as well.
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs")
+_HEIF_BRANDS = (*_HEIC_BRANDS, b"mif1", b"msf1")
 
 _WHAT_AN_OPENER_RETURNS = (
     "and must return a Pillow image or a uint8 array (H, W), (H, W, 3) or (H, W, 4)"
@@ -49,9 +57,14 @@ class FileReader:
     Attributes:
         opener: A function that opens the files, `image_opener` of `camkit.load_images`; None for
             Pillow.
+        integer_white: The sample that is white in files of 16 or 32 bits; None if each file decides
+            it by itself.
+        float_white: The same for floats.
     """
 
     opener: Opener | None = None
+    integer_white: float | None = None
+    float_white: float | None = None
 
     def __call__(
         self, path: str | os.PathLike, size: tuple[int, int] | None = None, *, channels: int = 3
@@ -63,7 +76,7 @@ class FileReader:
             with self.opened(path) as opened:
                 if size is not None:
                     _reduce(opened, size)
-                image = _upright(opened, mode)
+                image = self.upright(opened, mode)
         except Exception as error:
             raise OSError(f"{path} cannot be read: {self.explained(path, error)}") from error
         if size is not None:
@@ -75,30 +88,28 @@ class FileReader:
         """Return this reader, since images are stretched to any size as a whole."""
         return self
 
-    def opened(self, path: Path) -> Image.Image:
-        """Return the image in a file, not yet decoded."""
-        if self.opener is None:
-            return Image.open(path, formats=formats())
-        # The opener may keep its image, which is decoded and turned here.
-        return _as_image(self.opener(path)).copy()
+    @contextmanager
+    def opened(self, path: Path, *, keeps_digest: bool = False) -> Iterator[Image.Image]:
+        """Context manager: open the image in a file, which is not yet decoded.
 
-    def check(self, path: Path) -> str | None:
-        """Return why a file is not a complete image, or None if it is one.
-
-        The reason is in words, such as "empty" or "truncated or damaged: ...". A JPEG file is read
-        to its end, but decoded only at an eighth of its size.
+        Args:
+            path: The file.
+            keeps_digest: Whether the file is read to its end afterwards, for `digest_of`.
         """
-        try:
-            # Opening a pipe would block until another process writes to it.
-            if not (path.is_file() or path.is_dir()):
-                raise FileNotFoundError(path)
-            with self.opened(path) as image:
-                eighth = (image.width // 8, image.height // 8)
-                image.draft(None, eighth)
-                _upright(image, "RGB")
-        except Exception as error:
-            return self.explained(path, error)
-        return None
+        if self.opener is not None:
+            # The opener may keep its image, which is decoded and turned here.
+            yield _as_image(self.opener(path)).copy()
+            return
+        with open(path, "rb") as stream:
+            with _open(path, stream) as image:
+                yield image
+            if keeps_digest:
+                remember(path, stream)
+
+    def upright(self, image: Image.Image, mode: str) -> Image.Image:
+        """Return an opened image as an upright 8-bit image of a mode: L, RGB or RGBA."""
+        white = self.float_white if image.mode == "F" else self.integer_white
+        return _upright(image, mode, white)
 
     def explained(self, path: Path, error: Exception) -> str:
         """Return the reason why a file cannot be read, in words."""
@@ -145,11 +156,18 @@ def read_image(
 ) -> np.ndarray:
     """Return the image in a file as uint8, turned upright by its EXIF orientation.
 
-    Transparency is laid on white, except in RGBA; an animation gives its first frame; gray is the
-    luminance 0.299 R + 0.587 G + 0.114 B, as Keras reads it; 16-bit gray is divided by 257. Samples
-    of 32 bits have no fixed range: white is 65535 for integers, and for floats the first of 1, 255
-    and 65535 that is no less than the largest sample. A sample that is larger still is itself
-    white.
+    Transparency is laid on white, except in RGBA; an animation, a file of several pages and a film
+    give their first image; gray is the luminance 0.299 R + 0.587 G + 0.114 B, as Keras reads it.
+
+    HEIC needs pip install 'camkit[heic]'. DICOM needs 'camkit[medical]', and is shown as its window
+    and its rescaling say; without a window, from its smallest to its largest value.
+
+    Gray of 16 or 32 bits is scaled to 8. Its white is the least of 255, 1023, 4095, 16383 and 65535
+    that no sample exceeds, so that 10 or 12 bits in a file of 16 are not nearly black; for floats
+    the least of 1, 255 and 65535; and beyond them the largest sample. A file may say that more bits
+    are significant. In a set of `camkit.load_images`, all files decide together, so that a dark
+    image stays darker than a bright one; only a file that is clipped right below a smaller white
+    keeps its own.
 
     If `size` is given, a JPEG file is decoded at 1/2, 1/4 or 1/8 of its own size where that divides
     it and leaves twice the `size` or more. A photograph then differs by 0.3 grey levels on average
@@ -187,6 +205,49 @@ def checked_channels(channels: int | None) -> int:
     return channels
 
 
+def _open(path: Path, stream: BufferedReader) -> Image.Image:
+    """Return the image in an opened file, not yet decoded."""
+    head = stream.read(_LENGTH_OF_HEAD)
+    stream.seek(0)
+    if head.endswith(b"DICM") or path.suffix.lower() == ".dcm":
+        return open_dicom(stream)
+    brand = head[8:12] if head[4:8] == b"ftyp" else None
+    if brand in _HEIF_BRANDS and "HEIF" not in Image.OPEN:
+        _register_heif(brand)
+    try:
+        image = Image.open(stream, formats=formats())
+    except UnidentifiedImageError:
+        if brand in _HEIC_BRANDS:
+            raise OSError("an incomplete HEIC file") from None
+        raise
+    note_depth(image, stream)
+    return image
+
+
+def _register_heif(brand: bytes) -> None:
+    """Register the plugin for HEIC files, since one of this brand is to be opened."""
+    try:
+        import pillow_heif
+    except ImportError:
+        # Some files of these brands are AVIF.
+        if brand in _HEIC_BRANDS:
+            raise ImportError("HEIC, which pip install 'camkit[heic]' lets camkit read") from None
+        return
+    pillow_heif.register_heif_opener()
+
+
+def is_one_of_several(image: Image.Image) -> bool:
+    """Return whether the file of an opened image holds several frames or pages."""
+    # The others of a camera's MPO file are a preview or what a second lens sees.
+    is_animated = getattr(image, "is_animated", False) and image.format != "MPO"
+    return is_animated or image.info.get(IS_ONE_OF_SEVERAL, False)
+
+
+def is_windowless(image: Image.Image) -> bool:
+    """Return whether an image is of a DICOM file that does not say what is black and white."""
+    return image.info.get(IS_WINDOWLESS, False)
+
+
 def _as_image(content: Image.Image | np.ndarray) -> Image.Image:
     """Return what an opener has returned as a Pillow image. Raises TypeError for anything else."""
     if isinstance(content, Image.Image):
@@ -217,8 +278,8 @@ def _reduce(image: Image.Image, size: tuple[int, int]) -> None:
             return
 
 
-def _upright(image: Image.Image, mode: str) -> Image.Image:
-    """Return an opened image as an upright 8-bit image of a mode: L, RGB or RGBA."""
+def _upright(image: Image.Image, mode: str, white: float | None) -> Image.Image:
+    """Return an opened image as an upright 8-bit image; `white` as for `to_8_bit`."""
     _load(image)
     try:
         ImageOps.exif_transpose(image, in_place=True)
@@ -226,8 +287,8 @@ def _upright(image: Image.Image, mode: str) -> Image.Image:
         # The EXIF block is damaged, but the pixels are intact. Pillow turns the image before it
         # rewrites the block, so an image that can be turned has been turned.
         pass
-    if image.mode.startswith(("I", "F")):
-        image = _to_8_bit(image)
+    if has_depth(image):
+        image = to_8_bit(image, white)
     elif image.has_transparency_data and mode != "RGBA":
         image = _on_white(image)
     return image.convert(mode)
@@ -241,26 +302,6 @@ def _load(image: Image.Image) -> None:
         image.load()
 
 
-def _to_8_bit(image: Image.Image) -> Image.Image:
-    """Return an image of 16- or 32-bit samples as 8-bit gray."""
-    samples = np.array(image, dtype=np.float32)
-    # All steps work in place: an image may have 89 million pixels.
-    np.nan_to_num(samples, copy=False, posinf=0, neginf=0)
-    samples.clip(0, None, out=samples)
-    samples *= _WHITE_8_BIT / _white_of(image.mode, samples.max())
-    np.rint(samples, out=samples)
-    return Image.fromarray(samples.astype(np.uint8))
-
-
-def _white_of(mode: str, largest: float) -> float:
-    """Return the sample value that is white in an image whose largest sample is `largest`."""
-    ranges = (1, _WHITE_8_BIT, _WHITE_16_BIT) if mode == "F" else (_WHITE_16_BIT,)
-    for white in ranges:
-        if largest <= white:
-            return white
-    return largest
-
-
 def _on_white(image: Image.Image) -> Image.Image:
     """Return an image with its transparent parts laid on white."""
     image = image.convert("RGBA")
@@ -272,6 +313,8 @@ def _explain(error: Exception) -> str:
     """Return the reason why Pillow cannot decode a file, in words."""
     if isinstance(error, UnidentifiedImageError):
         return f"not an image of a known kind ({', '.join(formats())})"
+    if isinstance(error, (ImportError, NoImageError)):
+        return str(error)
     if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
         return (
             f"a decompression bomb: more than {Image.MAX_IMAGE_PIXELS:,} pixels; if you trust it, "

@@ -190,7 +190,7 @@ class ImageSet:
             >>> next(images.batches(32, size=64)).dtype
             dtype('float32')
         """
-        if self.reader != FileReader() and not isinstance(self.reader, KerasReader):
+        if isinstance(self.reader, FileReader) and self.reader.opener is not None:
             raise ValueError(
                 "the images are opened by an image_opener, which Keras does not have: load them "
                 "without one"

@@ -21,6 +21,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from camkit.images import ImageSet, decoding, folders, fruits360, image_set, load_images, read_image
+from camkit.images._checking import Checker
 
 
 def write(path, color=(200, 30, 10), size=(12, 10), **options):
@@ -362,7 +363,7 @@ def test_libraries_below_pillow_say_nothing_whatever_the_file_is_called(tmp_path
 
 
 def test_too_little_memory_is_a_reason(tmp_path, monkeypatch):
-    monkeypatch.setattr(decoding, "_upright", lambda image, mode: bytearray(1 << 62))
+    monkeypatch.setattr(decoding, "_upright", lambda *_: bytearray(1 << 62))
     write(tmp_path / "0.png")
     with pytest.raises(
         OSError, match="0.png cannot be read: it needs more memory than is available"
@@ -429,7 +430,7 @@ def test_what_passes_the_check_can_be_read_in_full(tmp_path, suffix, options):
         if trial % 2 == 0:
             damaged[rng.integers(len(whole))] ^= 1 << rng.integers(8)
         path.write_bytes(damaged)
-        verdicts.append(decoding.FileReader().check(path))
+        verdicts.append(Checker().reason(path))
         if verdicts[-1] is None:
             assert read_image(path).ndim == 3
         else:
