@@ -18,17 +18,18 @@ class GroupList {
    * @param {(group: Group) => void} showGroup
    */
   constructor(all, showGroup) {
-    this.all = all;
     const onchange = () => showGroup(all[Number(this.element.value)]);
     this.element = make("select", { size: 9, onchange });
-    /** @type {HTMLOptionElement[]} */
-    this.options = all.map((_, position) => make("option", { value: position }));
+    /** @type {Map<Group, HTMLOptionElement>} */
+    this.options = new Map();
     /** @type {Map<string | undefined, HTMLOptGroupElement>} */
     const parts = new Map();
     all.forEach((group, position) => {
       const part = parts.get(group.part) ?? make("optgroup", { label: group.part });
       parts.set(group.part, part);
-      part.append(this.options[position]);
+      const option = make("option", { value: position });
+      this.options.set(group, option);
+      part.append(option);
       this.write(group);
     });
     this.element.append(...parts.values());
@@ -40,14 +41,13 @@ class GroupList {
    * @param {Group} group
    */
   write(group) {
-    const option = this.options[this.all.indexOf(group)];
-    option.textContent = `${group.title} (${group.members.length})`;
+    const option = this.options.get(group);
+    if (option) option.textContent = `${group.title} (${group.members.length})`;
   }
 
   /** @param {Group} group */
   show(group) {
-    const position = this.all.indexOf(group);
-    this.element.value = position >= 0 ? String(position) : "";
+    this.element.value = this.options.get(group)?.value ?? "";
   }
 }
 

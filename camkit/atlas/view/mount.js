@@ -85,7 +85,8 @@ class Atlas {
   makeReview(table) {
     const { tiles } = this.browser;
     return new Review(this.id, this.source, this.selection, table, this.errors, {
-      targets: () => tiles.selection,
+      // Where a filter lets nothing through, the picture is the one that is still shown.
+      targets: () => (tiles.members.length ? tiles.selection : [this.selection.current ?? 0]),
       next: () => {
         const hasNext = tiles.selected + 1 < tiles.members.length;
         if (hasNext) tiles.step(1);
@@ -146,7 +147,7 @@ class Atlas {
     const keys = ["← → other picture"];
     if (this.has("classes")) keys.push("/ search a class");
     if (this.has("review")) {
-      keys.push("0 to 5 verdict", "among the tiles Space, Shift or Ctrl+A select several");
+      keys.push("0 to 5 verdict", "among the tiles Shift, Space or Ctrl+A for several");
     }
     return make("p", { className: "help" }, `Keys: ${keys.join(", ")}.`);
   }

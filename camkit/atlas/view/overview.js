@@ -75,12 +75,11 @@ function percentOrDash(share) {
  * @param {(group: Group) => void} showGroup
  */
 function classesCard(classes, { classNames }, all, showGroup) {
+  const byName = new Map(all.map((group) => [`${group.part} ${group.title}`, group]));
   const rows = classes.map((row) => {
     const name = classNames[row.class];
     const cells = [String(row.n), percentOrDash(row.recall), percentOrDash(row.precision)];
-    const part = row.n ? "True class" : "Predicted class";
-    const title = row.n ? name : `predicted ${name}`;
-    const group = all.find((other) => other.part === part && other.title === title);
+    const group = byName.get(row.n ? `True class ${name}` : `Predicted class predicted ${name}`);
     const onclick = () => group && showGroup(group);
     return [make("button", { type: "button", className: "link", onclick }, name), ...cells];
   });

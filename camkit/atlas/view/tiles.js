@@ -26,8 +26,8 @@ export function positionsInSight({ scrollTop, clientHeight }, columns, count) {
 
 /**
  * A list box of tiles. Only those in sight exist as elements, so a group may have any size. Arrows,
- * Home and End move to another tile. Shift, Ctrl or Space select several, Ctrl+A all of them, Escape
- * none.
+ * Home and End move to another tile. Shift extends the selection, Space or a click with Ctrl adds to
+ * it, arrows with Ctrl leave it; Ctrl+A selects all, Escape one.
  */
 export class Tiles {
   /**
@@ -206,7 +206,9 @@ export class Tiles {
 
   /** @param {number} steps */
   step(steps) {
-    this.select(this.selected + steps);
+    const position = this.selected + steps;
+    if (this.adding) this.goTo(position);
+    else this.select(position);
   }
 
   /**
@@ -306,6 +308,7 @@ export class Tiles {
    */
   moveTo(event, position) {
     if (event.shiftKey) this.extendTo(position);
+    else if (event.ctrlKey || event.metaKey || this.adding) this.goTo(position);
     else this.select(position);
   }
 
