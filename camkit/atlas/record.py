@@ -19,10 +19,9 @@ from camkit._files import any_bytes
 from camkit.analysis import Analysis
 from camkit.atlas._embedding import cluster, embed, scale_to_unit
 from camkit.atlas._encoding import LONGEST_SIDE, browser_image, pack
-from camkit.atlas.summary import short_name, summarize
+from camkit.atlas.summary import list_slices, short_name, summarize
 from camkit.faults import data_faults
 from camkit.images import ImageSet
-from camkit.images.folders import split_of
 from camkit.plots import MAP, SIGNED
 
 PANELS = ("summary", "pairs", "classes", "review", "near", "features")
@@ -146,9 +145,15 @@ class Record:
         analysis, row = self.locate(i)
         return browser_image(analysis.paths[row], analysis.viewer, longest_side)
 
+    @cached_property
+    def _splits(self) -> list[str | None]:
+        """The splits of all images, by their numbers."""
+        others = [] if self.reference is None else self.reference.images.splits
+        return [*self.analysis.images.splits, *others]
+
     def split(self, i: int) -> str:
         """Return the split of image i in a word; "" if nothing tells splits apart."""
-        if named := split_of(self.path(i)):
+        if named := self._splits[i]:
             return named
         if self.reference is None:
             return ""
@@ -225,6 +230,7 @@ class Record:
         if "summary" in self.panels:
             summary, suspicion = summarize(self.analysis, self.faults, self.numbers)
             _add_splits(summary["faults"], self.split)
+            summary["slices"] = list_slices(self.analysis) if self._has_labels else []
             index["summary"] = summary
             index["suspicion"] = suspicion
         reviewed = {row["i"] for row in index["verdicts"]}

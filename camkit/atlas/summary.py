@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 from sklearn.metrics import precision_recall_fscore_support
+from threadpoolctl import threadpool_limits
 
 from camkit._files import any_bytes
 from camkit.analysis import Analysis
+from camkit.faults.slices import error_slices
 
 # Bins of the reliability diagram.
 BINS = 10
@@ -209,6 +211,30 @@ def _list_faults(table: pd.DataFrame, numbers: dict[str, int]) -> list[dict[str,
             rows.append(row)
         kinds.append({"kind": kind, "count": len(faults), "meaning": MEANING[kind], "rows": rows})
     return kinds
+
+
+def list_slices(analysis: Analysis) -> list[dict[str, Any]]:
+    """Return the slices that err more than the rest: {name, size, errors, share, rest, p, images}.
+
+    They are those of camkit.error_slices by the metadata and by the features, for which no file is
+    read. Of more than 24, the first are returned.
+    """
+    # See _embedding.py on threads.
+    with threadpool_limits(1, user_api="openmp"):
+        table = error_slices(analysis, by=["metadata", "features"])
+    slices = []
+    for row in table.head(LISTED).itertuples():
+        entry = {
+            "name": row.slice,
+            "size": int(row.size),
+            "errors": int(row.errors),
+            "share": float(row.error_rate),
+            "rest": float(row.rest_error_rate),
+            "p": float(row.p),
+            "images": row.images.tolist(),
+        }
+        slices.append(entry)
+    return slices
 
 
 def _suspicion(analysis: Analysis, table: pd.DataFrame) -> list[float]:

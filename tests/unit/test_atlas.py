@@ -393,6 +393,19 @@ def test_metadata_are_given_as_numbers_or_as_texts_by_their_position(analysis):
     assert flash == {"name": "flash", "values": ["False", "True"], "codes": [1, 0] * 4}
 
 
+def test_a_slice_that_errs_more_is_in_the_summary_with_its_images(tmp_path):
+    labels = np.repeat([0, 1], 20)
+    images = image_set(tmp_path / "pets", labels)
+    predicted = labels.copy()
+    predicted[:10] = 2
+    analysis = analysis_of(images, predicted=predicted)
+    analysis.metadata = pd.DataFrame({"camera": ["old"] * 12 + ["new"] * 28})
+    [first, *_] = Record(analysis, panels=["summary"]).index()["summary"]["slices"]
+    assert (first["name"], first["size"], first["errors"]) == ("camera = old", 12, 10)
+    assert (first["share"], first["rest"]) == (pytest.approx(10 / 12), 0)
+    assert first["images"] == list(range(12)) and first["p"] < 0.001
+
+
 # --- verdicts
 
 

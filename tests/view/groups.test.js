@@ -107,6 +107,22 @@ test("a kind of fault is a group in which pairs stay together", () => {
   });
 });
 
+test("a slice is a group", () => {
+  const slice = {
+    name: "camera = A",
+    size: 2,
+    errors: 2,
+    share: 1,
+    rest: 0.25,
+    p: 0.01,
+    images: [2, 4],
+  };
+  const all = groups({ ...index, summary: { faults: [], slices: [slice] } });
+  const group = all.find(({ part }) => part === "Slices with more errors");
+  assert.equal(group?.title, "camera = A");
+  assert.deepEqual(group?.members, [2, 4]);
+});
+
 test("an image is at home in its pair, its class, or its faults", () => {
   const all = groups({ ...index, summary: { faults: [faults] } });
   assert.equal(homeOf(all, 2)?.title, "Ant taken for Bee");

@@ -97,9 +97,15 @@ export function groups(index) {
       all.push({ part: "Clusters", title, members });
     }
   }
+  for (const { name, images } of index.summary?.slices ?? []) {
+    all.push({ part: SLICES, title: name, members: images });
+  }
   all.push(...faultGroups(index));
   return all;
 }
+
+/** The part of the groups of slices that err more than the rest. */
+export const SLICES = "Slices with more errors";
 
 /** The part of the groups of data faults. */
 export const DATA_FAULTS = "Data faults";

@@ -1,8 +1,8 @@
 // The summary: accuracy, reliability, the most confused pairs, all classes, the faults in the data.
 
-/** @import { ClassRow, Bin, Fault, FaultKind, Group, Index, Source } from "./types.js" */
+/** @import { ClassRow, Bin, Fault, FaultKind, Group, Index, Slice, Source } from "./types.js" */
 import { make, section, showPicture } from "./dom.js";
-import { DATA_FAULTS } from "./groups.js";
+import { DATA_FAULTS, SLICES } from "./groups.js";
 import { reliability } from "./reliability.js";
 import { percent, pictureOf, withSplit } from "./words.js";
 
@@ -48,6 +48,24 @@ function pairsCard(pairs, showGroup) {
     list.append(make("li", {}, button));
   }
   return card("Most confused", list);
+}
+
+/**
+ * @param {Slice[]} slices
+ * @param {Group[]} groups of the slices, in the same order
+ * @param {(group: Group) => void} showGroup
+ */
+function slicesCard(slices, groups, showGroup) {
+  const list = make("ul", { className: "plain faults" });
+  slices.forEach(({ name, size, errors, share, rest, p }, k) => {
+    const counts = `${errors} of ${size} are wrong, ${percent(share)}; of the rest ${percent(rest)}`;
+    const chance = p < 0.001 ? "p < 0.001" : `p = ${p.toFixed(3)}`;
+    const text = make("span", {}, make("b", {}, name), ` ${counts} (${chance})`);
+    const properties = { type: "button", onclick: () => showGroup(groups[k]) };
+    list.append(make("li", {}, make("button", properties, text)));
+  });
+  const meaning = "Parts of the set on which the model errs more than chance explains.";
+  return card(`Slices with more errors (${slices.length})`, make("p", {}, meaning), list);
 }
 
 /** @param {Bin[]} bins */
@@ -163,7 +181,7 @@ function faultsCard({ kind, count, rows, meaning }, index, source, choose) {
  * @param {(group: Group) => void} listeners.showGroup
  */
 export function overview(index, all, source, { choose, showGroup }) {
-  const { lines = [], bins, classes, faults } = index.summary ?? { faults: [] };
+  const { lines = [], bins, classes, faults, slices = [] } = index.summary ?? { faults: [] };
   const element = make("div", { className: "overview" });
   const paragraphs = lines.map((line, k) => make("p", { className: k ? "" : "large" }, line));
   element.append(card("Result", ...paragraphs));
@@ -172,6 +190,10 @@ export function overview(index, all, source, { choose, showGroup }) {
   if (pairs.length) element.append(pairsCard(pairs, showGroup));
   if (bins) element.append(reliabilityCard(bins));
   if (classes) element.append(classesCard(classes, index, all, showGroup));
+  if (slices.length) {
+    const ofSlices = all.filter(({ part }) => part === SLICES);
+    element.append(slicesCard(slices, ofSlices, showGroup));
+  }
   for (const kind of faults) {
     const isGroup = (/** @type {Group} */ { part, title }) =>
       part === DATA_FAULTS && title === kind.kind;

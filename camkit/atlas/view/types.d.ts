@@ -81,11 +81,24 @@ export interface ClassRow {
   precision: number | null;
 }
 
+/** A part of the images on which the model errs more than on the rest; `images` are its members. */
+export interface Slice {
+  name: string;
+  size: number;
+  errors: number;
+  /** The share of errors in it, and in the rest. */
+  share: number;
+  rest: number;
+  p: number;
+  images: number[];
+}
+
 export interface Summary {
   lines?: string[];
   bins?: Bin[] | null;
   classes?: ClassRow[] | null;
   faults: FaultKind[];
+  slices?: Slice[];
 }
 
 /** The data of all images, there before one is chosen. Classes are numbers; -1 is "no label". */
