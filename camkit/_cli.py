@@ -236,7 +236,7 @@ def _atlas(options: argparse.Namespace) -> None:
         validation = camkit.load_analysis(options.validation)
         analysis = analysis.with_thresholds(validation.best_thresholds())
     folder = options.out or Path(options.folder) / "atlas"
-    page = camkit.write_atlas(analysis, folder, reference=reference)
+    page = camkit.write_atlas(analysis, folder, reference=reference, verdicts=options.verdicts)
     print(page)
     if options.open:
         webbrowser.open(page.resolve().as_uri())
@@ -434,6 +434,9 @@ def _add_atlas(commands: argparse._SubParsersAction, analysed: argparse.Argument
         "--validation",
         metavar="DIR",
         help="for several labels a picture: take the thresholds of best F1 on this analysis",
+    )
+    parser.add_argument(
+        "--verdicts", metavar="FILE", help="a CSV file of verdicts for the page to show"
     )
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     parser.set_defaults(run=_atlas)

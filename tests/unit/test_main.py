@@ -77,7 +77,11 @@ def test_analyze_again_is_done_at_once_and_says_the_same(analysed, model, capsys
 def test_atlas_writes_the_page_and_opens_it(analysed, tmp_path, capsys, monkeypatch):
     opened = []
     monkeypatch.setattr("webbrowser.open", opened.append)
-    code, out, err = told(capsys, "atlas", analysed, "--out", tmp_path / "page")
+    verdicts = tmp_path / "verdicts.csv"
+    verdicts.write_text("path,true,predicted,verdict,reviewer\nLime/r0_24_100.jpg,,,other,Kim\n")
+    given = ("--out", tmp_path / "page", "--verdicts", verdicts)
+    code, out, err = told(capsys, "atlas", analysed, *given)
+    assert '"reviewer":"Kim"' in (tmp_path / "page" / "data" / "index.js").read_text()
     assert (code, out, err, opened) == (0, [str(tmp_path / "page" / "index.html")], [], [])
     assert len(list((tmp_path / "page" / "pictures").iterdir())) == 240
     code, out, err = told(capsys, "atlas", analysed, "--reference", analysed, "--open")
