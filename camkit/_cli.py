@@ -4,6 +4,7 @@ import argparse
 import functools
 import os
 import sys
+import warnings
 import webbrowser
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -236,7 +237,10 @@ def _atlas(options: argparse.Namespace) -> None:
         validation = camkit.load_analysis(options.validation)
         analysis = analysis.with_thresholds(validation.best_thresholds())
     folder = options.out or Path(options.folder) / "atlas"
-    page = camkit.write_atlas(analysis, folder, reference=reference, verdicts=options.verdicts)
+    with warnings.catch_warnings(record=True) as told:
+        page = camkit.write_atlas(analysis, folder, reference=reference, verdicts=options.verdicts)
+    for warning in told:
+        print(f"note: {warning.message}", file=sys.stderr)
     print(page)
     if options.open:
         webbrowser.open(page.resolve().as_uri())

@@ -79,10 +79,13 @@ def test_atlas_writes_the_page_and_opens_it(analysed, tmp_path, capsys, monkeypa
     monkeypatch.setattr("webbrowser.open", opened.append)
     verdicts = tmp_path / "verdicts.csv"
     verdicts.write_text("path,true,predicted,verdict,reviewer\nLime/r0_24_100.jpg,,,other,Kim\n")
+    with verdicts.open("a") as file:
+        file.write("/elsewhere/1.jpg,,,other,Kim\n")
     given = ("--out", tmp_path / "page", "--verdicts", verdicts)
-    code, out, err = told(capsys, "atlas", analysed, *given)
+    code, out, [note] = told(capsys, "atlas", analysed, *given)
+    assert note.startswith("note: 1 of 2 verdicts are on images that the atlas does not hold")
     assert '"reviewer":"Kim"' in (tmp_path / "page" / "data" / "index.js").read_text()
-    assert (code, out, err, opened) == (0, [str(tmp_path / "page" / "index.html")], [], [])
+    assert (code, out, opened) == (0, [str(tmp_path / "page" / "index.html")], [])
     assert len(list((tmp_path / "page" / "pictures").iterdir())) == 240
     code, out, err = told(capsys, "atlas", analysed, "--reference", analysed, "--open")
     assert (code, err, opened) == (0, [], [(analysed / "atlas" / "index.html").as_uri()])
