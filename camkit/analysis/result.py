@@ -514,6 +514,34 @@ class Analysis:
             self.predicted[labelled, None] == classes,
         )
 
+    def to_parquet(self, file: str | os.PathLike) -> Path:
+        """Write `table` and the features to a Parquet file, and return its path.
+
+        `camkit.analysis.export` has other formats.
+
+        Args:
+            file: The file, which is replaced if it exists.
+
+        Raises:
+            ImportError: pyarrow is not installed.
+            ValueError: A column of the metadata cannot be written as Parquet.
+            OSError: The file cannot be written.
+
+        Example:
+            >>> import camkit, pandas as pd, tempfile
+            >>> images = camkit.load_images("mini", "Test", per_class=1)
+            >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+            >>> analysis = camkit.analyze(model, images)
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     file = analysis.to_parquet(folder + "/analysis.parquet")
+            ...     list(pd.read_parquet(file).columns)[-2:]
+            ['file', 'features']
+        """
+        # It draws on camkit.localize, which whoever only opens an analysis need not load.
+        from camkit.analysis import export
+
+        return export.parquet(self, file)
+
     def class_map(self, i: int, c: int) -> np.ndarray:
         """Return the map of class `c` in image `i`.
 

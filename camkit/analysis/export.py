@@ -1,0 +1,436 @@
+"""An analysis in the formats of other programs.
+
+Parquet is read by pandas, Renumics Spotlight and Apple's Embedding Atlas, the arrays of `cleanlab`
+by cleanlab. `coco`, `yolo`, `label_studio` and `fiftyone` also hold boxes or masks that are drawn
+from the maps: proposals for a person to correct, as `camkit.localize.boxes` finds them.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from xml.sax.saxutils import quoteattr
+
+import numpy as np
+from scipy import ndimage
+
+from camkit._files import write_whole
+from camkit._progress import progress
+from camkit.localize import boxes, scaled
+from camkit.maps.arrays import upsample
+
+if TYPE_CHECKING:
+    from camkit.analysis.result import Analysis
+
+PathLike = str | os.PathLike
+
+# A part of a map begins at this share of its range (Zhou et al., CVPR 2016, section 3.2).
+THRESHOLD = 0.2
+
+
+class _Part(NamedTuple):
+    """The largest part of the map of a class: the class, its probability, its box and mask.
+
+    The box is x0, y0, x1, y1 in pixels, end exclusive, and the mask (H, W) is bool.
+    """
+
+    label: int
+    probability: float
+    box: tuple[int, int, int, int]
+    mask: np.ndarray
+
+
+class _Marked(NamedTuple):
+    """An image of an analysis: its row, its size in pixels, and the parts of its maps."""
+
+    row: int
+    width: int
+    height: int
+    parts: list[_Part]
+
+
+def parquet(analysis: "Analysis", file: PathLike) -> Path:
+    """Write the table of an analysis with its features, and return the path of the file.
+
+    The columns are those of `analysis.table` and "features", the GAP features, lists of float32.
+    Renumics Spotlight opens it by `spotlight.show("file.parquet", dtype={"path": spotlight.Image,
+    "features": spotlight.Embedding})`, Embedding Atlas by
+    `embedding-atlas file.parquet --vector features`.
+
+    Raises:
+        ImportError: pyarrow is not installed.
+        ValueError: A column of the metadata has several types, or a name is not valid text.
+        OSError: The file cannot be written.
+
+    Example:
+        >>> import camkit, pandas as pd, tempfile
+        >>> images = camkit.load_images("mini", "Test", per_class=1)
+        >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+        >>> analysis = camkit.analyze(model, images)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = camkit.analysis.export.parquet(analysis, folder + "/analysis.parquet")
+        ...     len(pd.read_parquet(file)["features"][0])
+        96
+    """
+    try:
+        import pyarrow
+    except ImportError as error:
+        raise ImportError("Parquet needs pyarrow: pip install 'camkit[parquet]'") from error
+    table = analysis.table.assign(features=list(np.asarray(analysis.gap)))
+    # Names of columns are text there.
+    table.columns = table.columns.map(str)
+    target = Path(file)
+    try:
+        write_whole(target, lambda stream: table.to_parquet(stream, engine="pyarrow", index=False))
+    except (pyarrow.ArrowException, UnicodeEncodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"the table cannot be written as Parquet: {reason}; convert that column of the "
+            "metadata, or rename the files that have it"
+        ) from error
+    return target
+
+
+def cleanlab(analysis: "Analysis", file: PathLike) -> Path:
+    """Write what cleanlab asks for as an .npz file, and return its path.
+
+    Its arrays are "labels" (N,), or a mask (N, C) for images with several labels, "pred_probs"
+    (N, C), "features" (N, K), "paths" (N,) and "class_names" (C,); images without a label are left
+    out. `cleanlab.filter.find_label_issues(data["labels"], data["pred_probs"])` assumes that the
+    model was not trained on these images.
+
+    Raises:
+        ValueError: No image has a label.
+        OSError: The file cannot be written.
+
+    Example:
+        >>> import camkit, numpy as np, tempfile
+        >>> images = camkit.load_images("mini", "Test", per_class=1)
+        >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+        >>> analysis = camkit.analyze(model, images)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = camkit.analysis.export.cleanlab(analysis, folder + "/analysis.npz")
+        ...     data = np.load(file)
+        ...     data["labels"].shape, data["pred_probs"].shape
+        ((12,), (12, 12))
+    """
+    is_labelled = np.full(len(analysis), True)
+    if not analysis.has_label_sets:
+        is_labelled = analysis.labels >= 0
+    if not is_labelled.any():
+        raise ValueError("cleanlab looks for wrong labels, and no image has a label")
+    arrays = {
+        "labels": analysis.labels[is_labelled],
+        "pred_probs": np.asarray(analysis.probs)[is_labelled],
+        "features": np.asarray(analysis.gap)[is_labelled],
+        "paths": np.array(analysis.paths)[is_labelled],
+        "class_names": np.array(analysis.class_names),
+    }
+    target = Path(file)
+    write_whole(target, lambda stream: np.savez(stream, **arrays))
+    return target
+
+
+def coco(
+    analysis: "Analysis", file: PathLike, *, of: str = "predicted", threshold: float = THRESHOLD
+) -> Path:
+    """Write boxes and masks as a COCO file of instances, and return its path.
+
+    An image has an annotation for each class that is predicted: the largest part of the class map
+    from a share of its range on, as a box and as a mask in run lengths, with the probability as its
+    score. "file_name" is the path below `analysis.root`, categories count from 1.
+
+    Args:
+        analysis: The analysis.
+        file: The file, such as "instances.json".
+        of: "predicted", or "true" for the maps of the labels.
+        threshold: Where a part begins, as a share of the range of its map, 0..1.
+
+    Raises:
+        ValueError: `of` is neither, a label has no map, or the images were cropped or padded.
+        OSError: An image cannot be read or the file cannot be written.
+
+    Example:
+        >>> import camkit, json, tempfile
+        >>> images = camkit.load_images("mini", "Test", per_class=1)
+        >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+        >>> analysis = camkit.analyze(model, images)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = camkit.analysis.export.coco(analysis, folder + "/instances.json")
+        ...     len(json.loads(file.read_text())["images"])
+        12
+    """
+    files = _relative_files(analysis)
+    images = []
+    annotations: list[dict[str, Any]] = []
+    for marked in _marked(analysis, of, threshold):
+        image_id = marked.row + 1
+        size = {"width": marked.width, "height": marked.height}
+        images.append({"id": image_id, "file_name": files[marked.row], **size})
+        for part in marked.parts:
+            x0, y0, x1, y1 = part.box
+            annotation = {
+                "id": len(annotations) + 1,
+                "image_id": image_id,
+                "category_id": part.label + 1,
+                "bbox": [x0, y0, x1 - x0, y1 - y0],
+                "area": int(part.mask.sum()),
+                "segmentation": _run_lengths(part.mask),
+                "iscrowd": 0,
+                "score": round(part.probability, 6),
+            }
+            annotations.append(annotation)
+    categories = [
+        {"id": number, "name": name, "supercategory": ""}
+        for number, name in enumerate(analysis.class_names, 1)
+    ]
+    content = {
+        "info": {"description": "boxes and masks drawn by camkit from class maps"},
+        "licenses": [],
+        "images": images,
+        "categories": categories,
+        "annotations": annotations,
+    }
+    return _write_json(Path(file), content)
+
+
+def yolo(
+    analysis: "Analysis", folder: PathLike, *, of: str = "predicted", threshold: float = THRESHOLD
+) -> Path:
+    """Write boxes as a folder for YOLO (Ultralytics), and return the path of its data.yaml.
+
+    `labels/` has a text file for each image, with a line "class x y width height" for each box, as
+    shares of the image; `images/` has links to the images, or copies where the system has no links.
+    The set is named both as "train" and as "val": split it before training.
+
+    Args:
+        analysis: The analysis.
+        folder: A folder, new or empty.
+        of: "predicted", or "true" for the maps of the labels.
+        threshold: Where a part begins, as a share of the range of its map, 0..1.
+
+    Raises:
+        ValueError: The folder is not empty, two images would have one file of labels, `of` is
+            neither, a label has no map, or the images were cropped or padded.
+        OSError: An image cannot be read or the folder cannot be written to.
+
+    Example:
+        >>> import camkit, tempfile
+        >>> images = camkit.load_images("mini", "Test", per_class=1)
+        >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+        >>> analysis = camkit.analyze(model, images)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     data = camkit.analysis.export.yolo(analysis, folder)
+        ...     len(list(data.parent.glob("labels/**/*.txt")))
+        12
+    """
+    root = _empty_folder(folder)
+    files = [Path(name.lstrip("/").replace(":", "")) for name in _relative_files(analysis)]
+    targets = [file.with_suffix(".txt") for file in files]
+    if len(set(targets)) < len(targets):
+        twice = next(target for target in targets if targets.count(target) > 1)
+        raise ValueError(
+            f"two images would have the labels {twice}: rename one, or export a selection, "
+            "analysis.select(...)"
+        )
+    for marked in _marked(analysis, of, threshold):
+        lines = []
+        for part in marked.parts:
+            x0, y0, x1, y1 = np.divide(
+                part.box, [marked.width, marked.height, marked.width, marked.height]
+            )
+            numbers = ((x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0)
+            lines.append(" ".join([str(part.label), *(f"{number:.6f}" for number in numbers)]))
+        _place(root / "labels" / targets[marked.row], "".join(f"{line}\n" for line in lines))
+        _link(analysis.paths[marked.row], root / "images" / files[marked.row])
+    # Text in quotation marks of JSON is also YAML.
+    names = "".join(f"  {c}: {json.dumps(name)}\n" for c, name in enumerate(analysis.class_names))
+    return _place(root / "data.yaml", f"train: images\nval: images\nnames:\n{names}")
+
+
+def label_studio(
+    analysis: "Analysis",
+    folder: PathLike,
+    *,
+    of: str = "predicted",
+    threshold: float = THRESHOLD,
+    address: str = "/data/local-files/?d=",
+) -> Path:
+    """Write boxes and classes as pre-annotations for Label Studio; return the path of tasks.json.
+
+    `config.xml` in the same folder is the labelling interface that they belong to. A task has a
+    prediction with a box for each class and the choice of these classes.
+
+    Args:
+        analysis: The analysis.
+        folder: A folder, new or empty.
+        of: "predicted", or "true" for the maps of the labels.
+        threshold: Where a part begins, as a share of the range of its map, 0..1.
+        address: What stands before the path of an image below `analysis.root`, so that Label Studio
+            finds it. By default that of its local storage.
+
+    Raises:
+        ValueError: The folder is not empty, `of` is neither, a label has no map, or the images were
+            cropped or padded.
+        OSError: An image cannot be read or the folder cannot be written to.
+
+    Example:
+        >>> import camkit, json, tempfile
+        >>> images = camkit.load_images("mini", "Test", per_class=1)
+        >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+        >>> analysis = camkit.analyze(model, images)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     tasks = camkit.analysis.export.label_studio(analysis, folder)
+        ...     json.loads(tasks.read_text())[0]["predictions"][0]["result"][0]["type"]
+        'choices'
+    """
+    root = _empty_folder(folder)
+    files = _relative_files(analysis)
+    tasks = []
+    for marked in _marked(analysis, of, threshold):
+        names = [analysis.class_names[part.label] for part in marked.parts]
+        size = {"original_width": marked.width, "original_height": marked.height}
+        common = {"to_name": "image", "image_rotation": 0, **size}
+        choices = {"from_name": "classes", "type": "choices", "value": {"choices": names}}
+        result = [{"id": "classes", **common, **choices}] if names else []
+        for number, (part, name) in enumerate(zip(marked.parts, names, strict=True)):
+            value = {**_in_percent(part, marked), "rotation": 0, "rectanglelabels": [name]}
+            box = {"from_name": "boxes", "type": "rectanglelabels", "value": value}
+            score = {"score": round(part.probability, 6)}
+            result.append({"id": f"box{number}", **common, **box, **score})
+        score = max((part.probability for part in marked.parts), default=0.0)
+        prediction = {"model_version": "camkit", "score": round(score, 6), "result": result}
+        data = {"image": address + files[marked.row], "path": analysis.paths[marked.row]}
+        tasks.append({"data": data, "predictions": [prediction]})
+    _place(root / "config.xml", _labelling_interface(analysis.class_names))
+    return _write_json(root / "tasks.json", tasks)
+
+
+def _in_percent(part: _Part, marked: _Marked) -> dict[str, float]:
+    """Return the box of a part in percent of the image, as Label Studio has it."""
+    x0, y0, x1, y1 = part.box
+    return {
+        "x": 100 * x0 / marked.width,
+        "y": 100 * y0 / marked.height,
+        "width": 100 * (x1 - x0) / marked.width,
+        "height": 100 * (y1 - y0) / marked.height,
+    }
+
+
+def _labelling_interface(names: Sequence[str]) -> str:
+    """Return the configuration of Label Studio for boxes and classes with these names."""
+    labels = "".join(f"    <Label value={quoteattr(name)}/>\n" for name in names)
+    choices = "".join(f"    <Choice value={quoteattr(name)}/>\n" for name in names)
+    return (
+        '<View>\n  <Image name="image" value="$image"/>\n'
+        f'  <RectangleLabels name="boxes" toName="image">\n{labels}  </RectangleLabels>\n'
+        f'  <Choices name="classes" toName="image" choice="multiple">\n{choices}  </Choices>\n'
+        "</View>\n"
+    )
+
+
+def _marked(analysis: "Analysis", of: str, threshold: float) -> Iterator[_Marked]:
+    """Yield the images with the largest parts of the maps of their classes.
+
+    Raises ValueError if `of` names no classes, a map is missing, or maps are not of whole images.
+    """
+    images = analysis.images
+    reader = images.reader
+    for way in ("crop_to_aspect_ratio", "pad_to_aspect_ratio"):
+        if getattr(reader, way, False):
+            raise ValueError(
+                f"the images were read with {way}, so the maps are not those of whole images: "
+                "analyse them without it to draw boxes"
+            )
+    classes = _classes_of(analysis, of)
+    with progress(len(analysis), "Drawing boxes", "image") as bar:
+        for row, labels in enumerate(classes):
+            height, width, _ = images[row].shape
+            parts = [_part(analysis, row, label, (height, width), threshold) for label in labels]
+            yield _Marked(row, width, height, [part for part in parts if part is not None])
+            bar.update()
+
+
+def _classes_of(analysis: "Analysis", of: str) -> list[list[int]]:
+    """Return the classes of each image whose maps are drawn."""
+    if of not in ("predicted", "true"):
+        raise ValueError(f"of is {of!r}: 'predicted' draws predicted classes, 'true' the labels")
+    if analysis.has_label_sets:
+        mask = analysis.predicted_labels() if of == "predicted" else analysis.labels
+        return [np.flatnonzero(row).tolist() for row in mask]
+    labels = analysis.predicted if of == "predicted" else analysis.labels
+    return [[label] if label >= 0 else [] for label in labels.tolist()]
+
+
+def _part(
+    analysis: "Analysis", row: int, label: int, size: tuple[int, int], threshold: float
+) -> _Part | None:
+    """Return the largest part of a map; None if the map is the same everywhere."""
+    heat = upsample(analysis.class_map(row, label), size)
+    found = boxes(heat, threshold)
+    if not len(found) or heat.max() == heat.min():
+        return None
+    x0, y0, x1, y1 = found[0].tolist()
+    # Within its box, the largest part of all is the largest one.
+    inside = scaled(heat)[y0:y1, x0:x1] >= threshold
+    numbers, _ = ndimage.label(inside, np.ones((3, 3)))
+    largest = np.bincount(numbers[inside]).argmax()
+    mask = np.zeros(size, dtype=bool)
+    mask[y0:y1, x0:x1] = numbers == largest
+    return _Part(label, float(analysis.probs[row, label]), (x0, y0, x1, y1), mask)
+
+
+def _run_lengths(mask: np.ndarray) -> dict[str, list[int]]:
+    """Return a mask in COCO's run lengths: pixels off and on in turn, column by column."""
+    pixels = mask.ravel(order="F")
+    changes = np.flatnonzero(np.diff(pixels)) + 1
+    runs = np.diff([0, *changes, len(pixels)]).tolist()
+    return {"counts": [0, *runs] if pixels[0] else runs, "size": list(mask.shape)}
+
+
+def _relative_files(analysis: "Analysis") -> list[str]:
+    """Return the paths of the images below the root, with slashes."""
+    return analysis.table["file"].tolist()
+
+
+def _empty_folder(folder: PathLike) -> Path:
+    """Return a folder that is made if needed. Raises ValueError if there is something in it."""
+    path = Path(folder)
+    path.mkdir(parents=True, exist_ok=True)
+    if any(path.iterdir()):
+        raise ValueError(f"{path} is not empty: choose a new folder")
+    return path
+
+
+def _place(file: Path, text: str) -> Path:
+    """Write a file, whose folder is made if needed."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def _link(path: str, target: Path) -> None:
+    """Make a link to a file, or a copy where the system has no links."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.symlink_to(Path(path).absolute())
+    except OSError:
+        shutil.copyfile(path, target)
+
+
+def _write_json(file: Path, content: object) -> Path:
+    """Write a file of JSON, whole or not at all."""
+    write_whole(file, json.dumps(content).encode())
+    return file
+
+
+# The formats by the names that the shell has for them.
+FORMATS: Mapping[str, Callable[["Analysis", PathLike], Path]] = {
+    "parquet": parquet,
+    "cleanlab": cleanlab,
+    "coco": coco,
+    "yolo": yolo,
+    "label-studio": label_studio,
+}
