@@ -2,14 +2,16 @@
 
 import argparse
 import functools
+import inspect
+import json
 import os
 import sys
 import warnings
 import webbrowser
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,6 +36,9 @@ _METHODS = (
     "legrad",
 )
 
+# The names of `camkit.analysis.export.FORMATS`, which the help shows without loading them.
+_FORMATS = ("parquet", "cleanlab", "coco", "yolo", "label-studio", "fiftyone")
+
 # The number of class names that are shown.
 _MOST_NAMES = 12
 
@@ -50,28 +55,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 on success, 1 after an error, which is printed in one line that says what to do, and 130
         after Ctrl-C. Wrong usage ends the process with 2; without a command the help is printed.
+        With --json, standard output is one JSON object, and everything else is printed on standard
+        error: "command", "exit_code", "error" (the line, or null), and "result" (null after an
+        error), whose entries are those that the function of the command returns.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.run is None:
         parser.exit(2, parser.format_help())
+    exit_code = 0
+    error_line = None
+    result = None
     try:
-        options.run(options)
+        with redirect_stdout(sys.stderr) if options.json else nullcontext():
+            result = options.run(options)
     except (ValueError, OSError, ImportError) as error:
-        message = " ".join(str(error).split())
-        print(f"error: {message}", file=sys.stderr)
-        return 1
+        error_line = " ".join(str(error).split())
+        print(f"error: {error_line}", file=sys.stderr)
+        exit_code = 1
     except KeyboardInterrupt:
-        print(options.when_stopped, file=sys.stderr)
-        return _STOPPED
-    return 0
+        error_line = options.when_stopped
+        print(error_line, file=sys.stderr)
+        exit_code = _STOPPED
+    if options.json:
+        told = {"command": options.command, "exit_code": exit_code, "error": error_line}
+        print(json.dumps(told | {"result": result}, default=_plain))
+    return exit_code
+
+
+def _plain(value: Any) -> Any:
+    """Return a number of NumPy or a path in a type that JSON holds."""
+    return value.item() if isinstance(value, np.generic) else str(value)
+
+
+def _rows(table: "pd.DataFrame") -> list[dict[str, Any]]:
+    """Return the rows of a table for JSON, with None where a value is missing."""
+    return table.astype(object).where(table.notna(), None).to_dict("records")
 
 
 # analyze ------------------------------------------------------------------------------------------
 
 
-def _analyze(options: argparse.Namespace) -> None:
-    """Analyze a folder of images and print how many the model classifies correctly."""
+def _analyze(options: argparse.Namespace) -> dict[str, Any]:
+    """Analyze a folder of images and print how many the model classifies correctly.
+
+    Returns "folder", "images" (their number), "classes" (their names), "matched_by", "correct" (the
+    share of labelled images, or None), "errors" (their number) and "skipped" (paths and reasons).
+    """
     class_names = _class_names(options.class_names) if options.class_names else None
     connection = _connection(options)
     if options.modules:
@@ -100,6 +130,16 @@ def _analyze(options: argparse.Namespace) -> None:
     if analysis.matched_by == "order":
         print(_order_of_classes(analysis.class_names), file=sys.stderr)
     print(f"{len(analysis)} images {_summary(analysis, images)}: {options.out}")
+    correct = analysis.table["correct"].dropna()
+    return {
+        "folder": options.out,
+        "images": len(analysis),
+        "classes": analysis.class_names,
+        "matched_by": analysis.matched_by,
+        "correct": float(correct.mean()) if len(correct) else None,
+        "errors": len(analysis.errors),
+        "skipped": [{"path": path, "reason": reason} for path, reason in images.skipped],
+    }
 
 
 def _order_of_classes(names: Sequence[str]) -> str:
@@ -228,8 +268,11 @@ def _analyses(options: argparse.Namespace) -> "tuple[camkit.Analysis, camkit.Ana
     return analysis, reference
 
 
-def _atlas(options: argparse.Namespace) -> None:
-    """Write the error atlas of an analysis, print its address, and open it if asked to."""
+def _atlas(options: argparse.Namespace) -> dict[str, Any]:
+    """Write the error atlas of an analysis, print its address, and open it if asked to.
+
+    Returns "page", the path of index.html.
+    """
     analysis, reference = _analyses(options)
     if not options.out and "://" in options.folder:
         raise ValueError(f"{options.folder} is not a folder on this machine: pass --out PAGE")
@@ -244,21 +287,49 @@ def _atlas(options: argparse.Namespace) -> None:
     print(page)
     if options.open:
         webbrowser.open(page.resolve().as_uri())
+    return {"page": page}
 
 
-def _faults(options: argparse.Namespace) -> None:
-    """Print the suspected faults of an analysis or write them to a file; print their number."""
+def _faults(options: argparse.Namespace) -> dict[str, Any]:
+    """Print the suspected faults of an analysis or write them to a file; print their number.
+
+    Returns "faults", the rows of the table, "counts" by kind, and "csv", the file or None.
+    """
     analysis, reference = _analyses(options)
     faults = camkit.data_faults(analysis, reference)
+    shown = faults
     if options.csv:
         faults.to_csv(options.csv, index=False)
     elif len(faults):
-        faults = _without_mirrored(faults)
-        _print_table(faults)
-    numbers = faults["kind"].value_counts(sort=False)
+        shown = _without_mirrored(faults)
+        _print_table(shown)
+    numbers = shown["kind"].value_counts(sort=False)
     counts = ", ".join(f"{number} {kind}" for kind, number in numbers.items())
-    summary = f"{len(faults)} suspected ({counts})"
+    summary = f"{len(shown)} suspected ({counts})"
     print(f"{summary}: {options.csv}" if options.csv else summary)
+    kinds = faults["kind"].value_counts(sort=False).to_dict()
+    return {"faults": _rows(faults), "counts": kinds, "csv": options.csv}
+
+
+def _export(options: argparse.Namespace) -> dict[str, Any]:
+    """Write an analysis in the format of another program, and print the path.
+
+    Returns "file" and "format".
+    """
+    analysis = camkit.load_analysis(options.folder)
+    write = camkit.analysis.export.FORMATS[options.to]
+    settings: dict[str, Any] = {}
+    if options.of:
+        settings["of"] = options.of
+    if options.verdicts:
+        settings["tags"] = camkit.load_verdicts(*options.verdicts).tags(analysis.paths)
+    unknown = set(settings) - set(inspect.signature(write).parameters)
+    if unknown:
+        option = {"of": "--of", "tags": "--verdicts"}[unknown.pop()]
+        raise ValueError(f"--to {options.to} takes no {option}: leave it out")
+    file = write(analysis, options.out, **settings)
+    print(file)
+    return {"file": file, "format": options.to}
 
 
 def _without_mirrored(faults: "pd.DataFrame") -> "pd.DataFrame":
@@ -283,10 +354,10 @@ def _print_table(faults: "pd.DataFrame") -> None:
 # lessons ------------------------------------------------------------------------------------------
 
 
-def _lessons(options: argparse.Namespace) -> None:
+def _lessons(options: argparse.Namespace) -> dict[str, Any]:
     """Copy the lessons to a folder that is laid out like a clone.
 
-    The lessons look for ../data and ../build.
+    The lessons look for ../data and ../build. Returns "folder" and "lessons", their number.
     """
     root = Path(options.folder)
     source = carried("notebooks")
@@ -301,6 +372,7 @@ def _lessons(options: argparse.Namespace) -> None:
         _copy(carried("data") / name, root / "data" / name)
     print(f"{len(lessons)} lessons: jupyter lab {target}, or as pages: python {target / 'site'}")
     print("they need pip install 'camkit[lessons]', as pages 'camkit[site]'")
+    return {"folder": target, "lessons": len(lessons)}
 
 
 def _copy(file: Path, target: Path) -> None:
@@ -324,16 +396,22 @@ def _copy(file: Path, target: Path) -> None:
 def _parser() -> argparse.ArgumentParser:
     """Return the parser of the shell command."""
     parser = argparse.ArgumentParser(
-        prog="camkit", description="Class activation maps from the shell."
+        prog="camkit",
+        description="Class activation maps from the shell.",
+        epilog="With --json a command prints one JSON object on standard output.",
     )
     parser.add_argument("--version", action="version", version=f"camkit {camkit.__version__}")
     parser.set_defaults(run=None, when_stopped="stopped")
-    commands = parser.add_subparsers(metavar="COMMAND")
+    commands = parser.add_subparsers(metavar="COMMAND", dest="command")
     _add_analyze(commands)
     analysed = _analysed_folder()
     _add_atlas(commands, analysed)
     _add_faults(commands, analysed)
+    _add_export(commands)
     _add_lessons(commands)
+    for command in commands.choices.values():
+        # The help of the program names it, since that of analyze is to fit a screen.
+        command.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
     return parser
 
 
@@ -459,6 +537,37 @@ def _add_faults(commands: argparse._SubParsersAction, analysed: argparse.Argumen
     )
     parser.add_argument("--csv", metavar="FILE", help="write the table to a file")
     parser.set_defaults(run=_faults)
+
+
+def _add_export(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "export",
+        help="write an analysis in the format of another program",
+        description=(
+            "Write an analysis in the format of another program. coco, yolo, label-studio and "
+            "fiftyone have boxes or maps, which a person can correct there. Spotlight and "
+            "Embedding Atlas open Parquet."
+        ),
+    )
+    parser.add_argument("folder", metavar="DIR", help="a folder that `analyze` has filled")
+    parser.add_argument(
+        "--to", required=True, metavar="FORMAT", choices=_FORMATS, help=", ".join(_FORMATS)
+    )
+    parser.add_argument(
+        "--out", required=True, metavar="PATH", help="the file, or for several a new folder"
+    )
+    parser.add_argument(
+        "--of",
+        choices=["predicted", "true"],
+        help="draw boxes of the predicted classes (default) or of the true ones",
+    )
+    parser.add_argument(
+        "--verdicts",
+        action="append",
+        metavar="FILE",
+        help="for fiftyone: verdicts that become tags",
+    )
+    parser.set_defaults(run=_export)
 
 
 def _add_lessons(commands: argparse._SubParsersAction) -> None:

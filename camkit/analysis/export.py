@@ -7,6 +7,7 @@ from the maps: proposals for a person to correct, as `camkit.localize.boxes` fin
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 
 from camkit._files import write_whole
@@ -28,6 +30,9 @@ PathLike = str | os.PathLike
 
 # A part of a map begins at this share of its range (Zhou et al., CVPR 2016, section 3.2).
 THRESHOLD = 0.2
+
+# Maps of FiftyOne have so many pixels for the side of a cell, so that they look smooth.
+_ENLARGED = 8
 
 
 class _Part(NamedTuple):
@@ -308,6 +313,113 @@ def label_studio(
     return _write_json(root / "tasks.json", tasks)
 
 
+def fiftyone(
+    analysis: "Analysis", folder: PathLike, *, tags: Sequence[Sequence[str]] | None = None
+) -> Path:
+    """Write a set for FiftyOne, and return the path of the folder.
+
+    `fiftyone.Dataset.from_dir(folder, dataset_type=fiftyone.types.LegacyFiftyOneDataset)` opens it.
+    Its samples have "ground_truth", "prediction" with its confidence, "boxes" as those of `coco`,
+    "heatmap", the positive evidence for the most probable class, "margin", and the columns of the
+    metadata, whose names begin with "metadata_".
+
+    Args:
+        analysis: The analysis.
+        folder: A folder, new or empty.
+        tags: Tags for each image, such as `camkit.load_verdicts(file).tags(analysis.paths)`.
+
+    Raises:
+        ValueError: The folder is not empty, or there are not tags for each image.
+        OSError: An image cannot be read or the folder cannot be written to.
+
+    Example:
+        >>> import camkit, json, tempfile
+        >>> images = camkit.load_images("mini", "Test", per_class=1)
+        >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+        >>> analysis = camkit.analyze(model, images)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     samples = camkit.analysis.export.fiftyone(analysis, folder) / "samples.json"
+        ...     json.loads(samples.read_text())["samples"][0]["ground_truth"]["label"]
+        'Apple Green'
+    """
+    if tags is not None and len(tags) != len(analysis):
+        raise ValueError(f"there are {len(tags)} lists of tags for {len(analysis)} images")
+    root = _empty_folder(folder)
+    metadata = _metadata_fields(analysis)
+    predicted = _classes_of(analysis, "predicted")
+    true = _classes_of(analysis, "true")
+    margins = analysis.table["margin"].tolist()
+    samples = []
+    for marked in _marked(analysis, "predicted", THRESHOLD):
+        row = marked.row
+        boxes_of_row = [_detection(part, marked, analysis.class_names) for part in marked.parts]
+        sample = {
+            "filepath": os.path.abspath(analysis.paths[row]),
+            "tags": [] if tags is None else list(tags[row]),
+            "ground_truth": _classification(analysis, row, true[row], is_predicted=False),
+            "prediction": _classification(analysis, row, predicted[row], is_predicted=True),
+            "boxes": {"_cls": "Detections", "detections": boxes_of_row},
+            "heatmap": {"_cls": "Heatmap", "map_path": _write_heatmap(analysis, row, root)},
+            "margin": margins[row] if np.isfinite(margins[row]) else None,
+        }
+        samples.append({**metadata[row], **sample})
+    _write_json(root / "samples.json", {"samples": samples})
+    return root
+
+
+def _classification(
+    analysis: "Analysis", row: int, labels: list[int], *, is_predicted: bool
+) -> dict[str, Any] | None:
+    """Return classes of an image as FiftyOne has them: one, or several where it may have those."""
+    entries = []
+    for label in labels:
+        entry: dict[str, Any] = {"_cls": "Classification", "label": analysis.class_names[label]}
+        if is_predicted:
+            entry["confidence"] = float(analysis.probs[row, label])
+        entries.append(entry)
+    if analysis.has_label_sets:
+        return {"_cls": "Classifications", "classifications": entries}
+    return entries[0] if entries else None
+
+
+def _detection(part: _Part, marked: _Marked, names: Sequence[str]) -> dict[str, Any]:
+    """Return the box of a part as FiftyOne has it, in shares of the image."""
+    percent = _in_percent(part, marked)
+    return {
+        "_cls": "Detection",
+        "label": names[part.label],
+        "bounding_box": [percent[key] / 100 for key in ("x", "y", "width", "height")],
+        "confidence": part.probability,
+    }
+
+
+def _write_heatmap(analysis: "Analysis", row: int, root: Path) -> str:
+    """Write the map of the most probable class of an image, and return its path in the folder."""
+    evidence = np.maximum(analysis.class_map(row, analysis.predicted[row]), 0)
+    height, width = evidence.shape
+    enlarged = upsample(evidence, (_ENLARGED * height, _ENLARGED * width))
+    shades = np.rint(255 * enlarged / max(enlarged.max(), 1e-12)).astype("uint8")
+    name = f"fields/heatmap/{row:06d}.png"
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(shades).save(root / name)
+    return name
+
+
+def _metadata_fields(analysis: "Analysis") -> list[dict[str, Any]]:
+    """Return the metadata of each image under names that FiftyOne takes for fields."""
+    if analysis.metadata is None:
+        return [{} for _ in range(len(analysis))]
+    table = analysis.metadata.reset_index(drop=True)
+    table.columns = [
+        "metadata_" + re.sub(r"\W", "_", str(name), flags=re.ASCII) for name in table.columns
+    ]
+    # Numbers and truth values stay what they are, all else becomes text.
+    for name, column in table.items():
+        if column.dtype.kind not in "biuf":
+            table[name] = column.map(str).where(column.notna(), None)
+    return table.astype(object).where(table.notna(), None).to_dict("records")
+
+
 def _in_percent(part: _Part, marked: _Marked) -> dict[str, float]:
     """Return the box of a part in percent of the image, as Label Studio has it."""
     x0, y0, x1, y1 = part.box
@@ -433,4 +545,5 @@ FORMATS: Mapping[str, Callable[["Analysis", PathLike], Path]] = {
     "coco": coco,
     "yolo": yolo,
     "label-studio": label_studio,
+    "fiftyone": fiftyone,
 }

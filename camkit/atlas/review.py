@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -133,6 +133,28 @@ class Review:
         with any_bytes():
             columns = ["path", "action", "before", "after", "why"]
             return Applied(mended, _table_of(mended), pd.DataFrame(log, columns=columns))
+
+    def tags(self, paths: Sequence[str]) -> list[list[str]]:
+        """Return the verdicts on each image, such as ["label wrong"], and [] where there is none.
+
+        Args:
+            paths: The images, such as `analysis.paths`.
+
+        Example:
+            >>> import camkit
+            >>> import pandas as pd
+            >>> row = {"path": ["a/b.jpg"], "true": "Pear", "predicted": "Apple"}
+            >>> review = camkit.load_verdicts(pd.DataFrame(row).assign(verdict="ambiguous"))
+            >>> review.tags(["/home/kim/a/b.jpg", "/home/kim/a/c.jpg"])
+            [['ambiguous'], []]
+        """
+        matcher = PathMatcher(paths)
+        tags: list[list[str]] = [[] for _ in paths]
+        for path, verdict in zip(self.table["path"], self.table["verdict"], strict=True):
+            number = matcher.find(path)
+            if number is not None and verdict not in (BLANK["verdict"], *tags[number]):
+                tags[number].append(verdict)
+        return tags
 
     def agreement(self) -> pd.DataFrame:
         """Return how far each two reviewers agree, by Cohen's kappa.

@@ -3,6 +3,7 @@
 import functools
 import importlib
 import inspect
+import json
 import re
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from keras import layers
 from PIL import Image
 
 import camkit
-from camkit._cli import _METHODS, _class_names, main
+from camkit._cli import _FORMATS, _METHODS, _class_names, main
 from camkit._files import any_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,6 +37,9 @@ def analysed(model, tmp_path_factory):
     out = tmp_path_factory.mktemp("out") / "Test"
     assert main(["analyze", str(model), str(EMBEDDED), "--out", str(out)]) == 0
     return out
+
+
+COMMANDS = ("analyze", "atlas", "faults", "export", "lessons")
 
 
 def told(capsys, *arguments):
@@ -501,7 +505,7 @@ def test_an_interrupted_command_ends_in_one_line(analysed, capsys, monkeypatch):
 
 @pytest.mark.parametrize(
     "given",
-    [["--help"], *([command, "--help"] for command in ("analyze", "atlas", "faults", "lessons"))],
+    [["--help"], *([command, "--help"] for command in COMMANDS)],
 )
 def test_help_fits_a_screen(given, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
@@ -509,3 +513,101 @@ def test_help_fits_a_screen(given, capsys, monkeypatch):
         main(given)
     lines = capsys.readouterr().out.splitlines()
     assert end.value.code == 0 and len(lines) <= 24 and max(map(len, lines)) <= 80
+
+
+# Exports, and what programs read ------------------------------------------------------------------
+
+
+def answer(capsys, *arguments):
+    """The exit code, the object on standard output, and the lines of standard error."""
+    code, out, err = told(capsys, *arguments, "--json")
+    [line] = out
+    content = json.loads(line)
+    assert list(content) == ["command", "exit_code", "error", "result"]
+    assert (content["command"], content["exit_code"]) == (arguments[0], code)
+    return content["error"], content["result"], err
+
+
+def test_the_formats_of_the_shell_are_those_of_the_package():
+    assert _FORMATS == tuple(camkit.analysis.export.FORMATS)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """The folder of an analysis of twelve images."""
+    folder = tmp_path_factory.mktemp("small") / "analysis"
+    images = camkit.load_images("mini", "Test", per_class=1)
+    model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+    camkit.analyze(model, images, folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", _FORMATS)
+def test_export_writes_each_format(name, small, tmp_path, capsys):
+    target = tmp_path / "export"
+    code, [out], err = told(capsys, "export", small, "--to", name, "--out", target)
+    assert (code, err) == (0, []) and Path(out).exists() and Path(out).is_relative_to(target)
+
+
+def test_export_knows_which_options_belong_to_a_format(analysed, tmp_path, capsys):
+    pd.DataFrame(
+        [{"path": "Lemon/1.jpg", "true": "Lemon", "predicted": "Lime", "verdict": "other"}]
+    ).to_csv(tmp_path / "verdicts.csv")
+    given = ("export", analysed, "--out", tmp_path / "a.parquet", "--to", "parquet")
+    for option in (("--of", "true"), ("--verdicts", tmp_path / "verdicts.csv")):
+        expected = f"error: --to parquet takes no {option[0]}: leave it out"
+        assert told(capsys, *given, *option) == (1, [], [expected])
+
+
+def test_every_command_answers_in_json(analysed, model, tmp_path, capsys, monkeypatch):
+    error, result, err = answer(capsys, "analyze", model, EMBEDDED, "--out", analysed)
+    analysis = camkit.load_analysis(analysed)
+    assert error is None and err == [
+        f"240 images of 12 classes, {100 * result['correct']:.1f} % correct: {analysed}"
+    ]
+    assert result == {
+        "folder": str(analysed),
+        "images": 240,
+        "classes": analysis.class_names,
+        "matched_by": "name",
+        "correct": float(analysis.table["correct"].mean()),
+        "errors": len(analysis.errors),
+        "skipped": [],
+    }
+    page = tmp_path / "page" / "index.html"
+    monkeypatch.setattr(camkit, "write_atlas", lambda *_, **options: page)
+    assert answer(capsys, "atlas", analysed)[1] == {"page": str(page)}
+    first, second = analysis.paths[:2]
+    table = pd.DataFrame(
+        {
+            "path": [first, second],
+            "kind": pd.Categorical(["copy"] * 2, ["copy", "label"]),
+            "reason": "the same",
+            "score": [1.0, float("nan")],
+            "other": [second, first],
+        }
+    )
+    monkeypatch.setattr(camkit, "data_faults", lambda *_: table)
+    _, result, err = answer(capsys, "faults", analysed)
+    assert result["counts"] == {"copy": 2, "label": 0} and result["csv"] is None
+    assert [fault["path"] for fault in result["faults"]] == [first, second]
+    assert [fault["score"] for fault in result["faults"]] == [1.0, None]
+    target = tmp_path / "a.npz"
+    _, result, _ = answer(capsys, "export", analysed, "--to", "cleanlab", "--out", target)
+    assert result == {"file": str(target), "format": "cleanlab"}
+    _, result, _ = answer(capsys, "lessons", tmp_path / "lessons")
+    assert result["folder"] == str(tmp_path / "lessons" / "notebooks") and result["lessons"] > 10
+
+
+def test_errors_are_told_in_json_and_the_exit_codes_are_the_same(analysed, capsys, monkeypatch):
+    error, result, err = answer(capsys, "faults", analysed / "missing")
+    assert result is None and err == [f"error: {error}"] and "holds no analysis" in error
+    monkeypatch.setattr(camkit, "data_faults", interrupt)
+    code, [line], _ = told(capsys, "faults", analysed, "--json")
+    assert json.loads(line) == {
+        "command": "faults",
+        "exit_code": 130,
+        "error": "stopped",
+        "result": None,
+    }
+    assert code == 130
