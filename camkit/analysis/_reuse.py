@@ -137,8 +137,9 @@ def _finish_with_what_is_there(folder: Path, stored: Mapping[str, Any]) -> dict[
     shards = _shards_of(folder, stored)
     rows = list(_available(folder, stored))
     about = dict(stored)
-    for key in ("labels", "paths", "digests"):
-        about[key] = [stored[key][row] for row in rows]
+    for key in ("labels", "paths", "digests", "splits"):
+        if stored.get(key) is not None:
+            about[key] = [stored[key][row] for row in rows]
     # What is not that of these images is written anew when the update is done.
     about["images"] = about["metadata"] = about["splits"] = None
     following = _new_folder(folder)

@@ -126,7 +126,7 @@ def cleanlab(analysis: "Analysis", file: PathLike) -> Path:
         is_labelled = analysis.labels >= 0
     if not is_labelled.any():
         raise ValueError("cleanlab looks for wrong labels, and no image has a label")
-    arrays = {
+    arrays: dict[str, Any] = {
         "labels": analysis.labels[is_labelled],
         "pred_probs": np.asarray(analysis.probs)[is_labelled],
         "features": np.asarray(analysis.gap)[is_labelled],

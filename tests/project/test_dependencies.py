@@ -30,13 +30,14 @@ OPTIONAL = {
     "anywidget": "anywidget",
     "openTSNE": "opentsne",
     "pooch": "pooch",
+    "pyarrow": "pyarrow",
     "ray": "ray",
     "requests": "requests",
     "traitlets": "traitlets",
     "upath": "universal-pathlib",
 }
 # The extras that camkit names where a package is missing.
-USERS = ["notebook", "lessons", "cluster"]
+USERS = ["notebook", "lessons", "parquet", "cluster"]
 # What is asked of the packages themselves needs them installed: `make test` asks it of the targets
 # whose packages it installs, `make check-sweep` of the others.
 INSTALLED = ["core", "tensorflow", "notebook", "lessons", "site", "test"]

@@ -5,6 +5,7 @@ pycocotools and label-studio-sdk. Elsewhere the files are held against the publi
 """
 
 import json
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -36,6 +37,7 @@ def analysis(tmp_path_factory):
 
 
 def test_parquet_holds_the_table_and_the_features(analysis, tmp_path):
+    pytest.importorskip("pyarrow", reason="pyarrow belongs to camkit[parquet]")
     file = analysis.to_parquet(tmp_path / "analysis.parquet")
     table = pd.read_parquet(file)
     assert list(table.columns) == [*map(str, analysis.table.columns), "features"]
@@ -46,6 +48,12 @@ def test_parquet_holds_the_table_and_the_features(analysis, tmp_path):
     mixed = replace(analysis, metadata=pd.DataFrame({"x": ["a", 1] * 4}, dtype=object))
     with pytest.raises(ValueError, match="cannot be written as Parquet: .*convert that column"):
         mixed.to_parquet(tmp_path / "mixed.parquet")
+
+
+def test_parquet_without_pyarrow_is_refused_with_the_remedy(analysis, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ImportError, match="Parquet needs pyarrow: pip install 'camkit.parquet.'"):
+        analysis.to_parquet(tmp_path / "analysis.parquet")
 
 
 def test_cleanlab_finds_the_errors_in_what_it_is_given(analysis, tmp_path):
