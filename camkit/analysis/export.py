@@ -48,11 +48,15 @@ class _Part(NamedTuple):
 
 
 class _Marked(NamedTuple):
-    """An image of an analysis: its row, its size in pixels, and the parts of its maps."""
+    """An image of an analysis: its row, its size in pixels, its classes, and parts of their maps.
+
+    A class whose map is the same everywhere has no part.
+    """
 
     row: int
     width: int
     height: int
+    labels: list[int]
     parts: list[_Part]
 
 
@@ -295,17 +299,18 @@ def label_studio(
     files = _relative_files(analysis)
     tasks = []
     for marked in _marked(analysis, of, threshold):
-        names = [analysis.class_names[part.label] for part in marked.parts]
+        names = [analysis.class_names[label] for label in marked.labels]
         size = {"original_width": marked.width, "original_height": marked.height}
         common = {"to_name": "image", "image_rotation": 0, **size}
         choices = {"from_name": "classes", "type": "choices", "value": {"choices": names}}
         result = [{"id": "classes", **common, **choices}] if names else []
-        for number, (part, name) in enumerate(zip(marked.parts, names, strict=True)):
+        for number, part in enumerate(marked.parts):
+            name = analysis.class_names[part.label]
             value = {**_in_percent(part, marked), "rotation": 0, "rectanglelabels": [name]}
             box = {"from_name": "boxes", "type": "rectanglelabels", "value": value}
             score = {"score": round(part.probability, 6)}
             result.append({"id": f"box{number}", **common, **box, **score})
-        score = max((part.probability for part in marked.parts), default=0.0)
+        score = float(analysis.probs[marked.row][marked.labels].max(initial=0))
         prediction = {"model_version": "camkit", "score": round(score, 6), "result": result}
         data = {"image": address + files[marked.row], "path": analysis.paths[marked.row]}
         tasks.append({"data": data, "predictions": [prediction]})
@@ -346,7 +351,6 @@ def fiftyone(
         raise ValueError(f"there are {len(tags)} lists of tags for {len(analysis)} images")
     root = _empty_folder(folder)
     metadata = _metadata_fields(analysis)
-    predicted = _classes_of(analysis, "predicted")
     true = _classes_of(analysis, "true")
     margins = analysis.table["margin"].tolist()
     samples = []
@@ -357,7 +361,7 @@ def fiftyone(
             "filepath": os.path.abspath(analysis.paths[row]),
             "tags": [] if tags is None else list(tags[row]),
             "ground_truth": _classification(analysis, row, true[row], is_predicted=False),
-            "prediction": _classification(analysis, row, predicted[row], is_predicted=True),
+            "prediction": _classification(analysis, row, marked.labels, is_predicted=True),
             "boxes": {"_cls": "Detections", "detections": boxes_of_row},
             "heatmap": {"_cls": "Heatmap", "map_path": _write_heatmap(analysis, row, root)},
             "margin": margins[row] if np.isfinite(margins[row]) else None,
@@ -460,8 +464,9 @@ def _marked(analysis: "Analysis", of: str, threshold: float) -> Iterator[_Marked
     with progress(len(analysis), "Drawing boxes", "image") as bar:
         for row, labels in enumerate(classes):
             height, width, _ = images[row].shape
-            parts = [_part(analysis, row, label, (height, width), threshold) for label in labels]
-            yield _Marked(row, width, height, [part for part in parts if part is not None])
+            drawn = [_part(analysis, row, label, (height, width), threshold) for label in labels]
+            parts = [part for part in drawn if part is not None]
+            yield _Marked(row, width, height, labels, parts)
             bar.update()
 
 
