@@ -18,6 +18,7 @@ import numpy as np
 import camkit
 from camkit._quiet import brief
 from camkit._resources import carried
+from camkit.analysis._label_sets import micro_f1
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -179,8 +180,7 @@ def _scores_of_label_sets(analysis: "camkit.Analysis") -> str:
     scores = analysis.per_class
     mean = scores["average_precision"].mean()
     missed, invented = analysis.table[["missed", "invented"]].sum()
-    hits = scores["support"].sum() - missed
-    f1 = 2 * hits / (2 * hits + missed + invented)
+    f1 = micro_f1(scores, missed, invented)
     return (
         f"several a picture: mean average precision {100 * mean:.1f} %, micro F1 {100 * f1:.1f} %, "
         f"{missed} labels missed and {invented} invented"

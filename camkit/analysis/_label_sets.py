@@ -113,6 +113,15 @@ def scores_by_class(
     return pd.DataFrame(columns, index=pd.Index(names, name="class"))
 
 
+def micro_f1(scores: pd.DataFrame, missed: int, invented: int) -> float:
+    """Return the F1 of all labels of all classes together, given `scores_by_class` and the errors.
+
+    It is 1 if there is no label and none is predicted.
+    """
+    total = scores["support"].sum() + scores["predicted"].sum()
+    return 1 - (missed + invented) / total if total else 1.0
+
+
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """Return part / whole, NaN where the whole is 0."""
     return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)

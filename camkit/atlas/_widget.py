@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import anywidget
+import pandas as pd
 import traitlets
 
 from camkit.atlas._encoding import script_json
@@ -106,12 +107,12 @@ class AtlasView(anywidget.AnyWidget):
     ) -> dict[str, str]:
         """Return the row of the table for what a reviewer has entered on image i."""
         analysis, row = self.record.locate(i)
-        label = int(analysis.labels[row])
+        names = analysis.table.iloc[row]
         reviewer = entry["reviewer"]
         return {
             "path": paths.get((i, reviewer), analysis.paths[row]),
-            "true": str(analysis.class_names[label]) if label >= 0 else "",
-            "predicted": str(analysis.class_names[analysis.predicted[row]]),
+            "true": "" if pd.isna(names["true"]) else str(names["true"]),
+            "predicted": str(names["predicted"]),
             "reviewer": reviewer,
             **_as_stored(entry),
         }

@@ -246,10 +246,24 @@ class Record:
             "name": short_name(analysis.paths[row]),
             "path": analysis.paths[row],
             "split": self.split(i),
-            "label": int(analysis.labels[row]),
+            **self._label(i),
             "predicted": predicted,
             "confidence": round(float(analysis.probs[row, predicted]), 6),
         }
+
+    def _label(self, i: int) -> dict[str, Any]:
+        """Return the label of image i and, where images have several, the sets of its labels."""
+        analysis, row = self.locate(i)
+        if not analysis.has_label_sets:
+            return {"label": int(analysis.labels[row])}
+        predicted = self._predicted_labels[analysis is self.reference]
+        return {"label": -1, "sets": _sets(analysis.labels[row], predicted[row])}
+
+    @cached_property
+    def _predicted_labels(self) -> list[np.ndarray]:
+        """Which labels are predicted (N, C), of the analysis and of the reference."""
+        analyses = (self.analysis, self.reference)
+        return [analysis.predicted_labels() for analysis in analyses if analysis is not None]
 
     @property
     def _has_labels(self) -> bool:
@@ -261,11 +275,17 @@ class Record:
         rows = np.arange(len(analysis))
         confidence = analysis.probs[rows, analysis.predicted]
         paths = "\n".join(analysis.paths).encode(errors="surrogateescape")
+        labels = analysis.labels
+        sets = None
+        if analysis.has_label_sets:
+            sets = list(map(_sets, labels, self._predicted_labels[0]))
+            labels = np.full(len(analysis), -1)
         return {
             "id": hashlib.sha256(paths).hexdigest()[:16],
             "paths": list(analysis.paths),
             "names": [short_name(path) for path in analysis.paths],
-            "labels": analysis.labels.tolist(),
+            "labels": labels.tolist(),
+            "labelSets": sets,
             "predicted": analysis.predicted.tolist(),
             "confidence": _rounded(confidence, 6),
             "margin": _rounded(analysis.table["margin"], 3),
@@ -340,7 +360,7 @@ class Record:
             neighbour = {
                 "i": number,
                 "likeness": round(cosine, 3),
-                "label": int(analysis.labels[row]),
+                **self._label(number),
                 "name": short_name(analysis.paths[row]),
             }
             neighbours.append(neighbour)
@@ -375,7 +395,15 @@ def _about(analysis: Analysis, row: int, highest: float) -> dict[str, Any]:
     margin = float(analysis.table["margin"].iat[row])
     return {
         "high": round(highest, 4),
-        "margin": None if np.isnan(margin) else round(margin, 3),
+        "margin": round(margin, 3) if np.isfinite(margin) else None,
+    }
+
+
+def _sets(labels: np.ndarray, predicted: np.ndarray) -> dict[str, list[int]]:
+    """Return the true and the predicted labels of an image, given as masks (C,)."""
+    return {
+        "true": np.flatnonzero(labels).tolist(),
+        "predicted": np.flatnonzero(predicted).tolist(),
     }
 
 
@@ -423,12 +451,13 @@ def _filter_columns(metadata: pd.DataFrame | None) -> list[dict[str, Any]]:
 
 
 def _likely_columns(analysis: Analysis, row: int) -> np.ndarray:
-    """Return the columns of the maps of the most probable classes and of the true one, in order."""
+    """Return the columns of the maps of the most probable and of the true classes, in order."""
     classes = np.asarray(analysis.map_classes[row])
     probs = np.asarray(analysis.probs[row][classes])
     most_probable = np.argsort(-probs, kind="stable")[:TOP_CLASSES]
-    of_true_class = np.flatnonzero(classes == analysis.labels[row])
-    return np.union1d(most_probable, of_true_class)
+    labels = analysis.labels[row]
+    is_true = np.isin(classes, np.flatnonzero(labels) if analysis.has_label_sets else labels)
+    return np.union1d(most_probable, np.flatnonzero(is_true))
 
 
 def _rounded(values: np.ndarray | pd.Series, digits: int) -> list[float | None]:

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from camkit._files import any_bytes
 from camkit.analysis import Analysis
+from camkit.analysis._label_sets import micro_f1
 from camkit.faults.slices import error_slices
 
 # Bins of the reliability diagram.
@@ -19,6 +20,10 @@ BINS = 10
 
 # The number of faults of each kind that are shown; the table has them all.
 LISTED = 24
+
+MATCHED_BY_ORDER = (
+    "The model carries no class names: the folders were matched in alphabetical order."
+)
 
 MEANING = {
     "copy": "The same picture has two labels, or is in both splits: keep one.",
@@ -97,7 +102,9 @@ def summarize(
         none.
     """
     labelled = analysis.labels >= 0
-    if labelled.any():
+    if analysis.has_label_sets:
+        summary = _summarize_label_sets(analysis)
+    elif labelled.any():
         summary = _summarize_labelled(analysis, labelled)
     else:
         summary = _summarize_unlabelled(analysis)
@@ -135,13 +142,47 @@ def _summarize_labelled(analysis: Analysis, labelled: np.ndarray) -> dict[str, A
             f"the folder's label has a probability of 0.5 or more in {_percent(labels.mean())}."
         )
     if analysis.matched_by == "order":
-        lines.append(
-            "The model carries no class names: the folders were matched in alphabetical order."
-        )
+        lines.append(MATCHED_BY_ORDER)
     unlabelled = len(analysis) - len(rows)
     if unlabelled:
         lines.append(f"{unlabelled} more pictures have no label.")
     return {"lines": lines, "bins": bins, "classes": _class_rows(truth, predicted)}
+
+
+def _summarize_label_sets(analysis: Analysis) -> dict[str, Any]:
+    """Return the summary where images have several labels: lines and classes, no reliability."""
+    scores = analysis.per_class
+    table = analysis.table
+    missed, invented = table[["missed", "invented"]].sum()
+    errors = (~table["correct"]).sum()
+    mean = scores["average_precision"].mean()
+    lines = [
+        f"micro F1 {_percent(micro_f1(scores, missed, invented))}",
+        f"{missed} labels are missed and {invented} invented, in {errors} of {len(table)} "
+        f"pictures. The mean average precision of the labels is {_percent(mean)}.",
+        _threshold_line(scores["threshold"]),
+    ]
+    if analysis.matched_by == "order":
+        lines.append(MATCHED_BY_ORDER)
+    rows = []
+    for c, score in enumerate(scores.itertuples()):
+        row = {
+            "class": c,
+            "n": int(score.support),
+            "recall": _number_or_none(score.recall),
+            "precision": _number_or_none(score.precision),
+            "averagePrecision": _number_or_none(score.average_precision),
+        }
+        rows.append(row)
+    return {"lines": lines, "bins": None, "classes": sorted(rows, key=_by_recall)}
+
+
+def _threshold_line(thresholds: pd.Series) -> str:
+    low = thresholds.min()
+    high = thresholds.max()
+    if low == high:
+        return f"A label is predicted from a probability of {low:.3g} on."
+    return f"Each label is predicted from its own threshold on, {low:.3g} to {high:.3g}."
 
 
 def _accuracy_line(correct: np.ndarray) -> str:

@@ -307,3 +307,50 @@ def test_an_analysis_and_its_reference_have_labels_of_one_kind(clean, tmp_path):
     one_each = replace(several, labels=labels.argmax(axis=1))
     with pytest.raises(ValueError, match="labels of one kind"):
         camkit.data_faults(several, one_each)
+
+
+def test_the_atlas_has_all_labels_of_a_picture(made):
+    from camkit.atlas.record import Record
+
+    index = Record(made, panels=["summary", "pairs"]).index()
+    assert index["labels"] == [-1] * 4
+    assert index["labelSets"][0] == {"true": [0, 2], "predicted": [0]}
+    assert index["labelSets"][3] == {"true": [], "predicted": []}
+    lines = index["summary"]["lines"]
+    assert lines[0] == "micro F1 66.7 %"
+    assert lines[1].startswith("2 labels are missed and 1 invented, in 3 of 4 pictures.")
+    assert lines[2] == "A label is predicted from a probability of 0.5 on."
+    rows = {row["class"]: row for row in index["summary"]["classes"]}
+    assert rows[2]["precision"] is None and rows[2]["averagePrecision"] == 0.5
+    about = Record(made).detail(1)[0]["about"]
+    assert about["sets"] == {"true": [1], "predicted": [0, 1]}
+
+
+def test_the_atlas_tells_thresholds(made):
+    from camkit.atlas.summary import summarize
+
+    tuned = made.with_thresholds(made.best_thresholds())
+    summary, _ = summarize(tuned, camkit.data_faults(tuned), {path: 0 for path in made.paths})
+    assert summary["lines"][2] == (
+        "Each label is predicted from its own threshold on, 0.25 to 0.725."
+    )
+
+
+def test_verdicts_name_all_labels(made, tmp_path):
+    view = camkit.error_atlas(made, verdicts=tmp_path / "verdicts.csv", panels=["review"])
+    entry = {"verdict": "other", "comment": "", "correctLabel": "", "reviewer": "Kim"}
+    view._save([{"i": 0, "entry": entry, "seen": None}])
+    row = pd.read_csv(tmp_path / "verdicts.csv").iloc[0]
+    assert (row["true"], row["predicted"]) == ("Ant|Cat", "Ant")
+
+
+def test_the_shell_writes_an_atlas_by_thresholds(pictures, model, tmp_path, capsys):
+    from camkit._cli import main
+
+    for name in ("test", "validation"):
+        camkit.analyze(model, pictures, tmp_path / name)
+    options = ["--validation", str(tmp_path / "validation"), "--out", str(tmp_path / "page")]
+    assert main(["atlas", str(tmp_path / "test"), *options]) == 0
+    assert "index.html" in capsys.readouterr().out
+    data = (tmp_path / "page" / "data" / "index.js").read_text(encoding="ascii")
+    assert "from its own threshold" in data and '"labelSets"' in data.replace(" ", "")

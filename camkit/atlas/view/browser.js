@@ -7,6 +7,7 @@ import { field, make, section } from "./dom.js";
 import { FilterPanel } from "./filter-panel.js";
 import { filtered } from "./filters.js";
 import { isError, ORDERS, ordered, orderedByVerdict, possibleOrders } from "./groups.js";
+import { INVENTED, MISSED } from "./label-sets.js";
 import { Matrix } from "./matrix.js";
 import { Tiles } from "./tiles.js";
 import { countOfPictures, describe } from "./words.js";
@@ -100,7 +101,9 @@ export class Browser {
     this.cell = make(
       "p",
       { role: "status", className: "note" },
-      "True classes in rows, predicted ones in columns.",
+      index.labelSets
+        ? "Missed labels in rows, invented ones in columns; found ones on the diagonal."
+        : "True classes in rows, predicted ones in columns.",
     );
     this.matrix = hasMatrix ? this.makeMatrix(showGroup) : null;
   }
@@ -226,6 +229,8 @@ export class Browser {
     const { clusters, panels } = this.index;
     let part = clusters ? "Clusters" : "True class";
     if (panels.includes("pairs")) part = "Confused pairs";
-    return this.all.find((group) => group.part === part) ?? this.all[0];
+    const parts = [part, MISSED, INVENTED];
+    const first = parts.map((name) => this.all.find((group) => group.part === name));
+    return first.find(Boolean) ?? this.all[0];
   }
 }

@@ -1,6 +1,7 @@
 // The numbers of a confusion matrix: pure functions of the index.
 
 /** @import { Group, Index } from "./types.js" */
+import { found, setsOf } from "./label-sets.js";
 import { countOfPictures } from "./words.js";
 
 /** Counts of true classes (rows) against predicted ones (columns), for the classes that occur. */
@@ -11,8 +12,8 @@ export class Confusion {
    */
   constructor(index, all) {
     this.index = index;
-    const labels = index.labels.filter((c) => c >= 0);
-    const occurring = new Set([...labels, ...index.predicted]);
+    this.sets = index.labels.map((_, i) => setsOf(index, i));
+    const occurring = new Set(this.sets.flatMap((sets) => [...sets.true, ...sets.predicted]));
     this.classes = [...occurring].sort((a, b) => a - b);
 
     /** @type {Map<number, Group>} */
@@ -66,11 +67,12 @@ export class Confusion {
   findCorrect() {
     /** @type {Map<number, number[]>} */
     const correct = new Map();
-    this.index.labels.forEach((label, i) => {
-      if (label < 0 || label !== this.index.predicted[i]) return;
-      const members = correct.get(label) ?? [];
-      members.push(i);
-      correct.set(label, members);
+    this.sets.forEach((sets, i) => {
+      for (const c of found(sets)) {
+        const members = correct.get(c) ?? [];
+        members.push(i);
+        correct.set(c, members);
+      }
     });
     return correct;
   }
@@ -88,10 +90,13 @@ export class Confusion {
    * @param {number} column
    */
   describe(row, column) {
-    const { classNames } = this.index;
+    const { classNames, labelSets } = this.index;
     const trueName = classNames[this.classes[row]];
     const predictedName = classNames[this.classes[column]];
     const count = countOfPictures(this.countAt(row, column));
+    if (labelSets && row !== column) {
+      return `${trueName} missed, ${predictedName} invented: ${count}`;
+    }
     return `true ${trueName}, predicted ${predictedName}: ${count}`;
   }
 }

@@ -2,11 +2,11 @@
 
 /** @import { Index, Layer, Shown } from "./types.js" */
 import { contextOf, make } from "./dom.js";
-import { layersOf, remarkOn } from "./layers.js";
+import { LABELS, layersOf, remarkOn } from "./layers.js";
 import { colours, upsample } from "./maps.js";
 import { signed } from "./words.js";
 
-const FIGURES = ["picture", "truth", "answer", "difference", "chosen"];
+const FIGURES = ["picture", "truth", "answer", "difference", ...LABELS, "chosen"];
 
 // Opacity of a map over the image, as in camkit.overlay.
 const OPACITY = 0.5;

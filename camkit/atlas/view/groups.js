@@ -2,15 +2,18 @@
 
 /** @import { Group, Index } from "./types.js" */
 /** @import { VerdictTable } from "./verdicts.js" */
+import { groupsOfSets, INVENTED, invented, MISSED, missed } from "./label-sets.js";
 import { VERDICTS } from "./verdicts.js";
 
 /**
- * Return whether image i has a label and another class is predicted.
+ * Return whether image i has a label and another class is predicted or, where images have several
+ * labels, whether one of them was missed or invented.
  *
- * @param {Pick<Index, "labels" | "predicted">} index
+ * @param {Pick<Index, "labels" | "predicted" | "labelSets">} index
  * @param {number} i
  */
-export function isError({ labels, predicted }, i) {
+export function isError({ labels, predicted, labelSets }, i) {
+  if (labelSets) return missed(labelSets[i]).length + invented(labelSets[i]).length > 0;
   return labels[i] >= 0 && labels[i] !== predicted[i];
 }
 
@@ -70,6 +73,26 @@ function commonClasses({ predicted, classNames }, members) {
 }
 
 /**
+ * Return the groups of images with one label each: confused pairs, true and predicted classes.
+ *
+ * @param {Index} index
+ * @param {number[]} every
+ * @param {number[]} errors
+ * @returns {Group[]}
+ */
+function groupsOfClasses(index, every, errors) {
+  const { labels, predicted, classNames } = index;
+  const all = confusedPairs(index, errors);
+  for (const [c, members] of groupBy(every, (i) => labels[i])) {
+    all.push({ part: "True class", title: classNames[c], members });
+  }
+  for (const [c, members] of groupBy(every, (i) => predicted[i])) {
+    all.push({ part: "Predicted class", title: `predicted ${classNames[c]}`, members });
+  }
+  return all;
+}
+
+/**
  * Return all groups, part by part: all images, all errors, confused pairs, true classes, predicted
  * classes and, where there are no labels, clusters.
  *
@@ -77,20 +100,15 @@ function commonClasses({ predicted, classNames }, members) {
  * @returns {Group[]}
  */
 export function groups(index) {
-  const { labels, predicted, classNames, clusters } = index;
+  const { labels, labelSets, clusters } = index;
   const every = labels.map((_, i) => i);
   const errors = every.filter((i) => isError(index, i));
 
   /** @type {Group[]} */
   const all = [{ part: "Pictures", title: "all pictures", members: every }];
   if (errors.length) all.push({ part: "Pictures", title: "all errors", members: errors });
-  all.push(...confusedPairs(index, errors));
-  for (const [c, members] of groupBy(every, (i) => labels[i])) {
-    all.push({ part: "True class", title: classNames[c], members });
-  }
-  for (const [c, members] of groupBy(every, (i) => predicted[i])) {
-    all.push({ part: "Predicted class", title: `predicted ${classNames[c]}`, members });
-  }
+  const parts = labelSets ? groupsOfSets(index, labelSets) : groupsOfClasses(index, every, errors);
+  all.push(...parts);
   if (clusters) {
     for (const [k, members] of groupBy(every, (i) => clusters[i])) {
       const title = `cluster ${k + 1}: ${commonClasses(index, members)}`;
@@ -133,7 +151,7 @@ function faultGroups({ summary }) {
  */
 export function homeOf(all, i) {
   const homes = all.filter((group) => group.members.includes(i));
-  const parts = ["Confused pairs", "True class", "Predicted class", DATA_FAULTS];
+  const parts = ["Confused pairs", MISSED, INVENTED, "True class", "Predicted class", DATA_FAULTS];
   const ranks = homes.map((group) => parts.indexOf(group.part ?? ""));
   const lowest = Math.min(...ranks.filter((rank) => rank >= 0));
   return homes[ranks.indexOf(lowest)];

@@ -1,10 +1,14 @@
 // The figures of an image, and the text under them: pure functions.
 
-/** @import { Index, Layer, Shown } from "./types.js" */
+/** @import { Index, LabelSets, Layer, Shown } from "./types.js" */
+import { found, invented, labelNames, missed } from "./label-sets.js";
 import { labelName, percent, signed, truth, withSplit } from "./words.js";
 
 // The limits of a colour map are at least this far from zero, so that a map of zeros has a range.
 const SMALLEST = 1e-6;
+
+/** The names of the figures of the labels of an image that may have several: so many have one. */
+export const LABELS = ["label-0", "label-1", "label-2", "label-3", "label-4", "label-5"];
 
 /**
  * Return the map of class c, or null if the image has none.
@@ -31,6 +35,54 @@ function differenceOf(detail) {
 }
 
 /**
+ * Return the figures of the labels of an image: first those that were missed, then those that were
+ * invented, then those that were found, each with its probability.
+ *
+ * @param {Index} index
+ * @param {Shown} detail
+ * @param {LabelSets} sets
+ * @param {Omit<Layer, "name" | "caption" | "cells">} colours
+ */
+function layersOfLabels({ classNames }, detail, sets, colours) {
+  const kinds = { missed: missed(sets), invented: invented(sets), found: found(sets) };
+  const labels = Object.entries(kinds).flatMap(([kind, classes]) =>
+    classes.map((c) => ({ kind, c, cells: mapOf(detail, c) })),
+  );
+  const drawn = labels.filter(({ cells }) => cells).slice(0, LABELS.length);
+  return drawn.map(({ kind, c, cells }, position) => {
+    const probability = percent(detail.probs[detail.classes.indexOf(c)]);
+    const caption = `${kind}: ${classNames[c]} (${probability})`;
+    return { c, layer: { name: LABELS[position], caption, cells, ...colours } };
+  });
+}
+
+/**
+ * Return the figures of an image that may have several labels: the image, its labels, and the map
+ * of the chosen class, unless it is one of these.
+ *
+ * @param {Index} index
+ * @param {Shown} detail
+ * @param {LabelSets} sets
+ * @param {number} shown the chosen class
+ * @param {Omit<Layer, "name" | "caption" | "cells">} colours
+ * @returns {Layer[]}
+ */
+function layersOfSets(index, detail, sets, shown, colours) {
+  const caption = sets.true.length ? `true: ${labelNames(index, sets.true)}` : "no label";
+  const labels = index.panels.includes("pairs") ? layersOfLabels(index, detail, sets, colours) : [];
+  const layers = [
+    { name: "picture", caption, cells: null, ...colours },
+    ...labels.map(({ layer }) => layer),
+  ];
+  const isDrawn = labels.some(({ c }) => c === shown);
+  if (!labels.length || (index.panels.includes("classes") && !isDrawn)) {
+    const caption = `map of ${index.classNames[shown]}`;
+    layers.push({ name: "chosen", caption, cells: mapOf(detail, shown), ...colours });
+  }
+  return layers;
+}
+
+/**
  * Return the figures of an image from left to right: the image; the map of the predicted class, for
  * an error after that of the true class and before their difference; and the map of the chosen
  * class, unless it is one of these.
@@ -42,13 +94,14 @@ function differenceOf(detail) {
  */
 export function layersOf(index, detail, shown) {
   const { panels, palette, classNames } = index;
-  const { label, predicted, high } = detail.about;
+  const { label, sets, predicted, high } = detail.about;
   const evidence = {
     low: 0,
     high: Math.max(high, SMALLEST),
     palette: palette.evidence,
     alone: false,
   };
+  if (sets) return layersOfSets(index, detail, sets, shown, evidence);
   const withPairs = panels.includes("pairs");
 
   const caption = label >= 0 ? `true: ${classNames[label]}` : "picture";
@@ -118,16 +171,18 @@ export function classLine({ bias, classNames }, { classes, logits, probs }, m) {
  * @param {number} shown
  */
 export function statusLine(index, detail, shown) {
-  const { name, split, label, predicted, confidence, margin } = detail.about;
+  const { name, split, label, sets, predicted, confidence, margin } = detail.about;
   const { classNames, bias } = index;
   const isError = label >= 0 && label !== predicted;
   const lead = isError && margin !== null ? `, ahead by ${(-margin).toFixed(2)} in the logit` : "";
-  const answer = `predicted ${classNames[predicted]} (${percent(confidence)})${lead}`;
+  const answer = sets
+    ? `predicted ${labelNames(index, sets.predicted)}`
+    : `predicted ${classNames[predicted]} (${percent(confidence)})${lead}`;
 
   const m = detail.classes.indexOf(shown);
   const logit = detail.logits[m];
   const mean =
     bias && `mean ${signed(logit - bias[shown])}, with the bias ${signed(bias[shown])} the `;
   const score = `${mean ?? ""}logit ${signed(logit)}, probability ${percent(detail.probs[m])}`;
-  return `${withSplit(name, split)}: ${truth(index, label)}, ${answer}. Map of ${classNames[shown]}: ${score}.`;
+  return `${withSplit(name, split)}: ${truth(index, label, sets)}, ${answer}. Map of ${classNames[shown]}: ${score}.`;
 }

@@ -295,7 +295,11 @@ class Atlas {
     // With the panel of pairs, each image starts with its predicted class. Without it, the chosen
     // class stays, if the image has a map of it.
     const staysShown = !this.has("pairs") && shown !== null && detail.classes.includes(shown);
-    if (!staysShown) this.selection.shown = detail.about.predicted;
+    if (!staysShown) {
+      const { predicted } = detail.about;
+      const hasMap = detail.classes.includes(predicted);
+      this.selection.shown = hasMap ? predicted : detail.classes[0];
+    }
     if (group) this.features?.show(this.browser.tiles.members, i);
     if (i >= this.index.labels.length) this.learnOfReference(i, detail.about);
     this.file.show(i, detail.about.path);
@@ -309,8 +313,8 @@ class Atlas {
    * @param {number} i
    * @param {About} about
    */
-  learnOfReference(i, { name, path, split, label, predicted, confidence }) {
-    this.learn({ i, name, path, split, label, predicted, confidence });
+  learnOfReference(i, { name, path, split, label, sets, predicted, confidence }) {
+    this.learn({ i, name, path, split, label, sets, predicted, confidence });
     this.browser.tiles.refresh();
   }
 

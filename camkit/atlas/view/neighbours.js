@@ -2,6 +2,7 @@
 
 /** @import { Index, Neighbour, Source } from "./types.js" */
 import { make, showPicture } from "./dom.js";
+import { labelNames } from "./label-sets.js";
 import { labelName } from "./words.js";
 
 export class Neighbours {
@@ -28,11 +29,17 @@ export class Neighbours {
   }
 
   /** @param {Neighbour} neighbour */
-  makeItem({ i, likeness, label, name }) {
+  makeItem({ i, likeness, label, sets, name }) {
     const image = make("img", { alt: "", width: 64, height: 64 });
     showPicture(image, this.source, i);
     const score = `likeness ${likeness.toFixed(3)}`;
-    const text = make("span", {}, labelName(this.index, label), make("br"), score);
+    const text = make(
+      "span",
+      {},
+      sets ? labelNames(this.index, sets.true) : labelName(this.index, label),
+      make("br"),
+      score,
+    );
     const properties = { type: "button", title: name, onclick: () => this.choose(i) };
     return make("li", {}, make("button", properties, image, text));
   }

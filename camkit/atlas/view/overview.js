@@ -3,6 +3,7 @@
 /** @import { ClassRow, Bin, Fault, FaultKind, Group, Index, Slice, Source } from "./types.js" */
 import { make, section, showPicture } from "./dom.js";
 import { DATA_FAULTS, SLICES } from "./groups.js";
+import { INVENTED, MISSED, mostFrequentFirst } from "./label-sets.js";
 import { reliability } from "./reliability.js";
 import { percent, pictureOf, withSplit } from "./words.js";
 
@@ -37,17 +38,18 @@ function scrollingTable(name, heads, rows) {
 }
 
 /**
+ * @param {string} heading
  * @param {Group[]} pairs
  * @param {(group: Group) => void} showGroup
  */
-function pairsCard(pairs, showGroup) {
+function pairsCard(heading, pairs, showGroup) {
   const list = make("ul", { className: "plain" });
   for (const group of pairs) {
     const text = `${group.title} (${group.members.length})`;
     const button = make("button", { type: "button", onclick: () => showGroup(group) }, text);
     list.append(make("li", {}, button));
   }
-  return card("Most confused", list);
+  return card(heading, list);
 }
 
 /**
@@ -97,11 +99,13 @@ function classesCard(classes, { classNames }, all, showGroup) {
   const rows = classes.map((row) => {
     const name = classNames[row.class];
     const cells = [String(row.n), percentOrDash(row.recall), percentOrDash(row.precision)];
+    if (row.averagePrecision !== undefined) cells.push(percentOrDash(row.averagePrecision));
     const group = byName.get(row.n ? `True class ${name}` : `Predicted class predicted ${name}`);
     const onclick = () => group && showGroup(group);
     return [make("button", { type: "button", className: "link", onclick }, name), ...cells];
   });
   const heads = ["class", "pictures", "recall", "precision"];
+  if (classes.some((row) => row.averagePrecision !== undefined)) heads.push("average precision");
   const table = scrollingTable("Precision and recall", heads, rows);
   for (const row of table.querySelectorAll("tbody tr")) {
     // A click anywhere in a row counts; the button is for the keyboard.
@@ -186,8 +190,11 @@ export function overview(index, all, source, { choose, showGroup }) {
   const paragraphs = lines.map((line, k) => make("p", { className: k ? "" : "large" }, line));
   element.append(card("Result", ...paragraphs));
 
-  const pairs = all.filter((group) => group.part === "Confused pairs").slice(0, LISTED_PAIRS);
-  if (pairs.length) element.append(pairsCard(pairs, showGroup));
+  const parts = index.labelSets ? [MISSED, INVENTED] : ["Confused pairs"];
+  const heading = index.labelSets ? "Most often missed or invented" : "Most confused";
+  const pairs = mostFrequentFirst(all.filter(({ part = "" }) => parts.includes(part)));
+  const listed = pairs.slice(0, LISTED_PAIRS);
+  if (listed.length) element.append(pairsCard(heading, listed, showGroup));
   if (bins) element.append(reliabilityCard(bins));
   if (classes) element.append(classesCard(classes, index, all, showGroup));
   if (slices.length) {

@@ -79,6 +79,7 @@ export interface ClassRow {
   n: number;
   recall: number | null;
   precision: number | null;
+  averagePrecision?: number | null;
 }
 
 /** A part of the images on which the model errs more than on the rest; `images` are its members. */
@@ -101,6 +102,12 @@ export interface Summary {
   slices?: Slice[];
 }
 
+/** The true and the predicted labels of an image that may have several. */
+export interface LabelSets {
+  true: number[];
+  predicted: number[];
+}
+
 /** The data of all images, there before one is chosen. Classes are numbers; -1 is "no label". */
 export interface Index {
   panels: string[];
@@ -111,6 +118,9 @@ export interface Index {
   names: string[];
   paths: string[];
   labels: number[];
+  /** Where images have several labels, those of each; then `labels` are -1. */
+  labelSets?: LabelSets[] | null;
+  /** The most probable classes. */
   predicted: number[];
   confidence: number[];
   margin: (number | null)[];
@@ -162,6 +172,7 @@ export interface Picture {
   path: string;
   split: string;
   label: number;
+  sets?: LabelSets;
   predicted: number;
   confidence: number;
 }
@@ -179,6 +190,7 @@ export interface Neighbour {
   i: number;
   likeness: number;
   label: number;
+  sets?: LabelSets;
   name: string;
 }
 
@@ -240,7 +252,8 @@ export interface Selection {
 
 /** One figure of an image: its pixels, or a class map over them (`alone`: without them). */
 export interface Layer {
-  name: "picture" | "truth" | "answer" | "difference" | "chosen";
+  /** One of FIGURES in figures.js. */
+  name: string;
   caption: string;
   cells: Float32Array | null;
   low: number;

@@ -2,7 +2,8 @@
 
 /** @import { Conflict, Entry, EntryField, Index, PathVerdict, Verdict } from "./types.js" */
 import { csv, parseCsv } from "./csv.js";
-import { countOfPictures, labelName, pictureOf } from "./words.js";
+import { SEPARATOR } from "./label-sets.js";
+import { countOfPictures, pictureOf } from "./words.js";
 
 export const NOT_REVIEWED = "not reviewed";
 
@@ -190,11 +191,13 @@ export class VerdictTable {
  * @param {number} i
  */
 export function namesOf(index, i) {
-  const { path = "", label, predicted } = pictureOf(index, i);
+  const { path = "", label, sets, predicted } = pictureOf(index, i);
+  const joined = (/** @type {number[]} */ classes) =>
+    classes.map((c) => index.classNames[c]).join(SEPARATOR);
   return {
     path,
-    true: label >= 0 ? labelName(index, label) : "",
-    predicted: predicted === undefined ? "" : labelName(index, predicted),
+    true: joined(sets?.true ?? (label >= 0 ? [label] : [])),
+    predicted: joined(sets?.predicted ?? (predicted === undefined ? [] : [predicted])),
   };
 }
 

@@ -1,6 +1,7 @@
 // Numbers and classes in words.
 
-/** @import { Index, Other, Picture } from "./types.js" */
+/** @import { Index, LabelSets, Other, Picture } from "./types.js" */
+import { labelNames } from "./label-sets.js";
 
 /** @param {number} share */
 export function percent(share) {
@@ -33,13 +34,15 @@ export function labelName({ classNames }, label) {
 }
 
 /**
- * Return "true Apple", or "no label" for -1.
+ * Return "true Apple", or "no label" for -1; of an image with several labels, all of them.
  *
  * @param {Pick<Index, "classNames">} index
  * @param {number} label
+ * @param {LabelSets} [sets]
  */
-export function truth({ classNames }, label) {
-  return label >= 0 ? `true ${classNames[label]}` : "no label";
+export function truth(index, label, sets) {
+  if (sets?.true.length) return `true ${labelNames(index, sets.true)}`;
+  return label >= 0 ? `true ${index.classNames[label]}` : "no label";
 }
 
 /**
@@ -59,6 +62,7 @@ export function pictureOf(index, i) {
     path: index.paths[i],
     split: "",
     label: index.labels[i],
+    sets: index.labelSets?.[i],
     predicted: index.predicted[i],
     confidence: index.confidence[i],
   };
@@ -72,9 +76,11 @@ export function pictureOf(index, i) {
  * @param {number} i
  */
 export function describe(index, i) {
-  const { split, name, label, predicted, confidence } = pictureOf(index, i);
-  const parts = [truth(index, label)];
-  if (predicted !== undefined && confidence !== undefined) {
+  const { split, name, label, sets, predicted, confidence } = pictureOf(index, i);
+  const parts = [truth(index, label, sets)];
+  if (sets) {
+    parts.push(`predicted ${labelNames(index, sets.predicted)}`);
+  } else if (predicted !== undefined && confidence !== undefined) {
     parts.push(`predicted ${labelName(index, predicted)} (${percent(confidence)})`);
   }
   return `${withSplit(name, split)}: ${parts.join(", ")}`;
