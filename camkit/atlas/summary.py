@@ -21,10 +21,6 @@ BINS = 10
 # The number of faults of each kind that are shown; the table has them all.
 LISTED = 24
 
-MATCHED_BY_ORDER = (
-    "The model carries no class names: the folders were matched in alphabetical order."
-)
-
 MEANING = {
     "copy": "The same picture has two labels, or is in both splits: keep one.",
     "label": "Similar pictures point to another class than the label: look at it, then relabel.",
@@ -142,7 +138,9 @@ def _summarize_labelled(analysis: Analysis, labelled: np.ndarray) -> dict[str, A
             f"the folder's label has a probability of 0.5 or more in {_percent(labels.mean())}."
         )
     if analysis.matched_by == "order":
-        lines.append(MATCHED_BY_ORDER)
+        lines.append(
+            "The model carries no class names: the folders were matched in alphabetical order."
+        )
     unlabelled = len(analysis) - len(rows)
     if unlabelled:
         lines.append(f"{unlabelled} more pictures have no label.")
@@ -159,11 +157,11 @@ def _summarize_label_sets(analysis: Analysis) -> dict[str, Any]:
     lines = [
         f"micro F1 {_percent(micro_f1(scores, missed, invented))}",
         f"{missed} labels are missed and {invented} invented, in {errors} of {len(table)} "
-        f"pictures. The mean average precision of the labels is {_percent(mean)}.",
+        f"pictures. The mean average precision (AP) of the labels is {_percent(mean)}.",
         _threshold_line(scores["threshold"]),
     ]
     if analysis.matched_by == "order":
-        lines.append(MATCHED_BY_ORDER)
+        lines.append("The model carries no class names: the labels were matched in their order.")
     rows = []
     for c, score in enumerate(scores.itertuples()):
         row = {

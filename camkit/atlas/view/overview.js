@@ -105,7 +105,7 @@ function classesCard(classes, { classNames }, all, showGroup) {
     return [make("button", { type: "button", className: "link", onclick }, name), ...cells];
   });
   const heads = ["class", "pictures", "recall", "precision"];
-  if (classes.some((row) => row.averagePrecision !== undefined)) heads.push("average precision");
+  if (classes.some((row) => row.averagePrecision !== undefined)) heads.push("AP");
   const table = scrollingTable("Precision and recall", heads, rows);
   for (const row of table.querySelectorAll("tbody tr")) {
     // A click anywhere in a row counts; the button is for the keyboard.
