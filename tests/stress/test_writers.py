@@ -20,6 +20,7 @@ CHILD = ROOT / "tests" / "stress" / "crashes" / "child.py"
 ALL = bool(os.environ.get("CRASHES_ALL"))
 QUICK = {  # the part of the attempts, and the faults, where not all are tried
     "analyze": ("0.1",),
+    "analyze again": ("0.1",),
     "download and unpacking": ("0.1",),
     "write_atlas": ("0.1",),
     "verdicts": ("0.1",),

@@ -63,23 +63,55 @@ class Analyze(Writer):
         from made_analyses import image_set
 
         import camkit
-        from camkit.analysis import _reader as reading
 
         self.images = image_set(inputs, labels=np.arange(40) % 3, names=NAMES)
-        reading.by_cam = lambda *_: arithmetic(reading)
+        without_network()
         nothing = {name: lambda model: "model" for name in ("fingerprint", "packed", "unpacked")}
         sys.modules["camkit.models._serialize"] = types.SimpleNamespace(**nothing)
+        sys.modules["camkit.models._part"] = types.SimpleNamespace(
+            part=lambda *_: "model", rows_of_images=lambda *_: {}
+        )
         self.analyze = camkit.analyze
 
     def write(self, target):
         self.analyze(None, self.images, target, batch_size=2)
 
 
-def arithmetic(reading, pause=0.0):
+class Update(Analyze):
+    """Of the images that were analysed some are gone, and others are new."""
+
+    name, unfinished = "analyze again", ("about.json", "shard-*.npz", "*.npy")
+
+    def __init__(self, inputs):
+        super().__init__(inputs)
+        self.before = inputs / "before"
+        self.analyze(None, self.images.select(slice(0, 24)), self.before, batch_size=2)
+        self.images = self.images.select(slice(4, None))
+
+    def begin(self, target):
+        super().begin(target)
+        shutil.copytree(self.before, target)
+
+    def lost(self, target):
+        """What was computed is in the old analysis, in the next one, or in files of both."""
+        names = {path.name for path in target.rglob("*.npy")}
+        return not {"gap.npy", "maps.npy", "logits.npy", "probs.npy"} <= names
+
+
+def without_network(pause=0.0):
+    """Let arithmetic stand in the place of a network."""
+    from camkit.analysis import _reader as reading
+
+    reading.by_cam = lambda *_: arithmetic(reading, pause)
+    reading._image_shape = lambda _: (8, 8, 3)
+    reading._checked = lambda _, reader, shape: reader.read
+
+
+def arithmetic(reading, pause):
     """In the place of a network, which takes `pause` seconds for a batch."""
     bias = np.arange(3, dtype="float32")
 
-    def read(batch, labels):
+    def read(batch, labels, rows):
         time.sleep(pause)
         maps = batch[:, :6, :6].astype("float32") / 255
         return {
@@ -89,7 +121,17 @@ def arithmetic(reading, pause=0.0):
             "probs": maps.mean(axis=(1, 2)),
         }
 
-    return reading.Reader(read, (8, 8), 3, NAMES, bias, "float16")
+    return reading.Reader(
+        read,
+        size=(8, 8),
+        channels=3,
+        classes=3,
+        class_names=NAMES,
+        bias=bias,
+        has_rest=False,
+        precision="float16",
+        is_multi_label=False,
+    )
 
 
 # What a worker of the cluster finds in the place of the room that knows TensorFlow.
@@ -97,9 +139,9 @@ ELSEWHERE = """
 import sys, types
 
 def unpacked(packed):
-    from camkit.analysis import _reader as reading
-    from writers import arithmetic
-    reading.by_cam = lambda *_: arithmetic(reading, 0.1)
+    from writers import without_network
+    without_network(0.1)
+    return "model"
 
 sys.modules["camkit.models._serialize"] = types.SimpleNamespace(unpacked=unpacked)
 """
@@ -342,4 +384,6 @@ def rows_of(database):
     return found
 
 
-WRITERS = {kind.name: kind for kind in (Analyze, OnRay, Download, Atlas, Verdicts, Course, Grading)}
+WRITERS = {
+    kind.name: kind for kind in (Analyze, Update, OnRay, Download, Atlas, Verdicts, Course, Grading)
+}
