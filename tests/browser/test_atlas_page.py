@@ -315,7 +315,7 @@ def test_both_pictures_of_a_fault_open_and_take_verdicts(atlas, leaf, tmp_path):
     item = kind.locator("li", has_text="(training)").first
     item.locator("button").first.click()
     page.wait_for_function("document.querySelector('.status').textContent.includes('(training)')")
-    assert page.locator("h3.group").inner_text().startswith("copy: ")
+    assert page.locator("h3.group").inner_text().startswith("“copy” faults: ")
     assert "(training)" in current_tile(page)
     page.keyboard.press("1")
     page.get_by_text("Saved: label wrong.").wait_for()
@@ -325,7 +325,7 @@ def test_both_pictures_of_a_fault_open_and_take_verdicts(atlas, leaf, tmp_path):
     item.locator("button.other").click()
     page.wait_for_function("document.querySelector('.status').textContent.includes('(test)')")
     assert "/Test/" in page.get_by_label("File", exact=True).input_value()
-    assert page.locator("h3.group").inner_text().startswith("copy: ")
+    assert page.locator("h3.group").inner_text().startswith("“copy” faults: ")
     rows = Verdicts(saved_csv(page, tmp_path)).read().reset_index()
     assert rows["path"].tolist() == [path]
     assert rows["true"].tolist() == [path.split("/")[-2]]
@@ -692,12 +692,21 @@ def test_the_mathematics_is_that_of_camkit(browser, tmp_path):  # noqa: F811
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(leaf, scheme):
+def test_axe_finds_nothing_serious(atlas, leaf, scheme, tmp_path):
+    """Also with a verdict, several pictures selected, and a file that differs."""
     from axe_playwright_python.sync_playwright import Axe
 
     page = leaf(color_scheme=scheme)
     page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
     page.get_by_label("Verdict").select_option("other")
+    path = page.get_by_label("File", exact=True).input_value()
+    rows = pd.DataFrame([[path, "", "", "ambiguous"], ["/x.jpg", "", "", "other"]])
+    rows.to_csv(tmp_path / "x.csv", index=False, header=["path", "true", "predicted", "verdict"])
+    page.locator("input[type=file]").set_input_files(tmp_path / "x.csv")
+    page.get_by_role("button", name="Take those of the file").wait_for()
+    page.get_by_role("button", name="Select several").click()
+    page.locator(".tile").nth(1).click()
+    assert page.locator(".tile[aria-selected=true]").count() == 2
     found = [
         (fault["id"], fault["impact"], [node["html"] for node in fault["nodes"]][:3])
         for fault in Axe().run(page).response["violations"]

@@ -101,7 +101,7 @@ test("a kind of fault is a group in which pairs stay together", () => {
   const group = all.find(({ part }) => part === "Data faults");
   assert.deepEqual(group, {
     part: "Data faults",
-    title: "copy",
+    title: "“copy” faults",
     members: [7, 1],
     inOrder: true,
   });
@@ -128,6 +128,6 @@ test("an image is at home in its pair, its class, or its faults", () => {
   assert.equal(homeOf(all, 2)?.title, "Ant taken for Bee");
   assert.equal(homeOf(all, 0)?.title, "Ant");
   assert.equal(homeOf(all, 6)?.title, "predicted Cat");
-  assert.equal(homeOf(all, 7)?.title, "copy");
+  assert.equal(homeOf(all, 7)?.title, "“copy” faults");
   assert.equal(homeOf(all, 99), undefined);
 });

@@ -125,6 +125,15 @@ export function groups(index) {
 /** The part of the groups of slices that err more than the rest. */
 export const SLICES = "Slices with more errors";
 
+/**
+ * Return the title of the group of a kind of fault.
+ *
+ * @param {string} kind
+ */
+export function titleOfFaults(kind) {
+  return `“${kind}” faults`;
+}
+
 /** The part of the groups of data faults. */
 export const DATA_FAULTS = "Data faults";
 
@@ -137,7 +146,8 @@ export const DATA_FAULTS = "Data faults";
 function faultGroups({ summary }) {
   return (summary?.faults ?? []).map(({ kind, rows }) => {
     const numbers = rows.flatMap(({ i, other }) => (other === null ? [i] : [i, other]));
-    return { part: DATA_FAULTS, title: kind, members: [...new Set(numbers)], inOrder: true };
+    const title = titleOfFaults(kind);
+    return { part: DATA_FAULTS, title, members: [...new Set(numbers)], inOrder: true };
   });
 }
 

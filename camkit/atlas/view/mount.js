@@ -147,7 +147,7 @@ class Atlas {
     const keys = ["← → other picture"];
     if (this.has("classes")) keys.push("/ search a class");
     if (this.has("review")) {
-      keys.push("0 to 5 verdict", "among the tiles Shift, Space or Ctrl+A for several");
+      keys.push("0 to 6 verdict", "among the tiles Shift, Space or Ctrl+A for several");
     }
     return make("p", { className: "help" }, `Keys: ${keys.join(", ")}.`);
   }
@@ -337,7 +337,7 @@ class Atlas {
       this.classes.search.focus();
     }
     if (target.closest("select")) return;
-    if (/^[0-5]$/.test(event.key)) this.review?.press(Number(event.key));
+    if (/^[0-6]$/.test(event.key)) this.review?.press(Number(event.key));
     if (event.key === "ArrowRight") this.browser.tiles.step(1);
     if (event.key === "ArrowLeft") this.browser.tiles.step(-1);
   }

@@ -2,7 +2,7 @@
 
 /** @import { ClassRow, Bin, Fault, FaultKind, Group, Index, Slice, Source } from "./types.js" */
 import { make, section, showPicture } from "./dom.js";
-import { DATA_FAULTS, SLICES } from "./groups.js";
+import { SLICES, titleOfFaults } from "./groups.js";
 import { INVENTED, MISSED, mostFrequentFirst } from "./label-sets.js";
 import { reliability } from "./reliability.js";
 import { percent, pictureOf, withSplit } from "./words.js";
@@ -202,9 +202,8 @@ export function overview(index, all, source, { choose, showGroup }) {
     element.append(slicesCard(slices, ofSlices, showGroup));
   }
   for (const kind of faults) {
-    const isGroup = (/** @type {Group} */ { part, title }) =>
-      part === DATA_FAULTS && title === kind.kind;
-    const group = all.find(isGroup) ?? all[0];
+    const title = titleOfFaults(kind.kind);
+    const group = all.find((other) => other.title === title) ?? all[0];
     element.append(faultsCard(kind, index, source, (i) => choose(i, group)));
   }
   return element;

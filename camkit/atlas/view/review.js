@@ -67,7 +67,7 @@ export class Review {
       "review",
       "Review",
       this.scope,
-      field(atlasId, "Verdict (0 to 5)", this.verdict),
+      field(atlasId, "Verdict (0 to 6)", this.verdict),
       advance,
       field(atlasId, "Correct label", this.correctLabel),
       list,

@@ -15,6 +15,7 @@ export const VERDICTS = [
   "background",
   "resolution",
   "other",
+  "remove",
 ];
 
 /** What a reviewer enters, before that. */
@@ -170,7 +171,11 @@ export class VerdictTable {
    * @param {Index} index
    */
   toCsv(index) {
-    const matched = this.rows.map((row) => ({ ...namesOf(index, row.i), ...row }));
+    // The classes are those that the reviewer saw, the path is that of today.
+    const matched = this.rows.map((row) => {
+      const { path, ...classes } = namesOf(index, row.i);
+      return { path, ...classes, ...row, ...(path && { path }) };
+    });
     const rows = [...matched, ...this.unmatched].map((row) => [
       row.path,
       row.true,
