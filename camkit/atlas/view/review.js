@@ -3,6 +3,7 @@
 /** @import { Answer, Change, EntryField, Selection, Source, Verdict } from "./types.js" */
 /** @import { VerdictTable } from "./verdicts.js" */
 import { field, make, section } from "./dom.js";
+import { SEPARATOR } from "./label-sets.js";
 import { recall, rememberSetting } from "./remembered.js";
 import { BLANK, isGiven, NOT_REVIEWED, VERDICTS, wordsOf } from "./verdicts.js";
 import { countOfPictures, pictureOf } from "./words.js";
@@ -57,6 +58,7 @@ export class Review {
     this.others = make("ul", { className: "plain others" });
     this.note = make("p", { role: "status", className: "note" });
 
+    const several = source.index.labelSets;
     const advance = make(
       "label",
       { className: "check" },
@@ -69,7 +71,11 @@ export class Review {
       this.scope,
       field(atlasId, "Verdict (0 to 6)", this.verdict),
       advance,
-      field(atlasId, "Correct label", this.correctLabel),
+      field(
+        atlasId,
+        several ? "Correct labels, with | between" : "Correct label",
+        this.correctLabel,
+      ),
       list,
       field(atlasId, "Comment", this.comment),
       field(atlasId, "Reviewer", this.reviewer),
@@ -184,13 +190,24 @@ export class Review {
     }
   }
 
-  /**
-   * Return the correct label as it is entered; a class of the set in the spelling of the set.
-   */
+  /** Return the correct label as it is entered; classes of the set in the spelling of the set. */
   className() {
-    const text = this.correctLabel.value.trim();
-    const same = (/** @type {string} */ name) => name.toLowerCase() === text.toLowerCase();
-    return this.source.index.classNames.find(same) ?? text;
+    const { classNames } = this.source.index;
+    const names = this.namesIn(this.correctLabel.value).map((text) => {
+      const same = (/** @type {string} */ name) => name.toLowerCase() === text.toLowerCase();
+      return classNames.find(same) ?? text;
+    });
+    return names.join(SEPARATOR);
+  }
+
+  /**
+   * Return the names in a text: of an image with several labels, all of them.
+   *
+   * @param {string} text
+   */
+  namesIn(text) {
+    const names = this.source.index.labelSets ? text.split(SEPARATOR) : [text];
+    return names.map((name) => name.trim()).filter(Boolean);
   }
 
   /**
@@ -261,7 +278,8 @@ export class Review {
    * @param {string} label
    */
   newClass(label) {
-    const isNew = label && !this.source.index.classNames.includes(label);
+    const { classNames } = this.source.index;
+    const isNew = this.namesIn(label).some((name) => !classNames.includes(name));
     return isNew ? `${label}, which is a new class` : "";
   }
 
