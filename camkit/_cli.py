@@ -237,7 +237,10 @@ def _connection(options: argparse.Namespace) -> AbstractContextManager:
 def _load_images(options: argparse.Namespace) -> "camkit.ImageSet":
     """Return the images that the options name; report skipped files on standard error."""
     split = None if options.split == "all" else options.split
-    images = camkit.load_images(options.images, split)
+    columns = {"path_column": options.path_column, "label_column": options.label_column}
+    if columns["label_column"] and len(options.label_column) == 1:
+        (columns["label_column"],) = options.label_column
+    images = camkit.load_images(options.images, split, root=options.root, **columns)
     if options.read_as:
         _, _, shape = options.read_as.partition("-")
         images = images.read_as_keras(
@@ -424,7 +427,9 @@ def _add_analyze(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("model", metavar="MODEL", help="a .keras or .h5 file of Keras 2 or 3")
     parser.add_argument(
-        "images", metavar="IMAGES", help="a folder of class folders, Training and Test, or images"
+        "images",
+        metavar="IMAGES",
+        help="a folder of class folders, Training and Test, or images; a table, a .zip file",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="the folder for the analysis")
     parser.add_argument(
@@ -454,10 +459,19 @@ def _add_analyze(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--split",
         default="Test",
-        choices=["Test", "Training", "Validation", "all"],
         metavar="SPLIT",
-        help="Test (default), Training, Validation or all",
+        help="Test (default), Training, Validation, another split's name, or all",
     )
+    parser.add_argument(
+        "--path-column", metavar="NAME", help="the column of the paths, if IMAGES is a table"
+    )
+    parser.add_argument(
+        "--label-column",
+        action="append",
+        metavar="NAME",
+        help="the column of the labels; give it again for several columns of 0 and 1",
+    )
+    parser.add_argument("--root", metavar="DIR", help="where the paths of a table start")
     parser.add_argument(
         "--size", type=int, metavar="PIXELS", help="input size, for models that accept any"
     )

@@ -1,6 +1,7 @@
 """Matching the folders of an image set with the classes of a model."""
 
 from typing import NamedTuple
+from unicodedata import normalize
 
 import numpy as np
 
@@ -133,6 +134,9 @@ def _matching(
 
 def _by_name(folders: list[str], names: list[str]) -> list[int] | None:
     """Return the class of each folder by its name, or None if a name is not that of a class."""
+    # Names that come from a Mac are composed of other characters.
+    folders = [normalize("NFC", folder) for folder in folders]
+    names = [normalize("NFC", name) for name in names]
     if not set(folders) <= set(names):
         return None
     for folder in folders:
@@ -198,8 +202,11 @@ def _range_of_indices(classes: int) -> str:
 
 def _refusal(folders: list[str], classes: int, names: list[str] | None) -> str:
     """Return the message for folders that do not match the classes of a model."""
+    known = [folder for folder in folders if folder in (names or [])]
+    chosen = f"{known[:_MOST_UNKNOWN]}" if known else "[...]"
     remedy = (
-        "pass class_names=[...] (in the shell --class-names FILE), name the folders after the "
+        f"classes={chosen} of load_images leaves the rest out; or pass class_names=[...] (in the "
+        "shell --class-names FILE), name the folders after the "
         f"classes or by index, {_range_of_indices(classes)}, or pass images.unlabelled() "
         "(--unlabelled)"
     )

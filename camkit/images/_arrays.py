@@ -1,5 +1,7 @@
 """Arrays and sets of batches: written once as PNG files, which lose nothing and can be shown."""
 
+import hashlib
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,6 +27,9 @@ _DARKEST_WHITE = 16
 
 # Fractions below this come from a division by 255 and back.
 _WHOLE = 1e-3
+
+# How many elements of a dataset are compared with those of a second pass.
+_COMPARED = 8
 
 # What tells an endless tf.data.Dataset.
 _ENDLESS = -1
@@ -68,21 +73,22 @@ def images_of_batches(
         class_names = getattr(batches, "class_names", None)
     writer = _Writer()
     labels: list = []
-    first = None
+    begin: list[bytes] = []
     with progress(None, "Writing images", "image") as bar:
         for element in _elements(batches):
             images, of_images = _pair(element)
-            first = images if first is None else first
+            if len(begin) < _COMPARED:
+                begin.append(_digest(images))
             writer.write(images)
             labels += [] if of_images is None else list(of_images)
             bar.update(len(images))
-    if first is None:
+    if not begin:
         raise ValueError(f"the {type(batches).__name__} yields nothing: an iterator serves once")
     count = len(writer.paths)
     found = labels_of(
         labels if labels else None, count, class_names if labels else None, multi_label
     )
-    notes = [*_note_of_order(batches, first), *found.notes]
+    notes = [*_note_of_order(batches, begin), *found.notes]
     return writer.images(found.values, found.names, notes)
 
 
@@ -114,12 +120,16 @@ def _pair(element: Any) -> tuple[np.ndarray, Any]:
     return images, None if labels is None else np.asarray(labels)
 
 
-def _note_of_order(batches: Any, first: np.ndarray) -> list[str]:
-    """Return a note if another pass over the batches begins with other images."""
-    if iter(batches) is batches:
+def _digest(images: np.ndarray) -> bytes:
+    return hashlib.sha256(images.tobytes()).digest()
+
+
+def _note_of_order(batches: Any, begin: list[bytes]) -> list[str]:
+    """Return a note that says whether another pass over the batches begins with other images."""
+    if hasattr(batches, "__next__"):
         return []
-    again, _ = _pair(next(iter(_elements(batches))))
-    if again.shape == first.shape and np.array_equal(again, first):
+    again = [_digest(_pair(each)[0]) for each in itertools.islice(_elements(batches), _COMPARED)]
+    if again == begin:
         return ["the images are in the order of the dataset"]
     return [
         "the dataset shuffles or augments: the images are in the order of the pass that was read, "

@@ -153,6 +153,12 @@ def find_set(
         (True, 12, 'Apple Green')
     """
     top = _Folder(folder, reader)
+    layout = _layout(top, split, set(classes or ()))
+    return layout._replace(skipped=[*_foreign_above(top, layout.root), *layout.skipped])
+
+
+def _layout(top: "_Folder", split: str | None, classes: set[str]) -> Layout:
+    """Return the layout of the image set in a folder or below."""
     root = _search(top, _has_splits)
     if root is not None:
         return _split_layout(root, split)
@@ -163,7 +169,16 @@ def find_set(
     if root is not None:
         return _split_layout(root, split)
     check_split(split)
-    return _plain_layout(top, set(classes or ()))
+    return _plain_layout(top, classes)
+
+
+def _foreign_above(top: "_Folder", root: Path) -> list[tuple[Path, str]]:
+    """Return what is left out of the folders above the root of a set."""
+    foreign = []
+    while top.path != root:
+        foreign += top.foreign
+        top = next(inner for inner in top.folders if root.is_relative_to(inner.path))
+    return foreign
 
 
 def existing(source: str | os.PathLike) -> Path:

@@ -293,7 +293,7 @@ def _of_files_of_dataset(source: Any, options: dict) -> ImageSet | None:
     )
     note = (
         "the images are the files of the dataset, in the order of its list of files, as camkit "
-        "reads them: resizing and augmentation of the dataset are not applied"
+        "reads them; images.read_as_keras() reads them as the dataset does"
     )
     return replace(images, notes=[note, *images.notes])
 

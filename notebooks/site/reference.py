@@ -24,7 +24,17 @@ from pdoc import doc
 import camkit
 
 INDEX = "camkit.html"
-KINDS = "camkit.kinds.html"
+# Pages that the tests write: {file: (Markdown file, the words of the link to it)}.
+WRITTEN_BY_TESTS = {
+    "camkit.kinds.html": (
+        "kinds.md",
+        "What camkit reads: each kind of model, and what becomes of it",
+    ),
+    "camkit.sources.html": (
+        "sources.md",
+        "What camkit loads: folders, tables, arrays and datasets, and what becomes of each",
+    ),
+}
 SEARCH = "search.html"
 RESULTS = (
     '<p role="status">Type a word of a heading, of the text or of the code.</p>\n'
@@ -109,8 +119,8 @@ def read(module: str) -> doc.Module:
 def reference() -> dict[str, NotebookNode]:
     """Return the pages of the reference as notebooks, by file name.
 
-    There is a page for each part of camkit, one that lists the parts and all names, and one of the
-    kinds of models that camkit reads, which its tests write.
+    There is a page for each part of camkit, one that lists the parts and all names, and those that
+    the tests write: the kinds of models that camkit reads, and of sources of images.
     """
     names = public_names()
     addresses = {}
@@ -119,10 +129,12 @@ def reference() -> dict[str, NotebookNode]:
         addresses[name.member.qualname] = name.address
 
     first_line = camkit.__doc__.partition("\n")[0]
-    kinds = (FOLDER / "kinds.md").read_text(encoding="utf-8")
-    link_to_kinds = f"[What camkit reads: each kind of model, and what becomes of it]({KINDS})"
-    index = ["# Reference", markdown(first_line, addresses), link_to_kinds]
-    notebooks = {KINDS: notebook_of([kinds])}
+    index = ["# Reference", markdown(first_line, addresses)]
+    notebooks = {}
+    for page_file, (source, words) in WRITTEN_BY_TESTS.items():
+        text = (FOLDER / source).read_text(encoding="utf-8")
+        notebooks[page_file] = notebook_of([text])
+        index.append(f"[{words}]({page_file})")
     parts = dict.fromkeys(name.part for name in names)
     for part in parts:
         of_part = [name for name in names if name.part == part]

@@ -10,9 +10,12 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+import sources
 from PIL import Image
+from sources import SOURCES
 
 import camkit
+from camkit._cli import _load_images, _parser
 from camkit.images import load_images
 
 COUNT = 20
@@ -580,3 +583,103 @@ def test_an_archive_that_cannot_be_unpacked_is_refused(tmp_path):
     images = load_images(tmp_path / "out.zip")
     assert not (tmp_path.parent / "evil.png").exists()
     assert all(path.is_relative_to(images.root) for path in images.paths)
+
+
+# The page -----------------------------------------------------------------------------------------
+
+
+def check(source, load):
+    """Check what `load` makes of a row of the page: the images and what is told, or the refusal."""
+    if source.classes is None:
+        with pytest.raises((ValueError, TypeError, OSError)) as raised:
+            load()
+        assert source.words in str(raised.value) and "\n" not in str(raised.value)
+        return
+    images = load()
+    told = [*images.notes, *(reason for _, reason in images.skipped)]
+    assert (len(images), tuple(images.class_names)) == (source.count, source.classes), images
+    assert any(source.words in line for line in told) or not source.words, told
+    # Nothing is told where there is nothing to tell, but for the columns of a table.
+    assert source.words or source.group in ("Tables", "Arrays") or not told, told
+    assert images.labels.shape[0] == len([*images])
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
+def test_a_source_is_read_or_refused_as_the_page_says(source, tmp_path):
+    if source.group == "Datasets" and "Py" not in source.name:
+        pytest.importorskip("tensorflow")
+    if "parquet" in source.name:
+        pytest.importorskip("pyarrow")
+    built = source.build(tmp_path)
+    check(source, lambda: load_images(built, **source.given))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [source for source in SOURCES if sources.cell_of_shell(source) != "–"],
+    ids=lambda source: source.name,
+)
+def test_the_shell_reads_or_refuses_a_source_as_the_page_says(source, tmp_path, capsys):
+    if "parquet" in source.name:
+        pytest.importorskip("pyarrow")
+    built = source.build(tmp_path)
+    options = [word for option in sources.arguments_of_shell(source) for word in option]
+    arguments = ["analyze", "model.keras", str(built), "--out", "out", *options]
+    check(source, lambda: _load_images(_parser().parse_args(arguments)))
+    if source.classes is not None:
+        assert source.words in capsys.readouterr().err
+
+
+def test_the_page_says_what_these_tests_say():
+    assert sources.PAGE.read_text(encoding="utf-8") == sources.page(), "run python tests/sources.py"
+
+
+def test_the_names_of_the_sources_are_unique():
+    names = [(source.group, source.name) for source in SOURCES]
+    assert len(set(names)) == len(names)
+
+
+# Folders: what the rows of the page do not say ----------------------------------------------------
+
+
+def test_images_in_folders_of_a_class_carry_their_folder(tmp_path):
+    write(tmp_path / "cat" / "2023" / "cam1" / "0.png", tmp_path / "cat" / "1.png")
+    write(tmp_path / "dog" / "0.png")
+    images = load_images(tmp_path)
+    assert images.metadata["folder"].tolist() == ["", "2023/cam1", ""]
+    assert [path.name for path in images.paths] == ["1.png", "0.png", "0.png"]
+
+
+def test_splits_inside_classes_are_known(tmp_path):
+    for split in ("train", "test"):
+        write(
+            tmp_path / "test" / "cat" / split / "0.png", tmp_path / "test" / "dog" / split / "0.png"
+        )
+    images = load_images(tmp_path / "test", None)
+    assert images.splits == ["test", "training"] * 2 and images.class_names == ["cat", "dog"]
+    analysis = camkit.analyze(model_of(2), images)
+    assert analysis.images.splits == images.splits
+    assert analysis.select([1, 2]).images.splits == ["training", "test"]
+
+
+def test_classes_are_matched_under_normalisation(tmp_path):
+    build = sources.in_two_spellings
+    for name in ("\u00c4pfel", "A\u0308pfel"):
+        images = load_images(build(tmp_path), None, classes=name)
+        assert images.class_names == ["\u00c4pfel"] and len(images) == 2
+
+
+def test_a_class_that_the_model_lacks_names_the_way_to_leave_it_out(tmp_path):
+    write_classes(tmp_path, ("cat", "dog", "figures"))
+    model = model_of(2)
+    with pytest.raises(
+        ValueError, match=r"classes=\['cat', 'dog'\] of load_images leaves the rest"
+    ):
+        camkit.analyze(model, load_images(tmp_path), class_names=["cat", "dog"])
+
+
+def test_a_model_trained_on_a_mac_knows_the_composed_names(tmp_path):
+    images = load_images(sources.in_two_spellings(tmp_path))
+    analysis = camkit.analyze(model_of(2), images, class_names=["A\u0308pfel", "Birnen"])
+    assert analysis.table["true"].tolist() == ["Birnen", "A\u0308pfel"]
+    assert analysis.matched_by == "name"
