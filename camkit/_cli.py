@@ -221,6 +221,17 @@ def _grid(text: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
+def _columns(text: str) -> tuple[str | None, str | list[str] | None]:
+    """Return the column of paths and those of labels that are written as PATH,LABEL,LABEL,...
+
+    What is left out is None.
+    """
+    path, *labels = text.split(",")
+    if len(labels) > 1:
+        return path or None, labels
+    return path or None, labels[0] if labels else None
+
+
 def _connection(options: argparse.Namespace) -> AbstractContextManager:
     """Return the connection to the cluster that the options ask for, or one that does nothing."""
     if options.engine == "ray":
@@ -237,10 +248,10 @@ def _connection(options: argparse.Namespace) -> AbstractContextManager:
 def _load_images(options: argparse.Namespace) -> "camkit.ImageSet":
     """Return the images that the options name; report skipped files on standard error."""
     split = None if options.split == "all" else options.split
-    columns = {"path_column": options.path_column, "label_column": options.label_column}
-    if columns["label_column"] and len(options.label_column) == 1:
-        (columns["label_column"],) = options.label_column
-    images = camkit.load_images(options.images, split, root=options.root, **columns)
+    path_column, label_column = options.columns
+    images = camkit.load_images(
+        options.images, split, path_column=path_column, label_column=label_column
+    )
     if options.read_as:
         _, _, shape = options.read_as.partition("-")
         images = images.read_as_keras(
@@ -424,12 +435,15 @@ def _add_analyze(commands: argparse._SubParsersAction) -> None:
         help="run a model once over a folder of images and store the results",
         usage="camkit analyze MODEL IMAGES --out DIR [options]",
         description=("Run a model over images and store the results. If interrupted, repeat it."),
+        add_help=False,
     )
+    # Whoever reads the help knows how to ask for it; without its line, it fits a screen.
+    parser.add_argument("-h", "--help", action="help", help=argparse.SUPPRESS)
     parser.add_argument("model", metavar="MODEL", help="a .keras or .h5 file of Keras 2 or 3")
     parser.add_argument(
         "images",
         metavar="IMAGES",
-        help="a folder of class folders, Training and Test, or images; a table, a .zip file",
+        help="a folder, a table or a .zip file of images",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="the folder for the analysis")
     parser.add_argument(
@@ -460,18 +474,15 @@ def _add_analyze(commands: argparse._SubParsersAction) -> None:
         "--split",
         default="Test",
         metavar="SPLIT",
-        help="Test (default), Training, Validation, another split's name, or all",
+        help="Test (default), Training, Validation, another, or all",
     )
     parser.add_argument(
-        "--path-column", metavar="NAME", help="the column of the paths, if IMAGES is a table"
+        "--columns",
+        type=_columns,
+        default=(None, None),
+        metavar="PATH,LABEL",
+        help="columns of a table: of paths, then of labels",
     )
-    parser.add_argument(
-        "--label-column",
-        action="append",
-        metavar="NAME",
-        help="the column of the labels; give it again for several columns of 0 and 1",
-    )
-    parser.add_argument("--root", metavar="DIR", help="where the paths of a table start")
     parser.add_argument(
         "--size", type=int, metavar="PIXELS", help="input size, for models that accept any"
     )

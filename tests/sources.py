@@ -757,9 +757,15 @@ def cell_of_shell(source: Source) -> str:
 def arguments_of_shell(source: Source) -> list[list[str]]:
     """Return the options of the shell for the arguments of a source."""
     options = []
-    for name, value in source.given.items():
-        values = value if isinstance(value, list) else [value]
-        options += [[f"--{name.replace('_', '-')}", each] for each in values]
+    if "split" in source.given:
+        options.append(["--split", source.given["split"]])
+    labels = source.given.get("label_column", [])
+    columns = [
+        source.given.get("path_column", ""),
+        *([labels] if labels == str(labels) else labels),
+    ]
+    if any(columns):
+        options.append(["--columns", ",".join(columns)])
     return options
 
 
