@@ -32,14 +32,23 @@ _ROWS = 256
 Compute = Callable[[np.ndarray, Path, int], None]
 
 
+def is_possible(stored: Mapping[str, Any], about: Mapping[str, Any]) -> bool:
+    """Return whether images of an analysis can be known in a stored one.
+
+    Version 1.0.0 stored no digests of images. What a user's method returns for an image may depend
+    on the others of its batch.
+    """
+    method = about["method"]
+    return "digests" in stored and (method is None or method.startswith("camkit."))
+
+
 def known_rows(
     folder: Path, stored: Mapping[str, Any], about: Mapping[str, Any]
 ) -> tuple[np.ndarray, float]:
     """Return the row of each image in a stored analysis, and how much of that analysis remains.
 
     An image is known by its content. The maps of a method depend on its label as well, since the
-    true class is one of theirs. Those of a user's method may depend on other images of a batch, so
-    no image of such an analysis is known, nor of one by version 1.0.0, which stored no digests.
+    true class is one of theirs.
 
     Args:
         folder: The folder of the stored analysis.
@@ -50,19 +59,12 @@ def known_rows(
         Rows (N,), -1 where the results of an image are not known; and the share of what the stored
         analysis has computed that belongs to images of this set, 0 to 1.
     """
-    unknown = np.full(len(about["digests"]), -1)
-    method = about["method"]
-    is_known_method = method is None or method.startswith("camkit.")
-    if "digests" not in stored or not is_known_method:
-        return unknown, 0.0
     keys = _keys(stored)
     available = {keys[row]: row for row in _available(folder, stored)}
-    wanted = _keys(about)
-    if not available:
-        return unknown, 0.0
+    rows = [available.get(key, -1) for key in _keys(about)]
     contents = set(about["digests"])
-    remaining = np.mean([content in contents for content, *_ in available])
-    return np.array([available.get(key, -1) for key in wanted]), float(remaining)
+    remaining = [content in contents for content, *_ in available]
+    return np.array(rows), float(np.mean(remaining)) if remaining else 0.0
 
 
 def _keys(about: Mapping[str, Any]) -> list[tuple]:

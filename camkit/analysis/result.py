@@ -341,12 +341,13 @@ class Analysis:
     def table(self) -> pd.DataFrame:
         """Return a table with a row for each image.
 
-        The first columns are "path"; "true" and "predicted", names of classes; "confidence", the
-        probability of the predicted class, 0 to 1; "margin", the logit of the true class minus the
-        highest other one, which is negative for an error; "correct", whether the predicted class is
-        the true one; "second", the class of the second highest score, and "second_confidence", its
-        probability; "file", the path below `root`, with slashes, by which a table of your own can
-        be merged. Without a label, the true class is None, the margin is NaN and "correct" is NA.
+        The first columns are "path", as text; "true" and "predicted", names of classes;
+        "confidence", the probability of the predicted class, 0 to 1; "margin", the logit of the
+        true class minus the highest other one, which is negative for an error; "correct", whether
+        the predicted class is the true one; "second", the class of the second highest score, and
+        "second_confidence", its probability; "file", the path below `root`, with slashes, by which
+        a table of your own can be merged. Without a label, the true class is None, the margin is
+        NaN and "correct" is NA.
 
         Where images have several labels, "true" and "predicted" are their names joined by "|", such
         as "Apple|Lemon", and "" for none; "confidence" is the probability of the most probable

@@ -398,7 +398,8 @@ def _claim(folder: Path, about: dict) -> dict | None:
             about["batch_size"] = stored["batch_size"]
         differences = _differences(stored, about)
         share = ""
-        if differences == [_OTHER_IMAGES] and isinstance(folder, Path):
+        is_local = isinstance(folder, Path)
+        if differences == [_OTHER_IMAGES] and is_local and _reuse.is_possible(stored, about):
             _, remaining = _reuse.known_rows(folder, stored, about)
             if remaining >= _reuse.LEAST:
                 return stored
