@@ -1,6 +1,7 @@
 from . import (
     analysis as analysis,
     atlas as atlas,
+    export as export,
     faults as faults,
     images as images,
     localize as localize,
@@ -14,7 +15,7 @@ from .analysis.result import Analysis as Analysis, load_analysis as load_analysi
 from .analysis.run import analyze as analyze
 from .atlas.notebook import error_atlas as error_atlas
 from .atlas.page import write_atlas as write_atlas
-from .atlas.review import load_verdicts as load_verdicts
+from .atlas.review import Review as Review, load_verdicts as load_verdicts
 from .faults import data_faults as data_faults
 from .faults.slices import error_slices as error_slices
 from .images.decoding import read_image as read_image

@@ -37,7 +37,7 @@ _METHODS = (
     "legrad",
 )
 
-# The names of `camkit.analysis.export.FORMATS`, which the help shows without loading them.
+# The names of `camkit.export.FORMATS`, which the help shows without loading them.
 _FORMATS = ("parquet", "cleanlab", "coco", "yolo", "label-studio", "fiftyone")
 
 # The number of class names that are shown.
@@ -331,7 +331,7 @@ def _export(options: argparse.Namespace) -> dict[str, Any]:
     Returns "file" and "format".
     """
     analysis = camkit.load_analysis(options.folder)
-    write = camkit.analysis.export.FORMATS[options.to]
+    write = camkit.export.FORMATS[options.to]
     settings: dict[str, Any] = {}
     if options.of:
         settings["of"] = options.of

@@ -1,3 +1,2 @@
-from . import export as export
 from .result import Analysis as Analysis, load_analysis as load_analysis
 from .run import analyze as analyze

@@ -518,7 +518,7 @@ class Analysis:
     def to_parquet(self, file: str | os.PathLike) -> Path:
         """Write `table` and the features to a Parquet file, and return its path.
 
-        `camkit.analysis.export` has other formats.
+        `camkit.export` has other formats.
 
         Args:
             file: The file, which is replaced if it exists.
@@ -539,7 +539,7 @@ class Analysis:
             ['file', 'features']
         """
         # It draws on camkit.localize, which whoever only opens an analysis need not load.
-        from camkit.analysis import export
+        from camkit import export
 
         return export.parquet(self, file)
 

@@ -13,7 +13,7 @@ from repository import ROOT
 
 import camkit
 
-PARTS = ("localize", "whole_object", "scenes", "plots")
+PARTS = ("export", "localize", "whole_object", "scenes", "plots")
 
 
 def public_objects():

@@ -15,7 +15,7 @@ from made_analyses import LABELS, NAMES, PREDICTED, analysis_of, image_set
 from PIL import Image
 
 import camkit
-from camkit.analysis import export
+from camkit import export
 
 # The part of each predicted class: rows 5 to 10, columns 6 to 18 of 20 x 30 pixels.
 BOX = [6, 5, 12, 5]

@@ -529,7 +529,7 @@ def answer(capsys, *arguments):
 
 
 def test_the_formats_of_the_shell_are_those_of_the_package():
-    assert _FORMATS == tuple(camkit.analysis.export.FORMATS)
+    assert _FORMATS == tuple(camkit.export.FORMATS)
 
 
 @pytest.fixture(scope="module")

@@ -79,7 +79,7 @@ def parquet(analysis: "Analysis", file: PathLike) -> Path:
         >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
         >>> analysis = camkit.analyze(model, images)
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     file = camkit.analysis.export.parquet(analysis, folder + "/analysis.parquet")
+        ...     file = camkit.export.parquet(analysis, folder + "/analysis.parquet")
         ...     len(pd.read_parquet(file)["features"][0])
         96
     """
@@ -120,7 +120,7 @@ def cleanlab(analysis: "Analysis", file: PathLike) -> Path:
         >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
         >>> analysis = camkit.analyze(model, images)
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     file = camkit.analysis.export.cleanlab(analysis, folder + "/analysis.npz")
+        ...     file = camkit.export.cleanlab(analysis, folder + "/analysis.npz")
         ...     data = np.load(file)
         ...     data["labels"].shape, data["pred_probs"].shape
         ((12,), (12, 12))
@@ -167,7 +167,7 @@ def coco(
         >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
         >>> analysis = camkit.analyze(model, images)
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     file = camkit.analysis.export.coco(analysis, folder + "/instances.json")
+        ...     file = camkit.export.coco(analysis, folder + "/instances.json")
         ...     len(json.loads(file.read_text())["images"])
         12
     """
@@ -231,7 +231,7 @@ def yolo(
         >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
         >>> analysis = camkit.analyze(model, images)
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     data = camkit.analysis.export.yolo(analysis, folder)
+        ...     data = camkit.export.yolo(analysis, folder)
         ...     len(list(data.parent.glob("labels/**/*.txt")))
         12
     """
@@ -291,7 +291,7 @@ def label_studio(
         >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
         >>> analysis = camkit.analyze(model, images)
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     tasks = camkit.analysis.export.label_studio(analysis, folder)
+        ...     tasks = camkit.export.label_studio(analysis, folder)
         ...     json.loads(tasks.read_text())[0]["predictions"][0]["result"][0]["type"]
         'choices'
     """
@@ -343,7 +343,7 @@ def fiftyone(
         >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
         >>> analysis = camkit.analyze(model, images)
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     samples = camkit.analysis.export.fiftyone(analysis, folder) / "samples.json"
+        ...     samples = camkit.export.fiftyone(analysis, folder) / "samples.json"
         ...     json.loads(samples.read_text())["samples"][0]["ground_truth"]["label"]
         'Apple Green'
     """
