@@ -129,3 +129,22 @@ test("a page that may store nothing shows what it was written with", () => {
   const written = { ...entry, i: 2 };
   assert.deepEqual(storeOf({ verdicts: [written] }).all(), [written]);
 });
+
+test("verdicts from a file are not those of whoever sits here; the same ones are kept once", () => {
+  const store = storeOf();
+  store.save({ i: 2, entry: { ...entry, reviewer: "" }, seen: null, imported: true });
+  store.save({ i: 3, entry: { ...entry, reviewer: "" }, seen: null });
+  assert.deepEqual(
+    storeOf()
+      .all()
+      .map(({ i, own }) => [i, own]),
+    [
+      [2, false],
+      [3, true],
+    ],
+  );
+  const away = { ...entry, path: "/z/9", true: "Cat", predicted: "Ant" };
+  store.keep([away]);
+  store.keep([away, { ...away, path: "/z/8" }]);
+  assert.equal(storeOf().kept().length, 2);
+});

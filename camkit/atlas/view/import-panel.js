@@ -78,7 +78,7 @@ export class ImportPanel {
     const { added, conflicts } = this.table.compare(matched);
     const changes = added.map((row) => {
       const seen = this.table.get(row.i, row.reviewer);
-      return { i: row.i, entry: row, seen };
+      return { i: row.i, entry: row, seen, imported: true };
     });
     const answers = changes.length ? await this.source.save(changes) : [];
     const saved = answers.filter((answer) => answer.saved).map(({ row }) => row);
@@ -143,7 +143,8 @@ export class ImportPanel {
    */
   async settle(conflicts, side) {
     const changes = conflicts.map((conflict) => {
-      return { i: conflict.here.i, entry: conflict[side], seen: conflict.here };
+      const imported = side === "there";
+      return { i: conflict.here.i, entry: conflict[side], seen: conflict.here, imported };
     });
     try {
       const answers = await this.source.save(changes);

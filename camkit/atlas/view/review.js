@@ -34,6 +34,7 @@ export class Review {
     this.next = next;
     /** @type {Verdict | null} The verdict that the reviewer has been shown. */
     this.stored = null;
+    this.saving = Promise.resolve();
     // What was said last; it stays when the next image comes by itself.
     this.said = "";
 
@@ -178,7 +179,21 @@ export class Review {
     // An image that is not yet on the screen gets no verdict.
     if (current === null || current !== seen) return;
     const value = name === "correctLabel" ? this.className() : this[name].value;
-    const changes = this.targets().map((i) => this.changeOf(i, name, value));
+    const targets = this.targets();
+    // One after the other, so that each begins with what the one before has stored.
+    const before = this.saving;
+    this.saving = before.then(() => this.save(current, targets, name, value));
+    await this.saving;
+  }
+
+  /**
+   * @param {number} current the image that is shown
+   * @param {number[]} targets
+   * @param {EntryField} name
+   * @param {string} value
+   */
+  async save(current, targets, name, value) {
+    const changes = targets.map((i) => this.changeOf(i, name, value));
     const replaced = changes.filter(({ seen: old }) => {
       return old && old[name] !== BLANK[name] && old[name] !== value;
     });
@@ -234,9 +249,7 @@ export class Review {
    * @param {number} replaced how many images had something else in this field
    */
   onAnswers(current, name, answers, replaced) {
-    this.table.add(
-      answers.map(({ row }) => ({ ...row, reviewer: this.reviewer.value, own: true })),
-    );
+    this.table.add(answers.map(({ row }) => ({ ...row, own: true })));
     if (this.selection.current !== current) return;
     const text = this.reportOf(answers, replaced, name);
     this.report(text);

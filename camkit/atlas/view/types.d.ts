@@ -29,11 +29,15 @@ export interface PathVerdict extends Entry {
   predicted: string;
 }
 
-/** A verdict to store on image `i`; `seen` is the one that the reviewer saw (null: none). */
+/**
+ * A verdict to store on image `i`; `seen` is the one that the reviewer saw (null: none). One that is
+ * `imported` comes from a file.
+ */
 export interface Change {
   i: number;
   entry: Entry;
   seen: Entry | null;
+  imported?: boolean;
 }
 
 /** Whether a change was stored, and the verdict that is stored now. */

@@ -7,9 +7,10 @@ import { FIELDS, namesOf, saySame } from "./verdicts.js";
 const KEY = "camkit-verdicts ";
 
 /**
- * A verdict as it is kept. `before` is what the page itself has had when the verdict was given.
+ * A verdict as it is kept. `before` is what the page itself has had when the verdict was given;
+ * `imported` ones come from a file, and are not of whoever sits here.
  *
- * @typedef {PathVerdict & {before: Entry | null}} KeptVerdict
+ * @typedef {PathVerdict & {before: Entry | null, imported?: boolean}} KeptVerdict
  */
 
 export class VerdictStore {
@@ -59,12 +60,15 @@ export class VerdictStore {
     const old = `camkit-atlas ${this.index.id}`;
     /** @type {Verdict[]} */
     const rows = recall(old) ?? [];
-    if (!rows.length) return;
-    for (const { i, verdict, comment, reviewer } of rows) {
-      const row = { ...namesOf(this.index, i), verdict, comment, reviewer, correctLabel: "" };
-      this.write(i, [...this.read(i), { ...row, before: null }]);
+    try {
+      for (const { i, verdict, comment, reviewer } of rows) {
+        const row = { ...namesOf(this.index, i), verdict, comment, reviewer, correctLabel: "" };
+        this.write(i, [...this.read(i), { ...row, before: null }]);
+      }
+      if (rows.length) localStorage.removeItem(old);
+    } catch {
+      // Where there is no more room, the old ones stay.
     }
-    localStorage.removeItem(old);
   }
 
   /** @param {number} i */
@@ -97,7 +101,7 @@ export class VerdictStore {
    * @returns {Verdict[]}
    */
   of(i) {
-    const kept = this.read(i).map(({ before, ...row }) => ({ ...row, i, own: true }));
+    const kept = this.read(i).map((row) => shownAs(row, i));
     const written = [...this.written.values()].filter((row) => row.i === i);
     const isKept = (/** @type {Verdict} */ row) =>
       kept.some((own) => own.reviewer === row.reviewer);
@@ -109,9 +113,7 @@ export class VerdictStore {
     /** @type {Map<string, Verdict>} */
     const rows = new Map(this.written);
     for (const i of this.found.keys()) {
-      for (const { before, ...row } of this.read(i)) {
-        rows.set(`${i} ${row.reviewer}`, { ...row, i, own: true });
-      }
+      for (const row of this.read(i)) rows.set(`${i} ${row.reviewer}`, shownAs(row, i));
     }
     return [...rows.values()];
   }
@@ -141,7 +143,7 @@ export class VerdictStore {
    * @param {Change} change
    * @returns {Answer}
    */
-  save({ i, entry, seen }) {
+  save({ i, entry, seen, imported = false }) {
     const rows = this.read(i);
     const kept = rows.find((row) => row.reviewer === entry.reviewer);
     const written = this.written.get(`${i} ${entry.reviewer}`) ?? null;
@@ -151,9 +153,10 @@ export class VerdictStore {
     const others = rows.filter((row) => row !== kept);
     const entered = Object.fromEntries(FIELDS.map((field) => [field, entry[field]]));
     const before = written && entryOf(written);
-    const row = { ...namesOf(this.index, i), ...entered, reviewer: entry.reviewer, before };
+    const { reviewer } = entry;
+    const row = { ...namesOf(this.index, i), ...entered, reviewer, before, imported };
     this.write(i, [...others, /** @type {KeptVerdict} */ (row)]);
-    return { saved: true, row: { ...entry, i, own: true } };
+    return { saved: true, row: { ...entry, i, own: !imported } };
   }
 
   /**
@@ -190,13 +193,26 @@ export class VerdictStore {
    * @param {PathVerdict[]} rows
    */
   keep(rows) {
-    localStorage.setItem(this.unmatchedKey, JSON.stringify([...this.kept(), ...rows]));
+    const kept = [...this.kept(), ...rows].map((row) => JSON.stringify(row));
+    const different = [...new Set(kept)];
+    localStorage.setItem(this.unmatchedKey, `[${different.join(",")}]`);
   }
 
   /** @returns {PathVerdict[]} */
   kept() {
     return recall(this.unmatchedKey) ?? [];
   }
+}
+
+/**
+ * Return a verdict as the view has it.
+ *
+ * @param {KeptVerdict} row
+ * @param {number} i
+ * @returns {Verdict}
+ */
+function shownAs({ before, imported, ...row }, i) {
+  return { ...row, i, own: !imported };
 }
 
 /** @param {string} key */
