@@ -145,7 +145,7 @@ class Review:
             >>> import pandas as pd
             >>> row = {"path": ["a/b.jpg"], "true": "Pear", "predicted": "Apple"}
             >>> review = camkit.load_verdicts(pd.DataFrame(row).assign(verdict="ambiguous"))
-            >>> review.tags(["/home/kim/a/b.jpg", "/home/kim/a/c.jpg"])
+            >>> review.tags(["/data/kim/a/b.jpg", "/data/kim/a/c.jpg"])
             [['ambiguous'], []]
         """
         matcher = PathMatcher(paths)
