@@ -318,8 +318,9 @@ def _faults(options: argparse.Namespace) -> dict[str, Any]:
         shown = _without_mirrored(faults)
         _print_table(shown)
     numbers = shown["kind"].value_counts(sort=False)
+    numbers = numbers[numbers > 0]
     counts = ", ".join(f"{number} {kind}" for kind, number in numbers.items())
-    summary = f"{len(shown)} suspected ({counts})"
+    summary = f"{len(shown)} suspected" + (f" ({counts})" if counts else "")
     print(f"{summary}: {options.csv}" if options.csv else summary)
     kinds = faults["kind"].value_counts(sort=False).to_dict()
     return {"faults": _rows(faults), "counts": kinds, "csv": options.csv}
@@ -347,19 +348,20 @@ def _export(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _without_mirrored(faults: "pd.DataFrame") -> "pd.DataFrame":
-    """Return faults with one row for the two images of a copy or of a pair of twins."""
+    """Return faults with one row for the two images of a pair of twins."""
     pair = faults[["path", "other"]].apply(frozenset, axis=1)
-    is_mutual = faults["kind"].isin(["copy", "twin"])
+    is_twin = faults["kind"] == "twin"
     is_repeated = faults.assign(pair=pair).duplicated(["kind", "pair"])
-    return faults[~(is_mutual & is_repeated)]
+    return faults[~(is_twin & is_repeated)]
 
 
 def _print_table(faults: "pd.DataFrame") -> None:
     """Print faults as a table, with paths below the folder that all of them share."""
-    paths = faults[["path", "other"]]
-    folders = [os.path.dirname(path) for path in paths.to_numpy().ravel()]
+    # An image of poor quality is compared with no other one.
+    paths = faults[["path", "other"]].fillna("")
+    folders = [os.path.dirname(path) for path in paths.to_numpy().ravel() if path]
     root = os.path.commonpath(folders)
-    short_paths = paths.map(lambda path: os.path.relpath(path, root))
+    short_paths = paths.map(lambda path: path and os.path.relpath(path, root))
     table = short_paths.join(faults[["kind", "reason"]])
     print(f"in {root}:")
     print(table.to_string(index=False))
@@ -555,9 +557,10 @@ def _add_faults(commands: argparse._SubParsersAction, analysed: argparse.Argumen
         parents=[analysed],
         help="list suspected faults in the data of an analysis",
         description=(
-            "List copies, wrong labels, backgrounds that give a class away, twins (nearly the "
-            "same image under another label or in the other split) and strangers (unlike all "
-            "others), worst first."
+            "List copies (also saved again, resized, mirrored or cropped), wrong labels with the "
+            "one that is suggested, backgrounds that give a class away, twins (very similar "
+            "images under two labels), strangers (unlike all others) and images of poor quality, "
+            "worst first."
         ),
     )
     parser.add_argument("--csv", metavar="FILE", help="write the table to a file")

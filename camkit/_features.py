@@ -40,8 +40,7 @@ def feature_space(*gaps: np.ndarray) -> list[np.ndarray]:
     >>> cosine = test @ train.T
     """
     gap = np.concatenate(gaps)
-    deviation = gap.std(axis=0) + FLOOR * gap.std() + 1e-12
-    features = normalize((gap - gap.mean(axis=0)) / deviation)
+    features = normalize((gap - gap.mean(axis=0)) / deviation_of(gap))
     if min(features.shape) > COMPONENTS:
         reduction = TruncatedSVD(COMPONENTS, random_state=0)
         features = normalize(reduction.fit_transform(features))
@@ -49,6 +48,11 @@ def feature_space(*gaps: np.ndarray) -> list[np.ndarray]:
     counts = [len(gap) for gap in gaps]
     ends = np.cumsum(counts)[:-1]
     return np.split(features, ends)
+
+
+def deviation_of(gap: np.ndarray) -> np.ndarray:
+    """Return the deviation (K,) of each channel of GAP features (N, K), never 0."""
+    return gap.std(axis=0) + FLOOR * gap.std() + 1e-12
 
 
 def check_same_model(analysis: "Analysis", reference: "Analysis") -> None:

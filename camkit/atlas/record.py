@@ -20,7 +20,7 @@ from camkit.analysis import Analysis
 from camkit.atlas._embedding import cluster, embed, scale_to_unit
 from camkit.atlas._encoding import LONGEST_SIDE, browser_image, pack
 from camkit.atlas.summary import list_slices, short_name, summarize
-from camkit.faults import data_faults
+from camkit.faults import COLUMNS as FAULT_COLUMNS, data_faults
 from camkit.images import ImageSet
 from camkit.plots import MAP, SIGNED
 
@@ -175,7 +175,7 @@ class Record:
         if self.reference is not None:
             paths.update(self.reference.paths)
         if len(paths) < 3:
-            return pd.DataFrame(columns=["path", "kind", "reason", "score", "other"])
+            return pd.DataFrame(columns=FAULT_COLUMNS)
         return data_faults(self.analysis, self.reference)
 
     @property

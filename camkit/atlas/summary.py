@@ -22,11 +22,19 @@ BINS = 10
 LISTED = 24
 
 MEANING = {
-    "copy": "The same picture has two labels, or is in both splits: keep one.",
+    "copy": "The same picture, perhaps saved again, resized, mirrored or cropped: keep one.",
     "label": "Similar pictures point to another class than the label: look at it, then relabel.",
     "background": "This class has another background than the others: does the model rely on it?",
-    "twin": "Very similar to one with another label or in the other split: one object, shot twice?",
+    "twin": "Very similar to one with another label: one object, shot twice?",
     "stranger": "Not similar to any other picture: does it belong here?",
+    "group": "Pictures that belong together are in both splits: put them into one.",
+    "dark": "Hardly anything is brighter than black: can a person name it?",
+    "bright": "Hardly anything is darker than white: can a person name it?",
+    "blurry": "The edges are weaker than those of other pictures: out of focus?",
+    "uniform": "Nearly a single colour: is there anything to see?",
+    "odd size": "Far larger or smaller than the others: does it come from another source?",
+    "odd shape": "Far longer than wide, or wider than long: it is squeezed for the model.",
+    "gray": "Without colour, unlike most pictures: does it come from another source?",
 }
 
 

@@ -1,43 +1,60 @@
 """Suspected faults in the data of an analysis.
 
-They are copies, labels that the images contradict, backgrounds that give a class away, twins and
-strangers. Images are compared by their standardised GAP features; the network is not run again.
+They are copies, labels that the images contradict, backgrounds that give a class away, twins,
+strangers, images of poor quality, and groups that lie in both splits. Images are compared by their
+standardised GAP features and by their pixels; the network is not run again.
 """
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from camkit._files import any_bytes
 from camkit.faults._backgrounds import find_telling_backgrounds
-from camkit.faults._copies import find_copies_and_twins, is_copy_with_another_label
+from camkit.faults._copies import find_copies, list_copies
+from camkit.faults._groups import find_split_groups
 from camkit.faults._images import Fault, Images
 from camkit.faults._label_sets import find_wrong_label_sets
-from camkit.faults._labels import find_wrong_labels
+from camkit.faults._labels import find_opinions, find_wrong_labels, no_opinions
 from camkit.faults._neighbours import find_neighbours
+from camkit.faults._pixels import read_pixels
+from camkit.faults._quality import QUALITY, find_poor_quality
 from camkit.faults._strangers import find_strangers
+from camkit.faults._twins import find_twins
 
 if TYPE_CHECKING:
     from camkit import Analysis
 
-__all__ = ["KINDS", "data_faults"]
+__all__ = ["COLUMNS", "KINDS", "data_faults"]
 
-KINDS = ["copy", "label", "background", "twin", "stranger"]
+COLUMNS = ["path", "kind", "reason", "score", "other", "suggestion", "probability"]
+
+KINDS = ["copy", "label", "background", "twin", "stranger", "group", *QUALITY]
 
 
 @any_bytes()
-def data_faults(analysis: "Analysis", reference: "Analysis | None" = None) -> pd.DataFrame:
+def data_faults(
+    analysis: "Analysis", reference: "Analysis | None" = None, *, group: str | None = None
+) -> pd.DataFrame:
     """Return a table of suspected faults in the data, the worst of each kind first.
 
     The kinds, in this order:
 
-    - "copy": the same bytes or pixels under two labels, or else in both splits. `other` is the
-      copy. Score: 1.
+    - "copy": the same picture as `other`, under another label, in the other split, or beside it in
+      its class: the same bytes or pixels, or nearly the same since it was saved again or resized,
+      mirrored, or cropped by about a tenth (a fifth at most). A group of k copies has k - 1 rows,
+      one for each image but the one that is kept: of two labels that of the more probable one, of
+      two splits that of the reference or of the training split, and else the largest. Pixels
+      decide; frames of an object that was turned a little are no copies. Score: 1 for the same
+      pixels, less by the difference as a share of the contrast.
     - "label": another class is at least as probable as it is, on average, for the images of that
       class, and more probable than the label (the confident joint; Northcutt, Jiang and Chuang,
-      "Confident Learning", JAIR 2021). The probabilities are those of linear discriminant analysis
-      that has not seen the image. `other` is the most similar image of that class.
-      Score: 1 − probability of the given label. Copies under two labels are not repeated.
+      "Confident Learning", JAIR 2021); and it is more frequent than the label among the five
+      nearest images. The probabilities are those of linear discriminant analysis that has not seen
+      the image, nor copies under two labels and images of poor quality. `other` is the most similar
+      image of that class. Score: 1 − probability of the given label. Copies under two labels are
+      not repeated.
     - "background": the background of a class differs from the typical one, and does so more than
       that of the median class, by at least 2 % of the range from black to white and beyond Tukey's
       fence (of the lower half, mirrored). `path` and `other` are the two images whose background is
@@ -47,33 +64,45 @@ def data_faults(analysis: "Analysis", reference: "Analysis | None" = None) -> pd
       class maps of all classes were stored. It finds a sticker, a stamp or a tint on most images of
       a class; it misses small marks, marks on few images, and backgrounds that all differ.
     - "twin": not a copy, but closer to an image of another label than 90 % of images are to their
-      nearest neighbour of their own label; or nearly the pixels of an image in the other split,
-      such as one that was saved again or resized: at a size of 16×16 they differ by less than 2.5
-      grey levels and 5 % of the contrast (root mean square). Score: the cosine.
-    - "stranger": not similar to any image, with a distance to the nearest one beyond Tukey's fence
-      (on logarithms). `other` is the nearest image. Score: 1 − cosine.
+      nearest neighbour of their own label. Score: the cosine.
+    - "stranger": not similar to any image: its distance to the third nearest one, in standardised
+      features, is beyond Tukey's fence (on logarithms). `other` is the nearest image. Score: 1 −
+      the usual distance as a share of it.
+    - "group": a group, such as the images of one patient, lies in both splits. One row for each
+      group. Only checked if `group` is given. Score: share of the group that is not in the split
+      that is kept.
+    - "dark", "bright", "blurry", "uniform" (an entropy below 3 bits), "odd size", "odd shape" (one
+      side is more than three times as long as the other) and "gray" (among images with colours):
+      the measures and limits of cleanvision. A kind that would list more than half of all images
+      says nothing of a single one and is left out. Score: 0..1 by the measure.
 
     Where images have several labels, two images have the same label if they have the same set of
     labels. Labels are judged class by class: "label" is an image that lacks a label or has one too
     many, perhaps several times. Backgrounds are not looked at.
 
     The analysis and its reference are two splits, and so are the images of one analysis that lie in
-    folders such as Training and Test. Images without a label (-1) can be copies or twins in the
-    other split, and strangers. Memory grows with the number of images times the number of classes.
+    folders such as Training and Test. Images without a label (-1) have no faults of labels, twins
+    and backgrounds. All files are read once, at a small size. Memory grows with the number of
+    images times the number of classes.
 
     Args:
         analysis: The analysis of a set of images.
         reference: The analysis of another split, such as the training set, by the same model.
             Faults of its images are listed, too.
+        group: A column of `analysis.metadata` whose value images of one group share, such as a
+            patient, a video or a day.
 
     Returns:
         A table with the columns `path`, `kind` (categorical, in the order above), `reason`,
-        `score` (0..1) and `other` (a path), sorted by kind and decreasing score.
+        `score` (0..1), `other` (a path), `suggestion` (the class that is more probable than the
+        label) and `probability` (of the suggestion, 0..1), sorted by kind and decreasing score.
+        Values that a fault does not have are missing (NaN): only labels and copies under two labels
+        have suggestions, and images of poor quality have no `other`.
 
     Raises:
-        ValueError: The two analyses differ in their classes or features, or there are fewer than
-            three images.
-        OSError: An image that must be compared or checked can no longer be read.
+        ValueError: The two analyses differ in their classes or features, there are fewer than
+            three images, or `group` is no column of the metadata or there is only one split.
+        OSError: An image can no longer be read.
 
     Example:
         >>> import camkit
@@ -82,31 +111,56 @@ def data_faults(analysis: "Analysis", reference: "Analysis | None" = None) -> pd
         >>> analysis = camkit.analyze(model, images)
         >>> table = camkit.data_faults(analysis)
         >>> list(table.columns)
-        ['path', 'kind', 'reason', 'score', 'other']
+        ['path', 'kind', 'reason', 'score', 'other', 'suggestion', 'probability']
     """
     images = Images(analysis, reference)
-    neighbours = find_neighbours(images.features, images.labels, images.splits)
-    faults = [*find_copies_and_twins(images, neighbours), *find_strangers(neighbours.any)]
-    explained = {fault.image for fault in faults if is_copy_with_another_label(fault, images)}
-    has_label_sets = images.label_sets is not None
-    wrong_labels = find_wrong_label_sets if has_label_sets else find_wrong_labels
-    for fault in wrong_labels(images):
-        if fault.image not in explained:
-            faults.append(fault)
-    if not has_label_sets:
-        faults += find_telling_backgrounds(images)
+    of_groups = [] if group is None else list(find_split_groups(images, group))
+    pixels = read_pixels(images)
+    neighbours = find_neighbours(images.features, images.labels)
+    copies = find_copies(images, pixels.thumbnails, neighbours.several)
+    of_two_labels = copies.of_two_labels(images)
+    poor = list(find_poor_quality(pixels.measures))
+
+    # Images that are known to be wrong say nothing of the labels of others.
+    is_trusted = np.ones(len(images.paths), bool)
+    is_trusted[list(of_two_labels)] = False
+    is_trusted[[fault.image for fault in poor]] = False
+    if images.label_sets is None:
+        opinions = find_opinions(images, neighbours.several, is_trusted)
+        wrong_labels = find_wrong_labels(images, opinions)
+        backgrounds = find_telling_backgrounds(images)
+    else:
+        opinions = no_opinions(len(images.paths))
+        wrong_labels = find_wrong_label_sets(images, is_trusted)
+        backgrounds = iter([])
+    faults = [
+        *list_copies(images, copies, pixels.area, opinions),
+        *(fault for fault in wrong_labels if fault.image not in of_two_labels),
+        *backgrounds,
+        *find_twins(images, neighbours, copies),
+        *find_strangers(images, neighbours.several),
+        *of_groups,
+        *poor,
+    ]
     return _table_of(faults, images)
 
 
 def _table_of(faults: list[Fault], images: Images) -> pd.DataFrame:
-    """Return the table of faults, with paths in place of indices."""
+    """Return the table of faults, with names in place of indices."""
+    # The index -1 selects the last entry, a missing value.
+    paths = np.array([*images.paths, np.nan], dtype=object)
+    names = np.array([*images.class_names, np.nan], dtype=object)
+    others = [paths[fault.other] for fault in faults]
+    suggestions = [names[fault.suggestion] for fault in faults]
     # The types are given, since a table without rows has nothing to tell them by.
     columns = {
         "path": pd.Series([images.paths[fault.image] for fault in faults], dtype=str),
         "kind": pd.Categorical([fault.kind for fault in faults], KINDS),
         "reason": pd.Series([fault.reason for fault in faults], dtype=str),
         "score": pd.Series([fault.score for fault in faults], dtype=float),
-        "other": pd.Series([images.paths[fault.other] for fault in faults], dtype=str),
+        "other": pd.Series(others, dtype=str),
+        "suggestion": pd.Series(suggestions, dtype=str),
+        "probability": pd.Series([fault.probability for fault in faults], dtype=float),
     }
     return pd.DataFrame(columns).sort_values(
         ["kind", "score"], ascending=[True, False], kind="stable", ignore_index=True

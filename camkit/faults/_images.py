@@ -1,12 +1,16 @@
 """The images that are searched for faults, and the form of a fault."""
 
+import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
-from camkit._features import check_same_model, feature_space
+from camkit._features import check_same_model, deviation_of, feature_space
 from camkit.images._label_sets import joined_names
+from camkit.images.decoding import FileReader
 
 if TYPE_CHECKING:
     from camkit import Analysis
@@ -19,7 +23,11 @@ class Fault(NamedTuple):
     kind: str
     reason: str
     score: float
-    other: int
+    # The index of the image that it is compared with, -1 if there is none.
+    other: int = -1
+    # The class that is more probable than the label, -1 if there is none, and its probability.
+    suggestion: int = -1
+    probability: float = float("nan")
 
 
 class Images:
@@ -32,6 +40,8 @@ class Images:
         label_sets: (N, C) bool where images have several labels, else None.
         splits: (N,) int, a number for each split: images of the analysis and of the reference are
             in different splits, and so are those in folders such as Training and Test.
+        ranks: (N,) int, 0 for the images of the reference, 1 for those of a training split and 2
+            for the others: of two copies, that of the lower rank is kept.
         class_names: The names of the classes.
         features: (N, D) float32, unit vectors of the standardised features; the product of two is
             the cosine of two images.
@@ -45,12 +55,12 @@ class Images:
         tables = [_table_of(analysis, source) for source, analysis in enumerate(self._analyses)]
         table = pd.concat(tables)
         gap = np.concatenate([analysis.gap for analysis in self._analyses])
-        is_first = ~table["path"].duplicated().to_numpy()
-        table = table[is_first]
+        self._is_first = ~table["path"].duplicated().to_numpy()
+        table = table[self._is_first]
         if len(table) < 3:
             raise ValueError(f"{len(table)} images cannot be compared: pass three or more")
         self.paths = table["path"].to_numpy()
-        labels = _joined_labels(self._analyses)[is_first]
+        labels = _joined_labels(self._analyses)[self._is_first]
         self.labels = labels
         self.label_sets: np.ndarray | None = None
         if labels.ndim == 2:
@@ -58,8 +68,13 @@ class Images:
             self.label_sets = labels
         by_split = table.groupby(["source", "split"], dropna=False)
         self.splits = by_split.ngroup().to_numpy()
+        of_training = (table["split"] == "training").to_numpy()
+        of_analysis = (table["source"] == 0).to_numpy()
+        self.ranks = np.where(of_analysis, np.where(of_training, 1, 2), 0)
         self.class_names = list(analysis.class_names)
-        (self.features,) = feature_space(gap[is_first])
+        self._gap = gap[self._is_first]
+        self._deviation = deviation_of(self._gap)
+        (self.features,) = feature_space(self._gap)
         self._sources = table["source"].to_numpy()
         self._rows = table["row"].to_numpy()
 
@@ -82,12 +97,56 @@ class Images:
         analysis = self._analyses[self._sources[i]]
         return analysis.viewer(self.paths[i], size)
 
+    def metadata_of(self, column: str) -> np.ndarray:
+        """Return a column of the metadata (N,). Raises ValueError if an analysis lacks it."""
+        values = []
+        for analysis in self._analyses:
+            columns = [] if analysis.metadata is None else list(analysis.metadata.columns)
+            if column not in columns:
+                present = f"its columns are {columns}" if columns else "it has none"
+                raise ValueError(
+                    f"no column {column!r} in the metadata of an analysis, {present}: load the "
+                    "images with their metadata and analyse them again"
+                )
+            values.append(analysis.metadata[column])
+        return pd.concat(values).to_numpy()[self._is_first]
+
+    def decoded(self, i: int, size: tuple[int, int]) -> tuple[Image.Image, tuple[int, int]]:
+        """Return the RGB image in file i, and its (width, height).
+
+        It may be decoded at a fraction of its size that leaves twice `size` or more. Unlike `read`,
+        this leaves nothing out that a model does not see.
+        """
+        analysis = self._analyses[self._sources[i]]
+        reader = analysis.reader
+        if not isinstance(reader, FileReader):
+            reader = FileReader(getattr(reader, "opener", None))
+        return reader.decoded(Path(self.paths[i]), size)
+
+    def digest(self, i: int) -> bytes:
+        """Return what only images with the same pixels have in common."""
+        pixels = self.read(i)
+        content = f"{pixels.shape}".encode() + pixels.tobytes()
+        return hashlib.sha256(content).digest()
+
+    def has_two_labels(self, i: int, j: int) -> bool:
+        """Return whether images i and j have different labels."""
+        label = self.labels[i]
+        other_label = self.labels[j]
+        are_labelled = label > -1 and other_label > -1
+        return bool(are_labelled and label != other_label)
+
     def label_name(self, i: int) -> str:
         """Return the name of the label of image i, or those of its labels, such as "Apple|Lime"."""
         if self.label_sets is None:
             return self.class_names[self.labels[i]]
         [names] = joined_names(self.label_sets[[i]], self.class_names)
         return names or "nothing"
+
+    def distances(self, i: int, others: np.ndarray) -> np.ndarray:
+        """Return the distances of image i from others, in features of unit deviation."""
+        difference = (self._gap[others] - self._gap[i]) / self._deviation
+        return np.linalg.norm(difference, axis=1)
 
     def most_similar(self, i: int, candidates: np.ndarray) -> int:
         """Return the index, among the candidates, of the image most similar to image i."""

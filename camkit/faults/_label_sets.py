@@ -5,26 +5,36 @@ from collections.abc import Iterator
 import numpy as np
 
 from camkit.faults._images import Fault, Images, percent
-from camkit.faults._labels import contradictions
+from camkit.faults._labels import judge
 
 # With fewer images on either side, none can be held out.
 _LEAST = 3
 
 
-def find_wrong_label_sets(images: Images) -> Iterator[Fault]:
+def find_wrong_label_sets(images: Images, is_trusted: np.ndarray) -> Iterator[Fault]:
     """Yield the images that lack a label that they should have, or have one that they should not.
 
     Each class is judged by itself, as one of two: images with the label and without it.
+
+    Args:
+        images: The images.
+        is_trusted: (N,) bool: the images that count in what is said of the others.
     """
     assert images.label_sets is not None
     for c, name in enumerate(images.class_names):
         given = images.label_sets[:, c].astype(int)
-        if min(given.sum(), len(given) - given.sum()) < _LEAST:
+        counts = np.bincount(given[is_trusted], minlength=2)
+        if counts.min() < _LEAST:
             continue
-        for n, k, probability, given_probability in contradictions(images.features, given):
-            other = images.most_similar(n, candidates=np.flatnonzero(given == k))
-            if k == 1:
-                reason = f"{name} is {percent(probability)} probable, and no label of the image"
-            else:
+        verdict = judge(images.features, given, is_trusted)
+        for n in np.flatnonzero(verdict.alternative > -1).tolist():
+            other = images.most_similar(n, candidates=np.flatnonzero(given != given[n]))
+            given_probability = float(np.exp(verdict.given_log_probability[n]))
+            score = 1 - given_probability
+            if given[n]:
                 reason = f"the label {name} is {percent(given_probability, 1)} probable"
-            yield Fault(n, "label", reason, 1 - given_probability, other)
+                yield Fault(n, "label", reason, score, other)
+                continue
+            probability = float(verdict.probability[n])
+            reason = f"{name} is {percent(probability)} probable, and no label of the image"
+            yield Fault(n, "label", reason, score, other, c, probability)

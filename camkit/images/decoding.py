@@ -71,18 +71,28 @@ class FileReader:
     ) -> np.ndarray:
         """Return the image in a file, see `read_image`."""
         mode = _MODES[checked_channels(channels)]
-        path = Path(path)
-        try:
-            with self.opened(path) as opened:
-                if size is not None:
-                    _reduce(opened, size)
-                image = self.upright(opened, mode)
-        except Exception as error:
-            raise OSError(f"{path} cannot be read: {self.explained(path, error)}") from error
+        image, _ = self.decoded(Path(path), size, mode)
         if size is not None:
             height, width = size
             image = image.resize((width, height), Image.Resampling.BILINEAR)
         return np.array(image).reshape(image.height, image.width, channels)
+
+    def decoded(
+        self, path: Path, size: tuple[int, int] | None = None, mode: str = "RGB"
+    ) -> tuple[Image.Image, tuple[int, int]]:
+        """Return the upright image in a file, and the (width, height) that the file says.
+
+        With a size (height, width), a JPEG file may be decoded at a fraction of its own size that
+        leaves twice that or more. Raises OSError if the file cannot be read.
+        """
+        try:
+            with self.opened(path) as opened:
+                extent = opened.size
+                if size is not None:
+                    _reduce(opened, size)
+                return self.upright(opened, mode), extent
+        except Exception as error:
+            raise OSError(f"{path} cannot be read: {self.explained(path, error)}") from error
 
     def seen_at(self, size: tuple[int, int]) -> "FileReader":
         """Return this reader, since images are stretched to any size as a whole."""
