@@ -7,8 +7,6 @@ A window of an image is given by (scale_y, shift_y, scale_x, shift_x). With coor
 
 import numpy as np
 
-WHOLE = (1.0, 0.0, 1.0, 0.0)
-
 # A window has at least this share of each side.
 LEAST_SCALE = 0.6
 

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components, minimum_spanning_tree
 
 from camkit._progress import progress
-from camkit.faults._alignment import WHOLE, align, stretch
+from camkit.faults._alignment import align, stretch
 from camkit.faults._images import Fault, Images
 from camkit.faults._labels import Opinions
 from camkit.faults._neighbours import nearest
@@ -98,7 +98,7 @@ class Copies(NamedTuple):
 
     def of_two_labels(self, images: Images) -> set[int]:
         """Return the images that are in a pair of two labels."""
-        found = set()
+        found: set[int] = set()
         for ends in self.pairs:
             if images.has_two_labels(*ends):
                 found.update(ends)
@@ -275,8 +275,8 @@ def _confirmed_crops(
 
 def _is_crop(windows: np.ndarray) -> np.ndarray:
     """Return which windows (P, 4) are clearly less than the whole image."""
-    whole = np.array(WHOLE)[::2]
-    return (windows[:, ::2] < MOST_OF_SIDE * whole).any(axis=1)
+    smaller_scale = windows[:, ::2].min(axis=1)
+    return np.asarray(smaller_scale < MOST_OF_SIDE)
 
 
 def _reduced(images: np.ndarray) -> np.ndarray:

@@ -101,14 +101,16 @@ class Images:
         """Return a column of the metadata (N,). Raises ValueError if an analysis lacks it."""
         values = []
         for analysis in self._analyses:
-            columns = [] if analysis.metadata is None else list(analysis.metadata.columns)
-            if column not in columns:
-                present = f"its columns are {columns}" if columns else "it has none"
+            metadata = analysis.metadata
+            if metadata is None or column not in metadata.columns:
+                present = "it has none"
+                if metadata is not None:
+                    present = f"its columns are {list(metadata.columns)}"
                 raise ValueError(
                     f"no column {column!r} in the metadata of an analysis, {present}: load the "
                     "images with their metadata and analyse them again"
                 )
-            values.append(analysis.metadata[column])
+            values.append(metadata[column])
         return pd.concat(values).to_numpy()[self._is_first]
 
     def decoded(self, i: int, size: tuple[int, int]) -> tuple[Image.Image, tuple[int, int]]:

@@ -343,10 +343,9 @@ def test_faults_lead_to_their_pictures(tmp_path):
     analysis.gap[8] = analysis.gap[0]
     faults = Record(analysis).index()["summary"]["faults"]
     copies = next(kind for kind in faults if kind["kind"] == "copy")
-    assert [(row["i"], row["other"]) for row in copies["rows"]] == [(0, 8), (8, 0)]
-    assert (
-        copies["rows"][1]["name"] == "Cat/9.png" and "labelled Ant" in copies["rows"][1]["reason"]
-    )
+    [row] = copies["rows"]
+    assert {row["i"], row["other"]} == {0, 8}
+    assert row["name"] in ("Cat/9.png", "Ant/0.png") and " labelled " in row["reason"]
 
 
 def test_faults_say_the_split_of_both_images_in_the_summary_and_in_the_table(tmp_path):
@@ -358,18 +357,15 @@ def test_faults_say_the_split_of_both_images_in_the_summary_and_in_the_table(tmp
     recorded = Record(analysis, reference)
     index = recorded.index()
     rows = index["summary"]["faults"][0]["rows"]
-    assert {(row["split"], row["otherSplit"]) for row in rows} == {
-        ("test", "training"),
-        ("training", "test"),
-    }
-    # The view knows the listed images of the reference by their numbers.
-    of_reference = {row["i"] for row in rows if row["split"] == "training"}
+    assert {(row["split"], row["otherSplit"]) for row in rows} == {("test", "training")}
+    # The view knows the images of the reference by their numbers.
+    of_reference = {row["other"] for row in rows}
     others = {other["i"]: other for other in index["others"]}
     assert of_reference and of_reference <= set(others)
     assert others[8]["path"] == str(training.paths[0]) and others[8]["split"] == "training"
     table = recorded.faults_with_splits
     assert list(table.columns[-2:]) == ["split", "other_split"]
-    assert (table["split"] == "test").sum() == (table["other_split"] == "training").sum() > 0
+    assert (table["other_split"] == "training").sum() >= len(rows) > 0
 
 
 def test_splits_without_a_folder_are_those_of_the_two_analyses(analysis, images, tmp_path):
