@@ -31,7 +31,8 @@ def _backend_chosen() -> Iterator[None]:
     """Context manager: before the block, choose a backend, and refuse one that is not installed.
 
     Raises:
-        ImportError: The backend that the user has chosen is not installed, or none is.
+        ImportError: The backend that the user has chosen is not installed, or none is; or Keras
+            cannot be imported on one that camkit does not run on.
     """
     settings = _keras_folder() / "keras.json"
     in_environment = os.environ.get("KERAS_BACKEND")
@@ -42,7 +43,22 @@ def _backend_chosen() -> Iterator[None]:
         _check_installed(in_settings, f"the backend in {settings} is")
     else:
         os.environ["KERAS_BACKEND"] = _first_installed()
-    yield
+    chosen = os.environ.get("KERAS_BACKEND") or in_settings
+    try:
+        yield
+    except ImportError as error:
+        if chosen in BACKENDS:
+            raise
+        # Keras on NumPy needs JAX, and names only that.
+        raise ImportError(f"{unsupported(chosen)} ({error})") from error
+
+
+def unsupported(name: str) -> str:
+    """Return that camkit does not run on the backend of this name, and what to do."""
+    return (
+        f"camkit runs on Keras' backends {', '.join(BACKENDS)}, not on {name!r}: {remedy(name)} "
+        "before Keras is imported"
+    )
 
 
 def remedy(name: str) -> str:

@@ -101,12 +101,11 @@ def legrad(
 ) -> np.ndarray:
     """Return the LeGrad maps: attention to which tokens would raise the score?
 
-    The map is the mean of ReLU(∂S_c/∂A) over all layers, their heads and the tokens that attend, at
-    each token that is attended to (Bousselham et al., LeGrad: An Explainability Method for Vision
-    Transformers via Feature Formation Sensitivity, ICCV 2025). Here S_c is the logit of the model
-    at every layer, while the paper takes, for each layer, the score that the head gives to the
-    tokens of that layer; for a model of one layer both are the same. The maps are not scaled to
-    0..1.
+    The map is the mean of ReLU(∂S_lc/∂A_l) over all layers l, their heads and the tokens that
+    attend, at each token that is attended to (Bousselham et al., LeGrad: An Explainability Method
+    for Vision Transformers via Feature Formation Sensitivity, ICCV 2025). S_lc is the logit that
+    the head gives to the tokens of block l in place of those of the last block. The maps are not
+    scaled to 0..1, which the paper does at the end.
 
     Args:
         model: A Keras model with keras.layers.MultiHeadAttention.
@@ -121,7 +120,7 @@ def legrad(
 
     Raises:
         ValueError: The images, the targets or the attention of the model do not fit, as for
-            `attention_rollout`.
+            `attention_rollout`, or its blocks differ, so that the head cannot read each of them.
         HeadError: The model has no graph of layers, or its attention has a mask or a gate.
 
     Example:

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from keras import layers, ops
 
 from camkit.models._graph import Call, Network, Value
+from camkit.models._part import Given
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,54 @@ def _attention_of(call: Call) -> Attention:
     if key is None:
         key = arguments["value"]
     return Attention(call, arguments["query"], arguments["value"], key)
+
+
+def block_ends(network: Network, attentions: list[Attention]) -> list[Value]:
+    """Return the tokens (N, T, D) that each block of a transformer returns, of one attention each.
+
+    All that the image adds to the scores passes through such tokens. Between two attentions they
+    are the last of this kind, and in the last block those at the same place: what comes after them,
+    such as a last normalization, belongs to the head. A network of one attention has one block,
+    which ends in the scores.
+
+    Raises:
+        ValueError: The blocks differ in their form, or have other tokens, so that the head cannot
+            read each of them.
+    """
+    if len(attentions) == 1:
+        return [network.output]
+    passages = _passages(network, attentions[-1].call.outputs[0].shape)
+    starts = [network.calls.index(attention.call) for attention in attentions]
+    *between, last = [
+        [call for call in passages if start <= network.calls.index(call) < stop]
+        for start, stop in pairwise([*starts, len(network.calls)])
+    ]
+    last = last[: len(between[0])]
+    forms = [[type(call.layer).__name__ for call in block] for block in (*between, last)]
+    if not forms[0] or any(form != forms[0] for form in forms):
+        shown = " and ".join(dict.fromkeys(" → ".join(form) or "nothing" for form in forms))
+        raise ValueError(
+            f"the head is to read a score after each block, and the blocks differ: {shown} follow "
+            "their attention; camkit.attention_rollout and camkit.grad_cam read such a model"
+        )
+    return [block[-1].outputs[0] for block in (*between, last)]
+
+
+def _passages(network: Network, shape: tuple[int | None, ...]) -> list[Call]:
+    """Return the calls whose result has a shape, and on which all that the image adds depends."""
+    passages = []
+    for call in network.needed([network.input], [network.output]):
+        value = call.outputs[0]
+        if value.shape == shape:
+            after = network.needed([value], [network.output])
+            if not any(_reads_image(network, each) for each in after):
+                passages.append(call)
+    return passages
+
+
+def _reads_image(network: Network, call: Call) -> bool:
+    """Return whether a call reads the image, and not only the number of images."""
+    return network.input in call.inputs and not isinstance(call.layer, Given)
 
 
 def opened(layer: layers.MultiHeadAttention, change: Callable) -> Callable:

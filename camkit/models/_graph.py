@@ -136,6 +136,7 @@ class Network:
         compiled: A cache of the functions that were compiled for this network.
         last_map: A cache of the last map on the way to the scores, None until it is looked up.
         ending: A cache of how the outputs become scores, None until it is looked up.
+        block_ends: A cache of what the blocks of a transformer return, None until it is looked up.
     """
 
     def __init__(self, model: keras.Model):
@@ -148,6 +149,7 @@ class Network:
         self.compiled: dict[tuple, Callable] = {}
         self.last_map: Value | None = None
         self.ending: Any = None
+        self.block_ends: list[Value] | None = None
 
         function = function_of(model)
         self._output_tensors = list(function.outputs)

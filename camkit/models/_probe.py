@@ -17,7 +17,7 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import ArrayLike
 
-from camkit.models._attention import Attention, attentions_of, opened
+from camkit.models._attention import Attention, attentions_of, block_ends, opened
 from camkit.models._backend import compile_query, gradient
 from camkit.models._batches import batch_of
 from camkit.models._graph import Call, HeadError, Network, Value, no_scores, one_way
@@ -561,14 +561,24 @@ def attention_weights(reading: AttentionReading, images: np.ndarray) -> list[np.
 def attention_gradients(
     reading: AttentionReading, images: np.ndarray, targets: ArrayLike
 ) -> list[np.ndarray]:
-    """Return the gradients ∂S/∂A (B, heads, T, T) at each layer, S being the target's logit."""
+    """Return the gradients ∂S_l/∂A_l (B, heads, T, T) at each layer l.
+
+    S_l is the target's logit that the head gives to the tokens of the block of the layer, in place
+    of those of the last block.
+
+    Raises:
+        ValueError: The head cannot read what the blocks return, or a target is not a class.
+    """
     network = reading.network
+    if network.block_ends is None:
+        network.block_ends = block_ends(network, reading.attentions)
+    last = network.block_ends[-1]
     chosen = _checked(targets, len(images), classes_of(network))
     heads = sum(attention.call.layer.num_heads for attention in reading.attentions)
     _, tokens, _ = reading.attentions[0].query.shape
     shape: tuple[Any, ...] = (len(images), heads, tokens, tokens)
     nothing = np.zeros(shape, dtype="float32")
-    slopes = _evaluate(network, _attention_slopes, network.output, images, chosen, nothing)
+    slopes = _evaluate(network, _attention_slopes, last, images, chosen, nothing)
     return _for_each_layer(reading, slopes)
 
 
@@ -649,34 +659,50 @@ class _Pass:
 
         return ops.cast(gradient(random_sum, activations), "float32")
 
-    def attention(self, images: Any, changes: Any = None) -> tuple[Any, list]:
-        """Return the logits S of images and the attention weights A (N, heads, T, T) of each layer.
-
-        `changes` (N, heads of all layers, T, T) are added to the weights.
-        """
+    def attention(self, images: Any) -> tuple[Any, list]:
+        """Return the logits S of images and the attention weights A (N, heads, T, T) of layers."""
         all_weights: list[Any] = []
 
-        def open_attention(layer: layers.MultiHeadAttention) -> Callable:
-            def change(A: Any) -> Any:
-                first = sum(weights.shape[1] for weights in all_weights)
-                if changes is not None:
-                    A = A + ops.cast(changes[:, first : first + A.shape[1]], A.dtype)
-                all_weights.append(A)
-                return A
+        def note(A: Any) -> Any:
+            all_weights.append(A)
+            return A
 
-            return opened(layer, change)
-
-        outputs = self._run({}, images, self.network.output, open_attention)
+        outputs = self._run({}, images, self.network.output, partial(opened, change=note))
         return class_scores(self.network, outputs), all_weights
 
     def attention_slopes(self, images: Any, targets: Any, changes: Any) -> Any:
-        """Return ∂S/∂A (N, heads of all layers, T, T) as float32; `changes` are zeros like it."""
+        """Return ∂S_l/∂A_l (N, heads of all layers l, T, T) as float32.
 
-        def target_logits(changes: Any) -> Any:
-            logits, _ = self.attention(images, changes)
-            return _of_target(logits, targets)
+        S_l is the target's logit that the head gives to the tokens of block l. The value of this
+        pass is what the last block returns; `changes` are zeros, like the result.
+        """
 
-        return ops.cast(gradient(target_logits, changes), "float32")
+        def sum_of_scores(changes: Any) -> Any:
+            return sum(
+                _of_target(self.logits(images, tokens), targets)
+                for tokens in self._blocks(images, changes)
+            )
+
+        return ops.cast(gradient(sum_of_scores, changes), "float32")
+
+    def _blocks(self, images: Any, changes: Any) -> Iterator[Any]:
+        """Yield what each block returns, with changes (N, heads of all layers, T, T) of attention.
+
+        Changes before a block have no gradient in what it returns.
+        """
+        first = 0
+
+        def change(A: Any) -> Any:
+            nonlocal first
+            own = changes[:, first : first + A.shape[1]]
+            first += A.shape[1]
+            return A + ops.cast(own, A.dtype)
+
+        given: dict[Value, Any] = {}
+        for end in self.network.block_ends or []:
+            tokens = self._run(given, images, end, partial(opened, change=change))
+            yield tokens
+            given = {end: ops.stop_gradient(tokens)}
 
     def _run(
         self,

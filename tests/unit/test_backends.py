@@ -108,12 +108,23 @@ except ImportError as error:
 """
 
 
+# Keras, of which the backend of NumPy needs something else that is not installed.
+KERAS = """
+import os, pathlib
+settings = pathlib.Path(os.environ["KERAS_HOME"], "keras.json")
+text = settings.read_text() if settings.exists() else ""
+if "numpy" in (os.environ.get("KERAS_BACKEND") or text):
+    import no_such_module
+print(os.environ.get("KERAS_BACKEND"))
+"""
+
+
 @pytest.fixture
 def choose(tmp_path):
     """Return a function that tells what camkit says where these backends are installed."""
     for name in ("tensorflow", "jax", "torch"):
         (tmp_path / f"{name}.py").touch()
-    (tmp_path / "keras.py").write_text("import os\nprint(os.environ.get('KERAS_BACKEND'))\n")
+    (tmp_path / "keras.py").write_text(KERAS)
     home = tmp_path / "home"
     home.mkdir()
 
@@ -165,6 +176,17 @@ def test_what_is_not_installed_is_named_with_a_remedy(choose):
         "Keras needs tensorflow or jax or torch, and none is installed: pip install "
         "'camkit[tensorflow]'"
     )
+
+
+def test_a_backend_that_camkit_does_not_run_on_is_refused_where_keras_fails_on_it(choose):
+    refusal = (
+        "camkit runs on Keras' backends tensorflow, jax, torch, not on 'numpy': set the "
+        "environment variable KERAS_BACKEND=tensorflow before Keras is imported (No module named "
+        "'no_such_module')"
+    )
+    assert choose("tensorflow", "numpy") == refusal
+    assert choose("tensorflow", settings='{"backend": "numpy"}') == refusal
+    assert choose("tensorflow", "openvino").startswith("KERAS_BACKEND is 'openvino', which is not")
 
 
 def test_a_backend_that_is_chosen_after_camkit_is_imported_counts():

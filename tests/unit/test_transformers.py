@@ -9,8 +9,9 @@ from keras import layers, ops
 import camkit
 from camkit.maps import transformers
 from camkit.models import _probe as probe
-from camkit.models._attention import opened
+from camkit.models._attention import attentions_of, block_ends, opened
 from camkit.models._backend import compile_query, gradient
+from camkit.models._graph import network_of
 
 METHODS = [camkit.attention_rollout, camkit.legrad]
 
@@ -147,39 +148,82 @@ def test_legrad_of_one_layer_by_hand(head):
     np.testing.assert_allclose(maps, expected[:, 1:].reshape(2, 6, 5), rtol=1e-4, atol=1e-7)
 
 
-def test_legrad_of_several_layers_is_the_mean_of_their_slopes():
-    """An earlier layer has its effect through the weights of a later one as well."""
-    model = zoo.transformer("token", 1)
+@pytest.mark.parametrize("head", ["token", "gap"])
+def test_legrad_reads_a_score_after_each_block(head):
+    """The head reads the tokens of a block, whose attention alone is changed."""
+    model = zoo.transformer(head, 1, blocks=3)
     batch = zoo.images(2)
     layer = model.get_layer
     x = keras.Model(model.input, layer("positions").output).predict(batch, verbose=0)
     kernel = ops.convert_to_tensor(model.layers[-1].kernel)
-    A_1, A_2 = attention_scores(model, batch)
 
     def attend(layer, x, change):
         Q, K, V = layer.query_dense(x), layer.key_dense(x), layer.value_dense(x)
         A = ops.softmax(ops.einsum("nthd,nshd->nhts", Q, K) / 2)
         return layer.output_dense(ops.einsum("nhts,nshd->nthd", A + change, V))
 
-    def S(x, changes):
-        for index in range(2):
-            name = f"block_{index}"
-            seen = x + attend(
-                layer(f"{name}_attention"), layer(f"{name}_norm")(x), changes[:, index]
-            )
-            hidden = layer(f"{name}_hidden")(layer(f"{name}_second_norm")(seen))
-            x = seen + layer(f"{name}_output")(hidden)
-        return ops.matmul(layer("final_norm")(x)[:, 0], kernel)[:, 3]
+    def block(name, x, change):
+        seen = x + attend(layer(f"{name}_attention"), layer(f"{name}_norm")(x), change)
+        hidden = layer(f"{name}_hidden")(layer(f"{name}_second_norm")(seen))
+        return seen + layer(f"{name}_output")(hidden)
 
-    nothing = np.zeros((2, 2, *A_1.shape[1:]), dtype="float32")
-    query = compile_query(
-        lambda x, changes: gradient(lambda changes: S(x, changes), changes), x, nothing
-    )
-    slopes = query(x, nothing)
-    expected = np.maximum(0, slopes).mean(axis=(1, 2, 3))[:, 1:].reshape(2, 6, 5)
+    def S(tokens):
+        tokens = layer("final_norm")(tokens)
+        read = tokens[:, 0] if head == "token" else ops.mean(tokens, axis=1)
+        return ops.matmul(read, kernel)[:, 3]
+
+    nothing = np.zeros((2, 2, 31, 31), dtype="float32")
+    expected = []
+    for name in ("block_0", "block_1", "block_2"):
+
+        def query(x, change, name=name):
+            slopes = gradient(lambda change: S(block(name, x, change)), change)
+            return slopes, block(name, x, change)
+
+        slopes, x = compile_query(query, x, nothing)(x, nothing)
+        expected.append(np.maximum(0, slopes).mean(axis=(1, 2))[:, 1:])
+    expected = np.mean(expected, axis=0).reshape(2, 6, 5)
     maps = camkit.legrad(model, batch, 3)
     np.testing.assert_allclose(maps, expected, rtol=1e-3, atol=1e-4 * expected.max())
     assert not np.allclose(maps, camkit.legrad(model, batch, 0))
+
+
+def ends(model):
+    """Return the names of the layers that the blocks of a model end in."""
+    network = network_of(model)
+    found = block_ends(network, attentions_of(network, network.output))
+    return [network.maker_of(value).layer.name for value in found]
+
+
+def normalised_after(x, name):
+    """A block with the normalisation after each sum, as in the first transformers."""
+    attention = layers.MultiHeadAttention(2, 4)
+    x = layers.LayerNormalization()(x + attention(x, x))
+    hidden = layers.Dense(zoo.WIDTH)(layers.Dense(12, "gelu")(x))
+    return layers.LayerNormalization(name=name)(layers.Add()([x, hidden]))
+
+
+def test_a_block_ends_where_all_that_the_image_adds_passes():
+    assert ends(zoo.transformer("token", 1, blocks=3)) == ["block_0", "block_1", "block_2"]
+    assert ends(zoo.transformer("gap")) == ["block_0", "block_1"]
+    assert ends(one_layer()) == ["scores"]
+    image = keras.Input(zoo.SHAPE)
+    x = zoo.patches_by_convolution(image)
+    for name in ("first", "second"):
+        x = normalised_after(x, name)
+    x = layers.GlobalAveragePooling1D()(layers.Dropout(0.1)(x))
+    assert ends(keras.Model(image, layers.Dense(4)(x))) == ["first", "second"]
+
+
+def test_legrad_refuses_blocks_of_different_forms():
+    image = keras.Input(zoo.SHAPE)
+    x = normalised_after(zoo.patches_by_convolution(image), "first")
+    x = zoo.attention_block(x, "second")
+    model = keras.Model(image, layers.Dense(4)(layers.GlobalAveragePooling1D()(x)))
+    with pytest.raises(
+        ValueError, match="the blocks differ: .* → LayerNormalization and Add .*grad"
+    ):
+        camkit.legrad(model, zoo.images(1))
 
 
 # Both ---------------------------------------------------------------------------------------------
@@ -239,4 +283,5 @@ def test_a_layer_that_is_called_twice_has_weights_of_its_own_each_time():
     first, second = probe.attention_weights(reading, zoo.images(1))
     assert not np.allclose(first, second)
     np.testing.assert_allclose(second.sum(axis=-1), 1, rtol=1e-5)
-    assert transformers.legrad(model, zoo.images(1)).any()
+    with pytest.raises(ValueError, match="the blocks differ: Add → LayerNormalization and Multi"):
+        transformers.legrad(model, zoo.images(1))

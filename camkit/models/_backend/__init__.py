@@ -9,14 +9,11 @@ from importlib import import_module
 
 import keras
 
-from camkit._backend_choice import BACKENDS, remedy
+from camkit._backend_choice import BACKENDS, unsupported
 
 _name = keras.backend.backend()
 if _name not in BACKENDS:
-    raise ImportError(
-        f"camkit runs on Keras' backends {', '.join(BACKENDS)}, not on {_name!r}: "
-        f"{remedy(_name)} before Keras is imported"
-    )
+    raise ImportError(unsupported(_name))
 _backend = import_module(f"{__name__}.{_name}")
 
 compile_forward = _backend.compile_forward
