@@ -550,12 +550,8 @@ works(
     lambda: activated("softmax", after=layers.Activation("linear", dtype="float32")),
 )
 works(LAST, "keras.layers.Lambda(softmax)", lambda: ending(layers.Lambda(ops.softmax)))
-by_method(
-    LAST,
-    "log_softmax",
-    lambda: ends(gap(), layers.Dense(CLASSES), ops.log_softmax),
-    "LogSoftmax",
-)
+works(LAST, "keras.ops.log_softmax(logits)", lambda: ending(ops.log_softmax, "log softmax"))
+works(LAST, 'Dense(activation="log_softmax")', lambda: activated("log_softmax", "log softmax"))
 by_method(
     LAST,
     "softplus: scores that are no probabilities",
@@ -1402,6 +1398,52 @@ refused(OTHERS, "None", lambda: Case(None), "None", shell=False)
 refused(OTHERS, "a layer", lambda: Case(layers.Dense(3)), "", shell=False)
 
 
+# Files -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FileKind:
+    """A row of the table of files. `tests/unit/test_loading.py` writes such a file and loads it.
+
+    Attributes:
+        name: One sentence of what it is.
+        words: What the refusal says, empty where it is loaded as it is.
+        option: The argument of `load_model` with which it is loaded, empty if there is none.
+    """
+
+    name: str
+    words: str = ""
+    option: str = ""
+
+
+FILES = [
+    FileKind("a .keras file of Keras 3"),
+    FileKind("an HDF5 file (.h5) of Keras 3"),
+    FileKind("a .h5 file of Keras 2: Functional, with a nested model and DepthwiseConv2D"),
+    FileKind("a .h5 file of Keras 2: Sequential of Sequentials"),
+    FileKind("a .h5 file of Keras 2 with TensorFlow functions that keras.ops has as well"),
+    FileKind("a .keras file of Keras 2"),
+    FileKind("an HDF5 file with another suffix, such as .keras"),
+    FileKind("the folder that a .keras file unpacks to"),
+    FileKind("an export of Teachable Machine, as a zip archive"),
+    FileKind(
+        "a .h5 file of Keras 2 with a TensorFlow function that keras.ops lacks",
+        "which Keras 3 lacks: build the same model in Python with Keras 3",
+    ),
+    FileKind("classes and functions that are not registered", "pass --import MODULE", "modules"),
+    FileKind(
+        "the same, of Keras 2", "it needs the function halved: pass --import MODULE", "modules"
+    ),
+    FileKind("preprocess_input in a Lambda", "such as keras.applications.mobilenet_v2", "modules"),
+    FileKind("a Lambda of one's own function", "it holds a Lambda layer", "trust"),
+    FileKind("a model of KerasHub, which is not installed", "pip install keras-hub"),
+    FileKind("a SavedModel folder of Keras 2", "load it with tf_keras (pip install tf_keras)"),
+    FileKind("a SavedModel folder of model.export", "the function of a model and not its layers"),
+    FileKind("weights alone (.weights.h5)", "it holds only weights: load them into their model"),
+    FileKind("half of a file", "it is damaged or incomplete"),
+]
+
+
 # The table ----------------------------------------------------------------------------------------
 
 
@@ -1423,6 +1465,13 @@ file, or has a Lambda of a function of its own, which a file runs only with `--t
 """
 
 
+FILES_INTRODUCTION = """## Files
+
+`camkit.models.load_model(file)` reads them, and so does the shell, where `modules=` is `--import`
+and `trust=` is `--trust`. What is loaded predicts as the model did that was saved.
+"""
+
+
 def table() -> str:
     """Return the page "What camkit reads" as Markdown."""
     lines = [INTRODUCTION]
@@ -1437,7 +1486,14 @@ def table() -> str:
             shown = " | ".join(each[: len(heading)])
             lines.append(f"| {shown} |")
         lines.append("")
-    return "\n".join(lines)
+    lines.append(FILES_INTRODUCTION)
+    lines += ["| file | it loads | it says |", "| --- | --- | --- |"]
+    for each in FILES:
+        outcome = Outcome(not each.words or bool(each.option), options=dict.fromkeys([each.option]))
+        loads = cell(outcome if each.option else Outcome(outcome.works))
+        words = f"“{each.words}”" if each.words else ""
+        lines.append(f"| {each.name} | {loads} | {words} |")
+    return "\n".join([*lines, ""])
 
 
 def row(kind: Kind) -> list[str]:

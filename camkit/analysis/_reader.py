@@ -166,9 +166,13 @@ def by_method(
         raise ValueError(
             f"method is {method!r}: pass the function itself, such as method=camkit.grad_cam"
         )
+    layer = keyword_of(method, "layer")
+    if isinstance(method, partial) and layer is not None and not _takes(method.func, layer=layer):
+        # It reads no layer, such as occlusion: the features alone are read there.
+        keywords = {name: value for name, value in method.keywords.items() if name != "layer"}
+        method = partial(method.func, *method.args, **keywords)
     _check_call(method)
     size = _size_for_method(shape, input_size)
-    layer = keyword_of(method, "layer")
     if grid is None:
         grid = keyword_of(method, "grid")
     elif _takes(method, grid=grid):

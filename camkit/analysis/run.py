@@ -102,12 +102,12 @@ def analyze(
             `method(model, batch, targets)` that returns maps (B, h, w), stores its maps of the top
             five classes; the true class replaces the fifth if it is not among them. Of images with
             several labels, up to five true labels come first, then the most probable ones. The GAP
-            features are then the means of the layer that functools.partial sets as `layer`, else of
-            the last map. A function is identified by its code and the values that it uses, so that
-            no other function continues its analysis. One that uses an object whose state cannot be
-            determined is refused unless `folder` is None. Bytecode changes with Python's minor
-            releases: on another release, your own function (unlike camkit's) counts as another
-            method.
+            features are then the means of the layer that functools.partial sets as `layer`, also
+            for a method that reads none, such as camkit.occlusion, else of the last map. A function
+            is identified by its code and the values that it uses, so that no other function
+            continues its analysis. One that uses an object whose state cannot be determined is
+            refused unless `folder` is None. Bytecode changes with Python's minor releases: on
+            another release, your own function (unlike camkit's) counts as another method.
         class_names: A name for each class of the model, in the order of its outputs; two for a
             model with one output. None for the model's own names.
         inputs: {name: values} of the inputs beside the images, for a model with several inputs: one

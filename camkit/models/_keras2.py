@@ -224,6 +224,11 @@ def _mended_settings(class_name: str, config: dict) -> dict:
     for key, value in settings.items():
         if value == "hard_sigmoid":
             settings[key] = keras.saving.serialize_keras_object(hard_sigmoid_of_keras_2)
+        elif key.endswith("activation") and isinstance(value, str):
+            # Keras 3 looks for a function of the user only where it is described in full.
+            function = keras.saving.get_registered_object(value)
+            if function is not None:
+                settings[key] = keras.saving.serialize_keras_object(function)
     return _mended_lambda(settings) if class_name == "Lambda" else settings
 
 

@@ -32,11 +32,15 @@ _PASSING = (
 _RESHAPING = (layers.Flatten, layers.Reshape)
 _RESHAPING_OPERATIONS = {"Reshape", "Squeeze", "ExpandDims"}
 _ACTIVATION_LAYERS = (layers.Softmax, layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU)
-_ACTIVATION_OPERATIONS = {"Softmax", "Sigmoid"}
+_ACTIVATION_OPERATIONS = {"Softmax", "Sigmoid", "LogSoftmax"}
 _CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
 
-# tf.nn.softmax is known by this name.
-_SYNONYMS = {"softmax_v2": "softmax"}
+# tf.nn.softmax and others are known by these names.
+_SYNONYMS = {
+    "softmax_v2": "softmax",
+    "log_softmax_v2": "log_softmax",
+    "logsoftmax": "log_softmax",
+}
 
 
 def operation_name(operation: keras.Operation) -> str | None:
@@ -48,11 +52,12 @@ def activation_of(layer: keras.Operation) -> str:
     """Return the name of the activation that a layer ends with, "linear" if it has none."""
     is_operation = operation_name(layer) in _ACTIVATION_OPERATIONS
     if isinstance(layer, _ACTIVATION_LAYERS) or is_operation:
-        return type(layer).__name__.lower()
+        name = type(layer).__name__.lower()
+        return _SYNONYMS.get(name, name)
     activation = getattr(layer, "activation", None)
     if isinstance(layer, layers.Lambda):
         name = _name_of(layer.function)
-        return name if name in ("softmax", "sigmoid") else "linear"
+        return name if name in ("softmax", "sigmoid", "log_softmax") else "linear"
     if activation is None:
         return "linear"
     # An activation may be a layer itself.

@@ -392,8 +392,8 @@ def _last_places(model: keras.Model, network: Network, images: np.ndarray, grid:
             )
         raise ValueError(
             f"the scores are read from {len(ends)} maps: name the layer to read, such as {names} "
-            "(for camkit.analyze by functools.partial(camkit.grad_cam, layer=...), in the shell by "
-            "--layer)"
+            "(for camkit.analyze by functools.partial(method, layer=...), also where the method is "
+            "occlusion, in the shell by --layer)"
         )
     if is_tokens(network, ends[0]):
         return _tokens_that_count(network, ends[0], images, grid)
@@ -654,7 +654,7 @@ class _Pass:
             for value in _vectors_of_head(self.network):
                 vector = ops.cast(self._run(given, images, value), "float32")
                 weights = random.normal(size=vector.shape[1:]).astype("float32")
-                total = total + ops.sum(weights * vector)
+                total = total + ops.sum(ops.multiply(vector, weights))
             return total
 
         return ops.cast(gradient(random_sum, activations), "float32")

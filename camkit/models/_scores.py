@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers, ops
-from scipy.special import expit, softmax
+from scipy.special import expit, log_softmax, softmax
 
 from camkit.models._graph import HeadError, Network, Value, one_way
 from camkit.models._kinds import (
@@ -46,11 +46,13 @@ class Ending:
         layers: The layers that hold the last activation and are called without it.
         is_inverted: Whether the activation cannot be left out, as in an average of several softmax
             outputs. The scores are then the logarithms, or the log odds, of the outputs.
+        is_logarithm: Whether the outputs are the logarithms of the probabilities, by log_softmax.
     """
 
     activation: str
     layers: frozenset[keras.Operation]
     is_inverted: bool = False
+    is_logarithm: bool = False
 
 
 def ending_of(network: Network) -> Ending:
@@ -116,8 +118,8 @@ def probabilities(model: keras.Model, logits: np.ndarray) -> np.ndarray:
 def check_scores(model: keras.Model, images: np.ndarray, logits: np.ndarray) -> None:
     """Check that scores are those of the model: its own outputs follow from them.
 
-    A model that ends in softmax or sigmoid must return their probabilities, any other one the
-    logits themselves.
+    A model that ends in softmax or sigmoid must return their probabilities, one that ends in
+    log_softmax the logarithms of these, any other one the logits themselves.
 
     Args:
         model: The model.
@@ -134,9 +136,12 @@ def check_scores(model: keras.Model, images: np.ndarray, logits: np.ndarray) -> 
     raw = whole(_argument_of(whole, tensor), training=False)
     (outputs,) = keras.tree.flatten(raw)
     outputs = ops.convert_to_numpy(ops.cast(outputs, "float32"))
-    ends_in_logits = ending_of(network).activation == "linear"
-    kind = "scores" if ends_in_logits else "probabilities"
+    ending = ending_of(network)
+    ends_in_logits = ending.activation == "linear"
+    kind = "scores" if ends_in_logits or ending.is_logarithm else "probabilities"
     expected = logits if ends_in_logits else probabilities(model, logits)
+    if ending.is_logarithm:
+        expected = log_softmax(logits.astype("float64"), axis=1)
     if is_binary(network):
         # The logit is the difference of the two scores, the probability that of the second class.
         expected = np.diff(logits, axis=1) if ends_in_logits else expected[:, 1:]
@@ -171,16 +176,22 @@ def _find_ending(network: Network) -> Ending:
     while call is not None:
         layer = call.layer
         activation = activation_of(layer)
-        if activation == "softmax" and is_binary(network):
+        is_softmax = activation in ("softmax", "log_softmax")
+        if is_softmax and is_binary(network):
             raise HeadError(
-                "the model ends in softmax over one output, which is always 1: it needs sigmoid, "
-                "or two outputs"
+                f"the model ends in {activation} over one output, which is always the same: it "
+                "needs sigmoid, or two outputs"
             )
-        if activation in ("softmax", "sigmoid"):
+        if is_softmax or activation == "sigmoid":
             has_weights = bool(getattr(layer, "weights", None))
             can_be_split = is_weighting(layer) and not is_quantized(layer)
             is_inverted = has_weights and not can_be_split
-            return Ending(activation, frozenset([layer]), is_inverted)
+            is_logarithm = activation == "log_softmax"
+            if is_inverted and is_logarithm:
+                # Logarithms of probabilities are scores as they are.
+                return Ending("linear", frozenset())
+            name = "softmax" if is_softmax else "sigmoid"
+            return Ending(name, frozenset([layer]), is_inverted, is_logarithm)
         if activation == "linear" and is_weighting(layer):
             return Ending("linear", frozenset())
         if not keeps_values(layer) or len(call.inputs) != 1:

@@ -48,6 +48,12 @@ class Reader:
                 "map (height, width, channels)"
             )
         features = feature_model(model, head)
+        *_, channels = features.input_shape
+        if channels != 3:
+            raise HeadError(
+                f"the model takes images of {channels} channels, the remedies read RGB (3): for a "
+                "gray one keras.Model(rgb, model(keras.ops.image.rgb_to_grayscale(rgb))) does"
+            )
 
         def forward(images):
             return keras.ops.cast(features(images, training=False), "float32")

@@ -758,8 +758,8 @@ def test_scores_that_are_not_those_of_the_model_stop_the_analysis(
     read = camkit.CAM.__call__
     seen = probe.seen
 
-    def doubled(cam, batch):
-        out = read(cam, batch)
+    def doubled(cam, batch, **rows):
+        out = read(cam, batch, **rows)
         return out._replace(logits=2 * out.logits)
 
     @contextlib.contextmanager
@@ -1675,3 +1675,27 @@ def test_an_analysis_reads_by_the_opener_of_the_set(model, images, tmp_path):
         camkit.analyze(model, few, tmp_path / "out").logits, result.logits
     )
     assert camkit.analyze(model, plain).logits.tolist() != result.logits.tolist()
+
+
+def test_a_method_that_reads_no_layer_is_told_where_the_features_are(images, tmp_path):
+    """Occlusion reads the scores of two networks alone, an analysis stores features as well."""
+    image = keras.Input(zoo.SHAPE)
+    scaled = layers.Rescaling(1 / 100, -1)(image)
+    both = []
+    for name in ("first", "second"):
+        features = layers.Conv2D(6, 3, strides=2, activation="relu", name=name)(scaled)
+        pooled = layers.GlobalAveragePooling2D()(features)
+        both.append(layers.Dense(4, "softmax")(pooled))
+    model = zoo.shake(keras.Model(image, layers.Average()(both)))
+    some = images.select(slice(0, 3))
+    with pytest.raises(ValueError, match="functools.partial.method, layer=.*occlusion"):
+        camkit.analyze(model, some, method=camkit.occlusion)
+    options = {"window": 12, "stride": 12}
+    method = functools.partial(camkit.occlusion, layer="second", **options)
+    analysis = camkit.analyze(model, some, tmp_path / "out", method=method)
+    (batch,) = some.batches(3, zoo.SHAPE[:2])
+    batch = batch.astype("float32")
+    read = keras.Model(image, model.get_layer("second").output).predict(batch, verbose=0)
+    np.testing.assert_allclose(analysis.gap, read.mean(axis=(1, 2)), rtol=1e-4, atol=1e-5)
+    expected = camkit.occlusion(model, batch, analysis.map_classes[:, 0], **options)
+    np.testing.assert_allclose(analysis.maps[..., 0], expected, atol=1e-5)

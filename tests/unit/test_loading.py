@@ -14,7 +14,9 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from kinds import FILES
 
+from camkit._cli import main
 from camkit.models import load_model
 
 STRANGERS = Path(__file__).resolve().parents[3] / "shared" / "strangers" / "models"
@@ -568,19 +570,150 @@ def test_weights_that_point_to_another_file_are_refused(tmp_path):
         load_model(path)
 
 
-def test_a_package_of_models_that_is_missing_is_named(tmp_path):
-    model = functional()
-    model.save(tmp_path / "model.keras")
-    with zipfile.ZipFile(tmp_path / "model.keras") as archive:
+def write_of_keras_hub(path):
+    """Write a model of a class of KerasHub that no release has."""
+    functional().save(path)
+    with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     config = json.loads(members["config.json"])
     config["module"] = "keras_hub.src.models.no_such_model"
     members["config.json"] = json.dumps(config)
-    with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
+    with zipfile.ZipFile(path, "w") as archive:
         for name, content in members.items():
             archive.writestr(name, content)
-    with pytest.raises(ValueError, match="pip install keras-hub"):
-        load_model(tmp_path / "model.keras")
+
+
+# The kinds of files, as the reference lists them --------------------------------------------------
+
+
+def saved(model, path):
+    """Save a model as Keras 3 does."""
+    model.save(path)
+    return path, model
+
+
+def unpacked(folder):
+    path, model = saved(functional(), folder / "model.keras")
+    zipfile.ZipFile(path).extractall(folder / "unpacked")
+    return folder / "unpacked", model
+
+
+def exported_by_teachable_machine(folder):
+    model = sequential()
+    write_hdf5(folder / "keras_model.h5", model)
+    with zipfile.ZipFile(folder / "converted_keras.zip", "w") as archive:
+        archive.write(folder / "keras_model.h5", "keras_model.h5")
+    return folder / "converted_keras.zip", model
+
+
+def of_keras_2(write, path, model, *more):
+    """Write a model as Keras 2 does."""
+    return write(path, model, *more), model
+
+
+def with_a_function(folder, name):
+    calls, function = FUNCTIONS[name]
+    path = write_hdf5(folder / "model.h5", functional(), with_functions(*calls))
+    image = keras.Input((SIDE, SIDE, 3))
+    return path, keras.Model(image, functional()(function(image)))
+
+
+def with_a_function_of_ones_own(folder):
+    """A model of Keras 2 whose last layer has the activation `halved`."""
+    description = described(functional(), module=False)
+    description["config"]["layers"][-1]["config"]["activation"] = "halved"
+    path = write_hdf5(folder / "model.h5", functional(), description)
+    image = keras.Input((SIDE, SIDE, 3))
+    return path, keras.Model(image, functional()(image) / 2)
+
+
+def with_preprocess_input(folder):
+    inputs = keras.Input((SIDE, SIDE, 3))
+    x = layers.Lambda(keras.applications.mobilenet_v2.preprocess_input)(inputs)
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(x))
+    model = randomised(keras.Model(inputs, layers.Dense(3)(x)))
+    return saved(model, folder / "model.keras")
+
+
+def with_own_lambda(folder):
+    description = lambda_of_keras_2(lambda x: x / 255, "__main__")
+    return of_keras_2(write_hdf5, folder / "model.h5", functional(), description)
+
+
+def no_model(write, path):
+    """Write what is refused whatever is given."""
+    write(path)
+    return path, None
+
+
+def lacking_function(folder):
+    call = ("image.per_image_standardization", {})
+    path = write_hdf5(folder / "model.h5", functional(), with_functions(call))
+    return path, None
+
+
+# {kind: a function that writes such a file into a folder, and returns its path and its model}.
+WRITTEN = {
+    "a .keras file of Keras 3": lambda at: saved(functional(), at / "model.keras"),
+    "an HDF5 file (.h5) of Keras 3": lambda at: saved(functional(), at / "model.h5"),
+    "a .h5 file of Keras 2: Functional, with a nested model and DepthwiseConv2D": lambda at: (
+        of_keras_2(write_hdf5, at / "model.h5", functional())
+    ),
+    "a .h5 file of Keras 2: Sequential of Sequentials": lambda at: of_keras_2(
+        write_hdf5, at / "model.h5", sequential()
+    ),
+    "a .h5 file of Keras 2 with TensorFlow functions that keras.ops has as well": lambda at: (
+        with_a_function(at, "x / 127.5 - 1")
+    ),
+    "a .keras file of Keras 2": lambda at: of_keras_2(
+        write_archive, at / "model.keras", functional()
+    ),
+    "an HDF5 file with another suffix, such as .keras": lambda at: of_keras_2(
+        write_hdf5, at / "model.keras", functional()
+    ),
+    "the folder that a .keras file unpacks to": unpacked,
+    "an export of Teachable Machine, as a zip archive": exported_by_teachable_machine,
+    "a .h5 file of Keras 2 with a TensorFlow function that keras.ops lacks": lacking_function,
+    "classes and functions that are not registered": lambda at: saved(custom(), at / "model.keras"),
+    "the same, of Keras 2": with_a_function_of_ones_own,
+    "preprocess_input in a Lambda": with_preprocess_input,
+    "a Lambda of one's own function": with_own_lambda,
+    "a model of KerasHub, which is not installed": lambda at: no_model(
+        write_of_keras_hub, at / "model.keras"
+    ),
+    "a SavedModel folder of Keras 2": lambda at: no_model(
+        folder_with("saved_model.pb", "keras_metadata.pb"), at / "model"
+    ),
+    "a SavedModel folder of model.export": lambda at: no_model(
+        folder_with("saved_model.pb"), at / "model"
+    ),
+    "weights alone (.weights.h5)": lambda at: no_model(
+        lambda path: functional().save_weights(path), at / "model.weights.h5"
+    ),
+    "half of a file": lambda at: no_model(half_written, at / "model.keras"),
+}
+
+
+@pytest.mark.parametrize("kind", FILES, ids=lambda kind: kind.name)
+def test_the_kinds_of_files_do_what_the_reference_says(kind, own_module, tmp_path, capsys):
+    path, model = WRITTEN[kind.name](tmp_path)
+    if kind.words:
+        with pytest.raises(ValueError, match=re.escape(kind.words)) as refusal:
+            load_model(path)
+        assert "\n" not in str(refusal.value)
+        capsys.readouterr()
+        assert main(["analyze", str(path), "images", "--out", str(tmp_path / "out")]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line == f"error: {' '.join(str(refusal.value).split())}"
+    options = {
+        "": {},
+        "modules": {"modules": [own_module, "keras.applications.mobilenet_v2"]},
+        "trust": {"trust": True},
+    }
+    if not kind.words or kind.option:
+        assert_same(model, load_model(path, **options[kind.option]))
+    else:
+        assert model is None
 
 
 # Files that real releases of Keras wrote ----------------------------------------------------------

@@ -122,6 +122,22 @@ def test_errors_say_what_was_found(model, name):
         )
 
 
+def test_a_gray_model_is_refused_with_a_remedy_that_works():
+    gray = keras.Input((40, 40, 1))
+    features = keras.layers.Conv2D(4, 3, strides=2, activation="relu")(gray)
+    pooled = keras.layers.GlobalAveragePooling2D()(features)
+    model = keras.Model(gray, keras.layers.Dense(2)(pooled))
+    with pytest.raises(camkit.HeadError, match="images of 1 channels, .*rgb_to_grayscale"):
+        whole_object.superpixels(model, squares(4))
+    rgb = keras.Input((40, 40, 3))
+    wrapped = keras.Model(rgb, model(keras.ops.image.rgb_to_grayscale(rgb)))
+    images = squares(4)
+    as_gray = keras.ops.image.rgb_to_grayscale(images.images.astype("float32"))
+    expected = keras.Model(gray, features).predict(as_gray, verbose=0)
+    np.testing.assert_allclose(reader_of(wrapped).features(images.images), expected, rtol=1e-4)
+    assert whole_object.superpixels(wrapped, images)(images.images, 0).shape[0] == len(images)
+
+
 def test_locators_refuse_other_sizes_and_classes(model):
     locate = whole_object.cross_image(model, squares(4))
     with pytest.raises(ValueError, match="camkit.backbone"):
