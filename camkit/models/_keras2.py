@@ -222,14 +222,23 @@ def _mended_settings(class_name: str, config: dict) -> dict:
     if isinstance(settings.get("dtype"), dict):
         settings["dtype"] = settings["dtype"]["config"]["name"]
     for key, value in settings.items():
-        if value == "hard_sigmoid":
-            settings[key] = keras.saving.serialize_keras_object(hard_sigmoid_of_keras_2)
-        elif key.endswith("activation") and isinstance(value, str):
-            # Keras 3 looks for a function of the user only where it is described in full.
-            function = keras.saving.get_registered_object(value)
-            if function is not None:
-                settings[key] = keras.saving.serialize_keras_object(function)
+        function = _function_named(key, value)
+        if function is not None:
+            settings[key] = keras.saving.serialize_keras_object(function)
     return _mended_lambda(settings) if class_name == "Lambda" else settings
+
+
+def _function_named(key: str, value: Any) -> Callable | None:
+    """Return the function that a setting names and Keras 3 does not know, or None.
+
+    Keras 3 has another hard_sigmoid, and looks for a function of the user's only where it is
+    described in full.
+    """
+    if value == "hard_sigmoid":
+        return hard_sigmoid_of_keras_2
+    if key.endswith("activation") and isinstance(value, str):
+        return keras.saving.get_registered_object(value)
+    return None
 
 
 def _is_former(key: str, value: Any) -> bool:
