@@ -178,8 +178,9 @@ def _find_ending(network: Network) -> Ending:
         activation = activation_of(layer)
         is_softmax = activation in ("softmax", "log_softmax")
         if is_softmax and is_binary(network):
+            always = 1 if activation == "softmax" else 0
             raise HeadError(
-                f"the model ends in {activation} over one output, which is always the same: it "
+                f"the model ends in {activation} over one output, which is always {always}: it "
                 "needs sigmoid, or two outputs"
             )
         if is_softmax or activation == "sigmoid":
