@@ -243,7 +243,10 @@ def _by_recall(row: dict[str, Any]) -> tuple[float, float]:
 
 
 def _list_faults(table: pd.DataFrame, numbers: dict[str, int]) -> list[dict[str, Any]]:
-    """Return the faults by kind: {kind, count, meaning, rows}, a row {i, other, reason, name}."""
+    """Return the faults by kind: {kind, count, meaning, rows}.
+
+    A row is {i, other, reason, name, suggestion}, the last a class in place of the label or "".
+    """
     kinds = []
     for kind, faults in table.groupby("kind", observed=True):
         faults = faults.drop_duplicates("path")
@@ -254,6 +257,7 @@ def _list_faults(table: pd.DataFrame, numbers: dict[str, int]) -> list[dict[str,
                 "other": numbers.get(fault.other),
                 "reason": fault.reason,
                 "name": short_name(fault.path),
+                "suggestion": getattr(fault, "suggestion", ""),
             }
             rows.append(row)
         kinds.append({"kind": kind, "count": len(faults), "meaning": MEANING[kind], "rows": rows})

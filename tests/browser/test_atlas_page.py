@@ -480,6 +480,29 @@ def test_a_group_is_filtered_and_a_click_elsewhere_lifts_the_filter(leaf):
     assert page.get_by_label("Order").is_disabled(), "pairs stay together"
 
 
+SUGGEST = """Object.defineProperty(window, "camkitAtlas", {
+    get: () => window.data,
+    set: (data) => {
+        const [kind] = data.index.summary.faults;
+        kind.rows[0].suggestion = "Zebra";
+        window.data = data;
+    },
+})"""
+
+
+def test_a_suggested_label_is_taken_by_one_button(atlas, browser):
+    context = browser.new_context()
+    context.add_init_script(SUGGEST)
+    page = context.new_page()
+    page.goto(atlas[1])
+    page.locator(".card", has_text="Data: ").first.locator("li button").first.click()
+    page.get_by_role("button", name="Take the suggestion: Zebra").click()
+    page.get_by_text("Saved: label wrong").wait_for()
+    assert page.get_by_label("Correct label").input_value() == "Zebra"
+    assert not page.get_by_role("button", name="Take the suggestion").is_visible()
+    context.close()
+
+
 # --- verdicts of a file
 
 

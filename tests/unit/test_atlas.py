@@ -368,6 +368,13 @@ def test_faults_say_the_split_of_both_images_in_the_summary_and_in_the_table(tmp
     assert (table["other_split"] == "training").sum() >= len(rows) > 0
 
 
+def test_the_class_that_is_suggested_is_given_to_the_view():
+    fault = {"path": "Ant/1.png", "kind": "label", "reason": "", "score": 1.0, "other": "Bee/2.png"}
+    table = pd.DataFrame([fault | {"suggestion": "Bee", "probability": 0.9}])
+    [kind] = summary._list_faults(table, {"Ant/1.png": 0, "Bee/2.png": 1})
+    assert [(row["i"], row["other"], row["suggestion"]) for row in kind["rows"]] == [(0, 1, "Bee")]
+
+
 def test_splits_without_a_folder_are_those_of_the_two_analyses(analysis, images, tmp_path):
     others = image_set(tmp_path / "known")
     recorded = Record(analysis, analysis_of(others))

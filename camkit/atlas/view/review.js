@@ -1,6 +1,6 @@
 // The form for verdicts.
 
-/** @import { Answer, Change, EntryField, Selection, Source, Verdict } from "./types.js" */
+/** @import { Answer, Change, EntryField, Index, Selection, Source, Verdict } from "./types.js" */
 /** @import { VerdictTable } from "./verdicts.js" */
 import { field, make, section } from "./dom.js";
 import { SEPARATOR } from "./label-sets.js";
@@ -48,6 +48,8 @@ export class Review {
     this.correctLabel = make("input", { autocomplete: "off", onchange: save("correctLabel") });
     this.correctLabel.setAttribute("list", list.id);
     const rename = () => this.onName();
+    this.suggestions = suggestionsOf(source.index);
+    this.suggested = make("button", { type: "button", onclick: () => this.takeSuggestion() });
     this.reviewer = make("input", { type: "text", autocomplete: "name", onchange: rename });
     this.reviewer.value = settings.reviewer ?? "";
     // The name that the verdicts of this reviewer stand under.
@@ -78,6 +80,7 @@ export class Review {
         this.correctLabel,
       ),
       list,
+      this.suggested,
       field(atlasId, "Comment", this.comment),
       field(atlasId, "Reviewer", this.reviewer),
       this.others,
@@ -133,7 +136,14 @@ export class Review {
     this.showScope();
   }
 
-  /** Say which images the form is for. */
+  takeSuggestion() {
+    this.correctLabel.value = this.suggestions.get(this.selection.current ?? -1) ?? "";
+    this.change("correctLabel");
+    // The button is hidden now.
+    this.correctLabel.focus();
+  }
+
+  /** Say which images the form is for; a suggestion is for the one that is shown. */
   showScope() {
     const count = this.targets().length;
     const isOne = count < 2;
@@ -141,6 +151,10 @@ export class Review {
     this.scope.textContent = isOne
       ? ""
       : `What you enter now is for all ${countOfPictures(count)} selected.`;
+    const suggestion = this.suggestions.get(this.selection.current ?? -1);
+    const isTaken = suggestion === this.correctLabel.value;
+    this.suggested.hidden = !suggestion || isTaken || !isOne;
+    this.suggested.textContent = `Take the suggestion: ${suggestion}`;
   }
 
   /**
@@ -322,6 +336,20 @@ export class Review {
       this.report(`The verdicts could not be moved to ${to}: ${messageOf(error)}`);
     }
   }
+}
+
+/**
+ * Return the classes that are suggested in place of labels, by image.
+ *
+ * @param {Index} index
+ */
+function suggestionsOf({ summary }) {
+  /** @type {Map<number, string>} */
+  const suggestions = new Map();
+  for (const { rows } of summary?.faults ?? []) {
+    for (const { i, suggestion } of rows) if (suggestion) suggestions.set(i, suggestion);
+  }
+  return suggestions;
 }
 
 /** @param {unknown} error */

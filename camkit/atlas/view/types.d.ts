@@ -60,6 +60,8 @@ export interface Fault {
   /** The splits of the two images in a word; "" if there is one set only. */
   split: string;
   otherSplit: string;
+  /** The class that is suggested in place of the label; "" if there is none. */
+  suggestion?: string;
 }
 
 export interface FaultKind {
