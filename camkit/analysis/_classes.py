@@ -89,8 +89,9 @@ def _label_sets(images: ImageSet, indices: list[int], names: list[str]) -> np.nd
     unknown = [name for c, name in enumerate(names) if c not in indices]
     if unknown:
         raise ValueError(
-            f"the images have no labels for these classes of the model: {quote(unknown)}; add a "
-            "column of zeros for each that no image has, or pass images.unlabelled()"
+            f"the images have no labels for these classes of the model: {quote(unknown)}; if no "
+            "image has them, name all classes, camkit.load_images(..., class_names=[...]), or add "
+            "columns of zeros; else pass images.unlabelled() (in the shell --unlabelled)"
         )
     labels = np.zeros((len(images), len(names)), dtype=bool)
     labels[:, indices] = images.labels
