@@ -129,7 +129,7 @@ def _analyze(options: argparse.Namespace) -> dict[str, Any]:
         reason = brief(error)
         raise ValueError(f"{options.model} was loaded and does not run: {reason}") from error
     if analysis.matched_by == "order":
-        print(_order_of_classes(analysis.class_names), file=sys.stderr)
+        print(_order_of_classes(analysis), file=sys.stderr)
     print(f"{len(analysis)} images {_summary(analysis, images)}: {options.out}")
     correct = analysis.table["correct"].dropna()
     return {
@@ -143,12 +143,14 @@ def _analyze(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _order_of_classes(names: Sequence[str]) -> str:
+def _order_of_classes(analysis: "camkit.Analysis") -> str:
     """Return a line that says which folder was taken for which class, if only their order says."""
+    names = analysis.class_names
+    what = "labels" if analysis.has_label_sets else "folder names"
     shown = [f"{c} {name}" for c, name in enumerate(names[:_MOST_NAMES])]
     more = ", ..." if len(names) > _MOST_NAMES else ""
     return (
-        f"classes by the order of the folder names, since the model carries none: "
+        f"classes by the order of the {what}, since the model carries none: "
         f"{', '.join(shown)}{more} (--class-names FILE names them)"
     )
 
