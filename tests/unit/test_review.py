@@ -59,6 +59,9 @@ def test_the_removed_are_gone_and_the_relabelled_are_relabelled(images):
     assert list(table.columns) == ["path", "label", "n", "metadata_label"]
     assert table["label"].tolist() == ["Bee", "Cat", "Bee", "Bee", "Cat", "Dog"]
     assert table["n"].tolist() == kept == applied.images.metadata["n"].tolist()
+    again = camkit.load_images(table, split=None)
+    assert again.paths == applied.images.paths
+    assert [again.class_names[label] for label in again.labels] == table["label"].tolist()
 
 
 def test_which_verdicts_remove_is_for_the_caller_to_say(images):
