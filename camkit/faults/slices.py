@@ -1,7 +1,6 @@
 """Slices of a set on which a model errs more than on the rest."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -10,8 +9,8 @@ from scipy.stats import hypergeom
 
 from camkit._features import feature_space
 from camkit._files import any_bytes
-from camkit._progress import progress
-from camkit.images.decoding import THREADS
+from camkit.faults._images import Images
+from camkit.faults._pixels import read_pixels
 
 if TYPE_CHECKING:
     from camkit import Analysis
@@ -20,6 +19,17 @@ SOURCES = ("metadata", "quality", "features")
 
 # A column of numbers with more values than this is cut into so many bins of equal size.
 BINS = 4
+
+# The measures of pictures that are asked, and their names in slices.
+MEASURES = {
+    "width": "width",
+    "height": "height",
+    "dark": "brightness of the brightest pixels",
+    "bright": "brightness of the darkest pixels",
+    "sharpness": "sharpness",
+    "entropy": "entropy",
+    "spread": "colour",
+}
 
 # The largest number of clusters of the features.
 CLUSTERS = 20
@@ -51,9 +61,9 @@ def error_slices(
 
     Args:
         analysis: The analysis of images with labels. Images without one are not counted.
-        by: Where slices come from, some of "metadata"; "quality", measures for which every file is
-            read; and "features", the clusters that k-means finds in the standardised features, at
-            most 20.
+        by: Where slices come from, some of "metadata"; "quality", for which every file is read to
+            measure its size, shape, brightness, sharpness, entropy and colour; and "features", the
+            clusters that k-means finds in the standardised features, at most 20.
         smallest: Slices with fewer images are not asked.
         level: The highest corrected p that is listed; 1 lists all slices that were asked.
 
@@ -94,6 +104,8 @@ def error_slices(
 
 def _slices(analysis: "Analysis", by: Sequence[str], smallest: int) -> Iterator[_Slice]:
     """Yield the slices of each source, in the order of SOURCES."""
+    if len(analysis) <= smallest:
+        return
     if "metadata" in by and analysis.metadata is not None:
         yield from _slices_of_table(analysis.metadata)
     if "quality" in by:
@@ -143,23 +155,13 @@ def _shown(value: object) -> str:
 
 
 def _measures(analysis: "Analysis") -> pd.DataFrame:
-    """Return measures of each picture: its size in pixels and its shape."""
-    images = analysis.images
-
-    def read(i: int) -> tuple[int, int]:
-        height, width, _ = images[i].shape
-        return width, height
-
-    with (
-        ThreadPoolExecutor(THREADS) as pool,
-        progress(len(images), "Reading images", "image") as bar,
-    ):
-        sizes = []
-        for size in pool.map(read, range(len(images))):
-            sizes.append(size)
-            bar.update()
-    table = pd.DataFrame(sizes, columns=["width", "height"])
-    return table.assign(**{"width / height": table["width"] / table["height"]})
+    """Return measures of each picture: its size and shape, brightness, sharpness and colour."""
+    images = Images(analysis, None)
+    measures = read_pixels(images).measures.set_index(pd.Index(images.paths))
+    # A file that has several rows is measured once.
+    table = measures.loc[analysis.paths].reset_index(drop=True)
+    shape = table["width"] / table["height"]
+    return table[list(MEASURES)].rename(columns=MEASURES).assign(**{"width / height": shape})
 
 
 def _clusters(analysis: "Analysis", smallest: int) -> Iterator[_Slice]:

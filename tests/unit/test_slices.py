@@ -134,8 +134,21 @@ def test_clusters_of_the_features_and_sizes_of_the_pictures_are_slices(tmp_path)
     by_features = camkit.error_slices(analysis, by=["features"])
     assert set(np.concatenate(list(by_features["images"]))) == set(np.flatnonzero(planted))
     by_quality = camkit.error_slices(analysis, by=["quality"])
-    assert by_quality["slice"][0] == "width = 60"
-    assert by_quality["images"][0].tolist() == np.flatnonzero(planted).tolist()
+    [first] = by_quality[by_quality["slice"] == "width = 60"]["images"]
+    assert first.tolist() == np.flatnonzero(planted).tolist()
+
+
+def test_dark_pictures_are_a_slice(tmp_path):
+    from PIL import Image
+
+    images = image_set(tmp_path, labels=np.arange(COUNT) % 3)
+    is_dark = _numbers(images) % 4 == 0
+    for path in np.array(images.paths)[is_dark]:
+        Image.open(path).point(lambda level: level // 4).save(path)
+    table = camkit.error_slices(with_errors(images, is_dark), by=["quality"])
+    name = table["slice"][0]
+    assert name.startswith("brightness of the brightest pixels 0.")
+    assert table["images"][0].tolist() == np.flatnonzero(is_dark).tolist()
 
 
 def _numbers(images):
