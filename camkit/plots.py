@@ -329,6 +329,9 @@ def embedding(
     Returns:
         The axes.
 
+    Raises:
+        ValueError: A point has several labels.
+
     Example:
         >>> from camkit import plots
         >>> from matplotlib.figure import Figure
@@ -341,6 +344,11 @@ def embedding(
 
     points = np.asarray(points)
     labels = np.asarray(labels)
+    if labels.ndim != 1:
+        raise ValueError(
+            f"labels have the shape {labels.shape}, and a point has one colour: pass one class for "
+            "each, such as analysis.predicted"
+        )
     colours = colormaps[_COLOURS]
     for c, name in enumerate(class_names):
         members = points[labels == c]

@@ -272,7 +272,7 @@ def compose(
 
     Raises:
         ValueError: The background or the layout is unknown, the number of objects is impossible
-            here, or an image has no object or no white at its border.
+            here, an image has no object or no white at its border, or images have several labels.
 
     Example:
         >>> import camkit

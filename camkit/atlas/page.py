@@ -101,6 +101,9 @@ def write_atlas(
     beside the page is the table of camkit.data_faults, with the split of each image. The network is
     not run.
 
+    Where images have several labels, the page shows which were missed and which were invented;
+    `analysis.with_thresholds` sets from which probability on a label is predicted.
+
     The map of features (t-SNE) shows up to 25,000 images, drawn at random, if openTSNE is
     installed, and up to 5,000 without it.
 

@@ -113,7 +113,8 @@ def train_head(
 
     Raises:
         HeadError: The model has no GAP → Dense head.
-        ValueError: Classes and head do not match, or the model takes images of any size.
+        ValueError: Classes and head do not match, images have several labels, or the model takes
+            images of any size.
 
     Example:
         >>> import camkit

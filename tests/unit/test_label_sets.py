@@ -225,6 +225,8 @@ def test_what_takes_one_label_an_image_refuses_several(pictures, model):
         camkit.train_head(classifier, pictures)
     with pytest.raises(ValueError, match="several labels"):
         camkit.scenes.compose(pictures, 1)
+    with pytest.raises(ValueError, match="one colour"):
+        camkit.plots.embedding(None, np.zeros((4, 2)), LABELS, NAMES)
     with pytest.raises(ValueError, match="one label per image"):
         camkit.whole_object.superpixels(classifier, pictures)
 
