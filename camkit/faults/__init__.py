@@ -78,7 +78,7 @@ def data_faults(
 
     Where images have several labels, two images have the same label if they have the same set of
     labels. Labels are judged class by class: "label" is an image that lacks a label or has one too
-    many, perhaps several times. Backgrounds are not looked at.
+    many, perhaps several times. Twins have a cosine above 0.9999. Backgrounds are not looked at.
 
     The analysis and its reference are two splits, and so are the images of one analysis that lie in
     folders such as Training and Test. Images without a label (-1) have no faults of labels, twins

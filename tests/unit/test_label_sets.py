@@ -355,3 +355,13 @@ def test_the_shell_writes_an_atlas_by_thresholds(pictures, model, tmp_path, caps
     assert "index.html" in capsys.readouterr().out
     data = (tmp_path / "page" / "data" / "index.js").read_text(encoding="ascii")
     assert "from its own threshold" in data and '"labelSets"' in data.replace(" ", "")
+
+
+def test_images_with_rare_label_sets_are_no_twins(tmp_path):
+    random = np.random.default_rng(0)
+    labels = random.random((60, 3)) < 0.5
+    labels[:7] = np.array(list(np.ndindex(2, 2, 2)))[1:] == 1
+    # Images of two sets are as close as those of one.
+    gap = random.normal(size=(60, 5)).astype("float32")
+    faults = camkit.data_faults(analysis_of(labels, gap, tmp_path))
+    assert "twin" not in set(faults["kind"])
