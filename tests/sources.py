@@ -463,10 +463,10 @@ reads(
 )
 reads(
     GROUP,
-    "several labels in one text: cat|dog",
+    "several labels in one text, with bars or semicolons between them",
     saved("labels.csv", lambda t: t.assign(label=["cat", "cat|dog", "dog", ""])),
     4,
-    "labels such as 'cat|dog' were split at '|'",
+    "were split at",
 )
 reads(
     GROUP,
@@ -698,7 +698,7 @@ reads(
     **NAMES,
 )
 reads(GROUP, "a generator of images or batches", lambda root: batches(), 8, **NAMES)
-refused(GROUP, "none of these", lambda root: 3, "source is a int: pass a folder, a table")
+refused(GROUP, "none of these", lambda root: 3, "source is of type int: pass a folder, a table")
 
 INTRODUCTION = """# What camkit loads
 
@@ -707,8 +707,8 @@ of them is read wrongly without a word: what is decided stands in `images.notes`
 in `images.skipped`, and what cannot be read is refused in one line that says what to do. The shell
 prints these lines.
 
-- **load_images**: how many images and classes of the small example are read; "with `name=`": this
-  argument is needed. "no": it is refused
+- **load_images**: how many images and classes of the small example are read, and the arguments
+  that were given. "no": it is refused
 - **shell**: `camkit analyze model.keras SOURCE` reads it as well. "–": it is no file or folder
 - **it says**: part of the note, of the reason in `skipped`, or of the refusal
 """
@@ -770,9 +770,8 @@ def arguments_of_shell(source: Source) -> list[list[str]]:
 
 
 def quoted(words: str) -> str:
-    """Return words in quotes, as a cell of a table."""
-    escaped = words.replace("|", "\\|")
-    return f"“{escaped}”" if words else ""
+    """Return words in quotes, or nothing."""
+    return f"“{words}”" if words else ""
 
 
 if __name__ == "__main__":

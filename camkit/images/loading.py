@@ -162,7 +162,7 @@ def _found(
     if hasattr(source, "__iter__") or hasattr(source, "__getitem__"):
         return images_of_batches(source, **_named(options))
     raise TypeError(
-        f"source is a {type(source).__name__}: pass a folder, a table, a .zip file, a list of "
+        f"source is of type {type(source).__name__}: pass a folder, a table, a .zip file, a list of "
         "paths, arrays (x, y), or a dataset that yields them"
     )
 

@@ -217,7 +217,7 @@ def test_an_option_without_a_meaning_is_refused(x, tmp_path):
         load_images(x, path_column="file")
     with pytest.raises(ValueError, match="class_names= has no meaning for a folder"):
         load_images(tmp_path, class_names=["cat", "dog"])
-    with pytest.raises(TypeError, match="source is a int: pass a folder, a table"):
+    with pytest.raises(TypeError, match="source is of type int: pass a folder, a table"):
         load_images(3)
 
 
@@ -632,6 +632,11 @@ def test_the_shell_reads_or_refuses_a_source_as_the_page_says(source, tmp_path, 
 
 def test_the_page_says_what_these_tests_say():
     assert sources.PAGE.read_text(encoding="utf-8") == sources.page(), "run python tests/sources.py"
+
+
+def test_every_row_of_the_page_has_four_cells():
+    rows = [line for line in sources.page().splitlines() if line.startswith("|")]
+    assert {line.count("|") for line in rows} == {5}
 
 
 def test_the_names_of_the_sources_are_unique():
