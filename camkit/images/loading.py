@@ -162,8 +162,8 @@ def _found(
     if hasattr(source, "__iter__") or hasattr(source, "__getitem__"):
         return images_of_batches(source, **_named(options))
     raise TypeError(
-        f"source is of type {type(source).__name__}: pass a folder, a table, a .zip file, a list of "
-        "paths, arrays (x, y), or a dataset that yields them"
+        f"source is of type {type(source).__name__}: pass a folder, a table, a .zip file, a list "
+        "of paths, arrays (x, y), or a dataset that yields them"
     )
 
 
