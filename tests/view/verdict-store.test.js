@@ -45,7 +45,6 @@ test("a verdict is found on a page of other images, by content and name", () => 
   assert.deepEqual(row, {
     ...entry,
     i: 1,
-    path: "/a/2",
     true: "Ant",
     predicted: "Bee",
     own: true,
@@ -147,4 +146,25 @@ test("verdicts from a file are not those of whoever sits here; the same ones are
   store.keep([away]);
   store.keep([away, { ...away, path: "/z/8" }]);
   assert.equal(storeOf().kept().length, 2);
+});
+
+test("where the browser has no room, each answer says so and nothing is lost", () => {
+  const store = storeOf();
+  const ambiguous = { ...entry, verdict: "ambiguous" };
+  store.save({ i: 2, entry: ambiguous, seen: null });
+  localStorage.setItem = () => {
+    throw new Error("no room");
+  };
+  const answer = store.saveOrTell({ i: 2, entry, seen: ambiguous });
+  assert.deepEqual([answer.saved, answer.error], [false, "no room"]);
+  assert.equal(answer.row.verdict, "ambiguous");
+});
+
+test("an image of the reference that only has a verdict here is known by that", () => {
+  const other = { i: 7, name: "t/7", path: "/k/t/7", label: 1, predicted: 0 };
+  const changes = { keys: [...keys, "h.8"], others: [other] };
+  storeOf(changes).save({ i: 7, entry, seen: null });
+  assert.deepEqual(storeOf(changes).unlisted(), []);
+  const [known] = storeOf({ ...changes, others: [] }).unlisted();
+  assert.deepEqual(known, { i: 7, name: "t/7", path: "/k/t/7", label: 1 });
 });

@@ -2,7 +2,7 @@
 
 /** @import { Source } from "./types.js" */
 import { field, make } from "./dom.js";
-import { messageOf } from "./review.js";
+import { messageOf } from "./words.js";
 
 export class FileLine {
   /**

@@ -5,9 +5,8 @@
 import { decodeText } from "./csv.js";
 import { make, section } from "./dom.js";
 import { PathMatcher } from "./paths.js";
-import { messageOf } from "./review.js";
 import { verdictsOfCsv, wordsOf } from "./verdicts.js";
-import { pictureOf } from "./words.js";
+import { messageOf, pictureOf } from "./words.js";
 
 // The number of conflicts and of unknown paths that are listed.
 const LISTED = 8;
@@ -84,13 +83,16 @@ export class ImportPanel {
     const saved = answers.filter((answer) => answer.saved).map(({ row }) => row);
     this.table.add(saved);
     const refused = answers.length - saved.length;
+    const error = answers.find((answer) => answer.error)?.error;
     if (this.source.keep && unmatched.length) {
       this.table.unmatched.push(...unmatched);
       this.source.keep(unmatched);
     }
     const texts = [`${name}: taken over ${saved.length} of ${countOfVerdicts(rows.length)}.`];
-    if (refused)
-      texts.push(`${refused} were changed elsewhere in the meantime: read the file again.`);
+    if (refused) {
+      const why = error ?? "changed elsewhere in the meantime; read the file again";
+      texts.push(`Not saved: ${countOfVerdicts(refused)} (${why}).`);
+    }
     this.tell(texts, conflicts, unmatched);
   }
 

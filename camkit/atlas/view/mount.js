@@ -14,9 +14,9 @@ import { legend } from "./legend.js";
 import { Neighbours } from "./neighbours.js";
 import { overview } from "./overview.js";
 import { unpack } from "./packed.js";
-import { messageOf, Review } from "./review.js";
+import { Review } from "./review.js";
 import { VerdictTable } from "./verdicts.js";
-import { describe } from "./words.js";
+import { describe, messageOf } from "./words.js";
 
 /** An atlas inside an element. */
 class Atlas {

@@ -26,6 +26,7 @@ class PageSource {
     const unmatched = [...(index.unmatched ?? []), ...this.store.kept()];
     this.index = { ...index, verdicts: this.store.all(), unmatched };
     this.conflicts = this.store.conflicts();
+    index.others.push(...this.store.unlisted());
     /** @type {Map<string, Promise<unknown>>} */
     this.scripts = new Map();
   }
@@ -76,7 +77,7 @@ class PageSource {
    * @returns {Promise<Answer[]>}
    */
   async save(changes) {
-    return changes.map((change) => this.store.save(change));
+    return changes.map((change) => this.store.saveOrTell(change));
   }
 
   /**

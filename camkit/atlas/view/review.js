@@ -6,7 +6,7 @@ import { field, make, section } from "./dom.js";
 import { SEPARATOR } from "./label-sets.js";
 import { recall, rememberSetting } from "./remembered.js";
 import { BLANK, isGiven, NOT_REVIEWED, VERDICTS, wordsOf } from "./verdicts.js";
-import { countOfPictures, pictureOf } from "./words.js";
+import { countOfPictures, messageOf, pictureOf } from "./words.js";
 
 // What the browser remembers of the form.
 const SETTINGS = "camkit-review";
@@ -288,6 +288,8 @@ export class Review {
     const [{ row }] = refused.length ? refused : answers;
     const words =
       isGiven(row) && row.verdict === NOT_REVIEWED ? wordsOf({ ...row, verdict: "" }) : row.verdict;
+    const error = refused[0]?.error;
+    if (error) return `Not saved for ${countOfPictures(refused.length)}: ${error}`;
     if (refused.length) {
       const where = answers.length > 1 ? ` for ${countOfPictures(refused.length)}` : "";
       const elsewhere = `changed elsewhere in the meantime to “${words}”`;
@@ -350,9 +352,4 @@ function suggestionsOf({ summary }) {
     for (const { i, suggestion } of rows) if (suggestion) suggestions.set(i, suggestion);
   }
   return suggestions;
-}
-
-/** @param {unknown} error */
-export function messageOf(error) {
-  return error instanceof Error ? error.message : String(error);
 }

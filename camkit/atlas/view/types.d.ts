@@ -40,10 +40,14 @@ export interface Change {
   imported?: boolean;
 }
 
-/** Whether a change was stored, and the verdict that is stored now. */
+/**
+ * Whether a change was stored, and the verdict that is stored now. Without an `error`, a change is
+ * not stored because another verdict has been.
+ */
 export interface Answer {
   saved: boolean;
   row: Verdict;
+  error?: string;
 }
 
 /** Two verdicts of one reviewer on one image: the one shown here, and one from a file. */

@@ -1,8 +1,9 @@
 // The verdicts that a browser keeps, by image, so that a page that is written again finds them.
 
-/** @import { Answer, Change, Conflict, Entry, Index, PathVerdict, Verdict } from "./types.js" */
+/** @import { Answer, Change, Conflict, Entry, Index, Other, PathVerdict, Verdict } from "./types.js" */
 import { recall, rememberedKeys } from "./remembered.js";
-import { FIELDS, namesOf, saySame } from "./verdicts.js";
+import { BLANK, FIELDS, namesOf, saySame } from "./verdicts.js";
+import { messageOf } from "./words.js";
 
 const KEY = "camkit-verdicts ";
 
@@ -119,6 +120,24 @@ export class VerdictStore {
   }
 
   /**
+   * Return the images of the reference that have verdicts here and are not listed by the page: what
+   * the verdicts say of them.
+   *
+   * @returns {Other[]}
+   */
+  unlisted() {
+    const { classNames, labels, others } = this.index;
+    const listed = new Set(others.map(({ i }) => i));
+    const numbers = [...this.found.keys()].filter((i) => i >= labels.length && !listed.has(i));
+    return numbers.flatMap((i) => {
+      const [row] = this.read(i);
+      if (!row?.path) return [];
+      const name = row.path.split(/[\\/]/).slice(-2).join("/");
+      return [{ i, name, path: row.path, label: classNames.indexOf(row.true) }];
+    });
+  }
+
+  /**
    * Return the verdicts that differ from those that the page was written with, unless the reviewer
    * gave them knowing these.
    *
@@ -154,9 +173,28 @@ export class VerdictStore {
     const entered = Object.fromEntries(FIELDS.map((field) => [field, entry[field]]));
     const before = written && entryOf(written);
     const { reviewer } = entry;
-    const row = { ...namesOf(this.index, i), ...entered, reviewer, before, imported };
+    const { path, ...classes } = namesOf(this.index, i);
+    // The page knows the paths of its analysis; storing them would cost much room.
+    const ofReference = i >= this.index.labels.length && { path };
+    const row = { ...ofReference, ...classes, ...entered, reviewer, before, imported };
     this.write(i, [...others, /** @type {KeptVerdict} */ (row)]);
     return { saved: true, row: { ...entry, i, own: !imported } };
+  }
+
+  /**
+   * Store a verdict as `save` does, or return why the browser did not, such as for want of room.
+   *
+   * @param {Change} change
+   * @returns {Answer}
+   */
+  saveOrTell(change) {
+    try {
+      return this.save(change);
+    } catch (error) {
+      const { i, entry, seen } = change;
+      const row = { ...BLANK, ...seen, i, reviewer: entry.reviewer };
+      return { saved: false, row, error: messageOf(error) };
+    }
   }
 
   /**

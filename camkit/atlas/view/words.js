@@ -93,3 +93,8 @@ export function describe(index, i) {
 export function withSplit(name, split) {
   return split ? `${name} (${split})` : name;
 }
+
+/** @param {unknown} error */
+export function messageOf(error) {
+  return error instanceof Error ? error.message : String(error);
+}
