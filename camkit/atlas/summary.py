@@ -257,7 +257,7 @@ def _list_faults(table: pd.DataFrame, numbers: dict[str, int]) -> list[dict[str,
                 "other": numbers.get(fault.other),
                 "reason": fault.reason,
                 "name": short_name(fault.path),
-                "suggestion": getattr(fault, "suggestion", ""),
+                "suggestion": "" if pd.isna(fault.suggestion) else fault.suggestion,
             }
             rows.append(row)
         kinds.append({"kind": kind, "count": len(faults), "meaning": MEANING[kind], "rows": rows})

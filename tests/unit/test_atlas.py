@@ -370,9 +370,11 @@ def test_faults_say_the_split_of_both_images_in_the_summary_and_in_the_table(tmp
 
 def test_the_class_that_is_suggested_is_given_to_the_view():
     fault = {"path": "Ant/1.png", "kind": "label", "reason": "", "score": 1.0, "other": "Bee/2.png"}
-    table = pd.DataFrame([fault | {"suggestion": "Bee", "probability": 0.9}])
+    other = fault | {"path": "Bee/2.png", "other": None, "suggestion": None}
+    table = pd.DataFrame([fault | {"suggestion": "Bee", "probability": 0.9}, other])
     [kind] = summary._list_faults(table, {"Ant/1.png": 0, "Bee/2.png": 1})
-    assert [(row["i"], row["other"], row["suggestion"]) for row in kind["rows"]] == [(0, 1, "Bee")]
+    rows = [(row["i"], row["other"], row["suggestion"]) for row in kind["rows"]]
+    assert rows == [(0, 1, "Bee"), (1, None, "")]
 
 
 def test_splits_without_a_folder_are_those_of_the_two_analyses(analysis, images, tmp_path):
