@@ -229,7 +229,7 @@ build/versions/%: pyproject.toml | build/uv
 # processors alone can lie ready on a machine: the newest one otherwise comes with gigabytes for graphics cards.
 BACKENDS = jax torch
 REQUIREMENT_torch = torch==2.13.0
-TESTS_OF_BACKENDS = $(patsubst %,tests/unit/test_%.py,backends cam attribution attribution_places transformers grad_cam head graph \
+TESTS_OF_BACKENDS = $(patsubst %,tests/unit/test_%.py,backends cam rows attribution attribution_places transformers grad_cam head graph \
   expansion network places preprocessor models method analysis fingerprint)
 
 .PHONY: backends
