@@ -717,8 +717,8 @@ def test_what_no_method_can_read_is_told_before_a_folder_is_made(unpooled, image
         ),
         (
             lambda: unpooled,
-            "occlusion cannot be called as .*'layer'",
-            {"method": functools.partial(camkit.occlusion, layer="conv")},
+            "integrated_gradients cannot be called as .*'steps'",
+            {"method": functools.partial(camkit.integrated_gradients, steps=9)},
         ),
         (lambda: unpooled, "at .24, 20.: leave out input_size=.48, 40.", {"input_size": (48, 40)}),
         (zoo.REFUSED["no pooling"][0], "one score for each class", {}),
