@@ -153,7 +153,7 @@ def images_of_table(
     if label_column is None:
         label_column = _guess_label(rest.drop(columns=split_column or []))
         notes += _note_of_labels(label_column)
-    columns = [label_column] if isinstance(label_column, str) else list(label_column or [])
+    columns = _listed(label_column)
     _check_columns(table, columns)
     if split_column in columns:
         split_column = None
@@ -230,6 +230,12 @@ def _guess_path(table: pd.DataFrame, finder: "_Finder") -> str:
     texts = [column for column in table if not is_numeric_dtype(table[column])]
     columns = [column for column in texts if _holds_files(table[column], finder)]
     if len(columns) == 1:
+        name = Path(str(columns[0]))
+        if name.suffix and finder.path(name).is_file():
+            raise ValueError(
+                f"the first line of the table is {quote(table.columns)}, not the names of columns: "
+                "pass load_images(pandas.read_csv(file, header=None, names=[...]), root=...)"
+            )
         return columns[0]
     if columns:
         raise ValueError(
@@ -279,11 +285,19 @@ def _is_indicator(column: pd.Series) -> bool:
 
 
 def _note_of_labels(label_column: str | list[str] | None) -> list[str]:
+    columns = _listed(label_column)
+    if len(columns) > 1:
+        return [f"labels from the columns {quote(columns)}"]
+    return [f"labels from the column {column!r}" for column in columns]
+
+
+def _listed(label_column: Any) -> list:
+    """Return the names of the columns of labels: none, one, or those of a list."""
     if label_column is None:
         return []
-    if isinstance(label_column, str):
-        return [f"labels from the column {label_column!r}"]
-    return [f"labels from the columns {quote(label_column)}"]
+    if isinstance(label_column, list | tuple | pd.Index):
+        return list(label_column)
+    return [label_column]
 
 
 def _split_column(table: pd.DataFrame) -> str | None:
@@ -307,7 +321,7 @@ def _labels_in(
     """
     if label_column is None:
         return None
-    if not isinstance(label_column, str):
+    if isinstance(label_column, list | tuple | pd.Index):
         return _indicators(table[list(label_column)])
     column = table[label_column]
     if class_names is not None and is_numeric_dtype(column):

@@ -544,6 +544,26 @@ def test_a_file_that_is_no_table_is_refused(tmp_path):
         load_images(tmp_path / "labels.xlsx")
 
 
+def test_a_table_without_names_of_columns_is_refused(table, tmp_path):
+    file = tmp_path / "labels.csv"
+    table[["file", "label"]].to_csv(file, index=False, header=False)
+    with pytest.raises(ValueError, match=r"not the names of columns: pass .*header=None"):
+        load_images(file)
+    numbered = pd.read_csv(file, header=None)
+    images = load_images(numbered, root=tmp_path)
+    assert images.class_names == ["cat", "dog", "eel"] and len(images) == 6
+    assert load_images(numbered, root=tmp_path, path_column=0, label_column=1).metadata is None
+
+
+@pytest.mark.parametrize("dtype", ["string", "category", "object"])
+def test_texts_of_any_dtype_are_labels(table, tmp_path, dtype):
+    table = table.astype({"file": dtype, "label": dtype})
+    assert load_images(table, root=tmp_path).class_names == ["cat", "dog", "eel"]
+    integers = table.assign(label=pd.array([0, 1, None, 1, 0, 1], dtype="Int64"))
+    images = load_images(integers, root=tmp_path, class_names=["cat", "dog"])
+    assert images.labels.tolist() == [0, 1, -1, 1, 0, 1]
+
+
 def test_metadata_travel_into_the_table_of_an_analysis(table, tmp_path):
     images = load_images(table, root=tmp_path)
     analysis = camkit.analyze(model_of(3), images, tmp_path / "analysis")
