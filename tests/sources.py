@@ -15,6 +15,8 @@ from typing import Any
 import keras
 import numpy as np
 import pandas as pd
+import pillow_heif
+import pydicom
 from PIL import Image
 
 PAGE = Path(__file__).resolve().parents[1] / "notebooks" / "site" / "sources.md"
@@ -123,6 +125,30 @@ def with_a_loop(root: Path) -> Path:
     folder("cat/{}.png", "dog/{}.png")(root)
     (root / "pets" / "cat" / "again").symlink_to(root / "pets")
     return root / "pets"
+
+
+def format_of(
+    name: str, image: Image.Image, save: Callable[..., None] = Image.Image.save, **options: Any
+) -> Callable[[Path], Path]:
+    """Return a function that saves an image as a file of each class."""
+
+    def build(root: Path) -> Path:
+        for kind in PETS:
+            (root / "pets" / kind).mkdir(parents=True)
+            save(image, root / "pets" / kind / name, **options)
+        return root / "pets"
+
+    return build
+
+
+def save_heic(image: Image.Image, path: Path) -> None:
+    """Save a photograph as phones do."""
+    pillow_heif.from_pillow(image).save(path)
+
+
+def save_dicom(image: Image.Image, path: Path) -> None:
+    """Copy a scan of a tomograph; the image plays no part."""
+    shutil.copy(pydicom.examples.get_path("ct"), path)
 
 
 CLASSES = folder("cat/{}.png", "dog/{}.png")
@@ -419,6 +445,49 @@ def paths(root: Path) -> list[Path]:
 
 FOUND = "paths from the column 'file'"
 LABELS = ["cat", "dog", "cat", "dog"]
+
+GROUP = "Formats"
+PHOTOGRAPH = Image.new("RGB", (12, 10), "red")
+TWELVE_BITS = Image.fromarray(np.linspace(0, 4000, 120).reshape(10, 12).astype("uint16"))
+FLOATS = Image.fromarray(np.linspace(0, 1, 120, dtype="float32").reshape(10, 12))
+reads(GROUP, "HEIC of a phone (`camkit[heic]`)", format_of("IMG_1.HEIC", PHOTOGRAPH, save_heic), 2)
+reads(
+    GROUP,
+    "DICOM (`camkit[medical]`); a window, where there is one, is applied",
+    format_of("scan.dcm", PHOTOGRAPH, save_dicom),
+    2,
+    "DICOM without a window, read from its smallest value to its largest",
+)
+reads(GROUP, "AVIF", format_of("0.avif", PHOTOGRAPH), 2)
+reads(
+    GROUP,
+    "a film or several pages: GIF, WebP, PNG, TIFF",
+    format_of("0.gif", PHOTOGRAPH, save_all=True, append_images=[Image.new("RGB", (12, 10))]),
+    2,
+    "files of several images, of which the first is read",
+)
+reads(
+    GROUP,
+    "10 or 12 bits in files of 16 bits",
+    format_of("0.png", TWELVE_BITS),
+    2,
+    "no sample of the gray files of 16 or 32 bits exceeds 4095",
+)
+reads(
+    GROUP,
+    "floats (TIFF)",
+    format_of("0.tif", FLOATS),
+    2,
+    "1 is read as white in the files of floats",
+)
+reads(GROUP, "CMYK", format_of("0.jpg", PHOTOGRAPH.convert("CMYK")), 2)
+reads(
+    GROUP,
+    "a video or a text among the images",
+    with_files(CLASSES, "cat/film.mp4"),
+    4,
+    "not an image of a known kind",
+)
 
 GROUP = "Tables"
 reads(GROUP, "a .csv file, paths relative to it", saved("labels.csv"), 4, FOUND)

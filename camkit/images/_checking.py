@@ -87,26 +87,27 @@ class Checker:
             notes.append(f"{reader.float_white:g} is read as white in the files of floats")
         own, dark = self._unlike(reader.integer_white)
         kinds = [
-            (own, "have fewer bits than others: each is read by its own white"),
+            (own, "files with fewer bits than others, each read by its own white"),
             (
                 dark,
-                "are nearly black, since their samples are small beside those of others: if they "
-                "have fewer bits, load them by themselves",
+                "files that are nearly black, since their samples are small beside those of others "
+                "(if they have fewer bits, load them by themselves)",
             ),
-            (self._several, "hold several images, of which the first is read"),
+            (self._several, "files of several images, of which the first is read"),
             (
                 self._windowless,
-                "have no window: the smallest value is black, the largest white",
+                "DICOM without a window, read from its smallest value to its largest",
             ),
             (
                 self._dark_colours,
-                "have colours of 16 bits that are nearly black, since only their upper 8 bits are "
-                "read: pass image_opener=",
+                "colours of 16 bits that are nearly black, since their upper 8 bits alone are read "
+                "(pass image_opener=)",
             ),
         ]
         for paths, what in kinds:
             if paths:
-                notes.append(f"{len(paths)} files, such as {min(paths).name}, {what}")
+                more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+                notes.append(f"{what}: {min(paths).name}{more}")
         return notes
 
     def _unlike(self, white: float | None) -> tuple[list[Path], list[Path]]:

@@ -143,7 +143,8 @@ def test_without_a_window_the_own_range_is_taken_and_told(tmp_path):
     write_dicom(tmp_path / "x.dcm", np.array([[-1000, 0, 1000]], np.int16))
     images = load_images(tmp_path)
     assert images[0][0, :, 0].tolist() == [0, 128, 255]
-    assert images.notes[-1].startswith("1 files, such as x.dcm, have no window: ")
+    assert images.notes[-1].startswith("DICOM without a window, ")
+    assert images.notes[-1].endswith(": x.dcm")
 
 
 def test_the_first_frame_of_a_film_is_read_and_told(tmp_path):
@@ -151,9 +152,7 @@ def test_the_first_frame_of_a_film_is_read_and_told(tmp_path):
     write_dicom(tmp_path / "film.dcm", film, frames=2)
     images = load_images(tmp_path)
     assert (images[0] == 50).all()
-    assert images.notes[-1] == (
-        "1 files, such as film.dcm, hold several images, of which the first is read"
-    )
+    assert images.notes == ["files of several images, of which the first is read: film.dcm"]
 
 
 def test_windows_of_enhanced_files_are_found(tmp_path):
@@ -237,9 +236,9 @@ def test_a_file_that_is_clipped_below_white_keeps_its_own(tmp_path):
     images = load_images(tmp_path)
     assert [image.max() for image in images] == [255, 255, 8]
     assert images.notes == [
-        "1 files, such as a12.png, have fewer bits than others: each is read by its own white",
-        "1 files, such as c-dark.png, are nearly black, since their samples are small beside those "
-        "of others: if they have fewer bits, load them by themselves",
+        "files with fewer bits than others, each read by its own white: a12.png",
+        "files that are nearly black, since their samples are small beside those of others (if "
+        "they have fewer bits, load them by themselves): c-dark.png",
     ]
 
 
@@ -319,7 +318,8 @@ def test_dark_colours_of_16_bits_are_told(tmp_path):
     (tmp_path / "1.tif").write_bytes(content + struct.pack("<3H", 16, 16, 16))
     images = load_images(tmp_path)
     assert images.paths[1].name == "1.tif"
-    assert "files, such as 1.tif, have colours of 16 bits that are nearly black" in images.notes[-1]
+    assert images.notes[-1].startswith("colours of 16 bits that are nearly black")
+    assert images.notes[-1].endswith(": 1.tif")
 
 
 # Several images, colours, size --------------------------------------------------------------------
@@ -332,9 +332,7 @@ def test_of_several_images_the_first_is_read_and_told(tmp_path, suffix):
     first.save(tmp_path / f"single.{suffix}")
     images = load_images(tmp_path)
     assert all(image.max() <= 4 for image in images)
-    assert images.notes == [
-        f"1 files, such as x.{suffix}, hold several images, of which the first is read"
-    ]
+    assert images.notes == [f"files of several images, of which the first is read: x.{suffix}"]
 
 
 def test_a_camera_s_second_picture_is_not_told(tmp_path):
