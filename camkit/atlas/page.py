@@ -26,6 +26,7 @@ from camkit.atlas._view import joined, stylesheet
 from camkit.atlas.record import Record, check_files, checked_images, images_of_faults
 from camkit.atlas.verdicts import PathMatcher, for_view, read_verdicts
 from camkit.images import ImageSet
+from camkit.images._digests import digest_of
 from camkit.images.decoding import THREADS
 
 # Images in one data file.
@@ -249,7 +250,7 @@ def _picture_and_key(record: Record, i: int) -> tuple[bytes, str, str]:
     """
     data, kind = record.picture(i)
     path = record.path(i)
-    content = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    content = digest_of(path).hex()
     name = "/".join(Path(path).parts[-NAME_PARTS:]).encode(errors="surrogateescape")
     return data, kind, f"{content[:16]}.{hashlib.sha256(name).hexdigest()[:8]}"
 
