@@ -33,6 +33,7 @@ from camkit._files import present, write_whole
 from camkit.analysis import _shards as shards, ray as module
 from camkit.images.decoding import FileReader
 from camkit.models import _serialize as inference
+from camkit.models._part import part
 
 ROOT = Path(__file__).resolve().parents[2]
 BATCH, SHARDS = 1, 30  # 240 images, 8 a shard
@@ -175,19 +176,43 @@ def test_a_folder_in_memory_holds_an_analysis_made_here(model, images, whole):
     assert same(folder, whole) and result.table.equals(whole.table)
 
 
-@pytest.mark.parametrize("method", [None, camkit.grad_cam])
-def test_images_have_the_rows_of_other_inputs_that_they_have_here(nodes, images, tmp_path, method):
+def with_table():
+    """Return a model of an image and a row of two numbers."""
     image, table = keras.Input((100, 100, 3), name="image"), keras.Input((2,), name="table")
     gap = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 9, 9, activation="relu")(image))
     joined = layers.Concatenate()([layers.Rescaling(1 / 50)(gap), table])
-    model = keras.Model([image, table], layers.Dense(12, "softmax")(joined))
+    return keras.Model([image, table], layers.Dense(12, "softmax")(joined))
+
+
+@pytest.mark.parametrize("method", [None, camkit.grad_cam])
+def test_a_worker_is_sent_the_rows_of_its_images(images, tmp_path, method):
+    """Without a cluster: tasks and a worker in this process."""
+    model = with_table()
     some = images.select(slice(0, 20))
-    rows = np.random.default_rng(0).normal(size=(20, 2))
-    options = {"inputs": {"table": rows}, "method": method, "batch_size": BATCH}
-    wanted = camkit.analyze(model, some, tmp_path / "here", **options)
+    rows = np.random.default_rng(0).normal(size=(20, 2)).astype("float32")
+    (tmp_path / "out").mkdir()
+    sent = module._packed(part(model, {"table": np.zeros(2)}), method, some.reader)
+    worker = module._Worker(sent, None, None, tmp_path / "out", BATCH, ("logits", "maps"))
+    planned = shards.planned(20, BATCH)
+    for task in module._tasks(planned, some, some.labels, {"table": rows}):
+        assert worker(task)["error"] == b""
+    here = camkit.analyze(model, some, inputs={"table": rows}, method=method, batch_size=BATCH)
     (batch,) = some.batches(20, 100)
     expected = model.predict([batch.astype("float32"), rows], verbose=0)
-    np.testing.assert_allclose(wanted.probs, expected, atol=1e-5)
+    np.testing.assert_allclose(here.probs, expected, atol=1e-5)
+    for shard in planned:
+        arrays = np.load(tmp_path / "out" / shard.name)
+        for name in ("logits", "maps"):
+            of_shard = getattr(here, name)[shard.start : shard.stop]
+            np.testing.assert_array_equal(arrays[name], of_shard)
+
+
+def test_a_cluster_computes_rows_as_they_are_here(nodes, images, tmp_path):
+    some = images.select(slice(0, 20))
+    rows = np.random.default_rng(0).normal(size=(20, 2))
+    model = with_table()
+    options = {"inputs": {"table": rows}, "batch_size": BATCH}
+    wanted = camkit.analyze(model, some, tmp_path / "here", **options)
     camkit.analyze(model, some, tmp_path / "out", engine="ray", **options)
     assert same(tmp_path / "out", wanted)
 
