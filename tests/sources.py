@@ -387,6 +387,13 @@ reads(
     "'images' is the folder of the images, not a class",
     classes=(),
 )
+reads(
+    GROUP,
+    "masks in the same folder: a.png and a_mask.png (BUSI)",
+    folder("cat/{}.png", "cat/{}_mask.png", "dog/{}.png"),
+    4,
+    "a mask of '0'",
+)
 reads(GROUP, "a folder of images", folder("{}.png"), 2, classes=())
 refused(GROUP, "a folder without images", with_files(folder(), "notes.txt"), "no image set in")
 refused(

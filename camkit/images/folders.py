@@ -80,6 +80,9 @@ _MASKS = {
     "trimaps",
 }
 
+# A mask beside its image: "cat_mask" or "cat_mask_1" beside "cat".
+_MASK_OF = re.compile(r"(.+)_mask(?:_\d+)?")
+
 # A set may lie up to this many levels below the given folder.
 _LEVELS = 3
 
@@ -408,7 +411,16 @@ class _Folder:
         if self._entries is None:
             return [self.path]
         paths = [Path(entry) for entry in self._entries if not os.path.isdir(entry)]
-        return [path for path in paths if path.suffix.lower() not in SIDECARS]
+        paths = [path for path in paths if path.suffix.lower() not in SIDECARS]
+        stems = {path.stem for path in paths}
+        files = []
+        for path in paths:
+            mask = _MASK_OF.fullmatch(path.stem)
+            if mask and mask[1] in stems:
+                self.foreign.append((path, f"a mask of {mask[1]!r}"))
+            else:
+                files.append(path)
+        return files
 
     @cached_property
     def has_images_itself(self) -> bool:

@@ -157,9 +157,12 @@ def _found(
         if images is not None:
             return images
     _allow(options, f"a {type(source).__name__}", "class_names", "multi_label")
+    if isinstance(source, list | tuple) and not len(source):
+        raise ValueError(f"the source is an empty {type(source).__name__}: there are no images")
     if isinstance(source, list | tuple) or hasattr(source, "__array__"):
         return images_of_arrays(source, labels, **_named(options))
-    if hasattr(source, "__iter__") or hasattr(source, "__getitem__"):
+    is_iterable = hasattr(source, "__iter__") or hasattr(source, "__getitem__")
+    if is_iterable and not isinstance(source, dict | bytes):
         return images_of_batches(source, **_named(options))
     raise TypeError(
         f"source is of type {type(source).__name__}: pass a folder, a table, a .zip file, a list "

@@ -70,7 +70,7 @@ def read_table(file: str | os.PathLike) -> pd.DataFrame:
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{file} is not UTF-8: save it as UTF-8, or pass "
-            "load_images(pandas.read_csv(file, encoding='cp1252'))"
+            "load_images(pandas.read_csv(file, encoding=...), root=...)"
         ) from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ValueError(f"{file} cannot be read as a table: {error}") from error

@@ -219,6 +219,10 @@ def test_an_option_without_a_meaning_is_refused(x, tmp_path):
         load_images(tmp_path, class_names=["cat", "dog"])
     with pytest.raises(TypeError, match="source is of type int: pass a folder, a table"):
         load_images(3)
+    with pytest.raises(TypeError, match="source is of type dict"):
+        load_images({"x": x})
+    with pytest.raises(ValueError, match="the source is an empty list"):
+        load_images([])
 
 
 # Where the files of arrays are --------------------------------------------------------------------
