@@ -1,7 +1,9 @@
 """What other programs read of an analysis: right values, and files that the real tools open.
 
-The tools that are not among the dependencies of the tests are asked where they are installed:
-pycocotools and label-studio-sdk. Elsewhere the files are held against the published formats alone.
+Tools that the tests do not depend on are asked where they are installed: pycocotools 2.0.11,
+label-studio-sdk 2.1.2 and the importer of FiftyOne 1.22.1 read the files (its data base, MongoDB,
+was not at hand). Renumics Spotlight 1.8.2 has opened the Parquet file by hand; of Embedding Atlas
+0.26.0 the options were read. YOLO's files are held against the published format.
 """
 
 import json
