@@ -4,6 +4,7 @@ import { Confusion } from "../../camkit/atlas/view/confusion.js";
 import { groups, homeOf, isError } from "../../camkit/atlas/view/groups.js";
 import { labelNames, mostFrequentFirst } from "../../camkit/atlas/view/label-sets.js";
 import { layersOf, statusLine } from "../../camkit/atlas/view/layers.js";
+import { suggestionsOf } from "../../camkit/atlas/view/review.js";
 import { VerdictTable } from "../../camkit/atlas/view/verdicts.js";
 import { describe } from "../../camkit/atlas/view/words.js";
 import { errorDetail, index as sample } from "./sample.js";
@@ -95,4 +96,22 @@ test("all labels stand in the lines and in the table of verdicts", () => {
   const verdict = { i: 0, verdict: "other", comment: "", correctLabel: "", reviewer: "Kim" };
   const csv = new VerdictTable([verdict]).toCsv(index);
   assert.ok(csv.includes("/a/0,Ant|Cat,Cat,other"), csv);
+});
+
+test("a suggested label joins those that an image has", () => {
+  const row = { name: "", reason: "", other: null, split: "", otherSplit: "", suggestion: "Bee" };
+  const rows = [
+    { ...row, i: 0 },
+    { ...row, i: 3 },
+  ];
+  const summary = { faults: [{ kind: "label", count: 2, meaning: "", rows }] };
+  assert.deepEqual(
+    [...suggestionsOf({ ...index, summary })],
+    [
+      [0, "Ant|Cat|Bee"],
+      [3, "Bee"],
+    ],
+  );
+  const one = { ...sample, summary };
+  assert.equal(suggestionsOf(one).get(0), "Bee");
 });

@@ -341,15 +341,21 @@ export class Review {
 }
 
 /**
- * Return the classes that are suggested in place of labels, by image.
+ * Return the classes that are suggested in place of labels, by image. Where images have several
+ * labels, the suggested one joins the others.
  *
  * @param {Index} index
  */
-function suggestionsOf({ summary }) {
+export function suggestionsOf(index) {
   /** @type {Map<number, string>} */
   const suggestions = new Map();
-  for (const { rows } of summary?.faults ?? []) {
-    for (const { i, suggestion } of rows) if (suggestion) suggestions.set(i, suggestion);
+  for (const { rows } of index.summary?.faults ?? []) {
+    for (const { i, suggestion } of rows) {
+      if (!suggestion) continue;
+      const labels = pictureOf(index, i).sets?.true ?? [];
+      const names = labels.map((c) => index.classNames[c]);
+      suggestions.set(i, [...names, suggestion].join(SEPARATOR));
+    }
   }
   return suggestions;
 }
