@@ -20,6 +20,7 @@ import sys
 import backends
 import cluster
 import commands
+import faults
 import network
 import sets
 from measure import FULL, QUICK
@@ -32,7 +33,7 @@ PARTS = {
     "family": network.family,
     "head": network.head,
     "analyze": sets.analyze,
-    "faults": sets.faults,
+    "faults": faults.faults,
     "atlas": sets.atlas,
     "cluster": cluster.cluster,
     "lessons": commands.lessons,
