@@ -179,7 +179,8 @@ def _decoded(coded_name: str) -> str:
 
 def _check_classes(model: keras.Model, head: Head, images: "ImageSet") -> None:
     """Raise ValueError unless the classes of `images` are those of the head, in the same order."""
-    if np.ndim(images.labels) == 2:
+    # The labels of scenes with one object are a column.
+    if np.shape(images.labels)[1:] not in ((), (1,)):
         raise ValueError(
             "train_head trains a softmax on one label an image, and these have several: end the "
             "model with Dense(C, activation='sigmoid'), compile it with 'binary_crossentropy' and "
