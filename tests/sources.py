@@ -302,6 +302,19 @@ reads(
 )
 reads(
     GROUP,
+    "a split of any other name, such as unseen/",
+    folder("train/cat/{}.png", "train/dog/{}.png", "unseen/cat/{}.png"),
+    2,
+    split="unseen",
+)
+refused(
+    GROUP,
+    "the same, if it is not chosen",
+    folder("train/cat/{}.png", "train/dog/{}.png", "unseen/cat/{}.png"),
+    "beside it is split='unseen'",
+)
+reads(
+    GROUP,
     "the splits in the classes: cat/train/, cat/test/",
     folder("cat/train/{}.png", "cat/test/0.png", "dog/train/{}.png", "dog/test/{}.png"),
     3,

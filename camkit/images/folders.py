@@ -17,7 +17,7 @@ MINI = carried("data") / "mini-fruits"
 # The names that a split may have, preferred ones first.
 SPLITS = {
     "training": ("training", "train"),
-    "test": ("test", "testing", "evaluation", "eval", "holdout"),
+    "test": ("test", "testing", "tst", "evaluation", "eval", "holdout"),
     "validation": ("validation", "valid", "val", "dev"),
 }
 # Which splits a request for one may give, in this order.
@@ -240,20 +240,20 @@ def role_of(name: str) -> str | None:
 def _words(name: str) -> list[str]:
     """Return the words of a name in lower case: ["seg", "train"] of "seg_train"."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
-    words = re.findall(r"[^\W\d_]+", spaced.lower())
-    # "trainset" is "train set".
-    shorter = [word.removesuffix("set") for word in words]
+    words = re.findall(r"[^\W\d_]+", re.sub(r"hold[^a-z]?out", "holdout", spaced.lower()))
+    # "trainset" is "train set", and "testdata" is "test data".
+    shorter = [word.removesuffix("set").removesuffix("data") for word in words]
     return [short if short in _ROLES else word for short, word in zip(shorter, words, strict=True)]
 
 
-def _word_of_split(name: str) -> str:
-    """Return the word in the name of a split that makes it one, such as "train"."""
-    return next(word for word in _words(name) if word in _ROLES)
+def _word_of_split(name: str) -> str | None:
+    """Return the word in the name of a split that makes it one, such as "train", or None."""
+    return next((word for word in _words(name) if word in _ROLES), None)
 
 
-def _role_in(name: str) -> str:
-    """Return the role of the name of a split, which may have other words, too."""
-    return _ROLES[_word_of_split(name)]
+def _role_in(name: str) -> str | None:
+    """Return the role of the name of a split, which may have other words, too, or None."""
+    return _ROLES.get(_word_of_split(name) or "")
 
 
 def _roles(names: list[str]) -> dict[str, str]:
@@ -272,7 +272,7 @@ def _roles(names: list[str]) -> dict[str, str]:
             others = tuple(word for word in words if word not in _ROLES)
             siblings.setdefault(others, []).append(name)
     for alike in siblings.values():
-        of_alike = {name: _role_in(name) for name in alike}
+        of_alike = {name: _ROLES[str(_word_of_split(name))] for name in alike}
         if len(set(of_alike.values())) > 1:
             roles.update(of_alike)
     return roles
@@ -305,7 +305,8 @@ def check_split(split: str | None) -> None:
     """
     if split is not None and role_of(str(split)) is None:
         raise ValueError(
-            f"split is {split!r}: it must be 'Training', 'Test', 'Validation' or None for all"
+            f"split is {split!r}: it must be 'Training', 'Test', 'Validation', the name of a "
+            "folder beside theirs, or None for all"
         )
 
 
@@ -359,6 +360,8 @@ class _Folder:
         self._parents = parents | {path.resolve()}
         # Folders that are none of images: (path, reason).
         self.foreign: list[tuple[Path, str]] = []
+        # Why files that the user's own opener was tried on are no images.
+        self._failures: list[str] = []
 
     @cached_property
     def _entries(self) -> list[os.DirEntry] | None:
@@ -438,8 +441,16 @@ class _Folder:
         try:
             with self._reader.opened(path):
                 return True
-        except Exception:
+        except Exception as error:
+            if self._reader.opener is not None:
+                self._failures.append(f"{path.name}: {self._reader.explained(path, error)}")
             return False
+
+    @property
+    def failures(self) -> list[str]:
+        """Why files in it and below are no images, where the user's own opener was tried."""
+        below = [failure for folder in self.folders for failure in folder.failures]
+        return [*self._failures, *below]
 
     @cached_property
     def with_images(self) -> list["_Folder"]:
@@ -504,10 +515,12 @@ def _has_splits_without_classes(folder: _Folder) -> bool:
 def _split_layout(root: _Folder, split: str | None) -> Layout:
     """Return the layout of a set whose splits hold class folders, or images without classes."""
     splits = _splits_in(root)
+    splits |= _called(split, root)
     try:
         chosen = named_split(split, splits, str(root.path))
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"{error}{_flat_split(root, split)}") from None
+        hint = _flat_split(root, split) or _other_split(root, splits)
+        raise FileNotFoundError(f"{error}{hint}") from None
     builder = _Builder(root)
     files = []
     for name, folder in splits.items():
@@ -536,6 +549,20 @@ def _flat_split(root: _Folder, split: str | None) -> str:
     return ""
 
 
+def _other_split(root: _Folder, splits: dict[str, _Folder]) -> str:
+    """Return a hint at folders whose names do not tell that they are splits, or an empty text."""
+    others = [f"split={each.name!r}" for each in root.with_images if each.name not in splits]
+    return f"; beside it is {' or '.join(others[:_MOST_NAMES])}" if others else ""
+
+
+def _called(split: str | None, folder: _Folder) -> dict[str, _Folder]:
+    """Return the folder in a folder whose name a split is, if no role is, by its name."""
+    if split is None or role_of(str(split)) is not None:
+        return {}
+    wanted = str(split).lower()
+    return {inner.name: inner for inner in folder.with_images if inner.name.lower() == wanted}
+
+
 def _has_splits_in_classes(folder: _Folder) -> bool:
     """Return whether the splits lie in the class folders, as in cat/train and cat/test."""
     inside = [_splits_of_class(inner) for inner in folder.with_images]
@@ -552,13 +579,15 @@ def _splits_of_class(folder: _Folder) -> dict[str, _Folder]:
 
 def _class_first_layout(root: _Folder, split: str | None) -> Layout:
     """Return the layout of a set with splits in its class folders."""
-    names = {name for folder in root.with_images for name in _splits_of_class(folder)}
+    splits_of = {
+        folder: _splits_of_class(folder) | _called(split, folder) for folder in root.with_images
+    }
+    names = {name for splits in splits_of.values() for name in splits}
     chosen = named_split(split, names, f"the class folders of {root.path}")
     builder = _Builder(root)
     builder.notes.append(f"the splits {quote(names)} lie in the class folders")
     builder.leave_empty_out(root)
-    for folder in root.with_images:
-        splits = _splits_of_class(folder)
+    for folder, splits in splits_of.items():
         for name, inner in splits.items():
             builder.add_class(inner, folder.name, name, is_chosen=name in chosen)
         for inner in folder.with_images:
@@ -731,9 +760,10 @@ def _spelling_in_training(alike: list[str], splits: dict[str, set]) -> str:
 def _nothing_found(folder: _Folder) -> str:
     """Return the message for a folder without any image."""
     content = quote(entry.name for entry in folder._entries or [])
+    failure = "".join(f"; {failure}" for failure in folder.failures[:1])
     return (
         f"no image set in {folder.path}: looked for folders Training and Test, for class folders "
-        f"with images ({', '.join(formats())}), and for images in it; found {content}"
+        f"with images ({', '.join(formats())}), and for images in it; found {content}{failure}"
     )
 
 

@@ -101,7 +101,7 @@ def load_images(
         ValueError: The split or a class is unknown, `per_class` is less than 1, the folder holds
             several sets, the columns of a table are not clear, or labels or values cannot be
             understood.
-        TypeError: The source is none of these kinds.
+        TypeError: The source is none of these kinds, or `image_opener` is no function.
         OSError: "fruits-360" cannot be downloaded.
         ImportError: "fruits-360" has to be downloaded and camkit[lessons] is not installed, or a
             Parquet file needs camkit[parquet].
@@ -116,6 +116,11 @@ def load_images(
     """
     if per_class is not None and per_class < 1:
         raise ValueError(f"per_class is {per_class}: it must be at least 1, or None for all images")
+    if image_opener is not None and not callable(image_opener):
+        raise TypeError(
+            f"image_opener is of type {type(image_opener).__name__}: pass a function that takes a "
+            "path and returns a Pillow image or a uint8 array"
+        )
     options = {
         "class_names": class_names,
         "multi_label": multi_label,

@@ -712,3 +712,55 @@ def test_a_model_trained_on_a_mac_knows_the_composed_names(tmp_path):
     analysis = camkit.analyze(model_of(2), images, class_names=["A\u0308pfel", "Birnen"])
     assert analysis.table["true"].tolist() == ["Birnen", "A\u0308pfel"]
     assert analysis.matched_by == "name"
+
+
+@pytest.mark.parametrize("name", ["unseen", "my_test", "in-distribution-test"])
+def test_a_split_of_any_name_is_chosen_by_its_folder_and_told_where_it_is_not(tmp_path, name):
+    write_classes(tmp_path / "train")
+    write_classes(tmp_path / name, count=1)
+    assert len(load_images(tmp_path, name.upper())) == 2
+    assert set(load_images(tmp_path, name).splits) == {"test" if "test" in name else None}
+    with pytest.raises(FileNotFoundError, match=f"no Test in .*beside it is split='{name}'"):
+        load_images(tmp_path)
+    training = load_images(tmp_path, "Training")
+    assert len(training) == 4 and reasons(training)[name] == "beside the splits 'train'"
+    with pytest.raises(ValueError, match="'Validation', the name of a folder beside theirs"):
+        load_images(tmp_path, "nowhere")
+
+
+@pytest.mark.parametrize("name", ["testdata", "hold-out", "hold_out", "tst", "Test Data"])
+def test_names_of_splits_in_other_spellings(tmp_path, name):
+    write_classes(tmp_path / "train")
+    write_classes(tmp_path / name, count=1)
+    assert load_images(tmp_path).splits == ["test"] * 2
+
+
+def test_splits_without_classes_or_in_classes_are_chosen_by_any_name(tmp_path):
+    write_classes(tmp_path / "a" / "seg_train")
+    write(tmp_path / "a" / "seg_pred" / "seg_pred" / "7.png")
+    images = load_images(tmp_path / "a", "seg_pred")
+    assert [path.name for path in images.paths] == ["7.png"] and images.labels.tolist() == [-1]
+    for kind in ("cat", "dog"):
+        write_classes(tmp_path / "b" / kind, ("train", "test", "unseen"), count=1)
+    assert load_images(tmp_path / "b", "unseen").labels.tolist() == [0, 1]
+
+
+def failing(path):
+    raise RuntimeError("no such codec")
+
+
+@pytest.mark.parametrize(
+    "opener, error, words",
+    [
+        (failing, FileNotFoundError, "image_opener failing fails: RuntimeError: no such codec"),
+        (lambda path: None, FileNotFoundError, "it returned a NoneType, and must return"),
+        ("pillow", TypeError, "image_opener is of type str: pass a function"),
+    ],
+)
+def test_an_opener_that_opens_nothing_says_why(tmp_path, opener, error, words):
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "0.npy").write_bytes(b"x")
+    with pytest.raises(error, match=words) as raised:
+        load_images(tmp_path, image_opener=opener)
+    assert "\n" not in str(raised.value)
