@@ -698,7 +698,7 @@ reads(
     "values of 0 to 1",
     lambda root: (x() / 255, Y),
     8,
-    "values of 0 to 1 were stored as 0 to 255",
+    "a model is given the values of the arrays as they are, 0 to 1",
     **NAMES,
 )
 reads(
@@ -706,15 +706,28 @@ reads(
     "values of 0 to 255 with fractions",
     lambda root: (x() * 0.7, Y),
     8,
-    "values were rounded to whole grey levels",
+    "they are shown as 0 to 255, rounded to whole grey levels",
     **NAMES,
 )
-refused(GROUP, "values of −1 to 1", lambda root: x() / 127.5 - 1, "undo the preprocessing")
+reads(
+    GROUP,
+    "values of −1 to 1",
+    lambda root: (x() / 127.5 - 1, Y),
+    8,
+    "a model is given the values of the arrays as they are, -1 to 1",
+    **NAMES,
+)
+refused(
+    GROUP,
+    "values after another preprocessing",
+    lambda root: x() - 120.0,
+    "pass images from before the preprocessing, and a model that begins with it",
+)
 refused(
     GROUP,
     "values of 0 to 4095",
     lambda root: x().astype("uint16") * 16,
-    "neither 0 to 1 nor 0 to 255: multiply them by 255",
+    "neither 0 to 1, -1 to 1 nor 0 to 255: multiply them by 255",
 )
 refused(
     GROUP,

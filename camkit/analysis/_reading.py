@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from camkit.images._as_arrays import ArrayReader
 from camkit.images._as_keras import KerasReader, Reader
 from camkit.images.decoding import FileReader
 
@@ -14,6 +15,8 @@ def reader_of_description(description: dict[str, Any] | None) -> Reader:
         return FileReader()
     if "keras" in description:
         return KerasReader(**description["keras"])
+    if "array" in description:
+        return ArrayReader(**description["array"])
     name = description.get("opener")
     return FileReader(
         None if name is None else _LostOpener(name),

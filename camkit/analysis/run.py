@@ -28,6 +28,7 @@ from camkit.analysis._method import difference, identify, is_same, name_of
 from camkit.analysis._reader import Grid, Method, Reader as ModelReader, Rows, Size, reader_of
 from camkit.analysis.result import Analysis, load_analysis
 from camkit.images import ImageSet
+from camkit.images._as_arrays import ArrayReader
 from camkit.images._as_keras import KerasReader, Reader
 from camkit.images._digests import digest_of
 from camkit.images.decoding import THREADS
@@ -335,6 +336,8 @@ def _description(reader: Reader, folder: str | os.PathLike | None) -> dict[str, 
     """Return what distinguishes a reader of files from others; None for that of `read_image`."""
     if isinstance(reader, KerasReader):
         return {"keras": reader.settings()}
+    if isinstance(reader, ArrayReader):
+        return {"array": reader.settings()}
     description: dict[str, Any] = {}
     # Version 1.0.0 read integers so.
     if reader.integer_white not in (None, 65535):

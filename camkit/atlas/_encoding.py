@@ -101,7 +101,10 @@ def _fit_for_browsers(
             kind = {"JPEG": "jpeg", "PNG": "png"}.get(image.format or "")
             is_small = max(image.size) <= longest_side
             is_upright = not image.getexif().get(ORIENTATION)
-            if kind is None or image.mode != "RGB" or not is_small or not is_upright:
+            # Such as the values of an array, which a browser does not need.
+            has_more = bool(getattr(image, "private_chunks", []))
+            is_plain = image.mode == "RGB" and is_upright and not has_more
+            if kind is None or not is_small or not is_plain:
                 return None
             stream.seek(0)
             return stream.read(), kind

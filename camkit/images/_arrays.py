@@ -12,8 +12,9 @@ import numpy as np
 from PIL import Image
 
 from camkit._progress import progress
+from camkit.images._as_arrays import ArrayReader, save
 from camkit.images._labels import labels_of
-from camkit.images.decoding import THREADS
+from camkit.images.decoding import THREADS, FileReader
 from camkit.images.image_set import ImageSet
 
 # How many images of an array are converted at once.
@@ -25,8 +26,11 @@ _CHANNELS = (1, 3, 4)
 # nearly black, or of one with another white.
 _DARKEST_WHITE = 16
 
-# Fractions below this come from a division by 255 and back.
-_WHOLE = 1e-3
+# Grey levels are whole up to this: what single precision makes of a division by 255 and back.
+_WHOLE = 1e-4
+
+# The values that are shown as black and white, where they are those of the picture.
+_OF_A_PICTURE = (0, 255)
 
 # How many elements of a dataset are compared with those of a second pass.
 _COMPARED = 8
@@ -168,8 +172,8 @@ def _check_batch(images: np.ndarray) -> None:
 class _Writer:
     """Writes images as PNG files into a temporary folder.
 
-    Values of 0 to 1 become 0 to 255. What their range is, all images decide, or the first batch of
-    a set that is not there as a whole; what follows must not contradict it.
+    Values of 0 to 1, or of -1 to 1, are shown as 0 to 255. What their range is, all images decide,
+    or the first batch of a set that is not there as a whole; what follows must not contradict it.
     """
 
     def __init__(self) -> None:
@@ -177,25 +181,25 @@ class _Writer:
         self._temporary = TemporaryDirectory(prefix="camkit-", ignore_cleanup_errors=True)
         self._folder = Path(self._temporary.name).resolve() / "images"
         self._folder.mkdir()
-        self._white: float | None = None
+        # The values that are shown as black and white.
+        self._limits: tuple[float, float] | None = None
         self._is_rounded = False
+        self._has_alpha = False
 
     def decide(self, arrays: Any) -> None:
         """Decide the range of the values of all arrays."""
         chunks = (arrays[start : start + _CHUNK] for start in range(0, len(arrays), _CHUNK))
         extremes = [_range_of(_as_array(image)) for chunk in chunks for image in _parts(chunk)]
-        extremes = [each for each in extremes if each is not None]
-        if extremes:
-            low, high = np.array(extremes).T
-            self._white = _white_of(low.min(), high.max())
+        low, high = np.array(extremes).T
+        self._limits = _limits_of(low.min(), high.max())
 
     def write(self, batch: Any) -> None:
         """Write a batch of images, in order."""
-        images = [self._to_8_bit(_as_array(image)) for image in batch]
+        images = [self._shown(_as_array(image)) for image in batch]
         start = len(self.paths)
         paths = [self._folder / f"{start + i:07}.png" for i in range(len(images))]
         with ThreadPoolExecutor(THREADS) as pool:
-            list(pool.map(_save, images, paths))
+            list(pool.map(save, *zip(*images, strict=True), paths))
         self.paths += paths
 
     def images(self, labels: np.ndarray, names: list[str], notes: list[str]) -> ImageSet:
@@ -207,42 +211,57 @@ class _Writer:
             names,
             skipped=[],
             notes=[*self._notes(), *notes],
+            reader=self._reader(),
             _temporary=self._temporary,
         )
 
+    def _reader(self) -> FileReader | ArrayReader:
+        """Return the reader that gives a model the values of the arrays."""
+        if self._limits in (None, _OF_A_PICTURE) and not self._is_rounded:
+            return FileReader()
+        return ArrayReader(*(self._limits or _OF_A_PICTURE))
+
     def _notes(self) -> list[str]:
         notes = []
-        if self._white == 1:
+        reader = self._reader()
+        if isinstance(reader, ArrayReader):
+            rounded = ", rounded to whole grey levels" if self._is_rounded else ""
             notes.append(
-                "values of 0 to 1 were stored as 0 to 255, which camkit feeds to a model: one that "
-                "was trained on 0 to 1 needs keras.layers.Rescaling(1 / 255) as its first layer"
+                f"a model is given the values of the arrays as they are, {reader.black:g} to "
+                f"{reader.white:g}; they are shown as 0 to 255{rounded}"
             )
-        if self._is_rounded:
-            notes.append("values were rounded to whole grey levels")
+        if self._has_alpha:
+            notes.append("a model of 3 channels is given the images of 4 channels laid on white")
         return notes
 
-    def _to_8_bit(self, image: np.ndarray) -> np.ndarray:
-        """Return an image as uint8 (H, W) or (H, W, C)."""
+    def _shown(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the picture of an image, uint8 (H, W) or (H, W, C), and its values.
+
+        The values are None where the picture has them all.
+        """
         _check_batch(image[np.newaxis])
         if image.ndim == 3 and image.shape[-1] == 1:
             image = image[..., 0]
-        extremes = _range_of(image)
-        if extremes is None:
-            return image.astype(np.uint8) * (255 if image.dtype == bool else 1)
-        low, high = extremes
-        if self._white is None and high > 0:
-            self._white = _white_of(low, high)
-        if self._white is None:
-            return np.zeros(image.shape, np.uint8)
-        if not 0 <= low <= high <= self._white:
+        self._has_alpha |= image.shape[-1] == 4 and image.ndim == 3
+        low, high = _range_of(image)
+        if self._limits is None:
+            if low == high == 0:
+                return np.zeros(image.shape, np.uint8), image
+            self._limits = _limits_of(low, high)
+        if image.dtype == np.uint8 and self._limits == _OF_A_PICTURE:
+            return image, None
+        black, white = self._limits
+        if not black <= low <= high <= white:
             raise ValueError(
-                f"values of {low:g} to {high:g} follow on values of 0 to {self._white:g}: bring "
+                f"values of {low:g} to {high:g} follow on values of {black:g} to {white:g}: bring "
                 "all images to one range, 0 to 255 as uint8"
             )
-        scaled = image.astype(np.float32) * (255 / self._white)
-        whole = np.rint(scaled)
-        self._is_rounded |= bool(np.abs(scaled - whole).max(initial=0) > _WHOLE)
-        return whole.astype(np.uint8)
+        scaled = (image.astype(np.float32) - black) * (255 / (white - black))
+        picture = np.rint(scaled)
+        if np.abs(scaled - picture).max(initial=0) <= _WHOLE:
+            return picture.astype(np.uint8), None
+        self._is_rounded = True
+        return picture.astype(np.uint8), image
 
 
 def _as_array(image: Any) -> np.ndarray:
@@ -262,29 +281,35 @@ def _parts(chunk: Any) -> Iterable:
     return chunk if isinstance(chunk, list | tuple) else [chunk]
 
 
-def _range_of(image: np.ndarray) -> tuple[float, float] | None:
-    """Return the smallest and largest value, or None for uint8 and bool, whose range is known."""
-    if image.dtype in (np.uint8, np.bool_):
-        return None
+def _range_of(image: np.ndarray) -> tuple[float, float]:
+    """Return the smallest and largest value; for uint8 and bool those that there may be."""
+    if image.dtype == np.uint8:
+        return _OF_A_PICTURE
+    if image.dtype == np.bool_:
+        return 0, 1
     return float(image.min()), float(image.max())
 
 
-def _white_of(low: float, high: float) -> float:
-    """Return which value is white, 1 or 255, for values of `low` to `high`."""
+def _limits_of(low: float, high: float) -> tuple[float, float]:
+    """Return which values are black and white, for values of `low` to `high`."""
     if 0 <= low <= high <= 1:
-        return 1
+        return 0, 1
+    if -1 <= low <= high <= 1:
+        return -1, 1
     if 0 <= low and _DARKEST_WHITE < high <= 255:
-        return 255
-    remedy = f"multiply them by 255 / {high:g} if that is white"
+        return _OF_A_PICTURE
+    remedy = (
+        f"multiply them by 255 / {high:g} if that is white, and begin a model that was trained on "
+        f"them with keras.layers.Rescaling({high:g} / 255)"
+    )
     if low < 0:
-        remedy = "undo the preprocessing, such as (images + 1) * 127.5 for -1 to 1"
+        remedy = (
+            "pass images from before the preprocessing, and a model that begins with it, such as "
+            "keras.Sequential([keras.layers.Normalization(mean=..., variance=...), model])"
+        )
     if not np.isfinite([low, high]).all():
         remedy = "replace NaN and infinite values first"
     raise ValueError(
-        f"the values of the images are {low:g} to {high:g}, neither 0 to 1 nor 0 to 255: {remedy}"
+        f"the values of the images are {low:g} to {high:g}, neither 0 to 1, -1 to 1 nor 0 to 255: "
+        f"{remedy}"
     )
-
-
-def _save(image: np.ndarray, path: Path) -> None:
-    """Write an image as PNG, with the fastest compression."""
-    Image.fromarray(image).save(path, compress_level=1)

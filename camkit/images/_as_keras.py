@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from camkit.images._as_arrays import ArrayReader
 from camkit.images.decoding import FileReader, checked_channels, explain_file
 
 # The files that Keras looks for; it passes over all others.
@@ -143,4 +144,4 @@ def _padded(image: np.ndarray, target_height: int, target_width: int) -> np.ndar
 
 
 # How the files of a set become arrays.
-Reader = FileReader | KerasReader
+Reader = FileReader | KerasReader | ArrayReader

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from camkit.images._as_arrays import ArrayReader
 from camkit.images._as_keras import SUFFIXES, KerasReader, Reader
 from camkit.images.decoding import THREADS, FileReader
 from camkit.images.folders import split_of
@@ -181,7 +182,7 @@ class ImageSet:
 
         Raises:
             ValueError: Keras has no such interpolation, cannot combine these arguments, or the set
-                was loaded with an `image_opener`.
+                was loaded with an `image_opener`, or from arrays whose values are not 0 to 255.
             ImportError: TensorFlow is not installed.
 
         Example:
@@ -194,6 +195,11 @@ class ImageSet:
             raise ValueError(
                 "the images are opened by an image_opener, which Keras does not have: load them "
                 "without one"
+            )
+        if isinstance(self.reader, ArrayReader):
+            raise ValueError(
+                "the images were arrays, whose values a model is given as they are: leave "
+                "read_as_keras out"
             )
         reader = KerasReader(interpolation, crop_to_aspect_ratio, pad_to_aspect_ratio)
         is_read = np.array([Path(path).suffix.lower() in SUFFIXES for path in self.paths], bool)
@@ -246,8 +252,7 @@ class ImageSet:
         """Yield the images in order, in batches, all stretched to one size.
 
         They are resized bilinearly with antialiasing, unless `read_as_keras` says otherwise. At
-        most two batches are decoded ahead, in
-        threads.
+        most two batches are decoded ahead, in threads.
 
         Args:
             batch_size: How many images a batch has at most; the last one may have fewer.
@@ -255,7 +260,8 @@ class ImageSet:
             channels: 1 for gray, 3 for RGB, 4 for RGBA.
 
         Yields:
-            (B, height, width, channels), B ≤ batch_size, uint8; float32 if read as by Keras.
+            (B, height, width, channels), B ≤ batch_size, uint8; float32 if read as by Keras,
+            and for arrays whose values were not whole numbers of 0 to 255.
 
         Raises:
             ValueError: `batch_size` is less than 1, or there are no images of so many channels.

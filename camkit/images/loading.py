@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 from camkit._progress import progress
 from camkit.images._archives import unpacked
 from camkit.images._arrays import images_of_arrays, images_of_batches
+from camkit.images._as_arrays import ArrayReader
 from camkit.images._checking import Checker
 from camkit.images._labels import NO_LABEL
 from camkit.images.decoding import THREADS, FileReader, Opener, formats
@@ -365,7 +366,8 @@ def _readable(images: ImageSet, per_class: int | None, seed: int, checker: Check
         rows += readable
         skipped += unreadable
     notes = [*images.notes, *checker.notes]
-    images = replace(images, skipped=skipped, notes=notes, reader=checker.reader)
+    reader = images.reader if isinstance(images.reader, ArrayReader) else checker.reader
+    images = replace(images, skipped=skipped, notes=notes, reader=reader)
     if not rows:
         raise FileNotFoundError(_nothing_readable(images))
     return images.select(sorted(rows))

@@ -4,6 +4,7 @@ import gc
 import pickle
 import shutil
 import zipfile
+from io import BytesIO
 from pathlib import Path
 
 import keras
@@ -16,6 +17,7 @@ from sources import SOURCES
 
 import camkit
 from camkit._cli import _load_images, _parser
+from camkit.atlas._encoding import browser_image
 from camkit.images import load_images
 
 COUNT = 20
@@ -125,22 +127,55 @@ def test_images_without_a_label_are_told(x):
 
 
 @pytest.mark.parametrize(
-    "convert, words",
+    "convert, black, white, words",
     [
-        (lambda x: x / 255, "values of 0 to 1 were stored as 0 to 255"),
-        (lambda x: (x / 255).astype("float16"), "values of 0 to 1"),
-        (lambda x: x.astype("float32"), ""),
-        (lambda x: x.astype("int64"), ""),
-        (lambda x: x.astype("float32") / 2 + 0.25, "rounded to whole grey levels"),
+        (lambda x: x / 255, 0, 1, "as they are, 0 to 1; they are shown as 0 to 255"),
+        (lambda x: x.astype("float32") * np.float32(1 / 255), 0, 1, "as they are, 0 to 1"),
+        (lambda x: (x / 255).astype("float16"), 0, 1, "rounded to whole grey levels"),
+        (lambda x: x / 127.5 - 1, -1, 1, "as they are, -1 to 1"),
+        (lambda x: x > 99, 0, 1, "as they are, 0 to 1"),
+        (lambda x: x.astype("float32"), 0, 255, ""),
+        (lambda x: x.astype("int64"), 0, 255, ""),
+        (lambda x: x.astype("float32") / 2 + 0.25, 0, 255, "rounded to whole grey levels"),
+        (lambda x: x[..., :1] / 510, 0, 1, "rounded to whole grey levels"),
     ],
 )
-def test_values_are_0_to_1_or_0_to_255(x, convert, words):
+def test_a_model_is_given_the_values_of_the_arrays(x, convert, black, white, words):
     values = convert(x)
     images = load_images(values)
-    if values.max() <= 1:
-        values = values * 255.0
-    stored = np.stack(list(images))
-    assert np.abs(stored - values).max() <= 0.5 and words in " ".join(images.notes)
+    (batch,) = images.batches(COUNT, (8, 9), channels=values.shape[-1])
+    assert np.abs(batch - values.astype("float32")).max() <= 4e-7 * max(white, 1)
+    shown = (values.astype(float) - black) * 255 / (white - black)
+    assert np.abs(np.stack(list(images)) - shown).max() <= 0.51 and words in " ".join(images.notes)
+    assert images[0].dtype == np.uint8 and bool(words) == bool(images.notes)
+    # Twice the size, as a model that takes another one has it.
+    (large,) = images.batches(COUNT, (16, 18), channels=values.shape[-1])
+    assert np.abs(large.mean((1, 2)) - batch.mean((1, 2))).max() < 0.06 * (white - black)
+
+
+def test_an_analysis_of_arrays_has_the_scores_of_predict(x, y, tmp_path):
+    first = keras.layers.Conv2D(4, 3, activation="relu")
+    layers = [first, keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(CLASSES)]
+    model = keras.Sequential([keras.Input((8, 9, 3)), *layers])
+    for values in (x / 255, x / 300 + 0.01, x / 127.5 - 1, x / 2.0, x > 99):
+        images = load_images((values, y))
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        analysis = camkit.analyze(model, images, folder)
+        expected = model.predict(values.astype("float32"), verbose=0)
+        assert np.abs(analysis.logits - expected).max() < 1e-4 * np.abs(expected).max()
+        # The way of reading lasts in the folder, and the pictures are shown.
+        loaded = camkit.load_analysis(folder)
+        assert loaded.images.reader == images.reader
+        assert loaded.images[0].dtype == np.uint8 and (loaded.images[0] == images[0]).all()
+        assert (loaded.viewer(loaded.paths[0], (8, 9)) == images[0]).all()
+        encoded, _ = browser_image(loaded.paths[0], loaded.viewer)
+        assert (
+            b"caMK" not in encoded and (np.asarray(Image.open(BytesIO(encoded))) == images[0]).all()
+        )
+        (batch,) = loaded.images.batches(COUNT, (8, 9))
+        assert np.abs(batch - values).max() < 1e-4
+    with pytest.raises(ValueError, match="leave read_as_keras out"):
+        images.read_as_keras()
 
 
 def test_gray_and_rgba_and_bool_and_images_of_several_sizes(x):
@@ -163,9 +198,9 @@ def not_images():
     missing = x.astype("float32")
     missing[0, 0, 0, 0] = np.nan
     return {
-        "-1 to 1": (x / 127.5 - 1, "the values of the images are -1 to 1,.*127.5"),
+        "centred": (x - 120.0, "the values of the images are -120 to 135,.*before the prep"),
         "16 bits": (x.astype("uint16") * 16, "0 to 4080,.*multiply them by 255 / 4080"),
-        "above 1": (x / 250, "0 to 1.02, neither 0 to 1 nor 0 to 255"),
+        "above 1": (x / 250, "0 to 1.02, neither 0 to 1, -1 to 1 nor 0 to 255"),
         "missing": (missing, "replace NaN"),
         "flat": (x.reshape(COUNT, -1), "rows of numbers: pass images .*reshape"),
         "channels first": (np.moveaxis(x, -1, 1), "channels first: pass np.moveaxis"),
@@ -308,6 +343,10 @@ def test_a_generator_must_keep_to_its_range(x):
         load_images(iter([x[:5] / 255, x[5:] * 1.0]))
     black_first = load_images(iter([x[:5] * 0.0, x[5:] * 1.0]))
     assert (black_first[9] == x[9]).all()
+    black_first = load_images(iter([x[:5] * 0.0, x[5:] / 127.5 - 1]))
+    assert (next(black_first.batches(5, (8, 9))) == 0).all()
+    with pytest.raises(ValueError, match="replace NaN"):
+        load_images(iter([x[:5] * np.nan, x[5:] * 1.0]))
 
 
 def test_a_pydataset_is_read_by_index(x, y):
