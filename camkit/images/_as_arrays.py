@@ -89,4 +89,5 @@ def _resized(values: np.ndarray, height: int, width: int) -> np.ndarray:
         return np.array(values)
     bilinear = Image.Resampling.BILINEAR
     channels = [Image.fromarray(channel) for channel in np.moveaxis(values, -1, 0)]
-    return np.stack([each.resize((width, height), bilinear) for each in channels], axis=-1)
+    resized = [np.asarray(each.resize((width, height), bilinear)) for each in channels]
+    return np.stack(resized, axis=-1)
