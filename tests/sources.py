@@ -584,6 +584,22 @@ reads(
     3,
     "not a file",
 )
+reads(
+    GROUP,
+    "names in another case, with another suffix or with spaces around them",
+    saved("labels.csv", lambda t: t.assign(file=[" 0.png", "1.PNG", "2.jpg", "3.png"])),
+    4,
+    "another case or suffix than the table",
+)
+reads(
+    GROUP,
+    "names that files in two folders have",
+    lambda root: saved("labels.csv", lambda t: t.assign(file=[f"{i}.png" for i in range(4)]))(
+        images(root, "more/0.png")
+    ),
+    3,
+    "the name of several files: 'more/0.png', 'pictures/0.png'",
+)
 refused(
     GROUP,
     "several columns of files, such as masks",

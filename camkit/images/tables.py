@@ -1,7 +1,11 @@
 """Tables: images by a column of paths, labels by another, and the rest as metadata."""
 
 import os
+import unicodedata
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -165,9 +169,11 @@ def images_of_table(
     if split_column is not None:
         splits = [role_of(str(value)) for value in rest[split_column]]
         notes.append(f"splits from the column {split_column!r}")
+    paths = [finder.path(value) for value in table[path_column]]
+    notes += _note_of_files(table[path_column], paths)
     images = ImageSet(
         folder,
-        [finder.path(value) for value in table[path_column]],
+        paths,
         found.values,
         names,
         skipped=[],
@@ -175,11 +181,11 @@ def images_of_table(
         notes=[*notes, *found.notes],
         _splits=splits,
     )
-    if splits is None or split is None:
-        return images
-    values = list(rest[split_column].astype(str))
-    chosen = named_split(split, values, f"the column {split_column!r}")
-    return images.select(np.array([value in chosen for value in values]))
+    if splits is not None and split is not None:
+        values = list(rest[split_column].astype(str))
+        chosen = named_split(split, values, f"the column {split_column!r}")
+        images = images.select(np.array([value in chosen for value in values]))
+    return _without_unclear(images, finder)
 
 
 def images_of_paths(
@@ -254,7 +260,10 @@ def _holds_files(column: pd.Series, finder: "_Finder") -> bool:
     """Return whether some of the first values of a column are files that may be images."""
     values = column.dropna().head(_TRIED)
     paths = [finder.path(value) for value in values if isinstance(value, str | os.PathLike)]
-    return any(path.is_file() and path.suffix.lower() not in TABLES for path in paths)
+    return any(
+        path in finder.unclear or (path.is_file() and path.suffix.lower() not in TABLES)
+        for path in paths
+    )
 
 
 def _guess_label(rest: pd.DataFrame) -> str | list[str] | None:
@@ -351,41 +360,103 @@ def _indicators(columns: pd.DataFrame) -> np.ndarray:
 
 
 class _Finder:
-    """Finds the files that values of a table mean."""
+    """Finds the files that values of a table mean.
+
+    Attributes:
+        folder: Where relative paths start.
+        unclear: For paths whose name several files have, these files.
+    """
 
     def __init__(self, folder: Path, is_searched: bool) -> None:
         self.folder = folder
+        self.unclear: dict[Path, list[Path]] = {}
         self._is_searched = is_searched
-        self._by_name: dict[str, list[Path]] | None = None
 
     def path(self, value: Any) -> Path:
         """Return the file that a value means: at this path, or else the only one of this name.
 
-        The name may lack the suffix of an image. If there is no such file, or several, the path is
-        returned as it stands, and the image is skipped as missing.
+        Names may differ by case or suffix, or lack the suffix of an image. If there is no such
+        file, the path is returned as it stands, and the image is skipped as missing; so it is for
+        several, which are listed in `unclear`.
         """
-        path = self.folder / (value if isinstance(value, str | os.PathLike) else str(value))
-        if path.is_file():
-            return path
-        if isinstance(value, str) and "\\" in value:
-            path = self.folder / value.replace("\\", "/")
-        if not self._is_searched or path.is_file():
-            return path
-        matches = self._below().get(path.name, [])
+        text = _tidy(value)
+        composed = unicodedata.normalize("NFC", text)
+        decomposed = unicodedata.normalize("NFD", text)
+        for spelling in dict.fromkeys([str(value), text, composed, decomposed]):
+            path = self.folder / spelling
+            if path.is_file():
+                return path
+        path = self.folder / text
+        matches = self._matches(path) if self._is_searched else []
         if len(matches) > 1:
-            # The same name in several folders: the last folder must agree.
-            matches = [match for match in matches if match.parent.name == path.parent.name]
+            self.unclear[path] = matches
         return matches[0] if len(matches) == 1 else path
 
+    def _matches(self, path: Path) -> list[Path]:
+        """Return the files whose name is that of a path, those that resemble it most."""
+        matches = self._below.get(_key(path.name), [])
+        if not matches and path.suffix.lower() in suffixes():
+            matches = self._below.get(_key(path.stem), [])
+        likeness = {match: _likeness(match, path) for match in matches}
+        return [match for match in matches if likeness[match] == max(likeness.values())]
+
+    @cached_property
     def _below(self) -> dict[str, list[Path]]:
-        """Return all images below the folder by their names, with and without suffix."""
-        if self._by_name is None:
-            self._by_name = {}
-            known = suffixes()
-            for folder, _, files in os.walk(self.folder):
-                for name in files:
-                    path = Path(folder, name)
-                    if path.suffix.lower() in known and not name.startswith("."):
-                        for key in (path.name, path.stem):
-                            self._by_name.setdefault(key, []).append(path)
-        return self._by_name
+        """All images below the folder by their names, with and without suffix."""
+        below: dict[str, list[Path]] = {}
+        known = suffixes()
+        for folder, _, files in os.walk(self.folder):
+            for name in files:
+                path = Path(folder, name)
+                if path.suffix.lower() in known and not name.startswith("."):
+                    for key in (path.name, path.stem):
+                        below.setdefault(_key(key), []).append(path)
+        return below
+
+
+def _tidy(value: Any) -> str:
+    """Return the path that a value is, without spaces around it and with slashes."""
+    return str(value).strip().replace("\\", "/")
+
+
+def _key(name: str) -> str:
+    """Return what names have in common that differ by case or Unicode normalisation alone."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _likeness(file: Path, path: Path) -> tuple[int, bool]:
+    """Return in how many folders from the last on a file is like a path, and whether by name."""
+    pairs = zip(file.parts[-2::-1], path.parts[-2::-1], strict=False)
+    folders = takewhile(lambda pair: _key(pair[0]) == _key(pair[1]), pairs)
+    return len(list(folders)), _is_named(file, path.name)
+
+
+def _is_named(file: Path, name: str) -> bool:
+    """Return whether a name is that of a file, with or without its suffix."""
+    names = (unicodedata.normalize("NFC", each) for each in (file.name, file.stem))
+    return unicodedata.normalize("NFC", name) in names
+
+
+def _note_of_files(values: Iterable, paths: list[Path]) -> list[str]:
+    """Return a note on files that are not called as the values of a table are, if there are any."""
+    names = [Path(_tidy(value)).name for value in values]
+    others = [
+        f"{path.name!r} for {name!r}"
+        for name, path in zip(names, paths, strict=True)
+        if not _is_named(path, name)
+    ]
+    if not others:
+        return []
+    more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+    return [f"files whose names have another case or suffix than the table: {others[0]}{more}"]
+
+
+def _without_unclear(images: ImageSet, finder: _Finder) -> ImageSet:
+    """Return the images but those whose path may mean several files, which are skipped."""
+    skipped = []
+    for path in images.paths:
+        if path in finder.unclear:
+            files = quote(file.relative_to(finder.folder) for file in finder.unclear[path])
+            skipped.append((path, f"the name of several files: {files}"))
+    is_clear = np.array([path not in finder.unclear for path in images.paths], bool)
+    return replace(images.select(is_clear), skipped=skipped)

@@ -493,6 +493,45 @@ def test_files_are_found_by_their_names_below_the_table(table, tmp_path):
         assert [path.name for path in images.paths] == [f"{i}.png" for i in range(6)], files
 
 
+@pytest.mark.parametrize(
+    "listed, on_disk, words",
+    [
+        ("B/\u00e9.png", "B/e\u0301.png", ""),
+        ("B/e\u0301.png", "B/\u00e9.png", ""),
+        ("\u00c4/\u00e9.png", "A\u0308/\u00e9.png", ""),
+        (" B/1.png ", "B/1.png", ""),
+        ("B/1.PNG", "B/1.png", "another case or suffix than the table: '1.png' for '1.PNG'"),
+        ("B/1.png", "B/1.JPG", "'1.JPG' for '1.png'"),
+        ("b/1.png", "B/1.png", ""),
+        ("img.001", "B/img.001.png", ""),
+    ],
+)
+def test_paths_of_a_table_are_found_in_other_spellings(tmp_path, listed, on_disk, words):
+    write(tmp_path / on_disk, tmp_path / "B" / "other.png")
+    (tmp_path / "t.csv").write_text(f"file,label\n{listed},cat\nB/other.png,dog\n", "utf-8")
+    images = load_images(tmp_path / "t.csv")
+    assert images.paths[0] == tmp_path / on_disk and images.labels.tolist() == [0, 1]
+    found = [note for note in images.notes if "another case" in note]
+    assert bool(found) == bool(words) and words in "".join(found)
+
+
+def test_a_name_in_two_folders_is_told_with_both(tmp_path):
+    write(tmp_path / "a" / "1.png", tmp_path / "b" / "1.png", tmp_path / "b" / "2.png")
+    (tmp_path / "t.csv").write_text("file,label,split\n1.png,cat,train\n/old/B/1.PNG,dog,test\n")
+    assert load_images(tmp_path / "t.csv").paths == [tmp_path / "b" / "1.png"]
+    both = load_images(tmp_path / "t.csv", split=None)
+    assert both.labels.tolist() == [1] and both.splits == ["test"]
+    assert reasons(both) == {"1.png": "the name of several files: 'a/1.png', 'b/1.png'"}
+    (tmp_path / "t.csv").write_text("file,label\n1.png,cat\n")
+    with pytest.raises(FileNotFoundError, match="the name of several files: 'a/1.png', 'b/1.png'"):
+        load_images(tmp_path / "t.csv")
+
+
+def test_a_list_of_paths_is_read_in_either_spelling_of_unicode(tmp_path):
+    write(tmp_path / "e\u0301.png")
+    assert len(load_images([str(tmp_path / "\u00e9.png")])) == 1
+
+
 def test_names_and_numbers_keep_every_character(tmp_path):
     write(*(tmp_path / f"{i:03}.png" for i in range(3)))
     text = "id,class\n000,01\n001,None\n002,NA\n"
