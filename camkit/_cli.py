@@ -55,10 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0 on success, 1 after an error, which is printed in one line that says what to do, and 130
-        after Ctrl-C. Wrong usage ends the process with 2; without a command the help is printed.
-        With --json, standard output is one JSON object, and everything else is printed on standard
-        error: "command", "exit_code", "error" (the line, or null), and "result" (null after an
-        error), whose entries are those that the function of the command returns.
+        after Ctrl-C. Wrong usage ends the process with 2 and nothing on standard output; without a
+        command the help is printed. With --json, standard output is otherwise one JSON object, and
+        everything else is printed on standard error. The object has "command", "exit_code", "error"
+        (the line, or null), and "result" (null after an error), whose entries are those that the
+        function of the command returns.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -416,7 +417,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="camkit",
         description="Class activation maps from the shell.",
-        epilog="With --json a command prints one JSON object on standard output.",
+        epilog="camkit COMMAND ... --json prints one JSON object on standard output.",
     )
     parser.add_argument("--version", action="version", version=f"camkit {camkit.__version__}")
     parser.set_defaults(run=None, when_stopped="stopped")

@@ -334,7 +334,8 @@ def fiftyone(
         tags: Tags for each image, such as `camkit.load_verdicts(file).tags(analysis.paths)`.
 
     Raises:
-        ValueError: The folder is not empty, or there are not tags for each image.
+        ValueError: The folder is not empty, the images were cropped or padded, or there are not
+            tags for each image.
         OSError: An image cannot be read or the folder cannot be written to.
 
     Example:

@@ -264,7 +264,7 @@ class Analysis:
         return np.asarray(self.probs) >= thresholds
 
     def with_thresholds(self, thresholds: float | Sequence[float] | np.ndarray) -> "Analysis":
-        """Return the same analysis, in which labels are predicted from other thresholds on.
+        """Return the same analysis, in which labels are predicted with other thresholds.
 
         `predicted_labels`, `table`, `errors`, `per_class` and the atlas follow. Nothing is written:
         `load_analysis` returns an analysis with 0.5.
@@ -351,9 +351,9 @@ class Analysis:
 
         Where images have several labels, "true" and "predicted" are their names joined by "|", such
         as "Apple|Lemon", and "" for none; "confidence" is the probability of the most probable
-        label; "margin" is the lowest of its labels, which `errors` explains; "correct" tells
-        whether all labels are; "missed" and "invented" count the labels that were not predicted,
-        and those predicted in error.
+        label; "margin" is the lowest over all classes, as `errors` explains it, and negative if
+        any is wrong; "correct" tells whether all are right; "missed" and "invented" count the
+        labels that were not predicted, and those predicted in error.
 
         The columns of `metadata` follow. One that has the name of a column above is called
         "metadata_" and that name.

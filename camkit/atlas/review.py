@@ -81,16 +81,18 @@ class Review:
     def apply(self, images: ImageSet, remove: Collection[str] = REMOVE) -> Applied:
         """Return an image set without the removed images and with the corrected labels.
 
-        An image with a `correct_label` gets that one; several are separated by "|" where images
-        have several labels. One with the verdict "label wrong" and no correct label gets the class
-        that the model predicted. A class that the set does not have is added to it. Other verdicts,
-        such as "background", say something of the model and change nothing. Where reviewers decide
-        differently, or the label is no longer the one that was reviewed, nothing is changed.
+        An image with one of the verdicts `remove` is taken out, also if it has a correct label. Any
+        other with a `correct_label` gets that one; several are separated by "|" where images have
+        several labels. One with the verdict "label wrong" and no correct label gets the class that
+        the model predicted. A class that the set does not have is added to it. Other verdicts, such
+        as "background", say something of the model and change nothing. Where reviewers decide
+        differently, nothing is changed, nor is a label that is no longer the one that was reviewed.
 
         Args:
             images: The set that was reviewed, such as `analysis.images`. Images are found by their
                 paths or, where that is unique, by the endings of these.
-            remove: The verdicts that take an image out, whatever its label.
+            remove: The verdicts that take an image out, whatever its label: by default "remove" and
+                "ambiguous".
 
         Returns:
             An `Applied`: `images`, `table` and `log`. No file is changed.
@@ -215,7 +217,7 @@ class Review:
 
     def _reviewers(self) -> list[str]:
         """Return the names of the reviewers, in the order of the table."""
-        return [name or "without a name" for name in self.table["reviewer"].unique()]
+        return [name or "a reviewer without a name" for name in self.table["reviewer"].unique()]
 
     def _check_classes(self, images: ImageSet, numbers: pd.Series) -> None:
         """Raise ValueError if the verdicts are on other classes than those of the set."""
@@ -251,7 +253,7 @@ def load_verdicts(*sources: str | os.PathLike[str] | pd.DataFrame) -> Review:
         >>> import pandas as pd
         >>> row = {"path": ["a.jpg"], "true": "Pear", "predicted": "Apple", "verdict": "other"}
         >>> camkit.load_verdicts(pd.DataFrame(row))
-        Review(1 verdicts on 1 images by without a name)
+        Review(1 verdicts on 1 images by a reviewer without a name)
     """
     if not sources:
         raise TypeError("there are no verdicts to load: pass one or more CSV files")

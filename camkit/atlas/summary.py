@@ -187,8 +187,8 @@ def _threshold_line(thresholds: pd.Series) -> str:
     low = thresholds.min()
     high = thresholds.max()
     if low == high:
-        return f"A label is predicted from a probability of {low:.3g} on."
-    return f"Each label is predicted from its own threshold on, {low:.3g} to {high:.3g}."
+        return f"A label is predicted if its probability is {low:.3g} or more."
+    return f"Each label is predicted from its own threshold, between {low:.3g} and {high:.3g}."
 
 
 def _accuracy_line(correct: np.ndarray) -> str:

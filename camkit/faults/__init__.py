@@ -45,9 +45,10 @@ def data_faults(
       its class: the same bytes or pixels, or nearly the same since it was saved again or resized,
       mirrored, or cropped by about a tenth (a fifth at most). A group of k copies has k - 1 rows,
       one for each image but the one that is kept: of two labels that of the more probable one, of
-      two splits that of the reference or of the training split, and else the largest. Pixels
-      decide; frames of an object that was turned a little are no copies. Score: 1 for the same
-      pixels, less by the difference as a share of the contrast.
+      two splits that of the reference or of the training split, and else the largest. `other` is
+      one of the group, not always the one that is kept. Pixels decide; frames of an object that was
+      turned a little are no copies. Score: 1 for the same pixels, less by the difference as a share
+      of the contrast.
     - "label": another class is at least as probable as it is, on average, for the images of that
       class, and more probable than the label (the confident joint; Northcutt, Jiang and Chuang,
       "Confident Learning", JAIR 2021); and it is more frequent than the label among the five
@@ -71,10 +72,11 @@ def data_faults(
     - "group": a group, such as the images of one patient, lies in both splits. One row for each
       group. Only checked if `group` is given. Score: share of the group that is not in the split
       that is kept.
-    - "dark", "bright", "blurry", "uniform" (an entropy below 3 bits), "odd size", "odd shape" (one
-      side is more than three times as long as the other) and "gray" (among images with colours):
-      the measures and limits of cleanvision. A kind that would list more than half of all images
-      says nothing of a single one and is left out. Score: 0..1 by the measure.
+    - "dark", "bright", "blurry", "uniform" (an entropy below 3 bits; one colour has 1.6 at most),
+      "odd size", "odd shape" (one side is more than three times as long as the other) and "gray"
+      (among images with colours): the measures and limits of cleanvision. A kind that would list
+      more than half of all images says nothing of a single one and is left out. Score: 0..1 by the
+      measure.
 
     Where images have several labels, two images have the same label if they have the same set of
     labels. Labels are judged class by class: "label" is an image that lacks a label or has one too
@@ -82,15 +84,16 @@ def data_faults(
 
     The analysis and its reference are two splits, and so are the images of one analysis that lie in
     folders such as Training and Test. Images without a label (-1) have no faults of labels, twins
-    and backgrounds. All files are read once, at a small size. Memory grows with the number of
+    and backgrounds. All files are read once, at a small size; those that may be copies are read
+    again. Memory grows with the number of
     images times the number of classes.
 
     Args:
         analysis: The analysis of a set of images.
         reference: The analysis of another split, such as the training set, by the same model.
             Faults of its images are listed, too.
-        group: A column of `analysis.metadata` whose value images of one group share, such as a
-            patient, a video or a day.
+        group: A column of `analysis.metadata`, and of the reference's, whose value images of one
+            group share, such as a patient, a video or a day.
 
     Returns:
         A table with the columns `path`, `kind` (categorical, in the order above), `reason`,

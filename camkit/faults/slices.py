@@ -57,7 +57,8 @@ def error_slices(
     slice is listed if it has more errors than chance explains, by Fisher's exact test (one-sided)
     against all other images. p is corrected by Holm's method for the number of slices that were
     asked: if errors do not depend on any slice, a table with a row comes up in at most `level` of
-    all sets. Slices overlap, so one cause may have several rows.
+    all sets. Slices overlap, so one cause may have several rows. Where images have several labels,
+    an image is an error if any label was missed or invented.
 
     Args:
         analysis: The analysis of images with labels. Images without one are not counted.

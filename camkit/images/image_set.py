@@ -1,4 +1,4 @@
-"""Image sets: paths and labels from a folder for each class; pixels are read on demand."""
+"""Image sets: the paths and labels of images, whose pixels are read on demand."""
 
 import functools
 import operator
@@ -37,7 +37,7 @@ class ImageSet:
         labels: (N,) integers; `labels[i]` indexes `class_names`, -1 is no label. For images with
             several labels each, a mask (N, C) of booleans.
         class_names: The names of the classes, in the order of the labels.
-        skipped: (path, reason) for each file that could not be used.
+        skipped: (path, reason) for each file or folder that was left out.
         metadata: A table with a row for each image and whatever else is known of it, such as the
             camera; None if nothing is.
         notes: What was decided while the images were found, a sentence each, such as which column
@@ -101,8 +101,8 @@ class ImageSet:
     def splits(self) -> list[str | None]:
         """Return the split of each image, by the name of a folder or a column of a table.
 
-        It is "training", "test" or "validation", also for folders called train, val or valid; None
-        for images that lie in no such folder.
+        It is "training", "test" or "validation", whatever the folder is called, such as seg_train,
+        dev or holdout; None for images that lie in no such folder.
 
         Example:
             >>> import camkit
@@ -209,14 +209,15 @@ class ImageSet:
         return replace(selected, reader=reader, skipped=[*self.skipped, *passed_over])
 
     def copy_to(self, folder: str | os.PathLike) -> "ImageSet":
-        """Return the same set with its files copied into a folder, which is made.
+        """Return the same set with its files copied into a folder.
 
         Images that were arrays, or lay in an archive, are there only as long as the set is; in a
         folder they last.
 
         Args:
-            folder: The folder. Files keep their places below the root of the set, and the place of
-                an image that lies elsewhere is its number.
+            folder: The folder, which is created if it does not exist; files of the same names in it
+                are replaced. Files keep their places below the root of the set, and an image that
+                lies elsewhere gets its number as its name.
 
         Returns:
             The ImageSet whose root is the folder.

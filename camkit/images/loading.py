@@ -72,9 +72,11 @@ def load_images(
               anything else that yields images or batches, alone or in pairs with labels.
         split: "Training", "Test", "Validation", or None for all. Folders may be called train, val,
             dev, evaluation, test_set, seg_train and the like; "Test" falls back on a validation
-            folder. A split of another name is chosen by this name. A set without splits is returned
-            as a whole, whichever split is requested: before training, check that the two sets share
-            no path. A column of a table that is called "split" is read likewise.
+            folder. The name of a split's folder, such as "holdout", chooses this one. A set without
+            splits is returned as a whole, whichever split is requested: before training, check that
+            the two sets share no path. A column of a table that is called "split", "subset" or the
+            like is read likewise if all of its values are names of splits; else it is a column like
+            any other, and all rows are loaded.
         classes: The names of the classes to load; None for all.
         per_class: The maximum number of readable images of each class; None for all.
         seed: Draws the images if `per_class` is given. The draw of a class does not depend on the

@@ -246,11 +246,13 @@ def _guess_path(table: pd.DataFrame, finder: "_Finder") -> str:
     if columns:
         raise ValueError(
             f"the columns {quote(columns)} hold files: name the one of the images, "
-            f"path_column={columns[0]!r}"
+            f"path_column={columns[0]!r} (in the shell --columns {columns[0]},LABEL)"
         )
-    tried = quote(table[texts[0]].astype(str).head(_MOST_MISSING)) if texts else "no texts"
+    tried = "none holds text"
+    if texts:
+        tried = f"such as {quote(table[texts[0]].astype(str).head(_MOST_MISSING))}"
     raise FileNotFoundError(
-        f"no column of the table holds files below {finder.folder} (such as {tried}); its columns "
+        f"no column of the table holds files below {finder.folder} ({tried}); its columns "
         f"are {quote(table.columns)}: name the folder that the paths start from, root=..., or the "
         "column, path_column=..."
     )
@@ -283,7 +285,8 @@ def _guess_label(rest: pd.DataFrame) -> str | list[str] | None:
         return indicators
     raise ValueError(
         f"which column holds the labels is not clear: name it, label_column=..., or several of 0 "
-        f"and 1, label_column=[...], among {quote(called_so or rest.columns)}"
+        f"and 1, label_column=[...] (in the shell --columns PATH,LABEL,...), among "
+        f"{quote(called_so or rest.columns)}"
     )
 
 

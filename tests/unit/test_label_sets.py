@@ -320,7 +320,7 @@ def test_the_atlas_has_all_labels_of_a_picture(made):
     lines = index["summary"]["lines"]
     assert lines[0] == "micro F1 66.7 %"
     assert lines[1].startswith("2 labels are missed and 1 invented, in 3 of 4 pictures.")
-    assert lines[2] == "A label is predicted from a probability of 0.5 on."
+    assert lines[2] == "A label is predicted if its probability is 0.5 or more."
     rows = {row["class"]: row for row in index["summary"]["classes"]}
     assert rows[2]["precision"] is None and rows[2]["averagePrecision"] == 0.5
     about = Record(made).detail(1)[0]["about"]
@@ -333,7 +333,7 @@ def test_the_atlas_tells_thresholds(made):
     tuned = made.with_thresholds(made.best_thresholds())
     summary, _ = summarize(tuned, camkit.data_faults(tuned), {path: 0 for path in made.paths})
     assert summary["lines"][2] == (
-        "Each label is predicted from its own threshold on, 0.25 to 0.725."
+        "Each label is predicted from its own threshold, between 0.25 and 0.725."
     )
 
 
