@@ -49,7 +49,7 @@ def load_images(
     The images of a folder are sorted by class and path. Its classes are the sorted names of the
     class folders in all splits: a label means the same in Training and in Test, and a class keeps
     its label even if none of its images can be read. All other sources keep their order: row i of
-    an array is `images[i]`.
+    an array is `images[i]`, as 0 to 255.
 
     Arrays, batches and the files of an archive are written once into a temporary folder, as PNG
     files where they were none. It lives as long as the set; an analysis in a folder of its own
@@ -67,12 +67,12 @@ def load_images(
               and one of labels. The other columns are kept as `metadata`;
             - a list of paths, or the pair (paths, labels);
             - an array of images (N, H, W, C) or (N, H, W), or the pair (x, y) as `keras.datasets`
-              give it. Values are 0 to 255, or 0 to 1;
+              give it. Values are 0 to 255, 0 to 1 or -1 to 1; a model is given them as they are;
             - a `tf.data.Dataset`, what `keras.utils.image_dataset_from_directory` returns, or
               anything else that yields images or batches, alone or in pairs with labels.
         split: "Training", "Test", "Validation", or None for all. Folders may be called train, val,
             dev, evaluation, test_set, seg_train and the like; "Test" falls back on a validation
-            folder. The name of a split's folder, such as "holdout", chooses this one. A set without
+            folder. The name of a split's folder, such as "unseen", chooses this one. A set without
             splits is returned as a whole, whichever split is requested: before training, check that
             the two sets share no path. A column of a table that is called "split", "subset" or the
             like is read likewise if all of its values are names of splits; else it is a column like
@@ -92,7 +92,7 @@ def load_images(
             the only one that may be meant.
         root: The folder that relative paths start from. None for that of a table's file, or for
             the working directory. If it is given or the table is a file, files are also found below
-            it by their names, with or without the suffix.
+            it by their names, in another case, with another suffix or without one.
         image_opener: A function that opens a file in place of Pillow: it takes a path and returns a
             Pillow image or a uint8 array (H, W), (H, W, 3) or (H, W, 4).
 
