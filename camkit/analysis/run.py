@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from camkit._class_names import names_in_order
 from camkit._files import in_turn, present, to_path, write_whole
 from camkit._progress import progress
 from camkit.analysis import _label_sets, _reuse, _shards
@@ -62,7 +63,7 @@ def analyze(
     folder: str | os.PathLike | None = None,
     *,
     method: Method | None = None,
-    class_names: Sequence[str] | None = None,
+    class_names: Sequence[str] | Mapping | None = None,
     inputs: Mapping[str, Any] | None = None,
     output: str | None = None,
     grid: Grid = None,
@@ -162,7 +163,7 @@ def analyze(
     reader = reader_of(model, method, input_size, grid)
     names = reader.class_names
     if class_names is not None:
-        names = [str(name) for name in class_names]
+        names = names_in_order(class_names)
     check_labels(images, reader.is_multi_label)
     matched = match(images, reader.classes, names)
     digests = _digests(images, rows)

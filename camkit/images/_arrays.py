@@ -2,7 +2,7 @@
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -40,7 +40,7 @@ _ENDLESS = -1
 
 
 def images_of_arrays(
-    arrays: Any, labels: Any, class_names: Sequence[str] | None, multi_label: bool | None
+    arrays: Any, labels: Any, class_names: Sequence[str] | Mapping | None, multi_label: bool | None
 ) -> ImageSet:
     """Return the set of arrays: (N, H, W, C), (N, H, W), or a list of images of any sizes.
 
@@ -63,7 +63,7 @@ def images_of_arrays(
 
 
 def images_of_batches(
-    batches: Iterable, class_names: Sequence[str] | None, multi_label: bool | None
+    batches: Iterable, class_names: Sequence[str] | Mapping | None, multi_label: bool | None
 ) -> ImageSet:
     """Return the set of what an iterable yields: images or batches of images, or pairs with labels.
 

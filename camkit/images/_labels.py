@@ -1,12 +1,15 @@
 """Labels: what people have for labels becomes class indices (N,) or a mask (N, C)."""
 
 import ast
-from collections.abc import Iterable, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from camkit._class_names import names_in_order
 from camkit.images.folders import quote
 
 # The label of an image without a class.
@@ -15,6 +18,16 @@ NO_LABEL = -1
 # What stands between several labels in one text. Commas and spaces do not count: they are common in
 # the names of classes.
 _SEPARATORS = ("|", ";")
+
+# What may stand between several labels, and is asked about.
+_POSSIBLE_SEPARATORS = (",", "/")
+
+# How NumPy and Python write arrays, sets and texts: "array(['cat'], dtype=object)", "set()". NumPy
+# puts no commas between texts.
+_WRITTEN = re.compile(r"(?:array|frozenset|set)\((.*?)(?:,\s*dtype=\S+)?\)", re.DOTALL)
+_QUOTED = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
+_WITHOUT_COMMA = re.compile(rf"({_QUOTED})\s+(?=['\"])")
+_NUMBERS = re.compile(r"\[[\s\d.]+\]")
 
 
 class Labels(NamedTuple):
@@ -34,7 +47,7 @@ class Labels(NamedTuple):
 def labels_of(
     labels: Any,
     count: int,
-    class_names: Sequence[str] | None = None,
+    class_names: Sequence[str] | Mapping | None = None,
     multi_label: bool | None = None,
 ) -> Labels:
     """Return the labels of `count` images.
@@ -44,7 +57,8 @@ def labels_of(
             (N, C); names of classes, a text each; or lists of names. A text such as "cat|dog" or
             "['cat', 'dog']" holds several names.
         count: N.
-        class_names: The names of the classes, in the order of the indices.
+        class_names: The names of the classes, in the order of the indices, or a dictionary of names
+            and indices.
         multi_label: Whether images have several labels; None to judge by what there is.
 
     Raises:
@@ -54,9 +68,15 @@ def labels_of(
         _refuse_names(class_names)
         return Labels(np.full(count, NO_LABEL), [], [])
     values = _array_of(labels)
+    texts = values if values.dtype == object else []
+    written = [value for value in texts if isinstance(value, str) and _is_list(value)]
+    if written:
+        note = f"labels such as {written[0]!r} were read as lists of names"
+        found = labels_of(list(map(_read, values)), count, class_names, multi_label)
+        return found._replace(notes=[note, *found.notes])
     if len(values) != count:
         raise ValueError(f"there are {count} images and {len(values)} labels: pass one for each")
-    names = None if class_names is None else [str(name) for name in class_names]
+    names = None if class_names is None else names_in_order(class_names)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim == 2:
@@ -72,7 +92,7 @@ def labels_of(
     return _of_texts(values, names, multi_label)
 
 
-def _refuse_names(class_names: Sequence[str] | None) -> None:
+def _refuse_names(class_names: Sequence[str] | Mapping | None) -> None:
     if class_names is not None:
         raise ValueError(
             "class_names names the classes of labels, and there are none: leave it out"
@@ -201,17 +221,33 @@ def _of_texts(values: np.ndarray, names: list[str] | None, multi_label: bool | N
     texts = [None if value is None else _text(value) for value in values]
     separator = None if multi_label is False else _separator_of(texts)
     if separator is not None or multi_label:
-        lists = [_split(text, separator) for text in texts]
+        lists = [None if text is None else _split(text, separator) for text in texts]
         labels = _of_lists(lists, names, multi_label=True)
         if separator is None:
             return labels
         note = f"labels such as {_example(texts, separator)!r} were split at {separator!r}"
         return labels._replace(notes=[note, *labels.notes])
     present = {text for text in texts if text is not None}
-    names = _checked_names(present, names)
-    index = {name: i for i, name in enumerate(names)}
+    index = _indices(present, names)
     labels = [NO_LABEL if text is None else index[text] for text in texts]
-    return Labels(np.array(labels, int), names, _note_of_missing([text is None for text in texts]))
+    notes = _note_of_missing([text is None for text in texts])
+    if multi_label is None:
+        notes += _note_of_unsplit(present)
+    return Labels(np.array(labels, int), sorted(index) if names is None else names, notes)
+
+
+def _note_of_unsplit(names: set[str]) -> list[str]:
+    """Return a note on names that seem to be several, since other names have the same parts."""
+    for separator in _POSSIBLE_SEPARATORS:
+        parts = {name: _split(name, separator) for name in names}
+        counts = Counter(part for each in parts.values() for part in each)
+        for name in sorted(names):
+            if len(parts[name]) > 1 and all(counts[part] > 1 for part in parts[name]):
+                return [
+                    f"labels such as {name!r} are taken for one name each; if they are several, "
+                    f"put | in place of {separator!r}"
+                ]
+    return []
 
 
 def _text(value: Any) -> str:
@@ -233,63 +269,85 @@ def _example(texts: Iterable[str | None], separator: str) -> str:
     return next(text for text in texts if text is not None and separator in text)
 
 
-def _split(text: str | None, separator: str | None) -> list[str]:
+def _split(text: str, separator: str | None) -> list[str]:
     """Return the names in a text."""
-    if text is None:
-        return []
     parts = text.split(separator) if separator else [text]
     return [part.strip() for part in parts if part.strip()]
 
 
 def _is_list(value: Any) -> bool:
-    """Return whether a label is a list, or a list written as a text: "['cat', 'dog']"."""
-    if isinstance(value, str):
-        return value.startswith("[") and value.endswith("]")
-    return isinstance(value, list)
+    """Return whether a label is a list, or one written as a text: "['cat', 'dog']"."""
+    return isinstance(value, list) or (isinstance(value, str) and _written_list(value) is not None)
 
 
-def _listed(value: Any) -> list[str]:
-    """Return the names in a label."""
+def _written_list(text: str) -> list | None:
+    """Return the list that a text holds, as Python, NumPy, JSON and SQL write it, or None."""
+    text = text.strip()
+    if wrapped := _WRITTEN.fullmatch(text):
+        text = wrapped[1] or "[]"
+    if not text.startswith(("[", "{", "(")):
+        return None
+    if _NUMBERS.fullmatch(text):
+        text = f"[{','.join(text[1:-1].split())}]"
+    try:
+        value = ast.literal_eval(_WITHOUT_COMMA.sub(r"\1, ", text))
+    except (ValueError, SyntaxError):
+        # Without quotes: "[cat, dog]". What stands in round brackets may be part of a name.
+        is_closed = text[0] + text[-1] in ("[]", "{}")
+        return [part.strip() for part in text[1:-1].split(",")] if is_closed else None
+    if isinstance(value, dict) and value:
+        raise ValueError(f"a label is the dictionary {text}: pass lists of names")
+    return list(value) if isinstance(value, list | tuple | set | dict) else None
+
+
+def _read(value: Any) -> Any:
+    """Return a label as a list if it is one, written as a text, else as it is."""
+    written = _written_list(value) if isinstance(value, str) else None
+    return value if written is None else written
+
+
+def _listed(value: Any) -> list[str] | None:
+    """Return the names in a label, or None if it is missing."""
     if value is None:
-        return []
-    if isinstance(value, str) and _is_list(value):
-        try:
-            value = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            # Without quotes: "[cat, dog]".
-            value = value[1:-1].split(",")
+        return None
     names = value if isinstance(value, list) else [value]
     return [_text(name) for name in names if not _is_missing(name)]
 
 
-def _of_lists(lists: list[list[str]], names: list[str] | None, multi_label: bool | None) -> Labels:
-    """Return the mask (N, C) of lists of names."""
+def _of_lists(
+    lists: Sequence[list[str] | None], names: list[str] | None, multi_label: bool | None
+) -> Labels:
+    """Return the mask (N, C) of lists of names, None where there is no list."""
     if multi_label is False:
         raise ValueError(
             "multi_label is False, and the labels are lists of names: leave it out, or pass one "
             "name for each image"
         )
-    names = _checked_names({name for each in lists for name in each}, names)
-    index = {name: i for i, name in enumerate(names)}
+    index = _indices({name for each in lists for name in each or []}, names)
+    names = sorted(index) if names is None else names
     mask = np.zeros((len(lists), len(names)), dtype=bool)
     for row, each in enumerate(lists):
-        mask[row, [index[name] for name in each]] = True
-    return Labels(mask, names, [])
+        mask[row, [index[name] for name in each or []]] = True
+    notes = _note_of_missing([each is None for each in lists])
+    return Labels(mask, names, [f"{note}, which counts as none of the classes" for note in notes])
 
 
-def _checked_names(present: set[str], names: list[str] | None) -> list[str]:
-    """Return the names of the classes: those given, or those present, sorted.
+def _indices(present: set[str], names: list[str] | None) -> dict[str, int]:
+    """Return the index of each name that is present: among those given, or those present, sorted.
 
-    Raises ValueError if some that are present are not among those given.
+    Texts such as "0" and "2" that are none of the names given are indices themselves. Raises
+    ValueError if some that are present are not among those given.
     """
-    if names is None:
-        return sorted(present)
-    unknown = present - set(names)
+    index = {name: i for i, name in enumerate(sorted(present) if names is None else names)}
+    unknown = present - set(index)
+    if unknown == present and all(name.isdecimal() for name in present):
+        index = {name: int(name) for name in present}
+        unknown = {name for name in present if index[name] >= len(names or [])}
     if unknown:
         raise ValueError(
-            f"the labels have {quote(unknown)}, which class_names lacks: {quote(names)}"
+            f"the labels have {quote(unknown)}, which class_names lacks: {quote(names or [])}"
         )
-    return names
+    return index
 
 
 def _note_of_missing(is_missing: Sequence[bool] | np.ndarray) -> list[str]:

@@ -3,7 +3,7 @@
 import os
 import unicodedata
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +33,7 @@ def load_images(
     classes: str | Iterable[str] | None = None,
     per_class: int | None = None,
     seed: int = 0,
-    class_names: Sequence[str] | None = None,
+    class_names: Sequence[str] | Mapping | None = None,
     multi_label: bool | None = None,
     path_column: str | None = None,
     label_column: str | Sequence[str] | None = None,
@@ -82,8 +82,8 @@ def load_images(
         seed: Draws the images if `per_class` is given. The draw of a class does not depend on the
             other classes.
         class_names: The names of the classes, where labels are indices: class_names[i] is that of
-            the label i. None for the indices themselves, or for the sorted names that the labels
-            are.
+            the label i; a dictionary such as `class_indices` of Keras says the same. None for the
+            indices themselves, or for the sorted names that the labels are.
         multi_label: Whether an image has several labels, so that `labels` is (N, C) bool. None for
             yes if the labels are lists, texts such as "cat|dog", or rows of 0 and 1 that are not
             one-hot.

@@ -1,8 +1,9 @@
 """Tables: images by a column of paths, labels by another, and the rest as metadata."""
 
 import os
+import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import takewhile
@@ -22,11 +23,16 @@ from camkit.images.image_set import ImageSet
 TABLES = (".csv", ".tsv", ".parquet", ".pq")
 
 # What stands between the columns of a .csv file: the one that its first line has most of.
-_SEPARATORS = (",", ";", "\t")
+_SEPARATORS = (",", ";", "\t", "|")
+
+# How Excel says what stands between the columns, in a line before that of their names.
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*')
 
 # Columns whose names say what they hold, in lower case.
 _LABELS = ("label", "labels", "class", "classes", "class_name", "category", "target")
 _SPLITS = ("split", "subset", "set", "data set", "dataset", "data_set", "partition")
+# Columns that may tell splits in words of their own.
+_POSSIBLE_SPLITS = ("fold", "is_valid", "is_val", "is_test", "is_train")
 
 # How many values of a column are tried as paths, and how many missing files a message names.
 _TRIED = 20
@@ -40,7 +46,8 @@ def read_table(file: str | os.PathLike) -> pd.DataFrame:
     where that loses nothing.
 
     Args:
-        file: A .csv or .tsv file (UTF-8; columns separated by commas, semicolons or tabs), or a
+        file: A .csv or .tsv file (UTF-8; columns separated by commas, semicolons, tabs or
+            bars), or a
             .parquet file.
 
     Returns:
@@ -67,9 +74,15 @@ def read_table(file: str | os.PathLike) -> pd.DataFrame:
     try:
         with open(file, encoding="utf-8-sig") as stream:
             first_line = stream.readline()
-        separator = max(_SEPARATORS, key=first_line.count)
+        told = _SEPARATOR_LINE.fullmatch(first_line)
+        separator = told[1] if told else max(_SEPARATORS, key=first_line.count)
         texts = pd.read_csv(
-            file, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig"
+            file,
+            sep=separator,
+            skiprows=1 if told else 0,
+            dtype=str,
+            keep_default_na=False,
+            encoding="utf-8-sig",
         )
     except UnicodeDecodeError as error:
         raise ValueError(
@@ -109,7 +122,7 @@ def images_of_table(
     is_searched: bool = False,
     path_column: str | None = None,
     label_column: str | Sequence[str] | None = None,
-    class_names: Sequence[str] | None = None,
+    class_names: Sequence[str] | Mapping | None = None,
     multi_label: bool | None = None,
 ) -> ImageSet:
     """Return the images that a table lists, in its order.
@@ -159,11 +172,15 @@ def images_of_table(
         notes += _note_of_labels(label_column)
     columns = _listed(label_column)
     _check_columns(table, columns)
+    label_column = _without_needless_list(label_column, table)
     if split_column in columns:
         split_column = None
+    notes += _note_of_unknown_splits(rest.drop(columns=columns), split_column)
     labels = _labels_in(rest, label_column, class_names)
     found = labels_of(labels, len(table), class_names, multi_label)
-    names = found.names if class_names or len(columns) < 2 else [str(name) for name in columns]
+    names = found.names
+    if class_names is None:
+        names = _names_of_columns(label_column) or names
     metadata = rest.drop(columns=columns).reset_index(drop=True)
     splits = None
     if split_column is not None:
@@ -192,7 +209,7 @@ def images_of_paths(
     paths: Iterable,
     labels: Any,
     folder: Path,
-    class_names: Sequence[str] | None,
+    class_names: Sequence[str] | Mapping | None,
     multi_label: bool | None,
 ) -> ImageSet:
     """Return the images at a list of paths, in its order, not yet checked.
@@ -291,9 +308,18 @@ def _guess_label(rest: pd.DataFrame) -> str | list[str] | None:
 
 
 def _is_indicator(column: pd.Series) -> bool:
-    """Return whether a column holds 0 and 1 alone."""
+    """Return whether a column holds 0 and 1 alone, or the words true and false."""
+    column = _without_words(column)
     is_number = is_numeric_dtype(column) or is_bool_dtype(column)
     return bool(is_number and column.isin([0, 1]).all())
+
+
+def _without_words(column: pd.Series) -> pd.Series:
+    """Return a column of the words true and false as booleans, and any other as it is."""
+    if is_numeric_dtype(column):
+        return column
+    words = column.astype(str).str.lower()
+    return words == "true" if words.isin(["true", "false"]).all() else column
 
 
 def _note_of_labels(label_column: str | list[str] | None) -> list[str]:
@@ -307,9 +333,27 @@ def _listed(label_column: Any) -> list:
     """Return the names of the columns of labels: none, one, or those of a list."""
     if label_column is None:
         return []
-    if isinstance(label_column, list | tuple | pd.Index):
-        return list(label_column)
-    return [label_column]
+    return list(label_column) if _is_list(label_column) else [label_column]
+
+
+def _is_list(label_column: Any) -> bool:
+    return isinstance(label_column, list | tuple | pd.Index)
+
+
+def _without_needless_list(label_column: Any, table: pd.DataFrame) -> Any:
+    """Return the only column in a list, unless it holds 0 and 1, or what else was given."""
+    columns = _listed(label_column)
+    return (
+        columns[0] if len(columns) == 1 and not _is_indicator(table[columns[0]]) else label_column
+    )
+
+
+def _names_of_columns(label_column: Any) -> list[str]:
+    """Return the classes that columns of 0 and 1 are called after, none for another column."""
+    if not _is_list(label_column):
+        return []
+    names = [str(name) for name in label_column]
+    return [f"not {names[0]}", *names] if len(names) == 1 else names
 
 
 def _split_column(table: pd.DataFrame) -> str | None:
@@ -322,10 +366,22 @@ def _split_column(table: pd.DataFrame) -> str | None:
     return None
 
 
+def _note_of_unknown_splits(table: pd.DataFrame, split_column: str | None) -> list[str]:
+    """Return a note on a column that is called as those of splits are, if none tells them."""
+    for column in table if split_column is None else []:
+        if str(column).lower() in (*_SPLITS, *_POSSIBLE_SPLITS):
+            values = quote(sorted(set(table[column].astype(str))))
+            return [
+                f"the column {column!r} holds {values}, which are no names of splits: rows of all "
+                f"are loaded; choose some by images.select(images.metadata[{column!r}] == ...)"
+            ]
+    return []
+
+
 def _labels_in(
     table: pd.DataFrame,
     label_column: str | Sequence[str] | None,
-    class_names: Sequence[str] | None,
+    class_names: Sequence[str] | Mapping | None,
 ) -> Any:
     """Return the labels in a column, or in several columns of 0 and 1.
 
@@ -333,7 +389,7 @@ def _labels_in(
     """
     if label_column is None:
         return None
-    if isinstance(label_column, list | tuple | pd.Index):
+    if _is_list(label_column):
         return _indicators(table[list(label_column)])
     column = table[label_column]
     if class_names is not None and is_numeric_dtype(column):
@@ -349,12 +405,14 @@ def _labels_in(
 
 def _indicators(columns: pd.DataFrame) -> np.ndarray:
     """Return columns of 0 and 1 as an array (N, C)."""
+    columns = columns.apply(_without_words)
     for name in columns:
         if not _is_indicator(columns[name]):
             odd = columns[name][~columns[name].isin([0, 1])].iloc[0]
             raise ValueError(
                 f"the column {name!r} holds {odd}: columns of labels must hold 0 and 1; decide "
-                "what counts as 1 first, such as table.fillna(0).replace(-1, 1)"
+                "what counts as 1 first, such as table[columns] = table[columns] == 1 if nothing "
+                "else does, and load_images(table, root=..., label_column=columns)"
             )
     return columns.to_numpy(dtype=int)
 

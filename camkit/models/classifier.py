@@ -2,13 +2,14 @@
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 import numpy as np
 from keras import layers, ops
 
+from camkit._class_names import names_in_order
 from camkit._progress import progress
 from camkit.models._backend import compile_forward
 from camkit.models._batches import batches_of, fixed_size
@@ -25,7 +26,7 @@ STEP = 1.92
 _BATCH_SIZE = 32
 
 
-def gap_classifier(backbone: keras.Model, class_names: Sequence[str]) -> keras.Model:
+def gap_classifier(backbone: keras.Model, class_names: Sequence[str] | Mapping) -> keras.Model:
     """Return a plain Keras model: `backbone`, global average pooling, Dense ("logits"), softmax.
 
     The logits are W·mean(F) + b, so the model has class activation maps (Zhou et al., 2016). The
@@ -50,8 +51,8 @@ def gap_classifier(backbone: keras.Model, class_names: Sequence[str]) -> keras.M
         >>> model.output_shape
         (None, 2)
     """
-    class_names = [str(name) for name in class_names]
-    if len(class_names) < 2 or len(set(class_names)) < len(class_names):
+    class_names = names_in_order(class_names)
+    if len(class_names) < 2:
         raise ValueError(f"class_names must be two or more different names, found {class_names}")
     if len(backbone.output.shape) != 4:
         raise ValueError(

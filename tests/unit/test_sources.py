@@ -120,6 +120,83 @@ def test_names_with_a_separator_can_be_single_labels(x):
     assert images.class_names == ["cat|kitten", "dog"] and images.labels.tolist() == [0, 1]
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["['cat' 'dog']", "['cat']", "[]"],
+        ["['dog'\n 'cat']", "cat", "[]"],
+        ["{'cat', 'dog'}", "{'cat'}", "set()"],
+        ["('cat', 'dog')", "('cat',)", "()"],
+        ['["cat", "dog"]', "[cat]", "{}"],
+        ["array(['cat', 'dog'], dtype=object)", "frozenset({'cat'})", "[]"],
+        ["[1 1]", "[1 0]", "[0 0]"],
+    ],
+)
+def test_lists_written_as_texts_are_read(x, labels):
+    given = {"class_names": ["cat", "dog"]} if "1" in labels[0] else {}
+    images = load_images((x[:3], labels), **given)
+    assert images.class_names == ["cat", "dog"] and "read as lists of names" in images.notes[0]
+    assert images.labels.tolist() == [[True, True], [True, False], [False, False]]
+
+
+def test_names_in_brackets_are_no_lists(x):
+    names = ["(cat)", "(cat) dog", "('cat')"]
+    assert load_images((x[:3], names)).class_names == sorted(names)
+    with pytest.raises(ValueError, match="a label is the dictionary"):
+        load_images((x[:3], ["{'cat': 1}"] * 3))
+
+
+def test_a_table_written_from_parquet_keeps_its_lists(table, tmp_path):
+    names = [np.array(["cat", "dog"], dtype=object), np.array(["cat"], dtype=object)] * 3
+    table.assign(label=names).to_csv(tmp_path / "labels.csv", index=False)
+    images = load_images(tmp_path / "labels.csv", label_column="label")
+    assert images.class_names == ["cat", "dog"] and images.labels[0].all()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"cat": 0, "dog": 2, "eel": 1},
+        {1: "eel", 0: "cat", 2: "dog"},
+        {"2": "dog", "1": "eel", "0": "cat"},
+        pd.Index(["cat", "eel", "dog"]),
+    ],
+)
+def test_class_names_are_in_the_order_of_their_indices(x, names):
+    assert load_images((x[:3], [0, 1, 2]), class_names=names).class_names == ["cat", "eel", "dog"]
+
+
+@pytest.mark.parametrize(
+    "names, words",
+    [
+        ({"cat", "dog"}, "class_names is the set .*: pass a list"),
+        ("cat", "class_names is the text 'cat': pass a list"),
+        (["cat", "cat"], "class_names has 'cat' twice"),
+        ({"cat": 0, "dog": 0}, "give each index from 0 to 1 one name"),
+        ({0: "cat", 2: "dog"}, "give each index from 0 to 1 one name"),
+    ],
+)
+def test_class_names_without_an_order_are_refused(x, names, words):
+    with pytest.raises(ValueError, match=words):
+        load_images((x[:2], [0, 1]), class_names=names)
+
+
+def test_texts_of_indices_are_indices_if_the_classes_have_names(x):
+    given = {"class_names": ["cat", "dog", "eel"]}
+    several = load_images((x[:3], ["0|2", "1", None]), **given)
+    assert several.labels.tolist() == [[True, False, True], [False, True, False], [False] * 3]
+    assert "1 of 3 images have no label, which counts as none of the classes" in several.notes
+    assert load_images((x[:2], ["2", "0"]), **given).labels.tolist() == [2, 0]
+    with pytest.raises(ValueError, match="have '3', which class_names lacks"):
+        load_images((x[:2], ["3", "0"]), **given)
+
+
+def test_names_that_may_be_several_are_told(x):
+    images = load_images((x[:4], ["cat, dog", "dog", "cat", "eel"]))
+    assert images.class_names[1] == "cat, dog" and "put | in place of ','" in images.notes[0]
+    assert load_images((x[:2], ["hen, black", "cat/kitten"])).notes == []
+
+
 def test_images_without_a_label_are_told(x):
     images = load_images((x[:3], ["cat", None, "dog"]))
     assert images.labels.tolist() == [0, -1, 1]
@@ -581,6 +658,43 @@ def test_a_column_tells_the_split(table, tmp_path):
     assert everything.splits == [roles[split] for split in splits]
     with pytest.raises(FileNotFoundError, match="no Test in the column 'data set', only 'train'"):
         load_images(table.assign(**{"data set": "train"}), root=tmp_path)
+
+
+def test_columns_of_minus_1_and_1_become_0_and_1_as_the_refusal_says(table, tmp_path):
+    table = table[["file"]].assign(a=[1, -1, -1, 1, 1, -1], b=[-1, -1, 1, 1, 1, 1])
+    columns = ["a", "b"]
+    with pytest.raises(ValueError, match="table.columns. = table.columns. == 1 if nothing"):
+        load_images(table, root=tmp_path, label_column=columns)
+    table[columns] = table[columns] == 1
+    images = load_images(table, root=tmp_path, label_column=columns)
+    assert images.labels[:, 0].tolist() == [True, False, False, True, True, False]
+
+
+def test_columns_of_true_and_false_are_read_from_a_file(table, tmp_path):
+    for words in (["True", "False"], ["TRUE", "FALSE"]):
+        written = table[["file"]].assign(a=words * 3, b=words[:1] * 6)
+        written.to_csv(tmp_path / "labels.csv", index=False)
+        images = load_images(tmp_path / "labels.csv")
+        assert images.labels[:2].tolist() == [[True, True], [False, True]]
+        assert images.class_names == ["a", "b"]
+    images = load_images(tmp_path / "labels.csv", label_column=["a"])
+    assert images.class_names == ["not a", "a"] and images.labels.tolist() == [1, 0] * 3
+    named = load_images(table, root=tmp_path, label_column=["label"])
+    assert named.class_names == ["cat", "dog", "eel"]
+
+
+@pytest.mark.parametrize("first, separator", [("sep=;\n", ";"), ("", "|")])
+def test_any_separator_of_columns_is_read(table, tmp_path, first, separator):
+    text = first + table.to_csv(sep=separator, index=False)
+    (tmp_path / "labels.csv").write_text(text)
+    assert load_images(tmp_path / "labels.csv").class_names == ["cat", "dog", "eel"]
+
+
+@pytest.mark.parametrize("column", ["split", "is_valid", "fold"])
+def test_a_column_that_may_tell_splits_is_named(table, tmp_path, column):
+    images = load_images(table.assign(**{column: [0, 0, 1, 1, 0, 1]}), root=tmp_path)
+    assert len(images) == 6 and f"the column {column!r} holds '0', '1'" in images.notes[-1]
+    assert len(images.select(images.metadata[column] == 1)) == 3
 
 
 def unclear_tables():
