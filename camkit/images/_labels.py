@@ -68,7 +68,7 @@ def labels_of(
         _refuse_names(class_names)
         return Labels(np.full(count, NO_LABEL), [], [])
     values = _array_of(labels)
-    texts = values if values.dtype == object else []
+    texts = values.tolist() if values.dtype == object else []
     written = [value for value in texts if isinstance(value, str) and _is_list(value)]
     if written:
         note = f"labels such as {written[0]!r} were read as lists of names"
