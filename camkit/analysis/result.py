@@ -301,7 +301,7 @@ class Analysis:
 
         Choose them on a validation set, `test.with_thresholds(validation.best_thresholds())`: on
         the images that they were chosen on, F1 is too high. A threshold lies halfway between two
-        probabilities; it is 0.5 where no image has the label.
+        probabilities, or between the lowest one and 0; it is 0.5 where no image has the label.
 
         Raises:
             ValueError: The images have one label each.

@@ -30,8 +30,9 @@ class Applied(NamedTuple):
 
     Attributes:
         images: The ImageSet without the removed images and with the new labels.
-        table: The same as a table, which `camkit.load_images` reads: "path", "label" and the
-            columns of the metadata; one that has one of these names begins with "metadata_".
+        table: The same as a table, which `camkit.load_images` reads, with the classes in the same
+            order if it is given `class_names=images.class_names`: "path", "label" and the columns
+            of the metadata; one that has one of these names begins with "metadata_".
         log: A row for each image with verdicts: "path"; "action", which is "removed", "relabelled",
             "unchanged", "disagreement" or "not found"; "before" and "after", its label; and "why".
     """
