@@ -186,7 +186,7 @@ refused(
     GROUP,
     "several versions of a set, with the same classes in each",
     folder("color/cat/0.png", "color/dog/0.png", "gray/cat/0.png", "gray/dog/0.png"),
-    "holds several image sets with the classes 'cat', 'dog': pass one of",
+    "pass classes=['color', 'gray'] or classes=['cat', 'dog'], or the path of one",
 )
 reads(
     GROUP,
@@ -196,6 +196,27 @@ reads(
     "images in folders below a class folder count as its own",
     classes=("color", "gray"),
     given_classes=("color", "gray"),
+)
+refused(
+    GROUP,
+    "patients, dates or cameras with the classes in each",
+    folder("10253/0/{}.png", "10253/1/0.png", "10254/0/0.png"),
+    "pass classes=['10253', '10254'] or classes=['0', '1'], or the path of one",
+)
+reads(
+    GROUP,
+    "the same, with the classes named; the folders above are metadata",
+    folder("10253/0/{}.png", "10253/1/0.png", "10254/0/0.png"),
+    4,
+    classes=("0", "1"),
+    given_classes=("0", "1"),
+)
+reads(
+    GROUP,
+    "a copy of the folder in itself: flowers/flowers/ beside the classes",
+    folder("cat/{}.png", "dog/{}.png", "pets/cat/{}.png", "pets/dog/{}.png"),
+    4,
+    "holds the classes 'cat', 'dog' again",
 )
 reads(
     GROUP,
@@ -321,6 +342,13 @@ reads(
     "the splits 'test', 'train' lie in the class folders",
 )
 reads(
+    GROUP,
+    "images/train2017/ and images/val2017/ without classes",
+    folder("images/train2017/{}.png", "images/val2017/0.png"),
+    1,
+    classes=(),
+)
+reads(
     GROUP, "train/ and test/ without classes", folder("train/{}.png", "test/{}.png"), 2, classes=()
 )
 refused(
@@ -391,6 +419,20 @@ reads(
     folder("images/cat/{}.png", "images/dog/{}.png", "masks/cat/{}.png", "masks/dog/{}.png"),
     4,
     "taken for masks or annotations, beside 'images'",
+)
+reads(
+    GROUP,
+    "masks/ or annotations/ beside the classes",
+    folder("cat/{}.png", "dog/{}.png", "masks/{}.png"),
+    4,
+    "taken for masks or annotations; classes=[...] with its name loads it",
+)
+reads(
+    GROUP,
+    "images/ with the classes, and other folders beside it (CUB-200)",
+    folder("images/cat/{}.png", "images/dog/{}.png", "parts/{}.png"),
+    4,
+    "beside 'images', the folder of the classes",
 )
 reads(
     GROUP,

@@ -3,6 +3,7 @@
 import os
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -80,6 +81,9 @@ _MASKS = {
     "trimaps",
 }
 
+# Those of them that no class is called, also where no folder of images lies beside them.
+_NO_CLASSES = {"masks", "annotations", "segmentations", "groundtruth", "ground_truth", "trimaps"}
+
 # A mask beside its image: "cat_mask" or "cat_mask_1" beside "cat".
 _MASK_OF = re.compile(r"(.+)_mask(?:_\d+)?")
 
@@ -100,12 +104,14 @@ class ClassFolder(NamedTuple):
         folder: The folder.
         name: The name of the class.
         split: "training", "test" or "validation"; None in a set without splits.
+        above: The folders between the classes and that of the set or split, such as "patient1".
         files: What should be images, in this folder and those below it, sorted.
     """
 
     folder: Path
     name: str
     split: str | None
+    above: str
     files: list[Path]
 
 
@@ -142,7 +148,8 @@ def find_set(
         split: "Training", "Test", "Validation", the name of another split's folder, or None for
             all.
         reader: What opens the files whose names do not tell that they are images.
-        classes: The names of the classes, if they are known.
+        classes: The names of the classes, or of some, if they are known. They also tell at which
+            level of nested folders the classes are.
 
     Raises:
         FileNotFoundError: There is no set, or no such split.
@@ -156,7 +163,8 @@ def find_set(
         (True, 12, 'Apple Green')
     """
     top = _Folder(folder, reader)
-    layout = _layout(top, split, set(classes or ()))
+    wanted = {unicodedata.normalize("NFC", str(name)) for name in classes or ()}
+    layout = _layout(top, split, wanted)
     return layout._replace(skipped=[*_foreign_above(top, layout.root), *layout.skipped])
 
 
@@ -164,13 +172,13 @@ def _layout(top: "_Folder", split: str | None, classes: set[str]) -> Layout:
     """Return the layout of the image set in a folder or below."""
     root = _search(top, _has_splits)
     if root is not None:
-        return _split_layout(root, split)
+        return _split_layout(root, split, classes)
     root = _search(top, _has_splits_in_classes)
     if root is not None:
         return _class_first_layout(root, split)
     root = _search(top, _has_splits_without_classes)
     if root is not None:
-        return _split_layout(root, split)
+        return _split_layout(root, split, classes)
     check_split(split)
     return _plain_layout(top, classes)
 
@@ -512,7 +520,7 @@ def _has_splits_without_classes(folder: _Folder) -> bool:
     return len({_role_in(name) for name in _splits_in(folder)}) > 1
 
 
-def _split_layout(root: _Folder, split: str | None) -> Layout:
+def _split_layout(root: _Folder, split: str | None, classes: set[str]) -> Layout:
     """Return the layout of a set whose splits hold class folders, or images without classes."""
     splits = _splits_in(root)
     splits |= _called(split, root)
@@ -521,7 +529,7 @@ def _split_layout(root: _Folder, split: str | None) -> Layout:
     except FileNotFoundError as error:
         hint = _flat_split(root, split) or _other_split(root, splits)
         raise FileNotFoundError(f"{error}{hint}") from None
-    builder = _Builder(root)
+    builder = _Builder(root, classes)
     files = []
     for name, folder in splits.items():
         inner = _see_through(folder)
@@ -568,7 +576,8 @@ def _has_splits_in_classes(folder: _Folder) -> bool:
     inside = [_splits_of_class(inner) for inner in folder.with_images]
     with_splits = [splits for splits in inside if splits]
     roles = {role_of(name) for splits in with_splits for name in splits}
-    return len(roles) > 1 and 2 * len(with_splits) > len(inside)
+    # The only folder is no class but a level more, such as "images".
+    return len(roles) > 1 and len(inside) > 1 and 2 * len(with_splits) > len(inside)
 
 
 def _splits_of_class(folder: _Folder) -> dict[str, _Folder]:
@@ -606,7 +615,7 @@ def _plain_layout(top: _Folder, classes: set[str]) -> Layout:
         if len(root.with_images) != 1 or root.with_images[0].has_images_itself:
             break
         root = root.with_images[0]
-    builder = _Builder(root)
+    builder = _Builder(root, classes)
     if not root.with_images:
         if not root.has_images_itself:
             raise FileNotFoundError(_nothing_found(top))
@@ -616,30 +625,61 @@ def _plain_layout(top: _Folder, classes: set[str]) -> Layout:
         builder.notes.append(f"{first.name!r} is the folder of the images, not a class")
         builder.leave_empty_out(root)
         return builder.layout(first.files)
-    if not {folder.name for folder in root.with_images} <= classes:
-        _refuse_several_sets(root)
+    root = builder.seen_through_pictures(root)
     builder.add_classes(root, None, is_chosen=True)
     return builder.layout()
 
 
-def _refuse_several_sets(root: _Folder) -> None:
-    """Raise ValueError for folders that hold the same class folders each: versions of a set.
+def _levels(folders: list[_Folder]) -> list[list[_Folder]]:
+    """Return folders, those in them, and so on, a list for each level; all hold images."""
+    levels = [folders]
+    while len(levels) <= _LEVELS and any(folder.with_images for folder in levels[-1]):
+        levels.append([inner for folder in levels[-1] for inner in folder.with_images])
+    return levels
 
-    Folders below the classes whose names have digits are dates or cameras.
+
+def _level_of_classes(levels: list[list[_Folder]], parent: _Folder, classes: set[str]) -> int:
+    """Return at which level the folders are classes: the first one where some are called so.
+
+    Raises ValueError if no class is known and the names do not tell.
     """
-    inside = [{inner.name for inner in folder.with_images} for folder in root.with_images]
-    are_same = (
-        len(inside) > 1 and len(inside[0]) > 1 and all(names == inside[0] for names in inside)
-    )
-    has_digits = any(re.search(r"\d", name) for name in inside[0])
-    has_images = any(folder.has_images_itself for folder in root.with_images)
-    if are_same and not has_digits and not has_images:
-        names = [folder.name for folder in root.with_images]
-        paths = [folder.path for folder in root.with_images]
+    for number, level in enumerate(levels):
+        if any(unicodedata.normalize("NFC", folder.name) in classes for folder in level):
+            return number
+    readings = [levels[0]]
+    for number in range(1, len(levels)):
+        has_own_digits = all(map(_has_digits, levels[:number])) or not _has_digits(levels[number])
+        if _recur(levels[number - 1]) and has_own_digits:
+            readings.append(levels[number])
+    if len(readings) > 1:
+        given = [f"classes={_listing(level)}" for level in readings]
         raise ValueError(
-            f"{root.path} holds several image sets with the classes {quote(inside[0])}: pass one "
-            f"of {quote(paths)}; or, if these are the classes, classes={names[:_MOST_NAMES]}"
+            f"{parent.path} has folders of the same names in several others, and either may be the "
+            f"classes: pass {' or '.join(given)}, or the path of one that holds the classes, such "
+            f"as {str(readings[-2][0].path)!r}"
         )
+    return 0
+
+
+def _recur(folders: list[_Folder]) -> bool:
+    """Return whether the folders in these, or most of them, have the same names again and again."""
+    if any(folder.has_images_itself for folder in folders):
+        return False
+    counts = Counter(inner.name for folder in folders for inner in folder.with_images)
+    recurring = [name for name, count in counts.items() if count > 1]
+    return len(counts) > 1 and 2 * len(recurring) >= len(counts)
+
+
+def _has_digits(folders: list[_Folder]) -> bool:
+    """Return whether names have digits, as those of dates, cameras and patients do."""
+    return any(re.search(r"\d", folder.name) for folder in folders)
+
+
+def _listing(folders: list[_Folder]) -> str:
+    """Return the names of folders as a list of Python, of which a long one is cut short."""
+    names = sorted({folder.name for folder in folders})
+    listed = ", ".join(map(repr, names[:_MOST_NAMES]))
+    return f"[{listed}]" if len(names) <= _MOST_NAMES else f"[{listed}, ...] (all {len(names)})"
 
 
 def _see_through(folder: _Folder) -> _Folder:
@@ -659,27 +699,76 @@ def _see_through(folder: _Folder) -> _Folder:
 class _Builder:
     """Gathers the class folders of a set."""
 
-    def __init__(self, root: _Folder) -> None:
+    def __init__(self, root: _Folder, wanted: Iterable[str] = ()) -> None:
         self.root = root
-        self.classes: list[tuple[_Folder, str, str | None, bool]] = []
+        # The names of classes that are asked for; none if all are.
+        self.wanted = set(wanted)
+        self.classes: list[tuple[_Folder, str, str | None, str, bool]] = []
         self.skipped: list[tuple[Path, str]] = []
         self.notes: list[str] = []
 
     def add_classes(self, parent: _Folder, split: str | None, *, is_chosen: bool) -> None:
-        """Add all folders with images in a folder as classes."""
+        """Add all folders with images in a folder as classes, or those some levels below."""
+        outer = [parent]
         if parent.with_images:
-            for folder in parent.with_images:
-                self.add_class(folder, folder.name, split, is_chosen=is_chosen)
-            known = suffixes()
-            beside = [path for path in parent.files if path.suffix.lower() in known]
-            if is_chosen:
+            levels = _levels(self._candidates(parent, is_chosen=is_chosen))
+            level = _level_of_classes(levels, parent, self.wanted)
+            for folder in levels[level]:
+                above = os.path.relpath(folder.path.parent, parent.path)
+                above = "" if above == os.curdir else above
+                self.add_class(folder, folder.name, split, above, is_chosen=is_chosen)
+            outer += [folder for each in levels[:level] for folder in each]
+        if not is_chosen:
+            return
+        for folder in outer:
+            if parent.with_images:
+                known = suffixes()
+                beside = [path for path in folder.files if path.suffix.lower() in known]
                 self.skipped += [(path, "outside the class folders") for path in beside]
-        if is_chosen:
-            self.leave_empty_out(parent)
+            self.leave_empty_out(folder)
 
-    def add_class(self, folder: _Folder, name: str, split: str | None, *, is_chosen: bool) -> None:
+    def add_class(
+        self, folder: _Folder, name: str, split: str | None, above: str = "", *, is_chosen: bool
+    ) -> None:
         """Add a folder of a class."""
-        self.classes.append((folder, name, split, is_chosen))
+        self.classes.append((folder, name, split, above, is_chosen))
+
+    def seen_through_pictures(self, root: _Folder) -> _Folder:
+        """Return the folder "images" of a root if it alone holds class folders, else the root."""
+        nested = [folder for folder in root.with_images if folder.with_images]
+        if len(nested) != 1 or nested[0].name.lower() not in _PICTURES:
+            return root
+        if nested[0].has_images_itself or nested[0].name in self.wanted:
+            return root
+        others = [folder for folder in root.with_images if folder is not nested[0]]
+        reason = f"beside {nested[0].name!r}, the folder of the classes"
+        self.skipped += [(folder.path, reason) for folder in others]
+        self.leave_empty_out(root)
+        self.root = nested[0]
+        return self.root
+
+    def _candidates(self, parent: _Folder, *, is_chosen: bool) -> list[_Folder]:
+        """Return the folders in a folder that may be classes; report the others."""
+        folders = []
+        for folder in parent.with_images:
+            reason = self._reason_against(folder, parent)
+            if reason is None:
+                folders.append(folder)
+            elif is_chosen:
+                self.skipped.append((folder.path, reason))
+        return folders
+
+    def _reason_against(self, folder: _Folder, parent: _Folder) -> str | None:
+        """Return why a folder is no class beside others, or None."""
+        others = {each.name for each in parent.with_images} - {folder.name}
+        inside = {inner.name for inner in folder.with_images}
+        if folder.name in self.wanted:
+            return None
+        if folder.name.lower() in _NO_CLASSES and len(others) > 1:
+            return "taken for masks or annotations; classes=[...] with its name loads it"
+        if len(inside) > 1 and inside <= others:
+            return f"holds the classes {quote(inside)} again"
+        return None
 
     def leave_empty_out(self, parent: _Folder) -> None:
         """Report the folders in a folder that hold no images of the set."""
@@ -689,15 +778,15 @@ class _Builder:
 
     def layout(self, files: Iterable[Path] = ()) -> Layout:
         """Return what was gathered."""
-        names, notes = _class_names([(name, split) for _, name, split, _ in self.classes])
+        names, notes = _class_names([(name, split) for _, name, split, *_ in self.classes])
         chosen = []
         nested: set[str] = set()
-        for folder, name, split, is_chosen in self.classes:
+        for folder, name, split, above, is_chosen in self.classes:
             if is_chosen:
                 inside = self._files_of(folder)
                 nested |= {inner.name for inner in folder.with_images}
                 role = None if split is None else _role_in(split)
-                chosen.append(ClassFolder(folder.path, names[name], role, inside))
+                chosen.append(ClassFolder(folder.path, names[name], role, above, inside))
         if nested:
             notes.append(
                 f"images in folders below a class folder count as its own: {quote(nested)}"

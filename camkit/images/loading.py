@@ -77,7 +77,9 @@ def load_images(
             the two sets share no path. A column of a table that is called "split", "subset" or the
             like is read likewise if all of its values are names of splits; else it is a column like
             any other, and all rows are loaded.
-        classes: The names of the classes to load; None for all.
+        classes: The names of the classes to load; None for all. Of nested folders, such as those of
+            patients with a folder for each class in them, they choose the level; `metadata` has
+            the folders above and below.
         per_class: The maximum number of readable images of each class; None for all.
         seed: Draws the images if `per_class` is given. The draw of a class does not depend on the
             other classes.
@@ -260,21 +262,21 @@ def _of_folder(
     for each in layout.classes:
         for path in each.files:
             inner = os.path.dirname(os.path.relpath(path, each.folder))
-            rows.append((index[each.name], path, each.split, inner))
+            rows.append((index[each.name], path, each.split, inner, each.above))
     # Two folders may be one class.
     rows.sort(key=lambda row: row[:2])
-    rows += [(NO_LABEL, path, None, "") for path in layout.files]
+    rows += [(NO_LABEL, path, None, "", "") for path in layout.files]
     labels = np.array([label for label, *_ in rows], dtype=int)
-    splits = [split for _, _, split, _ in rows]
-    inner_folders = [inner for *_, inner in rows]
-    metadata = pd.DataFrame({"folder": inner_folders}) if any(inner_folders) else None
+    splits = [split for _, _, split, *_ in rows]
+    folders = pd.DataFrame([row[3:] for row in rows], columns=["folder", "folder above"])
+    metadata = folders.loc[:, (folders != "").any()]
     return ImageSet(
         layout.root,
-        [path for _, path, _, _ in rows],
+        [path for _, path, *_ in rows],
         labels,
         layout.class_names,
         layout.skipped,
-        metadata,
+        metadata if len(metadata.columns) else None,
         layout.notes,
         _splits=splits if any(splits) else None,
     )

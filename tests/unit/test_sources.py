@@ -2,9 +2,11 @@
 
 import gc
 import pickle
+import re
 import shutil
 import zipfile
 from io import BytesIO
+from itertools import product
 from pathlib import Path
 
 import keras
@@ -956,3 +958,83 @@ def test_an_opener_that_opens_nothing_says_why(tmp_path, opener, error, words):
     with pytest.raises(error, match=words) as raised:
         load_images(tmp_path, image_opener=opener)
     assert "\n" not in str(raised.value)
+
+
+def write_levels(root, *levels):
+    """Write an image at each place that takes a folder of each level."""
+    return write(*(root.joinpath(*folders, "0.png") for folders in product(*levels)))
+
+
+@pytest.mark.parametrize(
+    "levels, given",
+    [
+        ((("10253", "10254"), ("0", "1")), "classes=['10253', '10254'] or classes=['0', '1'], or"),
+        ((("p1", "p2"), ("mel", "nev")), "classes=['p1', 'p2'] or classes=['mel', 'nev'], or"),
+        (
+            (("cam1", "cam2"), ("2024-01", "2024-02"), ("ng", "ok")),
+            "classes=['cam1', 'cam2'] or classes=['2024-01', '2024-02'] or classes=['ng', 'ok']",
+        ),
+    ],
+)
+def test_classes_at_either_level_are_asked_for_and_chosen_by_name(tmp_path, levels, given):
+    write_levels(tmp_path, *levels)
+    for split in ("Test", None):
+        with pytest.raises(ValueError, match=re.escape(f"pass {given}")) as raised:
+            load_images(tmp_path, split)
+        assert "\n" not in str(raised.value)
+    for number, names in enumerate(levels):
+        images = load_images(tmp_path, classes=names)
+        assert images.class_names == list(names)
+        taken = [path.relative_to(tmp_path).parts[number] for path in images.paths]
+        assert taken == [names[label] for label in images.labels]
+        for row, path in enumerate(images.paths):
+            folders = path.relative_to(tmp_path).parts[:-1]
+            of_row = images.metadata.loc[row]
+            assert of_row.get("folder above", "") == "/".join(folders[:number])
+            assert of_row.get("folder", "") == "/".join(folders[number + 1 :])
+    only = load_images(tmp_path, classes=levels[-1][0])
+    assert only.class_names == [levels[-1][0]]
+
+
+def test_levels_of_classes_in_splits_are_asked_for_too(tmp_path):
+    write_levels(tmp_path, ("train",), ("p1", "p2"), ("mel", "nev"))
+    write(tmp_path / "test" / "p3" / "nev" / "0.png", tmp_path / "test" / "p3" / "out.png")
+    with pytest.raises(ValueError, match=r"classes=\['p1', 'p2'\] or classes=\['mel', 'nev'\]"):
+        load_images(tmp_path)
+    images = load_images(tmp_path, classes=["mel", "nev"])
+    assert images.labels.tolist() == [1] and images.class_names == ["mel", "nev"]
+    assert images.metadata["folder above"].tolist() == ["p3"]
+    assert reasons(images) == {"out.png": "outside the class folders"}
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [
+        (("cat", "dog"), ("2024-01", "2024-02"), ("cam1", "cam2")),
+        (("cat", "dog"), ("images",)),
+    ],
+)
+def test_dates_and_cameras_below_classes_are_no_classes(tmp_path, levels):
+    write_levels(tmp_path, *levels)
+    assert load_images(tmp_path).class_names == ["cat", "dog"]
+
+
+def test_folders_of_unrelated_names_below_classes_are_no_classes(tmp_path):
+    write_levels(tmp_path, ("cat",), ("persian", "siamese", "other"))
+    write_levels(tmp_path, ("dog",), ("pug", "husky", "other"))
+    images = load_images(tmp_path)
+    assert images.class_names == ["cat", "dog"]
+    assert load_images(tmp_path, classes=["pug", "siamese"]).labels.tolist() == [0, 1]
+
+
+def test_many_names_of_a_level_are_cut_short_in_the_refusal(tmp_path):
+    write_levels(tmp_path, [f"p{i:02}" for i in range(14)], ("mel", "nev"))
+    with pytest.raises(ValueError, match=r"'p11', ...\] \(all 14\) or classes=\['mel', 'nev'\]"):
+        load_images(tmp_path)
+
+
+def test_masks_are_a_class_where_they_may_be_one(tmp_path):
+    write_levels(tmp_path / "a", ("mask", "no_mask", "half"))
+    assert load_images(tmp_path / "a").class_names == ["half", "mask", "no_mask"]
+    write_levels(tmp_path / "b", ("cat", "dog", "masks"))
+    assert load_images(tmp_path / "b", classes=["cat", "masks"]).class_names == ["cat", "masks"]
