@@ -9,7 +9,7 @@ lessons use. And every user would install four more packages.
 """
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -57,6 +57,7 @@ def contents(
     rows: Rows,
     batch_size: int,
     names: Iterable[str],
+    paths: Sequence[Path],
 ) -> dict[str, np.ndarray]:
     """Return the arrays {name: array} of a shard.
 
@@ -68,9 +69,10 @@ def contents(
             its own.
         batch_size: The number of images in a full batch.
         names: The names of the arrays to store.
+        paths: The files of the shard's images, for messages.
 
     Raises:
-        ValueError: The maps are not finite, or exceed the range of their precision.
+        ValueError: The scores or maps are not finite, or maps exceed the range of their precision.
     """
     parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for start in range(0, len(labels), batch_size):
@@ -86,8 +88,23 @@ def contents(
         for name in names:
             parts[name].append(output[name][: len(batch)])
     arrays = {name: np.concatenate(part) for name, part in parts.items()}
+    _check_finite(arrays["logits"], paths)
     arrays["maps"] = _in_precision(arrays["maps"], reader.precision)
     return arrays
+
+
+def _check_finite(logits: np.ndarray, paths: Sequence[Path]) -> None:
+    """Raise ValueError, which names the first image, if scores (N, C) are not finite."""
+    is_finite = np.isfinite(logits).all(axis=1)
+    if is_finite.all():
+        return
+    first = int(np.flatnonzero(~is_finite)[0])
+    [score, *_] = logits[first][~np.isfinite(logits[first])]
+    raise ValueError(
+        f"{paths[first]} has a score of {score}: either weights of the model are not finite, since "
+        "its training diverged (load an earlier state of it), or a layer divides by 0 or overflows "
+        "on this image (leave the image out by images.select)"
+    )
 
 
 def cut(rows: Rows, images: slice | np.ndarray) -> dict[str, np.ndarray]:
@@ -130,7 +147,15 @@ def compute(
         )
         for shard in todo:
             part = slice(shard.start, shard.stop)
-            arrays = contents(reader, batches, labels[part], cut(rows, part), batch_size, names)
+            arrays = contents(
+                reader,
+                batches,
+                labels[part],
+                cut(rows, part),
+                batch_size,
+                names,
+                images.paths[part],
+            )
             write_whole(folder / shard.name, saving(arrays))
         # A batch is counted when the next one is asked for.
         next(batches, None)

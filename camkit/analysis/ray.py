@@ -367,7 +367,7 @@ class _Worker:
         reader, image_reader = self.readers
         images = ImageSet(Path(), paths, labels, class_names=[], skipped=[], reader=image_reader)
         batches = images.batches(self.batch_size, reader.size, channels=reader.channels)
-        arrays = contents(reader, batches, labels, rows, self.batch_size, self.names)
+        arrays = contents(reader, batches, labels, rows, self.batch_size, self.names, paths)
         # Two workers may write the same shard at once.
         partial_name = f".{uuid.uuid4().hex[:8]}.partial"
         write_whole(file, saving(arrays), partial_name)

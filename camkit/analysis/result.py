@@ -23,6 +23,7 @@ from camkit.analysis._reading import reader_of_description
 from camkit.images import ImageSet
 from camkit.images._as_keras import Reader
 from camkit.images._label_sets import joined_names
+from camkit.images._selection import positions
 from camkit.images.decoding import FileReader
 
 
@@ -165,14 +166,15 @@ class Analysis:
         other selections are copied into memory.
 
         Args:
-            indices: Rows of `table`, a mask of N booleans (or a column of them, in which missing
-                values select nothing), or a slice.
+            indices: Rows of `table`, a mask of N booleans, or a slice. A mask that is a column of a
+                table is aligned by its index, and its missing values select nothing.
 
         Returns:
             An Analysis with the same classes.
 
         Raises:
-            IndexError: There is no such image.
+            IndexError: There is no such image, or there is not a boolean for each image.
+            ValueError: The index of a mask is not 0 to N − 1, in any order.
 
         Example:
             >>> import camkit
@@ -183,10 +185,8 @@ class Analysis:
             >>> len(errors), len(analysis.select(analysis.table["correct"]))
             (11, 1)
         """
-        if isinstance(indices, pd.Series) and indices.dtype == "boolean":
-            indices = indices.to_numpy(dtype=bool, na_value=False)
-        rows = indices if isinstance(indices, slice) else np.arange(len(self))[indices]
-        chosen = np.arange(len(self))[rows]
+        chosen = positions(indices, len(self))
+        rows = indices if isinstance(indices, slice) else chosen
         metadata = self.metadata
         if metadata is not None:
             metadata = metadata.iloc[chosen].reset_index(drop=True)

@@ -17,6 +17,7 @@ import pandas as pd
 
 from camkit.images._as_arrays import ArrayReader
 from camkit.images._as_keras import SUFFIXES, KerasReader, Reader
+from camkit.images._selection import positions
 from camkit.images.decoding import THREADS, FileReader
 from camkit.images.folders import split_of
 
@@ -113,17 +114,19 @@ class ImageSet:
             return list(self._splits)
         return [split_of(path) for path in self.paths]
 
-    def select(self, indices: Sequence[int] | np.ndarray | slice) -> "ImageSet":
+    def select(self, indices: Sequence[int] | np.ndarray | pd.Series | slice) -> "ImageSet":
         """Return the set of the selected images, in the given order.
 
         Args:
-            indices: Integers, a mask of N booleans, or a slice.
+            indices: Integers, a mask of N booleans, or a slice. A mask that is a column of a table
+                is aligned by its index, and its missing values select nothing.
 
         Returns:
             An ImageSet with the same classes.
 
         Raises:
-            IndexError: There is no such image.
+            IndexError: There is no such image, or there is not a boolean for each image.
+            ValueError: The index of a mask is not 0 to N − 1, in any order.
 
         Example:
             >>> import camkit
@@ -131,7 +134,7 @@ class ImageSet:
             >>> len(images.select(images.labels == 0)), len(images.select(slice(0, 5)))
             (20, 5)
         """
-        chosen = np.arange(len(self))[indices]
+        chosen = positions(indices, len(self))
         paths = [self.paths[i] for i in chosen]
         metadata = self.metadata
         if metadata is not None:

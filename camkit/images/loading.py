@@ -306,7 +306,8 @@ def _of_files_of_dataset(source: Any, options: dict) -> ImageSet | None:
     )
     note = (
         "the images are the files of the dataset, in the order of its list of files, as camkit "
-        "reads them; images.read_as_keras() reads them as the dataset does"
+        "reads them; images.read_as_keras(), with the interpolation, crop_to_aspect_ratio and "
+        "pad_to_aspect_ratio that the dataset was given, reads them as the dataset does"
     )
     return replace(images, notes=[note, *images.notes])
 

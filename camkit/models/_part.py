@@ -15,6 +15,9 @@ from camkit.models._preprocessor import with_preprocessor
 # The layer in the place of an input has its name after this one.
 _PREFIX = "given_"
 
+# A message lists at most this many rows of an input.
+_MOST_ROWS = 5
+
 
 class Given(layers.Layer):
     """A layer that returns the same row of values for every image of a batch.
@@ -165,7 +168,7 @@ def row_at(rows: Rows, index: int) -> dict[str, np.ndarray]:
 def _table_of(name: str, values: Any, shape: tuple[int | None, ...], dtype: Any) -> np.ndarray:
     """Return the values of an input as rows (n, *shape), of which there may be one.
 
-    Raises ValueError if they have another shape.
+    Raises ValueError if they have another shape or are NaN.
     """
     array = np.asarray(values, dtype)
     table = array[None] if array.ndim == len(shape) else array
@@ -173,6 +176,13 @@ def _table_of(name: str, values: Any, shape: tuple[int | None, ...], dtype: Any)
         raise ValueError(
             f"inputs: {name!r} takes one row of shape {shape} for all images, or one for each "
             f"image, and the values have the shape {array.shape}"
+        )
+    if table.dtype.kind == "f" and np.isnan(table).any():
+        rows = np.flatnonzero(np.isnan(table).reshape(len(table), -1).any(axis=1)).tolist()
+        more = ", ..." if len(rows) > _MOST_ROWS else ""
+        raise ValueError(
+            f"inputs: {name!r} has NaN in the rows {rows[:_MOST_ROWS]}{more}: fill the missing "
+            "values in as in training, or leave these images out"
         )
     return table
 

@@ -464,8 +464,19 @@ def test_maps_beyond_half_precision_are_refused(images, tmp_path):
     ):
         camkit.analyze(model, images, tmp_path / "analysis")
     model.get_layer("logits").set_weights([np.nan * weights[0], weights[1]])
-    with pytest.raises(ValueError, match="class maps reach nan"):
-        camkit.analyze(model, images, tmp_path / "other")
+
+
+@pytest.mark.parametrize("method", [None, camkit.grad_cam])
+def test_scores_that_are_not_finite_are_refused_with_the_first_image(images, tmp_path, method):
+    model = named_model()
+    kernel, bias = model.get_layer("logits").get_weights()
+    some = images.select([3, 1, 2])
+    for weights in ([np.nan * kernel, bias], [kernel, bias + np.inf]):
+        model.get_layer("logits").set_weights(weights)
+        said = f"{re.escape(str(some.paths[0]))} has a score of .*: either weights of the model"
+        with pytest.raises(ValueError, match=said):
+            camkit.analyze(model, some, tmp_path / "out", method=method)
+    assert not list((tmp_path / "out").glob("*.np*"))
 
 
 # Any model ----------------------------------------------------------------------------------------

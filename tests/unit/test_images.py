@@ -17,6 +17,7 @@ from unittest import mock
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image, ImageFile
 
@@ -657,6 +658,22 @@ def test_select_keeps_the_labels_with_the_images(tmp_path):
     with pytest.raises(IndexError):
         found.select([8])
     assert repr(found) == f"ImageSet(8 images in 2 classes, 0 skipped, root={str(tmp_path)!r})"
+
+
+def test_a_mask_of_a_table_is_aligned_by_its_index(tmp_path):
+    found = write_photographs(tmp_path, 8)
+    table = pd.DataFrame({"score": [3, 1, 2, 8, 5, 4, 7, 6]})
+    low = table.sort_values("score")["score"] < 4
+    assert found.select(low).paths == found.paths[:3]
+    assert found.select(low.astype("boolean").mask(low.index == 1)).paths == found.paths[:3:2]
+    # Integers are the rows themselves, whatever their index.
+    assert found.select(pd.Series([5, 6], index=[9, 1])).paths == found.paths[5:7]
+    with pytest.raises(ValueError, match="index of the mask is not 0 to 7.*mask.to_numpy"):
+        found.select(low.set_axis(range(10, 18)))
+    with pytest.raises(IndexError, match="the mask has 5 values for 8 images: pass one for each"):
+        found.select(low[:5])
+    with pytest.raises(IndexError, match=r"indices is 3: pass a list of rows such as \[3\]"):
+        found.select(3)
 
 
 # Real images --------------------------------------------------------------------------------------

@@ -163,6 +163,13 @@ def test_another_number_of_rows_is_refused_with_both_numbers(linear, table, word
         camkit.grad_cam(linear, IMAGES, inputs=inputs)
 
 
+def test_rows_that_are_nan_are_refused_with_their_numbers(linear):
+    table = TABLE.copy()
+    table[[1, 3], 2] = np.nan
+    with pytest.raises(ValueError, match=r"'table' has NaN in the rows \[1, 3\]: fill the missing"):
+        camkit.CAM(linear, inputs={"table": table})
+
+
 def test_inputs_and_targets_that_do_not_exist_are_refused(linear):
     cam = camkit.CAM(linear, inputs={"table": TABLE})
     with pytest.raises(ValueError, match=r"no input 'tabel', its inputs are \['table'\]"):
