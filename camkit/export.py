@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
@@ -63,7 +64,8 @@ class _Marked(NamedTuple):
 def parquet(analysis: "Analysis", file: PathLike) -> Path:
     """Write the table of an analysis with its features, and return the path of the file.
 
-    The columns are those of `analysis.table` and "features", the GAP features, lists of float32.
+    The columns are those of `analysis.table` and "features", the GAP features, lists of float32. A
+    column of the metadata with that name is called "metadata_features".
     Renumics Spotlight opens it by `spotlight.show("file.parquet", dtype={"path": spotlight.Image,
     "features": spotlight.Embedding})`, Embedding Atlas by
     `embedding-atlas file.parquet --vector features`.
@@ -87,7 +89,8 @@ def parquet(analysis: "Analysis", file: PathLike) -> Path:
         import pyarrow
     except ImportError as error:
         raise ImportError("Parquet needs pyarrow: pip install 'camkit[parquet]'") from error
-    table = analysis.table.assign(features=list(np.asarray(analysis.gap)))
+    table = analysis.table.rename(columns={"features": "metadata_features"})
+    table = table.assign(features=list(np.asarray(analysis.gap)))
     # Names of columns are text there.
     table.columns = table.columns.map(str)
     target = Path(file)
@@ -277,8 +280,8 @@ def label_studio(
         folder: A folder, new or empty.
         of: "predicted", or "true" for the maps of the labels.
         threshold: Where a part begins, as a share of the range of its map, 0..1.
-        address: What stands before the path of an image below `analysis.root`, so that Label Studio
-            finds it. By default that of its local storage.
+        address: What stands before the path of an image below `analysis.root`, quoted as in URLs,
+            so that Label Studio finds it. By default that of its local storage.
 
     Raises:
         ValueError: The folder is not empty, `of` is neither, a label has no map, or the images were
@@ -312,7 +315,10 @@ def label_studio(
             result.append({"id": f"box{number}", **common, **box, **score})
         score = float(analysis.probs[marked.row][marked.labels].max(initial=0))
         prediction = {"model_version": "camkit", "score": round(score, 6), "result": result}
-        data = {"image": address + files[marked.row], "path": analysis.paths[marked.row]}
+        data = {
+            "image": address + quote(os.fsencode(files[marked.row])),
+            "path": analysis.paths[marked.row],
+        }
         tasks.append({"data": data, "predictions": [prediction]})
     _place(root / "config.xml", _labelling_interface(analysis.class_names))
     return _write_json(root / "tasks.json", tasks)

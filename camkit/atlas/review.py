@@ -84,10 +84,11 @@ class Review:
 
         An image with one of the verdicts `remove` is taken out, also if it has a correct label. Any
         other with a `correct_label` gets that one; several are separated by "|" where images have
-        several labels. One with the verdict "label wrong" and no correct label gets the class that
-        the model predicted. A class that the set does not have is added to it. Other verdicts, such
-        as "background", say something of the model and change nothing. Where reviewers decide
-        differently, nothing is changed, nor is a label that is no longer the one that was reviewed.
+        several labels, and "no label" takes all away. One with the verdict "label wrong" and no
+        correct label gets the class that the model predicted, if it predicted any. A class that the
+        set does not have is added to it. Other verdicts, such as "background", say something of the
+        model and change nothing. Where reviewers decide differently, nothing is changed, nor is a
+        label that is no longer the one that was reviewed.
 
         Args:
             images: The set that was reviewed, such as `analysis.images`. Images are found by their
@@ -162,6 +163,8 @@ class Review:
     def agreement(self) -> pd.DataFrame:
         """Return how far each two reviewers agree, by Cohen's kappa.
 
+        Two verdicts "label wrong" are the same if they name the same correct label.
+
         Returns:
             A table: "first" and "second", the reviewers; "images" that both gave a verdict; "same",
             the share of these with the same verdict; "kappa", how much more often that is than by
@@ -194,7 +197,8 @@ class Review:
 
         Returns:
             A table with a row for each image: "path", and a column for each reviewer, with None
-            where there is no verdict.
+            where there is no verdict. "label wrong" comes with the correct label, such as
+            "label wrong: Apple".
 
         Example:
             >>> import camkit
@@ -212,7 +216,9 @@ class Review:
     def _by_reviewer(self) -> pd.DataFrame:
         """Return the verdicts by path, a column for each reviewer, without those not given."""
         given = self.table[self.table["verdict"] != BLANK["verdict"]]
+        stated = [_stated(row) for row in given.to_dict("records")]
         with any_bytes():
+            given = given.assign(verdict=pd.Series(stated, index=given.index, dtype=object))
             verdicts = given.pivot(index="path", columns="reviewer", values="verdict")
             return verdicts.astype(object).where(verdicts.notna(), None)
 
@@ -299,19 +305,36 @@ def _decide(rows: pd.DataFrame, before: str, remove: Collection[str]) -> _Decisi
 
 def _decide_by_one(row: dict[str, str], before: str, remove: Collection[str]) -> _Decision | None:
     """Return what one reviewer decides; None if the image is not reviewed."""
-    label = row["correct_label"].strip()
-    if not label and row["verdict"] == LABEL_WRONG:
-        label = row["predicted"]
-    why = ", ".join(filter(None, (row["verdict"], row["comment"])))
+    label = _corrected(row)
+    why = ", ".join(filter(None, (_stated(row), row["comment"])))
     if row["verdict"] in remove:
         return _Decision("removed", "", why)
-    if label in ("", before):
+    if row["verdict"] == LABEL_WRONG and not label:
+        remedy = "and the model predicts none: enter a correct label, or 'no label'"
+        return _Decision("unchanged", "", f"{why}, {remedy}")
+    if label in (("", before) if before else NO_LABEL):
         is_reviewed = row["verdict"] != BLANK["verdict"] or label
         return _Decision("unchanged", "", why) if is_reviewed else None
     reviewed = "" if row["true"] in NO_LABEL else row["true"]
     if reviewed != before:
         return _Decision("unchanged", "", f"{why}, but its label was {reviewed or 'none'} then")
     return _Decision("relabelled", label, why)
+
+
+def _corrected(row: dict[str, str]) -> str:
+    """Return the label that an image should have by one reviewer; "" if none is named."""
+    label = row["correct_label"].strip()
+    if not label and row["verdict"] == LABEL_WRONG and row["predicted"] not in NO_LABEL:
+        label = row["predicted"]
+    return label
+
+
+def _stated(row: dict[str, str]) -> str:
+    """Return a verdict in words; of a wrong label, with the correct one."""
+    label = _corrected(row)
+    if row["verdict"] == LABEL_WRONG and label:
+        return f"{LABEL_WRONG}: {label}"
+    return row["verdict"]
 
 
 def _not_found(row: dict[str, str]) -> tuple[str, ...]:
@@ -338,10 +361,12 @@ class _Labels:
 
     def set(self, i: int, name: str) -> None:
         """Set the label of image i, or its labels where it may have several."""
+        is_none = name in NO_LABEL and name not in self._names
+        names = [] if is_none else name.split(SEPARATOR)
         if not self._has_sets:
-            self._labels[i] = self._number(name)
+            self._labels[i] = self._number(name) if names else -1
             return
-        numbers = [self._number(each) for each in name.split(SEPARATOR)]
+        numbers = [self._number(each) for each in names]
         self._labels[i] = False
         self._labels[i, numbers] = True
 

@@ -178,6 +178,8 @@ def read_verdicts(source: str | os.PathLike[str] | pd.DataFrame) -> pd.DataFrame
     for column in COLUMNS:
         if column not in table:
             table[column] = ""
+    is_blank = table["verdict"].str.strip() == ""
+    table["verdict"] = table["verdict"].mask(is_blank, BLANK["verdict"])
     return table.drop_duplicates(KEY, keep="last").set_index(KEY)
 
 

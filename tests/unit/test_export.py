@@ -9,6 +9,7 @@ was not at hand). Renumics Spotlight 1.8.2 has opened the Parquet file by hand; 
 import json
 import sys
 from dataclasses import replace
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pandas as pd
@@ -47,6 +48,11 @@ def test_parquet_holds_the_table_and_the_features(analysis, tmp_path):
     assert table["features"][0].dtype == "float32"
     for name in ("path", "true", "confidence", "correct", "file", "camera"):
         assert table[name].astype(object).equals(analysis.table[name].astype(object))
+    named = replace(analysis, metadata=pd.DataFrame({"features": list("abcdefgh")}))
+    table = pd.read_parquet(named.to_parquet(tmp_path / "named.parquet"))
+    assert list(table.columns)[-2:] == ["metadata_features", "features"]
+    assert table["metadata_features"].tolist() == list("abcdefgh")
+    np.testing.assert_array_equal(np.stack(table["features"]), analysis.gap)
     mixed = replace(analysis, metadata=pd.DataFrame({"x": ["a", 1] * 4}, dtype=object))
     with pytest.raises(ValueError, match="cannot be written as Parquet: .*convert that column"):
         mixed.to_parquet(tmp_path / "mixed.parquet")
@@ -157,6 +163,14 @@ def test_label_studio_by_hand(analysis, tmp_path):
         "rectanglelabels": ["Bee"],
     }
     assert tasks[1]["data"]["image"] == "/data/local-files/?d=" + analysis.table["file"][1]
+
+
+def test_label_studio_finds_names_that_an_address_cannot_hold(tmp_path):
+    images = image_set(tmp_path / "images", labels=[0, 1], names=["Salt & Pepper", "50 %#"])
+    analysis = analysis_of(images, np.array([0, 1]), images.class_names)
+    tasks = json.loads(export.label_studio(analysis, tmp_path / "tasks").read_text())
+    for task, file in zip(tasks, analysis.table["file"], strict=True):
+        assert parse_qs(urlsplit(task["data"]["image"]).query) == {"d": [file]}
 
 
 def test_label_studio_accepts_the_tasks(analysis, tmp_path):

@@ -41,8 +41,8 @@ def test_the_removed_are_gone_and_the_relabelled_are_relabelled(images):
     applied = camkit.load_verdicts(verdicts(images, rows)).apply(images)
     log = applied.log.drop(columns="path").values.tolist()
     assert log == [
-        ["relabelled", "Ant", "Bee", "label wrong"],
-        ["relabelled", "Ant", "Cat", "label wrong"],
+        ["relabelled", "Ant", "Bee", "label wrong: Bee"],
+        ["relabelled", "Ant", "Cat", "label wrong: Cat"],
         ["removed", "Ant", "", "ambiguous"],
         ["unchanged", "Bee", "Bee", "background"],
         ["unchanged", "Cat", "Cat", "not reviewed"],
@@ -76,7 +76,7 @@ def test_nothing_is_changed_where_reviewers_decide_differently(images):
     tables = [verdicts(images, kim, "Kim"), verdicts(images, lee, "Lee")]
     applied = camkit.load_verdicts(*tables).apply(images)
     assert applied.log["action"].tolist() == ["disagreement", "relabelled", "removed"]
-    assert applied.log["why"][0] == "Kim: label wrong; Lee: other"
+    assert applied.log["why"][0] == "Kim: label wrong: Cat; Lee: other"
     assert applied.images.labels.tolist() == [0, 1, 1, 1, 2, 2, 2]
 
 
@@ -85,7 +85,7 @@ def test_a_label_that_was_changed_since_the_review_is_left_alone(images):
     labels = np.array([1, 1, *images.labels[2:]])
     applied = review.apply(replace(images, labels=labels))
     assert applied.log["action"].tolist() == ["unchanged", "unchanged"]
-    assert applied.log["why"].tolist() == ["label wrong, but its label was Ant then", "x"]
+    assert applied.log["why"].tolist() == ["label wrong: Cat, but its label was Ant then", "x"]
     assert applied.images.labels.tolist() == labels.tolist()
 
 
@@ -113,6 +113,38 @@ def test_sets_of_labels_and_images_without_a_label(images):
     applied = camkit.load_verdicts(table).apply(images.unlabelled())
     assert applied.images.labels.tolist() == [0, 1, *[-1] * 6]
     assert applied.images.class_names == ["Ant|Cat", "Dog"]
+
+
+def test_labels_are_taken_away_by_no_label(images):
+    mask = np.eye(3, dtype=bool)[images.labels]
+    rows = {0: ("label wrong", "no label"), 1: ("label wrong", "")}
+    table = verdicts(images, rows).assign(predicted="")
+    applied = camkit.load_verdicts(table).apply(replace(images, labels=mask))
+    assert applied.log["action"].tolist() == ["relabelled", "unchanged"]
+    assert "the model predicts none: enter a correct label" in applied.log["why"][1]
+    assert applied.images.labels[:2].tolist() == [[False] * 3, [True, False, False]]
+    assert applied.images.class_names == NAMES
+    applied = camkit.load_verdicts(table).apply(images)
+    assert applied.images.labels[:2].tolist() == [-1, 0]
+
+
+def test_a_blank_cell_is_no_verdict(images):
+    rows = {0: ("", ""), 1: (" ", ""), 2: ("other", "")}
+    review = camkit.load_verdicts(verdicts(images, rows, "Kim"), verdicts(images, rows, "Lee"))
+    assert review.agreement()["images"].tolist() == [1]
+    assert review.apply(images).log["why"].tolist()[:2] == ["not reviewed"] * 2
+    assert review.tags([str(images.paths[0])]) == [[]]
+
+
+def test_two_wrong_labels_agree_if_the_correct_ones_do(images):
+    kim = {0: ("label wrong", "Cat"), 1: ("label wrong", "Bee")}
+    lee = {0: ("label wrong", "Dog"), 1: ("label wrong", "")}
+    review = camkit.load_verdicts(verdicts(images, kim, "Kim"), verdicts(images, lee, "Lee"))
+    assert review.agreement()["same"].tolist() == [0.5]
+    [[_, *stated]] = review.disagreements().values.tolist()
+    assert stated == ["label wrong: Cat", "label wrong: Dog"]
+    why = "Kim: label wrong: Cat; Lee: label wrong: Dog"
+    assert review.apply(images).log["why"][0] == why
 
 
 def test_verdicts_on_classes_with_other_names_are_refused(images):
