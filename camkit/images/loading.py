@@ -55,21 +55,23 @@ def load_images(
     files where they were none. It lives as long as the set; an analysis in a folder of its own
     copies them there.
 
-    Args:
-        source: One of:
+    The source is one of:
 
-            - "mini" (embedded) or "fruits-360" (downloaded on first use);
-            - a folder. At most three levels down, it holds Training/ and Test/ with a folder for
-              each class, or class folders with Training/ and Test/ in each, or the class folders
-              alone. What lies deeper in a class folder belongs to the class. A folder of images
-              without class folders is read without labels. A .zip file is read as the folder in it;
-            - a table, as a DataFrame or as a .csv, .tsv or .parquet file, with a column of paths
-              and one of labels. The other columns are kept as `metadata`;
-            - a list of paths, or the pair (paths, labels);
-            - an array of images (N, H, W, C) or (N, H, W), or the pair (x, y) as `keras.datasets`
-              give it. Values are 0 to 255, 0 to 1 or -1 to 1; a model is given them as they are;
-            - a `tf.data.Dataset`, what `keras.utils.image_dataset_from_directory` returns, or
-              anything else that yields images or batches, alone or in pairs with labels.
+    - "mini" (embedded) or "fruits-360" (downloaded on first use);
+    - a folder. At most three levels down, it holds Training/ and Test/ with a folder for
+      each class, or class folders with Training/ and Test/ in each, or the class folders
+      alone. What lies deeper in a class folder belongs to the class. A folder of images
+      without class folders is read without labels. A .zip file is read as the folder in it;
+    - a table, as a DataFrame or as a .csv, .tsv or .parquet file, with a column of paths
+      and one of labels. The other columns are kept as `metadata`;
+    - a list of paths, or the pair (paths, labels);
+    - an array of images (N, H, W, C) or (N, H, W), or the pair (x, y) as `keras.datasets`
+      give it. Values are 0 to 255, 0 to 1 or -1 to 1; a model is given them as they are;
+    - a `tf.data.Dataset`, what `keras.utils.image_dataset_from_directory` returns, or
+      anything else that yields images or batches, alone or in pairs with labels.
+
+    Args:
+        source: What holds the images, as above.
         split: "Training", "Test", "Validation", or None for all. Folders may be called train, val,
             dev, evaluation, test_set, seg_train and the like; "Test" falls back on a validation
             folder. The name of a split's folder, such as "unseen", chooses this one. A set without

@@ -29,7 +29,9 @@ OPTIONAL = {
     "IPython": "ipython",
     "anywidget": "anywidget",
     "openTSNE": "opentsne",
+    "pillow_heif": "pillow-heif",
     "pooch": "pooch",
+    "pydicom": "pydicom",
     "pyarrow": "pyarrow",
     "ray": "ray",
     "requests": "requests",
@@ -37,7 +39,7 @@ OPTIONAL = {
     "upath": "universal-pathlib",
 }
 # The extras that camkit names where a package is missing.
-USERS = ["notebook", "lessons", "parquet", "cluster"]
+USERS = ["notebook", "lessons", "cluster", "parquet", "heic", "medical"]
 # What is asked of the packages themselves needs them installed: `make test` asks it of the targets
 # whose packages it installs, `make check-sweep` of the others.
 INSTALLED = ["core", "tensorflow", "notebook", "lessons", "site", "test"]

@@ -36,9 +36,21 @@ def batch_of(case):
     """Return images for a case."""
     if case.batch is not None:
         return case.batch
-    shape = case.model.input_shape if case.plain is None else case.plain.input_shape
+    shape = shape_of(case)
     generator = np.random.default_rng(1)
     return generator.uniform(0, 255, (3, *shape[1:])).astype("float32")
+
+
+def shape_of(case):
+    """Return the shape (B, H, W, channels) of the images of a case.
+
+    What is no model, or knows no shape yet, gets that of the usual images.
+    """
+    model = case.model if case.plain is None else case.plain
+    try:
+        return model.input_shape
+    except AttributeError:
+        return (None, *kinds.SHAPE)
 
 
 def gradient(function, tensor):
@@ -288,7 +300,7 @@ def check_analysis(kind, case, analysis, images):
 
 def as_read(case, images):
     """Return photographs in the size and the channels that a case takes."""
-    shape = case.model.input_shape if case.plain is None else case.plain.input_shape
+    shape = shape_of(case)
     size = tuple(size or kinds.SIDE for size in shape[1:3])
     return next(images.batches(len(images), size, **channels(shape))).astype("float32")
 
