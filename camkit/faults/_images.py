@@ -31,7 +31,7 @@ class Fault(NamedTuple):
 
 
 class Images:
-    """The images of an analysis and of its reference, each path once.
+    """The images of an analysis and of its reference, each path once for each label and split.
 
     Attributes:
         paths: (N,) object array of file names.
@@ -55,12 +55,13 @@ class Images:
         tables = [_table_of(analysis, source) for source, analysis in enumerate(self._analyses)]
         table = pd.concat(tables)
         gap = np.concatenate([analysis.gap for analysis in self._analyses])
-        self._is_first = ~table["path"].duplicated().to_numpy()
+        labels = _joined_labels(self._analyses)
+        self._is_first = _is_first_of_its_kind(table, labels)
         table = table[self._is_first]
         if len(table) < 3:
             raise ValueError(f"{len(table)} images cannot be compared: pass three or more")
         self.paths = table["path"].to_numpy()
-        labels = _joined_labels(self._analyses)[self._is_first]
+        labels = labels[self._is_first]
         self.labels = labels
         self.label_sets: np.ndarray | None = None
         if labels.ndim == 2:
@@ -169,6 +170,24 @@ def _joined_labels(analyses: "list[Analysis]") -> np.ndarray:
             "both labels of one kind"
         )
     return np.concatenate([analysis.labels for analysis in analyses])
+
+
+def _is_first_of_its_kind(table: pd.DataFrame, labels: np.ndarray) -> np.ndarray:
+    """Return whether no row before has the same path, label and split.
+
+    A row without a label is like any other of its path, and so are all rows of a path if the splits
+    of some are not known.
+    """
+    _, number = np.unique(labels, axis=0, return_inverse=True)
+    label = pd.Series(number.ravel(), index=table.index)
+    if labels.ndim == 1:
+        label = label.where(labels > -1)
+        label = label.fillna(label.groupby(table["path"].to_numpy()).transform("first"))
+    table = table.assign(label=label)
+    columns = ["path", "label"]
+    if table["split"].notna().all():
+        columns.append("split")
+    return ~table.duplicated(columns).to_numpy()
 
 
 def _table_of(analysis: "Analysis", source: int) -> pd.DataFrame:

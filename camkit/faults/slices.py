@@ -159,7 +159,8 @@ def _measures(analysis: "Analysis") -> pd.DataFrame:
     """Return measures of each picture: its size and shape, brightness, sharpness and colour."""
     images = Images(analysis, None)
     measures = read_pixels(images).measures.set_index(pd.Index(images.paths))
-    # A file that has several rows is measured once.
+    # A file that has several rows has the same measures in each.
+    measures = measures[~measures.index.duplicated()]
     table = measures.loc[analysis.paths].reset_index(drop=True)
     shape = table["width"] / table["height"]
     return table[list(MEASURES)].rename(columns=MEASURES).assign(**{"width / height": shape})

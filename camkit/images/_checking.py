@@ -10,6 +10,12 @@ from camkit.images.decoding import FileReader, Opener, is_one_of_several, is_win
 
 _WHITE_16_BIT = 65535
 
+# How several sets are read by one white.
+_ALIKE = (
+    "(to read other images alike, such as another split, load them together, split=None, and take "
+    "each by images.select)"
+)
+
 # An image is nearly black if no sample exceeds this fraction of white.
 _NEARLY_BLACK = 16
 
@@ -81,17 +87,23 @@ class Checker:
         if reader.integer_white not in (None, _WHITE_16_BIT):
             notes.append(
                 f"no sample of the gray files of 16 or 32 bits exceeds {reader.integer_white:g}, "
-                "which is read as white"
+                f"which is read as white {_ALIKE}"
             )
         if reader.float_white is not None:
-            notes.append(f"{reader.float_white:g} is read as white in the files of floats")
-        own, dark = self._unlike(reader.integer_white)
+            notes.append(f"{reader.float_white:g} is read as white in the files of floats {_ALIKE}")
+        own, dark = self._unlike(reader)
+        clipped = [path for path, depth in self._depths.items() if depth.is_clipped_at_0]
         kinds = [
             (own, "files with fewer bits than others, each read by its own white"),
             (
                 dark,
                 "files that are nearly black, since their samples are small beside those of others "
                 "(if they have fewer bits, load them by themselves)",
+            ),
+            (
+                clipped,
+                "files with samples that are negative or no numbers, read as black (pass "
+                "image_opener= to read them otherwise)",
             ),
             (self._several, "files of several images, of which the first is read"),
             (
@@ -110,11 +122,12 @@ class Checker:
                 notes.append(f"{what}: {min(paths).name}{more}")
         return notes
 
-    def _unlike(self, white: float | None) -> tuple[list[Path], list[Path]]:
+    def _unlike(self, reader: FileReader) -> tuple[list[Path], list[Path]]:
         """Return the files whose own white is less than that of all, and those nearly black."""
         own, dark = [], []
         for path, depth in self._depths.items():
-            if depth.is_float or white is None:
+            white = reader.float_white if depth.is_float else reader.integer_white
+            if white is None:
                 continue
             if depth.own_white is not None and depth.own_white < white:
                 own.append(path)

@@ -15,7 +15,7 @@ _WHITE_16_BIT = 65535
 
 # The samples that are white in integers of 8, 10, 12, 14 and 16 bits, and in floats.
 _INTEGER_WHITES = (_WHITE_8_BIT, 1023, 4095, 16383, _WHITE_16_BIT)
-_FLOAT_WHITES = (1, _WHITE_8_BIT, _WHITE_16_BIT)
+_FLOAT_WHITES = (1, *_INTEGER_WHITES)
 
 # A file is clipped if this share of its samples is the largest, and this share of white.
 _CLIPPED = 0.001
@@ -44,12 +44,14 @@ class Depth(NamedTuple):
         least_white: The least sample that may be white, by what the file says; 0 if nothing.
         own_white: The white that the file shows by itself, since its brightest samples are clipped
             right below it; None if it does not.
+        is_clipped_at_0: Whether samples are negative or no numbers, which are read as black.
     """
 
     is_float: bool
     largest: float
     least_white: float
     own_white: float | None
+    is_clipped_at_0: bool
 
 
 def has_depth(image: Image.Image) -> bool:
@@ -63,20 +65,21 @@ def depth_of(image: Image.Image) -> Depth | None:
         return None
     samples = np.asarray(image)
     least_white = image.info.get(_LEAST_WHITE, 0)
+    is_clipped_at_0 = bool(not (samples >= 0).all() or np.isinf(samples).any())
     if image.mode == "F":
-        samples = samples[np.isfinite(samples)]
-        return Depth(True, float(samples.max(initial=0)), least_white, own_white=None)
+        largest = samples.max(initial=0, where=np.isfinite(samples))
+        return Depth(True, float(largest), least_white, None, is_clipped_at_0)
     largest = samples.max(initial=0)
     white = _least_of(_INTEGER_WHITES, largest)
     is_clipped = np.mean(samples == largest) >= _CLIPPED
     own_white = white if is_clipped and largest >= _NEARLY_WHITE * white else None
-    return Depth(False, float(largest), least_white, own_white)
+    return Depth(False, float(largest), least_white, own_white, is_clipped_at_0)
 
 
 def white_of(depths: Sequence[Depth]) -> float:
     """Return the white of images that belong together, all of floats or all of integers.
 
-    It is the least of 255, 1023, 4095, 16383 and 65535 (for floats of 1, 255 and 65535) that no
+    It is the least of 255, 1023, 4095, 16383 and 65535 (for floats 1 as well) that no
     sample exceeds, else the largest sample. A file may say how many bits are significant. Then
     white is no less; and if a sample is beyond, samples have been scaled to the full 16 bits, as
     PNG wants it.

@@ -174,7 +174,7 @@ def read_image(
 
     Gray of 16 or 32 bits is scaled to 8. Its white is the least of 255, 1023, 4095, 16383 and 65535
     that no sample exceeds, so that 10 or 12 bits in a file of 16 are not nearly black; for floats
-    the least of 1, 255 and 65535; and beyond them the largest sample. Negative samples and NaN are
+    1 may be white as well; and beyond them it is the largest sample. Negative samples and NaN are
     black. A file may say that more bits are significant. In a set of `camkit.load_images`, all
     files decide together, so that a dark image stays darker than a bright one; only a file that is
     clipped right below a smaller white keeps its own.

@@ -372,12 +372,32 @@ def _readable(images: ImageSet, per_class: int | None, seed: int, checker: Check
     for readable, unreadable in _check_all(queues, images.paths, checker):
         rows += readable
         skipped += unreadable
-    notes = [*images.notes, *checker.notes]
+    notes = [*images.notes, *_note_of_repeated(images, rows), *checker.notes]
     reader = images.reader if isinstance(images.reader, ArrayReader) else checker.reader
     images = replace(images, skipped=skipped, notes=notes, reader=reader)
     if not rows:
         raise FileNotFoundError(_nothing_readable(images))
     return images.select(sorted(rows))
+
+
+def _note_of_repeated(images: ImageSet, rows: list[int]) -> list[str]:
+    """Return notes on files in several rows: under different labels, or under the same."""
+    first: dict[Path, int] = {}
+    with_other_labels = []
+    with_the_same = []
+    for row in rows:
+        path = images.paths[row]
+        before = first.setdefault(path, row)
+        if before == row:
+            continue
+        is_same = np.array_equal(images.labels[before], images.labels[row])
+        (with_the_same if is_same else with_other_labels).append(path.name)
+    notes = []
+    if with_other_labels:
+        notes.append(f"files in several rows, under different labels: {quote(with_other_labels)}")
+    if with_the_same:
+        notes.append(f"files in several rows: {quote(with_the_same)}")
+    return notes
 
 
 def _queues(images: ImageSet, per_class: int | None, seed: int) -> list[_Queue]:

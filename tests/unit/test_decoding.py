@@ -205,13 +205,8 @@ def test_white_is_that_of_the_bits_that_are_used(tmp_path, suffix, largest, whit
     np.testing.assert_array_equal(gray_of(path), np.rint(255 / white * samples.astype("float32")))
     images = load_images(tmp_path)
     np.testing.assert_array_equal(images[0], read_image(path))
-    assert images.notes == (
-        []
-        if white == 65535
-        else [
-            f"no sample of the gray files of 16 or 32 bits exceeds {white}, which is read as white"
-        ]
-    )
+    note = f"no sample of the gray files of 16 or 32 bits exceeds {white}, which is read as white"
+    assert note in " ".join(images.notes) if white < 65535 else images.notes == []
 
 
 def test_a_dark_image_stays_darker_than_its_bright_sister(tmp_path):
@@ -288,8 +283,37 @@ def test_floats_of_a_set_have_one_white(tmp_path):
         Image.fromarray(samples).save(tmp_path / name)
     images = load_images(tmp_path)
     assert images[0].max() <= 1 and images[1].max() == 200
-    assert images.notes == ["255 is read as white in the files of floats"]
+    white, dark = images.notes
+    assert white.startswith("255 is read as white in the files of floats")
+    assert dark.startswith("files that are nearly black") and dark.endswith(": a.tif")
     assert read_image(tmp_path / "a.tif").max() == 128
+
+
+@pytest.mark.parametrize(
+    "low, high, white", [(-1000, 1550, 4095), (-500, -100, 1), (0, 4095, 4095), (0, 300, 1023)]
+)
+@pytest.mark.parametrize("dtype", ["float32", "int32"])
+def test_negative_samples_are_told_and_floats_have_the_whites_of_bits(
+    tmp_path, low, high, white, dtype
+):
+    samples = np.linspace(low, high, 48).reshape(6, 8).astype(dtype)
+    Image.fromarray(samples).save(tmp_path / "a.tif")
+    images = load_images(tmp_path)
+    expected = np.rint(samples.astype("float32").clip(0) * np.float32(255 / white))
+    np.testing.assert_array_equal(images[0][..., 0], expected)
+    notes = " ".join(images.notes)
+    assert ("samples that are negative or no numbers, read as black" in notes) == (low < 0)
+    assert ("nearly black" in notes) == (high < 0)
+
+
+def test_splits_are_read_alike_as_the_note_says(tmp_path):
+    write_gray(tmp_path / "train" / "a" / "0.png", 3060 / 47 * RAMP)
+    write_gray(tmp_path / "test" / "a" / "0.png", 765 / 47 * RAMP)
+    alone = load_images(tmp_path)
+    assert "such as another split, load them together, split=None" in alone.notes[0]
+    together = load_images(tmp_path, split=None)
+    test = together.select([split == "test" for split in together.splits])
+    assert alone[0].max() == round(765 / 1023 * 255) and test[0].max() == round(765 / 4095 * 255)
 
 
 def test_an_analysis_keeps_the_white_of_its_set(tmp_path):

@@ -247,6 +247,33 @@ def test_pale_and_blank_images_are_no_twins(tmp_path):
     assert len(rows(table, "copy")) == 1 and not rows(table, "twin")
 
 
+def test_a_path_under_two_labels_or_in_two_splits_is_a_copy(tmp_path):
+    paths, labels, gap = clusters(tmp_path / "images", each=6)
+    twice = analysis_of([*paths, paths[3]], [*labels, 1], [*gap, gap[3]])
+    found = rows(camkit.data_faults(twice), "copy")
+    assert found == {"3.png": ("3.png", "same image labelled Apple", 1.0)}
+    # The same row again, or one without a label, is none.
+    for label in (0, -1):
+        again = analysis_of([*paths, paths[3]], [*labels, label], [*gap, gap[3]])
+        assert rows(camkit.data_faults(again), "copy") == {}
+
+
+def test_a_path_in_two_splits_of_a_table_is_a_copy(tmp_path):
+    paths, labels, gap = clusters(tmp_path / "images", each=6)
+    both = analysis_of([*paths, paths[3]], [*labels, 0], [*gap, gap[3]])
+    both._splits = ["training"] * len(paths) + ["test"]
+    found = {"3.png": ("3.png", "same image in the other split", 1.0)}
+    assert rows(camkit.data_faults(both), "copy") == found
+    train = analysis_of(paths, labels, gap)
+    test = analysis_of([paths[3]], [0], [gap[3]])
+    train._splits = ["training"] * len(paths)
+    test._splits = ["test"]
+    assert rows(camkit.data_faults(test, train), "copy") == found
+    # The reference may hold the images themselves.
+    test._splits = ["training"]
+    assert rows(camkit.data_faults(test, train), "copy") == {}
+
+
 def test_a_set_without_splits_is_not_its_own_copy(tmp_path):
     one = analysis_of(*clusters(tmp_path))
     assert camkit.data_faults(one, one).empty

@@ -505,6 +505,17 @@ def test_a_list_of_paths_keeps_its_order(tmp_path):
     assert load_images((pd.Series(paths), pd.Series(["b", "a", "b", "a"]))).paths == paths
 
 
+def test_files_in_several_rows_are_told(tmp_path):
+    paths = write(*(tmp_path / f"{i}.png" for i in range(4)))
+    images = load_images(([*paths, paths[0], paths[1]], [0, 1, 0, 1, 1, 1]))
+    assert images.notes == [
+        "files in several rows, under different labels: '0.png'",
+        "files in several rows: '1.png'",
+    ]
+    several = load_images((paths + paths[:1], ["cat|dog", "cat", "dog", "cat", "dog"]))
+    assert "under different labels: '0.png'" in several.notes[-1]
+
+
 def test_a_path_that_is_missing_is_skipped_with_its_label(tmp_path):
     paths = write_classes(tmp_path)
     images = load_images(([tmp_path / "gone.png", *paths], [1, 0, 0, 1, 1]))
