@@ -607,6 +607,20 @@ reads(
 )
 reads(
     GROUP,
+    "the same, written by NumPy",
+    saved("labels.csv", lambda t: t.assign(label=["['cat']", "['cat' 'dog']", "[]", "['dog']"])),
+    4,
+    "were read as lists of names",
+)
+reads(
+    GROUP,
+    "a column of splits in words of its own",
+    saved("labels.csv", lambda t: t.assign(is_valid=[0, 1, 0, 1])),
+    4,
+    "which are no names of splits",
+)
+reads(
+    GROUP,
     "a column of splits",
     saved("labels.csv", lambda t: t.assign(split=["train", "test", "test", "train"])),
     2,
@@ -729,6 +743,13 @@ def dataset(*, is_named: bool = False) -> Any:
     return tensorflow.data.Dataset.from_tensor_slices(arrays)
 
 
+def paths_dataset(root: Path) -> Any:
+    """Return a dataset of tf.data of paths."""
+    import tensorflow
+
+    return tensorflow.data.Dataset.list_files(str(CLASSES(root) / "*" / "*.png"))
+
+
 def of_directory(root: Path, **how: Any) -> Any:
     return keras.utils.image_dataset_from_directory(
         CLASSES(root), image_size=(8, 8), verbose=False, **how
@@ -836,6 +857,12 @@ reads(
     8,
     "the dataset shuffles or augments",
     **NAMES,
+)
+refused(
+    GROUP,
+    "one of paths",
+    paths_dataset,
+    "texts or paths: pass a list of paths",
 )
 refused(
     GROUP,

@@ -178,6 +178,9 @@ def _is_first_of_its_kind(table: pd.DataFrame, labels: np.ndarray) -> np.ndarray
     A row without a label is like any other of its path, and so are all rows of a path if the splits
     of some are not known.
     """
+    is_repeated = table["path"].duplicated().to_numpy()
+    if not is_repeated.any():
+        return ~is_repeated
     _, number = np.unique(labels, axis=0, return_inverse=True)
     label = pd.Series(number.ravel(), index=table.index)
     if labels.ndim == 1:

@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +16,7 @@ from camkit._progress import progress
 from camkit.images._as_arrays import ArrayReader, save
 from camkit.images._labels import labels_of
 from camkit.images.decoding import THREADS, FileReader
+from camkit.images.folders import quote
 from camkit.images.image_set import ImageSet
 
 # How many images of an array are converted at once.
@@ -115,6 +117,7 @@ def _pair(element: Any) -> tuple[np.ndarray, Any]:
     if isinstance(element, list | tuple):
         # Weights of the samples may follow.
         element, labels = element[0], (element[1] if len(element) > 1 else None)
+    _refuse_several_outputs(labels)
     images = _as_array(element)
     is_one = images.ndim == 2 or (images.ndim == 3 and images.shape[-1] in _CHANNELS)
     if is_one:
@@ -122,6 +125,21 @@ def _pair(element: Any) -> tuple[np.ndarray, Any]:
         labels = None if labels is None else [np.asarray(labels)]
     _check_batch(images)
     return images, None if labels is None else np.asarray(labels)
+
+
+def _refuse_several_outputs(labels: Any) -> None:
+    """Raise ValueError for the labels of several outputs of a model."""
+    if isinstance(labels, Mapping):
+        name = next(iter(labels), "label")
+        raise ValueError(
+            f"the labels are dictionaries with {quote(labels)}: pass one entry, such as "
+            f"load_images((images, labels[{name!r}]) for images, labels in batches)"
+        )
+    if isinstance(labels, tuple) and any(hasattr(each, "shape") for each in labels):
+        raise ValueError(
+            f"the labels are {len(labels)} arrays, as for {len(labels)} outputs: pass one of them, "
+            "such as load_images((images, labels[0]) for images, labels in batches)"
+        )
 
 
 def _digest(images: np.ndarray) -> bytes:
@@ -144,6 +162,11 @@ def _note_of_order(batches: Any, begin: list[bytes]) -> list[str]:
 def _check_batch(images: np.ndarray) -> None:
     """Raise ValueError unless an array is a batch of images (N, H, W) or (N, H, W, C)."""
     shape = images.shape
+    if images.dtype.kind in "OSU" and isinstance(images.flat[0], str | bytes | os.PathLike):
+        raise ValueError(
+            "the images are texts or paths: pass a list of paths, such as "
+            "[os.fsdecode(path) for path in dataset.as_numpy_iterator()], or of (path, label)"
+        )
     if images.dtype.kind not in "biuf":
         raise ValueError(f"the images are an array of {images.dtype}, not of numbers")
     if images.ndim == 3 and shape[-1] in _CHANNELS and shape[0] not in _CHANNELS:
@@ -268,7 +291,7 @@ def _as_array(image: Any) -> np.ndarray:
     """Return an image or a batch as an array; one of Pillow's as RGB, unless it is gray or RGBA."""
     if isinstance(image, Image.Image):
         image = image if image.mode in ("L", "RGB", "RGBA") else image.convert("RGB")
-    if isinstance(image, dict):
+    if isinstance(image, Mapping):
         raise ValueError(
             "the images are dictionaries: pass pairs, such as "
             "load_images(((row['image'], row['label']) for row in rows))"

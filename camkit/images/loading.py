@@ -1,5 +1,6 @@
 """Loading: find the images of a source, check that they can be read, and label them."""
 
+import itertools
 import os
 import unicodedata
 import warnings
@@ -64,7 +65,7 @@ def load_images(
       without class folders is read without labels. A .zip file is read as the folder in it;
     - a table, as a DataFrame or as a .csv, .tsv or .parquet file, with a column of paths
       and one of labels. The other columns are kept as `metadata`;
-    - a list of paths, or the pair (paths, labels);
+    - a list or an iterator of paths, or the pair (paths, labels);
     - an array of images (N, H, W, C) or (N, H, W), or the pair (x, y) as `keras.datasets`
       give it. Values are 0 to 255, 0 to 1 or -1 to 1; a model is given them as they are;
     - a `tf.data.Dataset`, what `keras.utils.image_dataset_from_directory` returns, or
@@ -160,7 +161,7 @@ def _found(
         folder = _root(options)
         return images_of_table(source, split, folder, is_searched=is_searched, **options)
     check_split(split)
-    source, labels = _parted(source)
+    source, labels = _parted(_listed(source))
     if _are_paths(source):
         _allow(options, "a list of paths", "class_names", "multi_label", "root")
         return images_of_paths(source, labels, _root(options), **_named(options))
@@ -182,11 +183,28 @@ def _found(
     )
 
 
+def _listed(source: Any) -> Any:
+    """Return an iterator of paths, such as `folder.glob("*.png")`, as a list.
+
+    Other sources are returned as they are, or go on from their first element.
+    """
+    if not hasattr(source, "__next__") or hasattr(source, "__len__"):
+        return source
+    first = next(source, None)
+    if first is None:
+        return source
+    elements = itertools.chain([first], source)
+    is_path = _is_path(first[0] if isinstance(first, tuple) and first else first)
+    return list(elements) if is_path else elements
+
+
 def _parted(source: Any) -> tuple[Any, Any]:
     """Return the images and the labels of a pair, or a source that is none, and None."""
-    if isinstance(source, list) and source and _is_pair_with_path(source[0]):
-        paths, labels = zip(*source, strict=True)
-        return list(paths), list(labels)
+    if isinstance(source, list) and source and _is_labelled_image(source[0]):
+        images, labels = zip(*source, strict=True)
+        return list(images), list(labels)
+    if _is_batch_with_labels(source):
+        return source[0], source[1]
     if not isinstance(source, tuple) or len(source) != 2 or _is_path(source[0]):
         return source, None
     images, labels = source
@@ -219,9 +237,21 @@ def _is_path(value: Any) -> bool:
     return isinstance(value, str | os.PathLike)
 
 
-def _is_pair_with_path(value: Any) -> bool:
-    """Return whether a value is a path and its label, as in `samples` of torchvision."""
-    return isinstance(value, tuple) and len(value) == 2 and _is_path(value[0])
+def _is_labelled_image(value: Any) -> bool:
+    """Return whether a value is an image, or its path, with a label, as torchvision has them."""
+    if not isinstance(value, tuple) or len(value) != 2:
+        return False
+    image, _ = value
+    return _is_path(image) or isinstance(image, Image.Image) or np.ndim(image) in (2, 3)
+
+
+def _is_batch_with_labels(source: Any) -> bool:
+    """Return whether a source is [x, y] or (x, y, weights), arrays of images and what they have."""
+    if not isinstance(source, list | tuple) or len(source) not in (2, 3):
+        return False
+    dimensions = [getattr(each, "ndim", 1) for each in source]
+    is_list = [isinstance(each, list) or hasattr(each, "ndim") for each in source]
+    return all(is_list) and (dimensions[0] == 4 or (dimensions[0] == 3 and dimensions[-1] == 1))
 
 
 def _are_paths(source: Any) -> bool:
@@ -383,8 +413,8 @@ def _readable(images: ImageSet, per_class: int | None, seed: int, checker: Check
 def _note_of_repeated(images: ImageSet, rows: list[int]) -> list[str]:
     """Return notes on files in several rows: under different labels, or under the same."""
     first: dict[Path, int] = {}
-    with_other_labels = []
-    with_the_same = []
+    with_other_labels: list[str] = []
+    with_the_same: list[str] = []
     for row in rows:
         path = images.paths[row]
         before = first.setdefault(path, row)

@@ -1,6 +1,7 @@
 """What people have becomes an image set: tables, lists, arrays, datasets, archives, any folder."""
 
 import gc
+import os
 import pickle
 import re
 import shutil
@@ -285,7 +286,7 @@ def not_images():
         "channels first": (np.moveaxis(x, -1, 1), "channels first: pass np.moveaxis"),
         "one image": (x[0], r"is one image: pass images\[np.newaxis\]"),
         "two channels": (x[..., :2], r"shape \(20, 8, 9, 2\): pass"),
-        "texts": (np.array([[["a"]]]), "an array of <U1, not of numbers"),
+        "texts": (np.array([[["a"]]]), "texts or paths: pass a list of paths"),
         "empty": (x[:0], "there is nothing in them"),
         "both sets": (((x, y), (x, y)), r"pair of pairs.*load_images\(data\[1\]\)"),
         "few labels": ((x, y[:3]), "there are 20 images and 3 labels"),
@@ -415,6 +416,47 @@ def test_a_generator_is_read_batch_by_batch_or_image_by_image(x, y):
     assert same(load_images(iter([x])), x)
     with pytest.raises(ValueError, match="the generator yields nothing"):
         load_images(by_image)
+
+
+def test_pairs_and_triples_in_lists_are_read(x, y):
+    weights = np.ones(COUNT)
+    pictures = [Image.fromarray(image) for image in x]
+    for source in (
+        list(zip(x, y, strict=True)),
+        list(zip(pictures, y, strict=True)),
+        [x, y],
+        (x, y, weights),
+        [x[..., 0], y],
+    ):
+        images = load_images(source)
+        assert images.labels.tolist() == y.tolist() and len(images) == COUNT
+        assert (images[3][..., 0] == x[3, ..., 0]).all()
+    assert len(load_images([x[0], x[1], x[2]])) == 3
+    assert len(load_images([x[0], x[1]])) == 2
+
+
+def test_labels_of_several_outputs_are_refused(x, y):
+    batches = [(x[:5], {"kind": y[:5]}), (x[5:], {"kind": y[5:]})]
+    with pytest.raises(ValueError, match=r"dictionaries with 'kind'.*labels\['kind'\]"):
+        load_images(iter(batches))
+    images = load_images((images, labels["kind"]) for images, labels in batches)
+    assert images.labels.tolist() == y.tolist()
+    with pytest.raises(ValueError, match=r"the labels are 2 arrays.*labels\[0\]"):
+        load_images(iter([(x, (y, y))]))
+    for source in ([x[0], {"image": x[1]}], iter([x[:2], {"image": x}])):
+        with pytest.raises(ValueError, match="the images are dictionaries: pass pairs"):
+            load_images(source)
+
+
+def test_iterators_of_paths_are_lists_of_them(tf, tmp_path):
+    paths = write(*(tmp_path / f"{i}.png" for i in range(3)))
+    images = load_images(path for path in paths)
+    assert images.paths == paths and load_images(tmp_path.glob("*.png")).paths
+    assert load_images((path, 1) for path in paths).labels.tolist() == [1, 1, 1]
+    dataset = tf.data.Dataset.from_tensor_slices([str(path) for path in paths])
+    with pytest.raises(ValueError, match="texts or paths: pass a list of paths, such as .os.fsdec"):
+        load_images(dataset)
+    assert load_images([os.fsdecode(path) for path in dataset.as_numpy_iterator()]).paths == paths
 
 
 def test_a_generator_must_keep_to_its_range(x):
