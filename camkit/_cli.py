@@ -131,7 +131,8 @@ def _analyze(options: argparse.Namespace) -> dict[str, Any]:
         raise ValueError(f"{options.model} was loaded and does not run: {reason}") from error
     if analysis.matched_by == "order":
         print(_order_of_classes(analysis), file=sys.stderr)
-    print(f"{len(analysis)} images {_summary(analysis, images)}: {options.out}")
+    plural = "" if len(analysis) == 1 else "s"
+    print(f"{len(analysis)} image{plural} {_summary(analysis, images)}: {options.out}")
     correct = analysis.table["correct"].dropna()
     return {
         "folder": options.out,

@@ -458,6 +458,26 @@ refused(
     "nowhere is missing: source must be a folder of images",
 )
 reads(GROUP, "a .zip file", zipped(CLASSES), 4)
+reads(
+    GROUP,
+    "a folder of images with a table in it",
+    with_files(folder("{}.png"), "labels.csv"),
+    2,
+    "'labels.csv' beside the images may hold their labels: pass the table",
+    classes=(),
+)
+refused(
+    GROUP,
+    "one folder of images beside a table, or parts such as images_001/",
+    with_files(folder("scans/{}.png"), "labels.csv"),
+    "beside the table 'labels.csv': pass the table for its labels",
+)
+refused(
+    GROUP,
+    "archives in a folder or in an archive",
+    with_files(folder(), "train.zip", "test.zip"),
+    "unpack 'test.zip', 'train.zip' and pass the folder",
+)
 refused(GROUP, "a damaged .zip file", damaged, "cannot be unpacked")
 
 

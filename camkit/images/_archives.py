@@ -6,13 +6,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from camkit._progress import progress
-from camkit.images.folders import SIDECARS
+from camkit.images.folders import SIDECARS, TABLES
 
 
 def unpacked(archive: Path) -> tuple[TemporaryDirectory, Path]:
     """Return a temporary folder, and the folder in it that holds what a .zip file holds.
 
-    Hidden files and sidecar files are left out.
+    Hidden files, and sidecar files but tables, are left out.
 
     Raises:
         ValueError: The archive is damaged or encrypted.
@@ -23,7 +23,7 @@ def unpacked(archive: Path) -> tuple[TemporaryDirectory, Path]:
     folder.mkdir()
     try:
         with zipfile.ZipFile(archive) as source:
-            members = [member for member in source.infolist() if _may_be_image(member)]
+            members = [member for member in source.infolist() if _is_wanted(member)]
             size = sum(member.file_size for member in members)
             free = shutil.disk_usage(folder).free
             if size > free:
@@ -43,8 +43,9 @@ def unpacked(archive: Path) -> tuple[TemporaryDirectory, Path]:
     return temporary, folder
 
 
-def _may_be_image(member: zipfile.ZipInfo) -> bool:
-    """Return whether a member is a visible file that is no sidecar."""
+def _is_wanted(member: zipfile.ZipInfo) -> bool:
+    """Return whether a member is a visible file that is a table or no sidecar."""
     path = Path(member.filename)
     is_hidden = any(part.startswith((".", "__")) for part in path.parts)
-    return not (member.is_dir() or is_hidden or path.suffix.lower() in SIDECARS)
+    is_sidecar = path.suffix.lower() in SIDECARS.difference(TABLES)
+    return not (member.is_dir() or is_hidden or is_sidecar)

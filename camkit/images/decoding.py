@@ -149,6 +149,17 @@ def formats() -> list[str]:
     return FORMATS + [name for name in added if name not in FORMATS]
 
 
+def names_of_formats() -> str:
+    """Return the names of all formats that are read, some by packages of the extras.
+
+    Example:
+        >>> from camkit.images.decoding import names_of_formats
+        >>> names_of_formats().endswith(", HEIC, DICOM")
+        True
+    """
+    return ", ".join([*formats(), "HEIC", "DICOM"])
+
+
 def suffixes() -> set[str]:
     """Return the suffixes of the formats that are read, such as ".png".
 
@@ -322,7 +333,7 @@ def _on_white(image: Image.Image) -> Image.Image:
 def _explain(error: Exception) -> str:
     """Return the reason why Pillow cannot decode a file, in words."""
     if isinstance(error, UnidentifiedImageError):
-        return f"not an image of a known kind ({', '.join(formats())})"
+        return f"not an image of a known kind ({names_of_formats()})"
     if isinstance(error, (ImportError, NoImageError)):
         return str(error)
     if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from camkit._resources import carried
-from camkit.images.decoding import FileReader, formats, suffixes
+from camkit.images.decoding import FileReader, names_of_formats, suffixes
 from camkit.images.fruits360 import fetch_fruits_360
 
 MINI = carried("data") / "mini-fruits"
@@ -31,6 +31,12 @@ _ROLES = {name: role for role, names in SPLITS.items() for name in names}
 
 # Words that say nothing else beside the name of a split, as in "training_set" and "seg_train".
 _PLAIN_WORDS = {"set", "data", "dataset", "split", "folder", "images", "imgs", "seg"}
+
+# The endings of the files that are read as tables.
+TABLES = (".csv", ".tsv", ".parquet", ".pq")
+
+# The endings of archives, of which those in folders and other archives are not read.
+_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar")
 
 # Files that often lie beside images; they are skipped without being reported.
 SIDECARS = {".txt", ".csv", ".tsv", ".json", ".xml", ".yaml", ".yml", ".md", ".html", ".ini", ".db"}
@@ -63,6 +69,9 @@ _OF_SYSTEMS = {
     "system volume information",
     "lost+found",
 }
+
+# The endings of folders that photograph programs keep their previews in.
+_OF_PROGRAMS = (".lrdata", ".lrcat-data", ".photoslibrary", ".aplibrary", ".cocatalog")
 
 # Folders of images, and what lies beside them for each image but is none to classify.
 _PICTURES = {"images", "image", "imgs", "img", "jpegimages", "pictures", "photos"}
@@ -368,8 +377,8 @@ class _Folder:
         self._parents = parents | {path.resolve()}
         # Folders that are none of images: (path, reason).
         self.foreign: list[tuple[Path, str]] = []
-        # Why files that the user's own opener was tried on are no images.
-        self._failures: list[str] = []
+        # Why files in it that the user's own opener was tried on are no images.
+        self.failures: list[str] = []
 
     @cached_property
     def _entries(self) -> list[os.DirEntry] | None:
@@ -405,7 +414,7 @@ class _Folder:
 
     def _reason_against(self, path: Path) -> str | None:
         """Return why a folder holds no images of the set, or None."""
-        if path.name.lower() in _OF_SYSTEMS:
+        if path.name.lower() in _OF_SYSTEMS or path.suffix.lower() in _OF_PROGRAMS:
             return "a folder of the system or another program"
         if path.is_symlink() and path.resolve() in self._parents:
             return "a link to a folder that holds it"
@@ -451,14 +460,8 @@ class _Folder:
                 return True
         except Exception as error:
             if self._reader.opener is not None:
-                self._failures.append(f"{path.name}: {self._reader.explained(path, error)}")
+                self.failures.append(f"{path.name}: {self._reader.explained(path, error)}")
             return False
-
-    @property
-    def failures(self) -> list[str]:
-        """Why files in it and below are no images, where the user's own opener was tried."""
-        below = [failure for folder in self.folders for failure in folder.failures]
-        return [*self._failures, *below]
 
     @cached_property
     def with_images(self) -> list["_Folder"]:
@@ -469,6 +472,18 @@ class _Folder:
     def has_images(self) -> bool:
         """Whether images lie in it, at any depth."""
         return self.has_images_itself or any(folder.has_images for folder in self.folders)
+
+    @property
+    def tables(self) -> list[Path]:
+        """The tables in it."""
+        paths = [Path(entry) for entry in self._entries or []]
+        return [path for path in paths if path.suffix.lower() in TABLES]
+
+    def walk_all(self) -> Iterator["_Folder"]:
+        """Yield the folder and all below it."""
+        yield self
+        for folder in self.folders:
+            yield from folder.walk_all()
 
     def walk(self) -> Iterator["_Folder"]:
         """Yield the folder and all below it that hold images."""
@@ -626,8 +641,26 @@ def _plain_layout(top: _Folder, classes: set[str]) -> Layout:
         builder.leave_empty_out(root)
         return builder.layout(first.files)
     root = builder.seen_through_pictures(root)
+    _check_table_beside(root, classes)
     builder.add_classes(root, None, is_chosen=True)
     return builder.layout()
+
+
+def _check_table_beside(root: _Folder, classes: set[str]) -> None:
+    """Raise ValueError if a table beside folders of images tells their classes rather than they.
+
+    These are a single folder, and parts such as "images_001".
+    """
+    names = [folder.name for folder in root.with_images]
+    words = {tuple(_words(name)) for name in names}
+    are_parts = len(words) == 1 and (len(names) == 1 or bool(_PICTURES & set(*words)))
+    if are_parts and root.tables and not classes & set(names):
+        raise ValueError(
+            f"{root.path} holds images in {quote(names)} alone, beside the table "
+            f"{quote(path.name for path in root.tables)}: pass the table for its labels, such as "
+            f"{str(root.tables[0])!r}, or classes={_listing(root.with_images)} if these are the "
+            "classes"
+        )
 
 
 def _levels(folders: list[_Folder]) -> list[list[_Folder]]:
@@ -778,6 +811,13 @@ class _Builder:
 
     def layout(self, files: Iterable[Path] = ()) -> Layout:
         """Return what was gathered."""
+        files = list(files)
+        if files and not self.classes and self.root.tables:
+            tables = quote(path.name for path in self.root.tables)
+            self.notes.append(
+                f"{tables} beside the images may hold their labels: pass the table in place of the "
+                "folder (unpack an archive before)"
+            )
         names, notes = _class_names([(name, split) for _, name, split, *_ in self.classes])
         chosen = []
         nested: set[str] = set()
@@ -795,7 +835,7 @@ class _Builder:
             self.root.path,
             chosen,
             sorted(set(names.values())),
-            list(files),
+            files,
             self.skipped,
             [*self.notes, *notes],
         )
@@ -849,10 +889,16 @@ def _spelling_in_training(alike: list[str], splits: dict[str, set]) -> str:
 def _nothing_found(folder: _Folder) -> str:
     """Return the message for a folder without any image."""
     content = quote(entry.name for entry in folder._entries or [])
-    failure = "".join(f"; {failure}" for failure in folder.failures[:1])
+    below = list(folder.walk_all())
+    failures = [failure for inner in below for failure in inner.failures]
+    hint = "".join(f"; {failure}" for failure in failures[:1])
+    files = [path for inner in below for path in inner.files]
+    archives = [path.name for path in files if path.name.lower().endswith(_ARCHIVES)]
+    if archives:
+        hint += f"; unpack {quote(archives)} and pass the folder"
     return (
         f"no image set in {folder.path}: looked for folders Training and Test, for class folders "
-        f"with images ({', '.join(formats())}), and for images in it; found {content}{failure}"
+        f"with images ({names_of_formats()}), and for images in it; found {content}{hint}"
     )
 
 

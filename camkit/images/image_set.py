@@ -75,9 +75,10 @@ class ImageSet:
             classes = "without labels"
         root = str(self.root)
         notes = "".join(f"; {note}" for note in self.notes)
+        plural = "" if len(self) == 1 else "s"
         return (
-            f"ImageSet({len(self)} images {classes}, {len(self.skipped)} skipped, root={root!r}"
-            f"{notes})"
+            f"ImageSet({len(self)} image{plural} {classes}, {len(self.skipped)} skipped, "
+            f"root={root!r}{notes})"
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -184,8 +185,9 @@ class ImageSet:
             The ImageSet, whose batches are float32.
 
         Raises:
-            ValueError: Keras has no such interpolation, cannot combine these arguments, or the set
-                was loaded with an `image_opener`, or from arrays whose values are not 0 to 255.
+            ValueError: Keras has no such interpolation, cannot combine these arguments, or reads
+                none of the files; or the set was loaded with an `image_opener`, or from arrays
+                whose values are not 0 to 255.
             ImportError: TensorFlow is not installed.
 
         Example:
@@ -208,6 +210,8 @@ class ImageSet:
         is_read = np.array([Path(path).suffix.lower() in SUFFIXES for path in self.paths], bool)
         reason = f"Keras reads files that end in {', '.join(SUFFIXES)}"
         passed_over = [(self.paths[i], reason) for i in np.flatnonzero(~is_read)]
+        if len(passed_over) == len(self) > 0:
+            raise ValueError(f"none of the images is one that Keras reads: {reason}")
         selected = self.select(is_read)
         return replace(selected, reader=reader, skipped=[*self.skipped, *passed_over])
 

@@ -21,10 +21,10 @@ from camkit.images._arrays import images_of_arrays, images_of_batches
 from camkit.images._as_arrays import ArrayReader
 from camkit.images._checking import Checker
 from camkit.images._labels import NO_LABEL
-from camkit.images.decoding import THREADS, FileReader, Opener, formats
-from camkit.images.folders import check_split, existing, find_set, quote
+from camkit.images.decoding import THREADS, FileReader, Opener, names_of_formats
+from camkit.images.folders import TABLES, check_split, existing, find_set, quote
 from camkit.images.image_set import ImageSet
-from camkit.images.tables import TABLES, images_of_paths, images_of_table, read_table
+from camkit.images.tables import images_of_paths, images_of_table, read_table
 
 
 def load_images(
@@ -278,10 +278,21 @@ def _of_name(
         return _of_folder(path, split, classes, reader)
     if path.suffix.lower() == ".zip":
         temporary, folder = unpacked(path)
-        return replace(_of_folder(folder, split, classes, reader), _temporary=temporary)
+        try:
+            images = _of_folder(folder, split, classes, reader)
+        except (FileNotFoundError, ValueError) as error:
+            raise type(error)(_told_of_archive(str(error), folder, path)) from error
+        return replace(images, _temporary=temporary)
     raise FileNotFoundError(
         f"{path} is a file: pass a folder of images, a table ({', '.join(TABLES)}) or a .zip file"
     )
+
+
+def _told_of_archive(text: str, folder: Path, archive: Path) -> str:
+    """Return a message on the folder that an archive was unpacked into as one on the archive."""
+    told = text.replace(str(folder), str(archive))
+    names_part = f"{archive}{os.sep}" in told
+    return told + ("; unpack it to pass what it holds" if names_part else "")
 
 
 def _of_folder(
@@ -502,6 +513,6 @@ def _nothing_readable(images: ImageSet) -> str:
     where = f"the classes {quote(images.class_names)}" if images.class_names else "it"
     reasons = "; ".join(f"{path.name}: {reason}" for path, reason in images.skipped[:3])
     return (
-        f"no readable image in {images.root}: looked for {', '.join(formats())} in {where}; files "
+        f"no readable image in {images.root}: looked for {names_of_formats()} in {where}; files "
         f"skipped: {len(images.skipped)} ({reasons})"
     )

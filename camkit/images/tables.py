@@ -16,11 +16,8 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from camkit.images._labels import labels_of
 from camkit.images.decoding import suffixes
-from camkit.images.folders import named_split, quote, role_of
+from camkit.images.folders import TABLES, named_split, quote, role_of
 from camkit.images.image_set import ImageSet
-
-# The endings of the files that are read as tables.
-TABLES = (".csv", ".tsv", ".parquet", ".pq")
 
 # What stands between the columns of a .csv file: the one that its first line has most of.
 _SEPARATORS = (",", ";", "\t", "|")

@@ -315,7 +315,7 @@ def test_files_are_read_as_keras_reads_them(model, tmp_path, capsys, tf):
     code, said, warned = told(
         capsys, "analyze", model, folder, "--out", out, "--read-as", "keras-crop"
     )
-    assert code == 0 and said[-1].startswith("1 images ")
+    assert code == 0 and said[-1].startswith("1 image ")
     assert warned == [
         f"skipped: {folder / '1.webp'}: Keras reads files that end in .bmp, .gif, .jpeg, .jpg, .png"
     ]

@@ -1091,3 +1091,65 @@ def test_masks_are_a_class_where_they_may_be_one(tmp_path):
     assert load_images(tmp_path / "a").class_names == ["half", "mask", "no_mask"]
     write_levels(tmp_path / "b", ("cat", "dog", "masks"))
     assert load_images(tmp_path / "b", classes=["cat", "masks"]).class_names == ["cat", "masks"]
+
+
+def test_a_table_beside_a_folder_of_images_is_told(tmp_path):
+    write(*(tmp_path / "pics" / f"{i}.png" for i in range(2)))
+    (tmp_path / "labels.csv").write_text("file,label\n0.png,cat\n1.png,dog\n")
+    for source in (tmp_path, shutil.make_archive(str(tmp_path) + "-packed", "zip", tmp_path)):
+        with pytest.raises(
+            ValueError, match=r"beside the table 'labels.csv'.*or classes=\['pics'\]"
+        ):
+            load_images(source)
+        assert load_images(source, classes=["pics"]).class_names == ["pics"]
+    assert load_images(tmp_path / "labels.csv").class_names == ["cat", "dog"]
+    (tmp_path / "pics" / "labels.csv").write_text("file,label\n0.png,cat\n")
+    flat = load_images(tmp_path / "pics")
+    assert flat.class_names == [] and flat.notes[0].startswith("'labels.csv' beside the images may")
+
+
+def test_tables_beside_splits_without_classes_and_parts_of_a_set_are_told(tmp_path):
+    write(tmp_path / "a" / "train_images" / "0.png", tmp_path / "a" / "test_images" / "1.png")
+    write(tmp_path / "b" / "images_part_1" / "0.png", tmp_path / "b" / "images_part_2" / "1.png")
+    write_classes(tmp_path / "c")
+    for name in "abc":
+        (tmp_path / name / "train.csv").write_text("id,label\n0,cat\n")
+    assert load_images(tmp_path / "a").notes[0].startswith("'train.csv' beside the images may hold")
+    with pytest.raises(ValueError, match="holds images in 'images_part_1', 'images_part_2' alone"):
+        load_images(tmp_path / "b")
+    assert load_images(tmp_path / "c").notes == []
+
+
+def test_an_archive_in_a_folder_or_an_archive_is_told(tmp_path):
+    (tmp_path / "set").mkdir()
+    with zipfile.ZipFile(tmp_path / "set" / "train.zip", "w") as archive:
+        archive.write(*write(tmp_path / "0.png"), "cat/0.png")
+    outer = shutil.make_archive(str(tmp_path / "outer"), "zip", tmp_path / "set")
+    for source in (tmp_path / "set", outer):
+        with pytest.raises(FileNotFoundError, match="unpack 'train.zip' and pass") as raised:
+            load_images(source)
+        assert str(raised.value).startswith(f"no image set in {source}: ")
+        assert "PNG" in str(raised.value) and "HEIC, DICOM)" in str(raised.value)
+
+
+def test_a_message_on_an_archive_names_no_temporary_folder(tmp_path):
+    write_levels(tmp_path / "set", ("p1", "p2"), ("mel", "nev"))
+    outer = shutil.make_archive(str(tmp_path / "outer"), "zip", tmp_path / "set")
+    with pytest.raises(ValueError, match="unpack it to pass what it holds") as raised:
+        load_images(outer)
+    assert "camkit-" not in str(raised.value) and f"'{outer}/p1'" in str(raised.value)
+
+
+def test_folders_of_photograph_programs_are_no_classes(tmp_path):
+    write_levels(tmp_path, ("cat", "dog", "Lightroom Previews.lrdata"))
+    images = load_images(tmp_path)
+    assert images.class_names == ["cat", "dog"]
+    assert "another program" in reasons(images)["Lightroom Previews.lrdata"]
+
+
+def test_a_set_of_which_keras_reads_nothing_is_refused(tmp_path):
+    pytest.importorskip("tensorflow")
+    images = load_images(write(tmp_path / "0.webp"))
+    assert repr(images).startswith("ImageSet(1 image without labels, 0 skipped")
+    with pytest.raises(ValueError, match="none of the images is one that Keras reads: Keras reads"):
+        images.read_as_keras()
