@@ -296,7 +296,13 @@ def _as_array(image: Any) -> np.ndarray:
             "the images are dictionaries: pass pairs, such as "
             "load_images(((row['image'], row['label']) for row in rows))"
         )
-    return np.asarray(image)
+    try:
+        return np.asarray(image)
+    except ValueError as error:
+        raise ValueError(
+            "an element of the source is no image, since its parts have different shapes: pass "
+            "pairs as tuples (image, label), and a list of batches as iter(batches)"
+        ) from error
 
 
 def _parts(chunk: Any) -> Iterable:

@@ -294,6 +294,8 @@ def not_images():
         "fractions": ((x, y + 0.5), "a label is 0.5: labels that are numbers"),
         "negative": ((x, y - 2), "a label is -2"),
         "dictionaries": ([{"image": x[0]}], r"dictionaries: pass pairs.*row\['image'\]"),
+        "a list of batches": ([(x[:5], y[:5]), (x[5:], y[5:])], r"batches as iter\(batches\)"),
+        "lists of an image and a label": ([[x[0], 1], [x[1], 2]], r"as tuples \(image, label\)"),
         "a cube": ((x, np.zeros((COUNT, 2, 2))), r"labels have the shape \(20, 2, 2\)"),
         "a number": ((x, 3), "the labels are 3: pass one for each image"),
     }
