@@ -82,13 +82,13 @@ class Review:
     def apply(self, images: ImageSet, remove: Collection[str] = REMOVE) -> Applied:
         """Return an image set without the removed images and with the corrected labels.
 
-        An image with one of the verdicts `remove` is taken out, also if it has a correct label. Any
-        other with a `correct_label` gets that one; several are separated by "|" where images have
-        several labels, and "no label" takes all away. One with the verdict "label wrong" and no
-        correct label gets the class that the model predicted, if it predicted any. A class that the
-        set does not have is added to it. Other verdicts, such as "background", say something of the
-        model and change nothing. Where reviewers decide differently, nothing is changed, nor is a
-        label that is no longer the one that was reviewed.
+        An image with one of the verdicts `remove` is taken out, also if it has a correct label. One
+        with the verdict "label wrong" gets its `correct_label`; several are separated by "|" where
+        images have several labels, and "no label" takes all away. Without a correct label it gets
+        the class that the model predicted, if it predicted any. A class that the set does not have
+        is added to it. Other verdicts, such as "background", say something of the model and change
+        nothing, also beside a correct label; "not reviewed" is no verdict. Where reviewers decide
+        differently, nothing is changed, nor is a label that is no longer the one that was reviewed.
 
         Args:
             images: The set that was reviewed, such as `analysis.images`. Images are found by their
@@ -305,16 +305,21 @@ def _decide(rows: pd.DataFrame, before: str, remove: Collection[str]) -> _Decisi
 
 def _decide_by_one(row: dict[str, str], before: str, remove: Collection[str]) -> _Decision | None:
     """Return what one reviewer decides; None if the image is not reviewed."""
+    verdict = row["verdict"]
     label = _corrected(row)
     why = ", ".join(filter(None, (_stated(row), row["comment"])))
-    if row["verdict"] in remove:
+    if verdict in remove:
         return _Decision("removed", "", why)
-    if row["verdict"] == LABEL_WRONG and not label:
+    if verdict == BLANK["verdict"]:
+        return None
+    if verdict != LABEL_WRONG:
+        ignored = f', and a correct label counts with "{LABEL_WRONG}" only' if label else ""
+        return _Decision("unchanged", "", why + ignored)
+    if not label:
         remedy = "and the model predicts none: enter a correct label, or 'no label'"
         return _Decision("unchanged", "", f"{why}, {remedy}")
-    if label in (("", before) if before else NO_LABEL):
-        is_reviewed = row["verdict"] != BLANK["verdict"] or label
-        return _Decision("unchanged", "", why) if is_reviewed else None
+    if label in ((before,) if before else NO_LABEL):
+        return _Decision("unchanged", "", why)
     reviewed = "" if row["true"] in NO_LABEL else row["true"]
     if reviewed != before:
         return _Decision("unchanged", "", f"{why}, but its label was {reviewed or 'none'} then")

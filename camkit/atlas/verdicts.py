@@ -23,6 +23,17 @@ NEEDED = ("path", "true", "predicted", "verdict")
 COLUMNS = (*NEEDED, "comment", "reviewer", "correct_label")
 KEY = ["path", "reviewer"]
 
+# The verdicts that a reviewer may choose, as in verdicts.js; files may have others.
+VERDICTS = (
+    "not reviewed",
+    "label wrong",
+    "ambiguous",
+    "background",
+    "resolution",
+    "other",
+    "remove",
+)
+
 # The fields that a reviewer fills in, and their values before that.
 BLANK = {"verdict": "not reviewed", "comment": "", "correct_label": ""}
 
@@ -150,6 +161,8 @@ class Verdicts:
 def read_verdicts(source: str | os.PathLike[str] | pd.DataFrame) -> pd.DataFrame:
     """Return a table of verdicts, indexed by (path, reviewer); all its columns are text.
 
+    The names of the columns and the verdicts are read in any case: "Label Wrong" is "label wrong".
+
     Args:
         source: A CSV file, also one that a spreadsheet has saved, or a table with its columns.
 
@@ -169,6 +182,9 @@ def read_verdicts(source: str | os.PathLike[str] | pd.DataFrame) -> pd.DataFrame
     else:
         name = str(source)
         table = _read_csv(Path(source)).map(_without_apostrophe)
+    # A column in the right spelling comes before one like it.
+    absent = [name for name in COLUMNS if name not in table]
+    table = table.rename(columns=lambda name: _spelled_as(name, absent))
     missing = sorted(set(NEEDED) - set(table.columns))
     if missing:
         raise ValueError(
@@ -180,7 +196,14 @@ def read_verdicts(source: str | os.PathLike[str] | pd.DataFrame) -> pd.DataFrame
             table[column] = ""
     is_blank = table["verdict"].str.strip() == ""
     table["verdict"] = table["verdict"].mask(is_blank, BLANK["verdict"])
+    table["verdict"] = table["verdict"].map(lambda verdict: _spelled_as(verdict, VERDICTS))
     return table.drop_duplicates(KEY, keep="last").set_index(KEY)
+
+
+def _spelled_as(text: Any, words: Iterable[str]) -> Any:
+    """Return the one of the words that differs from a text in case alone, or else the text."""
+    spellings = {word.casefold(): word for word in words}
+    return spellings.get(str(text).strip().casefold(), text)
 
 
 def _as_text(table: pd.DataFrame) -> pd.DataFrame:

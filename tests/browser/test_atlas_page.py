@@ -391,8 +391,9 @@ def test_verdicts_stay_and_are_saved_as_the_same_csv(atlas, leaf, tmp_path):
     assert rows.loc[(first, "Kim")].to_dict() | {"path": first, "reviewer": "Kim"} == row
     Verdicts(tmp_path / "python.csv").save(row)
     header, own = (tmp_path / "python.csv").read_text().split("\n", 1)
-    assert file.read_text().startswith(header + "\n")
-    assert "\n" + own in file.read_text(), "byte for byte"
+    text = file.read_text()
+    assert text.startswith("\ufeff" + header + "\n"), "a spreadsheet reads UTF-8"
+    assert "\n" + own in text, "byte for byte"
 
 
 def test_a_change_in_another_window_is_shown_and_not_overwritten(leaf):
@@ -439,6 +440,82 @@ def test_the_next_picture_comes_after_a_verdict_if_that_is_asked_for(leaf):
     assert page.get_by_label("Then go to the next picture").is_checked()
     left = page.locator("optgroup[label='Review'] option").all_text_contents()
     assert left == ["errors not reviewed (9)", "reviewed (1)"]
+
+
+def test_what_is_being_typed_is_stored_when_the_page_is_left(leaf):
+    page = leaf()
+    page.get_by_label("Correct label").fill("zebra")
+    page.get_by_label("Comment").press_sequentially("in a cage")
+    page.reload()
+    page.get_by_text("1 of 10 errors reviewed.").wait_for()
+    assert page.get_by_label("Comment").input_value() == "in a cage"
+    page.get_by_label("Correct label").fill("Okapi")
+    page.reload()
+    page.get_by_text("1 of 10 errors reviewed.").wait_for()
+    assert page.get_by_label("Correct label").input_value() == "Okapi"
+    # A pause is enough for a comment, and the field stays as it is.
+    page.get_by_label("Comment").press_sequentially(" ")
+    page.get_by_text("Saved: Okapi, which is a new class").or_(
+        page.get_by_text("Saved: label wrong")
+    ).wait_for()
+    assert page.get_by_label("Comment").input_value() == "in a cage "
+
+
+def test_keys_in_the_list_of_verdicts_go_on_by_enter_and_digits_work_outside_of_text(leaf):
+    page = leaf()
+    group(page, "all errors")
+    page.get_by_label("Then go to the next picture").check()
+    page.keyboard.press("1")
+    current = "document.querySelector('.tile.current').id.endsWith('-%d')"
+    page.wait_for_function(current % 1)
+    page.get_by_label("Verdict").focus()
+    for word in ("label wrong", "ambiguous"):
+        page.keyboard.press("ArrowDown")
+        page.get_by_text(f"Saved: {word}.").wait_for()
+        assert page.evaluate(current % 1)
+    page.keyboard.press("Enter")
+    page.wait_for_function(current % 2)
+    page.get_by_label("Order").focus()
+    page.keyboard.press("3")
+    page.wait_for_function(current % 3)
+    page.get_by_role("button", name="Copy path").click()
+    page.keyboard.press("4")
+    page.wait_for_function(current % 4)
+    page.locator(".tiles").focus()
+    page.keyboard.press("/")
+    page.keyboard.type("zeb1")
+    page.keyboard.press("Enter")
+    page.keyboard.press("5")
+    page.wait_for_function(current % 5)
+    assert page.get_by_label("Search a class (/)").input_value() == "zeb1"
+
+
+def test_where_nothing_is_listed_nothing_is_reviewed(leaf):
+    page = leaf()
+    page.get_by_text("Filter", exact=True).click()
+    page.get_by_label("Path has the text").fill("no such path")
+    page.get_by_label("Confidence, %, from").focus()
+    page.get_by_text("No picture is listed, so there is none to review.").wait_for()
+    page.locator(".tiles").focus()
+    page.keyboard.press("1")
+    assert page.get_by_label("Verdict").is_disabled()
+    assert page.get_by_label("Verdict").input_value() == "not reviewed"
+    page.get_by_role("button", name="Clear the filter").click()
+    assert page.get_by_label("Verdict").is_enabled()
+    page.get_by_text("0 of 10 errors reviewed.").wait_for()
+
+
+def test_a_correct_label_that_changes_nothing_or_is_new_is_told(leaf):
+    page = leaf()
+    group(page, NAMES[0])
+    page.get_by_role("button", name="Select all", exact=True).click()
+    label = page.get_by_label("Correct label")
+    label.fill("Okapi")
+    page.get_by_label("Reviewer").focus()
+    page.get_by_text("Saved for 6 pictures: Okapi, which is a new class.").wait_for()
+    label.fill(NAMES[0])
+    page.get_by_label("Reviewer").focus()
+    page.get_by_text("This is the label of 6 pictures already: enter the correct one.").wait_for()
 
 
 def test_a_verdict_for_all_of_a_lasso_or_a_range(atlas, leaf, tmp_path):
@@ -505,8 +582,20 @@ def test_a_suggested_label_is_taken_by_one_button(atlas, browser):
     page.locator(".card", has_text="Data: ").first.locator("li button").first.click()
     page.get_by_role("button", name="Take the suggestion: Zebra").click()
     page.get_by_text("Saved: label wrong").wait_for()
-    assert page.get_by_label("Correct label").input_value() == "Zebra"
+    label = page.get_by_label("Correct label")
+    assert label.input_value() == "Zebra"
     assert not page.get_by_role("button", name="Take the suggestion").is_visible()
+    # The focus has left the form, so the next key is a verdict and no letter of a class.
+    page.keyboard.press("3")
+    page.get_by_text("Saved: background").wait_for()
+    assert label.input_value() == "Zebra"
+    page.keyboard.press("0")
+    page.get_by_text("Saved: not reviewed").wait_for()
+    assert label.input_value() == "", "taken back with the verdict"
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_text("Taken back for 1 picture.").wait_for()
+    assert page.get_by_label("Verdict").input_value() == "background"
+    assert label.input_value() == "Zebra"
     context.close()
 
 

@@ -522,6 +522,8 @@ def test_a_table_of_verdicts_may_come_from_pandas_and_lack_what_is_new():
     read = read_verdicts(table.assign(comment=None))
     assert read.reset_index().iloc[0].to_dict() == verdict_row(reviewer="Kim")
     assert read_verdicts(read).equals(read), "also indexed by path and reviewer"
+    shouted = table.assign(verdict="Label Wrong").rename(columns=str.title)
+    assert read_verdicts(shouted).equals(read_verdicts(table)), "in any case"
     with pytest.raises(ValueError, match="the table has the columns .*also has verdict"):
         read_verdicts(table.drop(columns="verdict"))
 

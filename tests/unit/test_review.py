@@ -18,6 +18,10 @@ def images(tmp_path_factory):
     return replace(images, metadata=pd.DataFrame({"n": np.arange(8), "label": list("abcdefgh")}))
 
 
+# What the log says of a correct label beside another verdict.
+ONLY = 'and a correct label counts with "label wrong" only'
+
+
 def verdicts(images, rows, reviewer=""):
     """A table of verdicts: {number of an image: (verdict, correct label)}; "Bee" is predicted."""
     table = []
@@ -33,9 +37,9 @@ def test_the_removed_are_gone_and_the_relabelled_are_relabelled(images):
         0: ("label wrong", ""),
         1: ("label wrong", "Cat"),
         2: ("ambiguous", ""),
-        3: ("background", ""),
+        3: ("background", "Cat"),
         5: ("not reviewed", ""),
-        6: ("not reviewed", "Dog"),
+        6: ("Label Wrong", "Dog"),
         7: ("remove", "Ant"),
     }
     applied = camkit.load_verdicts(verdicts(images, rows)).apply(images)
@@ -44,9 +48,9 @@ def test_the_removed_are_gone_and_the_relabelled_are_relabelled(images):
         ["relabelled", "Ant", "Bee", "label wrong: Bee"],
         ["relabelled", "Ant", "Cat", "label wrong: Cat"],
         ["removed", "Ant", "", "ambiguous"],
-        ["unchanged", "Bee", "Bee", "background"],
+        ["unchanged", "Bee", "Bee", f"background, {ONLY}"],
         ["unchanged", "Cat", "Cat", "not reviewed"],
-        ["relabelled", "Cat", "Dog", "not reviewed"],
+        ["relabelled", "Cat", "Dog", "label wrong: Dog"],
         ["removed", "Cat", "", "remove"],
     ]
     kept = [0, 1, 3, 4, 5, 6]
@@ -64,6 +68,14 @@ def test_the_removed_are_gone_and_the_relabelled_are_relabelled(images):
     assert [again.class_names[label] for label in again.labels] == table["label"].tolist()
 
 
+def test_a_correct_label_without_a_verdict_changes_nothing_and_is_no_disagreement(images):
+    withdrawn = verdicts(images, {0: ("not reviewed", "Cat"), 1: ("Not reviewed", "Cat")}, "Kim")
+    lee = verdicts(images, {1: ("label wrong", "Bee")}, "Lee")
+    applied = camkit.load_verdicts(withdrawn, lee).apply(images)
+    assert applied.log["action"].tolist() == ["unchanged", "relabelled"]
+    assert applied.images.labels.tolist() == [0, 1, *images.labels[2:]]
+
+
 def test_which_verdicts_remove_is_for_the_caller_to_say(images):
     review = camkit.load_verdicts(verdicts(images, {0: ("background", ""), 1: ("ambiguous", "")}))
     assert review.apply(images, remove=["background"]).images.paths == images.paths[1:]
@@ -72,7 +84,7 @@ def test_which_verdicts_remove_is_for_the_caller_to_say(images):
 
 def test_nothing_is_changed_where_reviewers_decide_differently(images):
     kim = {0: ("label wrong", "Cat"), 1: ("label wrong", ""), 2: ("ambiguous", "")}
-    lee = {0: ("other", ""), 1: ("other", "Bee"), 2: ("not reviewed", "")}
+    lee = {0: ("other", ""), 1: ("label wrong", "Bee"), 2: ("not reviewed", "")}
     tables = [verdicts(images, kim, "Kim"), verdicts(images, lee, "Lee")]
     applied = camkit.load_verdicts(*tables).apply(images)
     assert applied.log["action"].tolist() == ["disagreement", "relabelled", "removed"]
@@ -85,7 +97,8 @@ def test_a_label_that_was_changed_since_the_review_is_left_alone(images):
     labels = np.array([1, 1, *images.labels[2:]])
     applied = review.apply(replace(images, labels=labels))
     assert applied.log["action"].tolist() == ["unchanged", "unchanged"]
-    assert applied.log["why"].tolist() == ["label wrong: Cat, but its label was Ant then", "x"]
+    whys = ["label wrong: Cat, but its label was Ant then", f"x, {ONLY}"]
+    assert applied.log["why"].tolist() == whys
     assert applied.images.labels.tolist() == labels.tolist()
 
 
@@ -101,7 +114,7 @@ def test_paths_of_another_machine_are_found_by_their_ending(images, tmp_path):
 
 def test_sets_of_labels_and_images_without_a_label(images):
     mask = np.eye(3, dtype=bool)[images.labels]
-    table = verdicts(images, {0: ("label wrong", "Ant|Cat"), 1: ("x", "Dog")})
+    table = verdicts(images, {0: ("label wrong", "Ant|Cat"), 1: ("label wrong", "Dog")})
     applied = camkit.load_verdicts(table).apply(replace(images, labels=mask))
     assert applied.images.labels[:3].astype(int).tolist() == [
         [1, 0, 1, 0],

@@ -91,8 +91,8 @@ const faults = {
   count: 2,
   meaning: "",
   rows: [
-    { i: 7, other: 1, name: "t/7", reason: "", split: "training", otherSplit: "test" },
-    { i: 1, other: 7, name: "a/1", reason: "", split: "test", otherSplit: "training" },
+    { i: 7, other: 1, name: "t/7", reason: "a copy", split: "training", otherSplit: "test" },
+    { i: 1, other: 7, name: "a/1", reason: "a copy, too", split: "test", otherSplit: "training" },
   ],
 };
 
@@ -104,6 +104,10 @@ test("a kind of fault is a group in which pairs stay together", () => {
     title: "“copy” faults",
     members: [7, 1],
     inOrder: true,
+    reasons: new Map([
+      [7, "a copy"],
+      [1, "a copy, too"],
+    ]),
   });
 });
 

@@ -144,7 +144,10 @@ test("verdicts from a file are not those of whoever sits here; the same ones are
   );
   const away = { ...entry, path: "/z/9", true: "Cat", predicted: "Ant" };
   store.keep([away]);
-  store.keep([away, { ...away, path: "/z/8" }]);
+  store.keep([
+    { ...away, comment: "again" },
+    { ...away, path: "/z/8" },
+  ]);
   assert.equal(storeOf().kept().length, 2);
 });
 

@@ -57,14 +57,16 @@ test("of the verdicts in a file, new ones are told from those that differ", () =
   const table = new VerdictTable([kim, open]);
   const differs = { ...kim, verdict: "other" };
   const rows = [lee, differs, remark, { ...open, i: 5 }, { ...kim, reviewer: "Ann" }];
-  const { added, conflicts } = table.compare(rows);
+  const { added, conflicts, same } = table.compare([...rows, { ...kim, i: 2, reviewer: "Ann" }]);
+  assert.equal(same, 0);
+  assert.deepEqual(table.compare([kim, open]), { added: [], conflicts: [], same: 1 });
   assert.deepEqual(added, [lee, remark, { ...kim, reviewer: "Ann" }]);
   assert.deepEqual(conflicts, [{ here: kim, there: differs }]);
 });
 
 test("the table as CSV, with verdicts on images that are not here", () => {
   const away = { ...lee, path: "/z/9", true: "Cat", predicted: "Ant" };
-  const table = new VerdictTable([kim, { ...lee, i: 6, comment: "=1" }], [away]);
+  const table = new VerdictTable([kim, { ...lee, i: 6, comment: "=1" }], [away, { ...away }]);
   const text =
     "path,true,predicted,verdict,comment,reviewer,correct_label\n" +
     "/a/2,Ant,Bee,label wrong,a bee,Kim,Bee\n" +
@@ -91,6 +93,8 @@ test("a table without the columns of verdicts is refused by their names", () => 
   );
   const [row] = verdictsOfCsv("path,true,predicted,verdict\n/a,Ant,Bee,\n");
   assert.equal(wordsOf(row), "not reviewed");
+  const [other] = verdictsOfCsv("Path;True;PREDICTED;Verdict\n/a;Ant;Bee;Label Wrong\n");
+  assert.deepEqual([other.path, other.verdict], ["/a", "label wrong"]);
 });
 
 test("no verdict says the same as not reviewed, without a comment", () => {

@@ -6,7 +6,14 @@ import { Confusion } from "./confusion.js";
 import { field, make, section } from "./dom.js";
 import { FilterPanel } from "./filter-panel.js";
 import { filtered } from "./filters.js";
-import { isError, ORDERS, ordered, orderedByVerdict, possibleOrders } from "./groups.js";
+import {
+  isError,
+  ORDERS,
+  ordered,
+  orderedByVerdict,
+  possibleOrders,
+  remarkOnFault,
+} from "./groups.js";
 import { INVENTED, MISSED } from "./label-sets.js";
 import { Matrix } from "./matrix.js";
 import { Tiles } from "./tiles.js";
@@ -83,7 +90,11 @@ export class Browser {
     this.filter = new FilterPanel(index, atlasId, again);
     this.heading = make("h3", { className: "group" });
     this.tiles = new Tiles("Pictures of the group", source, {
-      describeImage: (i) => describe(index, i),
+      describeImage: (i) => {
+        const remark = remarkOnFault(this.group, i);
+        return remark ? `${describe(index, i)}. ${remark}` : describe(index, i);
+      },
+      isCompared: (i) => Boolean(this.group.reasons) && !this.group.reasons?.has(i),
       mark: (i) => table?.mark(i) ?? "",
       choose,
       marked: () => {

@@ -146,9 +146,22 @@ export const DATA_FAULTS = "Data faults";
 function faultGroups({ summary }) {
   return (summary?.faults ?? []).map(({ kind, rows }) => {
     const numbers = rows.flatMap(({ i, other }) => (other === null ? [i] : [i, other]));
+    const reasons = new Map(rows.map(({ i, reason }) => [i, reason]));
     const title = titleOfFaults(kind);
-    return { part: DATA_FAULTS, title, members: [...new Set(numbers)], inOrder: true };
+    return { part: DATA_FAULTS, title, members: [...new Set(numbers)], inOrder: true, reasons };
   });
+}
+
+/**
+ * Return why image i is in a group of faults, as a sentence; "" in other groups.
+ *
+ * @param {Group} group
+ * @param {number} i
+ */
+export function remarkOnFault({ title, reasons }, i) {
+  if (!reasons) return "";
+  const reason = reasons.get(i);
+  return `${title}: ${reason ?? "not suspected, shown to compare"}.`;
 }
 
 /**

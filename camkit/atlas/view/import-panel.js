@@ -5,7 +5,7 @@
 import { decodeText } from "./csv.js";
 import { make, section } from "./dom.js";
 import { PathMatcher } from "./paths.js";
-import { verdictsOfCsv, wordsOf } from "./verdicts.js";
+import { lastOfEach, verdictsOfCsv, wordsOf } from "./verdicts.js";
 import { messageOf, pictureOf } from "./words.js";
 
 // The number of conflicts and of unknown paths that are listed.
@@ -74,7 +74,7 @@ export class ImportPanel {
    */
   async take(name, rows) {
     const { matched, unmatched } = match(this.source.index, rows);
-    const { added, conflicts } = this.table.compare(matched);
+    const { added, conflicts, same } = this.table.compare(matched);
     const changes = added.map((row) => {
       const seen = this.table.get(row.i, row.reviewer);
       return { i: row.i, entry: row, seen, imported: true };
@@ -85,10 +85,11 @@ export class ImportPanel {
     const refused = answers.length - saved.length;
     const error = answers.find((answer) => answer.error)?.error;
     if (this.source.keep && unmatched.length) {
-      this.table.unmatched.push(...unmatched);
+      this.table.unmatched = lastOfEach([...this.table.unmatched, ...unmatched]);
       this.source.keep(unmatched);
     }
     const texts = [`${name}: taken over ${saved.length} of ${countOfVerdicts(rows.length)}.`];
+    if (same) texts.push(`Here already: ${countOfVerdicts(same)}.`);
     if (refused) {
       const why = error ?? "changed elsewhere in the meantime; read the file again";
       texts.push(`Not saved: ${countOfVerdicts(refused)} (${why}).`);

@@ -7,7 +7,7 @@ import { field, make, section, showPicture, uniqueId } from "./dom.js";
 import { FeatureMap } from "./feature-map.js";
 import { Figures } from "./figures.js";
 import { FileLine } from "./file-line.js";
-import { groups, homeOf, isError } from "./groups.js";
+import { groups, homeOf, isError, remarkOnFault } from "./groups.js";
 import { ImportPanel } from "./import-panel.js";
 import { statusLine } from "./layers.js";
 import { legend } from "./legend.js";
@@ -85,8 +85,8 @@ class Atlas {
   makeReview(table) {
     const { tiles } = this.browser;
     return new Review(this.id, this.source, this.selection, table, this.errors, {
-      // Where a filter lets nothing through, the picture is the one that is still shown.
-      targets: () => (tiles.members.length ? tiles.selection : [this.selection.current ?? 0]),
+      targets: () => tiles.selection,
+      leave: () => this.leaveForm(),
       next: () => {
         const hasNext = tiles.selected + 1 < tiles.members.length;
         if (hasNext) tiles.step(1);
@@ -131,7 +131,9 @@ class Atlas {
     const columns = make("div", { className: "columns" });
     columns.append(this.browser.element(this.help()), this.mainColumn());
     root.append(columns);
-    root.addEventListener("keydown", (event) => this.onKey(event), { signal: this.closed.signal });
+    const { signal } = this.closed;
+    root.addEventListener("keydown", (event) => this.onKey(event), { signal });
+    addEventListener("pagehide", () => this.review?.storeTyped(), { signal });
     this.hover(null);
     this.showGroup(this.browser.firstGroup());
   }
@@ -322,7 +324,9 @@ class Atlas {
     const { detail, image, shown } = this.selection;
     if (!detail || !image || shown === null) return;
     this.figures.draw(detail, image, shown);
-    this.status.textContent = statusLine(this.index, detail, shown);
+    const { current, group } = this.selection;
+    const remark = current === null || !group ? "" : remarkOnFault(group, current);
+    this.status.textContent = `${statusLine(this.index, detail, shown)} ${remark}`.trim();
   }
 
   /** @param {KeyboardEvent} event */
@@ -331,16 +335,38 @@ class Atlas {
     // Keep the key from the shortcuts of JupyterLab.
     event.stopPropagation();
     const target = /** @type {Element} */ (event.target);
-    if (target.closest("input, textarea")) return;
-    if (event.key === "/" && this.has("classes")) {
+    const { key } = event;
+    if (target === this.classes.search && (key === "Enter" || key === "Escape")) this.leaveForm();
+    if (isTyping(target)) return;
+    if (key === "/" && this.has("classes")) {
       event.preventDefault();
       this.classes.search.focus();
     }
-    if (target.closest("select")) return;
-    if (/^[0-6]$/.test(event.key)) this.review?.press(Number(event.key));
-    if (event.key === "ArrowRight") this.browser.tiles.step(1);
-    if (event.key === "ArrowLeft") this.browser.tiles.step(-1);
+    if (this.review && /^[0-6]$/.test(key)) {
+      // A list would take the digit for the beginning of an option.
+      event.preventDefault();
+      this.review.press(Number(key));
+    }
+    if (target.closest("select, input")) return;
+    if (key === "ArrowRight") this.browser.tiles.step(1);
+    if (key === "ArrowLeft") this.browser.tiles.step(-1);
   }
+
+  /** Take the focus out of a field, so that keys are verdicts again. */
+  leaveForm() {
+    this.browser.tiles.box.focus({ preventScroll: true });
+  }
+}
+
+/**
+ * Return whether a key is a character here: in a field for text, and in the lists of the filter,
+ * whose values may begin with digits.
+ *
+ * @param {Element} target
+ */
+function isTyping(target) {
+  const texts = "input:not([type=checkbox], [readonly]), textarea, .filter select";
+  return target.closest(texts) !== null;
 }
 
 /**

@@ -101,7 +101,8 @@ class PageSource {
 
   /** @param {string} text */
   exported(text) {
-    const address = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+    // By the mark at the beginning, spreadsheets know the text as UTF-8.
+    const address = URL.createObjectURL(new Blob(["\ufeff", text], { type: "text/csv" }));
     make("a", { href: address, download: "verdicts.csv" }).click();
     setTimeout(() => URL.revokeObjectURL(address), 1000);
   }

@@ -5,7 +5,7 @@
 import { field, make, section } from "./dom.js";
 import { SEPARATOR } from "./label-sets.js";
 import { recall, rememberSetting } from "./remembered.js";
-import { BLANK, isGiven, NOT_REVIEWED, VERDICTS, wordsOf } from "./verdicts.js";
+import { BLANK, isGiven, NOT_REVIEWED, namesOf, VERDICTS, wordsOf } from "./verdicts.js";
 import { countOfPictures, messageOf, pictureOf } from "./words.js";
 
 // What the browser remembers of the form.
@@ -13,6 +13,14 @@ const SETTINGS = "camkit-review";
 
 // The verdict that belongs to a correct label.
 const LABEL_WRONG = VERDICTS[1];
+
+// What verdicts mean to `apply` of review.py.
+const MEANING =
+  "“label wrong” gives a picture its correct label or, without one, the predicted class; " +
+  "“ambiguous” and “remove” take it out. Other verdicts change nothing.";
+
+// A comment is stored when nothing has been typed for so many milliseconds.
+const PAUSE = 800;
 
 export class Review {
   /**
@@ -24,17 +32,27 @@ export class Review {
    * @param {object} listeners
    * @param {() => number[]} listeners.targets returns the images that a verdict is given on
    * @param {() => boolean} listeners.next shows the next image; returns whether there is one
+   * @param {() => void} listeners.leave takes the focus out of the form
    */
-  constructor(atlasId, source, selection, table, errors, { targets, next }) {
+  constructor(atlasId, source, selection, table, errors, { targets, next, leave }) {
     this.source = source;
     this.selection = selection;
     this.table = table;
     this.errors = errors;
     this.targets = targets;
     this.next = next;
+    this.leave = leave;
     /** @type {Verdict | null} The verdict that the reviewer has been shown. */
     this.stored = null;
+    /** @type {number | null} The image that the form is filled for. */
+    this.filledFor = null;
     this.saving = Promise.resolve();
+    /** @type {Change[]} The changes that take back what was stored last. */
+    this.before = [];
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.timer = undefined;
+    // Whether keys go through the list of verdicts; the next picture waits for Enter then.
+    this.isWalking = false;
     // What was said last; it stays when the next image comes by itself.
     this.said = "";
 
@@ -44,7 +62,12 @@ export class Review {
     const names = source.index.classNames.map((value) => make("option", { value }));
     const list = make("datalist", { id: `${atlasId}-class-names` }, ...names);
     this.verdict = make("select", { onchange: save("verdict") }, ...options);
-    this.comment = make("textarea", { rows: 2, onchange: save("comment") });
+    this.verdict.addEventListener("keydown", (event) => this.onVerdictKey(event));
+    this.verdict.addEventListener("pointerdown", () => {
+      this.isWalking = false;
+    });
+    const oninput = () => this.onComment();
+    this.comment = make("textarea", { rows: 2, onchange: save("comment"), oninput });
     this.correctLabel = make("input", { autocomplete: "off", onchange: save("correctLabel") });
     this.correctLabel.setAttribute("list", list.id);
     const rename = () => this.onName();
@@ -60,6 +83,8 @@ export class Review {
     this.scope = make("p", { className: "note scope" });
     this.others = make("ul", { className: "plain others" });
     this.note = make("p", { role: "status", className: "note" });
+    const undo = { type: "button", hidden: true, onclick: () => this.undo() };
+    this.undoButton = make("button", undo, "Undo");
 
     const several = source.index.labelSets;
     const advance = make(
@@ -85,6 +110,8 @@ export class Review {
       field(atlasId, "Reviewer", this.reviewer),
       this.others,
       this.note,
+      this.undoButton,
+      make("p", { className: "help" }, MEANING),
     );
     source.changed?.((row) => this.onChangeElsewhere(row));
     table.listeners.push((numbers) => this.onVerdicts(numbers));
@@ -125,8 +152,11 @@ export class Review {
     const { verdict, comment, correctLabel } = { ...BLANK, ...this.stored };
     this.addOption(verdict);
     this.verdict.value = verdict;
-    this.comment.value = comment;
+    // What is being typed stays as it is while it is stored.
+    const isTyped = this.filledFor === i && this.comment.matches(":focus");
+    if (!isTyped) this.comment.value = comment;
     this.correctLabel.value = correctLabel;
+    this.filledFor = i;
 
     const items = this.table.ofOthers(i, reviewer).map((row) => {
       return make("li", {}, `${row.reviewer || "without a name"}: ${wordsOf(row)}`);
@@ -139,18 +169,76 @@ export class Review {
   takeSuggestion() {
     this.correctLabel.value = this.suggestions.get(this.selection.current ?? -1) ?? "";
     this.change("correctLabel");
-    // The button is hidden now.
-    this.correctLabel.focus();
+    // The button is hidden now, and the next key may be a verdict.
+    this.leave();
+  }
+
+  /**
+   * Note whether a key goes through the closed list, which a space and Alt open; Enter commits.
+   *
+   * @param {KeyboardEvent} event
+   */
+  onVerdictKey(event) {
+    if (event.key !== "Enter") {
+      this.isWalking = event.key !== " " && !event.altKey;
+    } else if (this.isWalking) {
+      event.preventDefault();
+      this.isWalking = false;
+      this.change("verdict");
+    }
+  }
+
+  /** Store a comment soon; one on several images when it is finished. */
+  onComment() {
+    clearTimeout(this.timer);
+    if (this.targets().length > 1) return;
+    this.timer = setTimeout(() => this.storeTyped(["comment"]), PAUSE);
+  }
+
+  /**
+   * Store what has been typed and not been stored.
+   *
+   * @param {("comment" | "correctLabel")[]} [names] the fields
+   */
+  storeTyped(names = ["comment", "correctLabel"]) {
+    for (const name of names) {
+      if (this.entered(name) !== (this.stored?.[name] ?? "")) this.change(name);
+    }
+  }
+
+  forgetBefore() {
+    this.before = [];
+    this.undoButton.hidden = true;
+  }
+
+  /** Take back what was stored last. */
+  async undo() {
+    await this.saving;
+    const changes = this.before;
+    this.forgetBefore();
+    this.leave();
+    try {
+      const answers = await this.source.save(changes);
+      this.table.add(answers.map(({ row }) => ({ ...row, own: true })));
+      const left = answers.filter(({ saved }) => !saved).length;
+      const kept = left ? ` ${countOfPictures(left)} changed elsewhere in the meantime.` : "";
+      this.report(`Taken back for ${countOfPictures(answers.length - left)}.${kept}`);
+    } catch (error) {
+      this.report(`Not taken back: ${messageOf(error)}`);
+    }
   }
 
   /** Say which images the form is for; a suggestion is for the one that is shown. */
   showScope() {
     const count = this.targets().length;
-    const isOne = count < 2;
+    const isOne = count === 1;
     this.scope.hidden = isOne;
-    this.scope.textContent = isOne
-      ? ""
-      : `What you enter now is for all ${countOfPictures(count)} selected.`;
+    this.scope.textContent = count
+      ? `What you enter now is for all ${countOfPictures(count)} selected.`
+      : "No picture is listed, so there is none to review.";
+    for (const control of [this.verdict, this.correctLabel, this.comment]) {
+      control.disabled = !count;
+    }
     const suggestion = this.suggestions.get(this.selection.current ?? -1);
     const isTaken = suggestion === this.correctLabel.value;
     this.suggested.hidden = !suggestion || isTaken || !isOne;
@@ -179,6 +267,8 @@ export class Review {
    * @param {number} key
    */
   press(key) {
+    if (!this.targets().length) return;
+    this.isWalking = false;
     this.verdict.value = VERDICTS[key];
     this.change("verdict");
   }
@@ -189,11 +279,12 @@ export class Review {
    * @param {EntryField} name
    */
   async change(name) {
+    clearTimeout(this.timer);
     const { current, seen } = this.selection;
-    // An image that is not yet on the screen gets no verdict.
-    if (current === null || current !== seen) return;
-    const value = name === "correctLabel" ? this.className() : this[name].value;
     const targets = this.targets();
+    // An image that is not yet on the screen, or not listed, gets no verdict.
+    if (current === null || current !== seen || !targets.length) return;
+    const value = this.entered(name);
     // One after the other, so that each begins with what the one before has stored.
     const before = this.saving;
     this.saving = before.then(() => this.save(current, targets, name, value));
@@ -213,10 +304,34 @@ export class Review {
     });
     try {
       const answers = await this.source.save(changes);
+      this.rememberBefore(changes, answers);
       this.onAnswers(current, name, answers, replaced.length);
     } catch (error) {
       this.report(`Not saved: ${messageOf(error)}`);
     }
+  }
+
+  /**
+   * Keep what takes changes back.
+   *
+   * @param {Change[]} changes
+   * @param {Answer[]} answers
+   */
+  rememberBefore(changes, answers) {
+    const saved = changes.filter((_, k) => answers[k].saved);
+    this.before = saved.map(({ i, entry, seen }) => {
+      return { i, entry: { ...BLANK, ...seen, reviewer: entry.reviewer }, seen: entry };
+    });
+    this.undoButton.hidden = !saved.length;
+  }
+
+  /**
+   * Return the content of a field.
+   *
+   * @param {EntryField} name
+   */
+  entered(name) {
+    return name === "correctLabel" ? this.className() : this[name].value;
   }
 
   /** Return the correct label as it is entered; classes of the set in the spelling of the set. */
@@ -253,6 +368,8 @@ export class Review {
     // Who says which label is right says that the given one is wrong.
     const isJudged = entry.verdict !== NOT_REVIEWED;
     if (name === "correctLabel" && value && !isJudged) entry.verdict = LABEL_WRONG;
+    // Who takes the verdict back takes the label back that belongs to it.
+    if (name === "verdict" && !isJudged) entry.correctLabel = "";
     return { i, entry, seen };
   }
 
@@ -269,7 +386,8 @@ export class Review {
     this.report(text);
     const isSaved = answers.every(({ saved }) => saved);
     const isVerdict = name === "verdict" && this.verdict.value !== NOT_REVIEWED;
-    if (!this.advance.checked || !isSaved || !isVerdict || answers.length > 1) return;
+    const stays = !this.advance.checked || this.isWalking;
+    if (stays || !isSaved || !isVerdict || answers.length > 1) return;
     this.said = `${pictureOf(this.source.index, current).name}: ${text}`;
     if (this.next()) return;
     this.said = "";
@@ -296,9 +414,29 @@ export class Review {
       return `Not saved${where}: ${elsewhere}. Choose again to replace it.`;
     }
     const value = name === "verdict" ? row.verdict : this.newClass(row.correctLabel) || words;
-    if (answers.length === 1) return `Saved: ${value}.`;
+    const remark = this.remarkOnLabels(answers, name);
+    if (answers.length === 1) return `Saved: ${value}.${remark}`;
     const before = replaced ? ` ${replaced} of them had another one.` : "";
-    return `Saved for ${countOfPictures(answers.length)}: ${row[name] || "empty"}.${before}`;
+    const entered = name === "correctLabel" ? this.newClass(row.correctLabel) : "";
+    const saved = entered || row[name] || "empty";
+    return `Saved for ${countOfPictures(answers.length)}: ${saved}.${before}${remark}`;
+  }
+
+  /**
+   * Return a sentence on pictures whose new label is the one that they have, or "".
+   *
+   * @param {Answer[]} answers
+   * @param {EntryField} name
+   */
+  remarkOnLabels(answers, name) {
+    if (name === "comment") return "";
+    const unchanged = answers.filter(({ row }) => {
+      const { true: label, predicted } = namesOf(this.source.index, row.i);
+      return row.verdict === LABEL_WRONG && label === (row.correctLabel || predicted);
+    });
+    if (!unchanged.length) return "";
+    const which = answers.length > 1 ? ` of ${countOfPictures(unchanged.length)}` : "";
+    return ` This is the label${which} already: enter the correct one.`;
   }
 
   /**
@@ -320,6 +458,7 @@ export class Review {
     this.name = to;
     this.remember();
     this.recall();
+    this.forgetBefore();
     if (from || !to) return;
     const mine = this.table.rows.filter((row) => row.own && row.reviewer === "");
     if (!mine.length) return;

@@ -35,13 +35,15 @@ export class Tiles {
    * @param {Source} source
    * @param {object} listeners
    * @param {(i: number) => string} listeners.describeImage
+   * @param {(i: number) => boolean} listeners.isCompared whether an image is there for comparison
    * @param {(i: number) => string} listeners.mark the verdict that a tile shows, or ""
    * @param {(i: number) => void} listeners.choose
    * @param {() => void} listeners.marked is called when several images have been selected
    */
-  constructor(name, source, { describeImage, mark, choose, marked }) {
+  constructor(name, source, { describeImage, isCompared, mark, choose, marked }) {
     this.source = source;
     this.describeImage = describeImage;
+    this.isCompared = isCompared;
     this.mark = mark;
     this.choose = choose;
     this.marked = marked;
@@ -91,6 +93,8 @@ export class Tiles {
     this.box.scrollTop = 0;
     const position = i === undefined ? 0 : members.indexOf(i);
     this.select(Math.max(position, 0));
+    // Tiles that stay where they are may be described otherwise in another group.
+    this.refresh();
   }
 
   /** The images that a verdict is given on. */
@@ -111,6 +115,7 @@ export class Tiles {
       const isSelected = this.several.size ? this.several.has(members[position]) : isCurrent;
       tile.ariaSelected = String(isSelected);
       tile.classList.toggle("current", isCurrent);
+      tile.classList.toggle("compared", this.isCompared(members[position]));
     }
     const inSight = selected >= first && selected < end;
     this.box.setAttribute("aria-activedescendant", inSight ? `${this.id}-${selected}` : "");

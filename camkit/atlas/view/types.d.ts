@@ -165,7 +165,8 @@ export interface Column {
 
 /**
  * A group of images to look through. `true` and `predicted` are set for confused pairs only. The
- * images of a group with `inOrder` stay in the order of its members.
+ * images of a group with `inOrder` stay in the order of its members. In one of faults, those without
+ * `reasons` are there for comparison.
  */
 export interface Group {
   title: string;
@@ -174,6 +175,7 @@ export interface Group {
   true?: number;
   predicted?: number;
   inOrder?: boolean;
+  reasons?: Map<number, string>;
 }
 
 /** What a line on an image needs. */

@@ -2,7 +2,7 @@
 
 /** @import { Answer, Change, Conflict, Entry, Index, Other, PathVerdict, Verdict } from "./types.js" */
 import { recall, rememberedKeys } from "./remembered.js";
-import { BLANK, FIELDS, namesOf, saySame } from "./verdicts.js";
+import { BLANK, FIELDS, lastOfEach, namesOf, saySame } from "./verdicts.js";
 import { messageOf } from "./words.js";
 
 const KEY = "camkit-verdicts ";
@@ -231,9 +231,7 @@ export class VerdictStore {
    * @param {PathVerdict[]} rows
    */
   keep(rows) {
-    const kept = [...this.kept(), ...rows].map((row) => JSON.stringify(row));
-    const different = [...new Set(kept)];
-    localStorage.setItem(this.unmatchedKey, `[${different.join(",")}]`);
+    localStorage.setItem(this.unmatchedKey, JSON.stringify(lastOfEach([...this.kept(), ...rows])));
   }
 
   /** @returns {PathVerdict[]} */

@@ -36,7 +36,7 @@ export class VerdictTable {
   constructor(rows, unmatched = []) {
     /** @type {Map<number, Map<string, Verdict>>} by image and reviewer */
     this.byImage = new Map();
-    this.unmatched = [...unmatched];
+    this.unmatched = lastOfEach(unmatched);
     /** @type {((numbers: number[]) => void)[]} */
     this.listeners = [];
     this.add(rows);
@@ -147,11 +147,12 @@ export class VerdictTable {
   }
 
   /**
-   * Return the verdicts of a file that are new, and those that differ from the ones here. Rows in
-   * which nothing is entered are left out; of two on one image by one reviewer, the last counts.
+   * Return the verdicts of a file that are new, those that differ from the ones here, and how many
+   * are here already. Rows in which nothing is entered are left out; of two on one image by one
+   * reviewer, the last counts.
    *
    * @param {Verdict[]} rows
-   * @returns {{added: Verdict[], conflicts: Conflict[]}}
+   * @returns {{added: Verdict[], conflicts: Conflict[], same: number}}
    */
   compare(rows) {
     const last = new Map(rows.filter(isGiven).map((row) => [`${row.i} ${row.reviewer}`, row]));
@@ -162,7 +163,7 @@ export class VerdictTable {
       if (!here || !isGiven(here)) added.push(there);
       else if (!saySame(here, there)) conflicts.push({ here, there });
     }
-    return { added, conflicts };
+    return { added, conflicts, same: last.size - added.length - conflicts.length };
   }
 
   /**
@@ -213,20 +214,48 @@ export function namesOf(index, i) {
  * @returns {PathVerdict[]}
  */
 export function verdictsOfCsv(text) {
-  const { columns, rows } = parseCsv(text);
-  const missing = NEEDED.filter((name) => !columns.includes(name));
+  const { columns, rows: cells } = parseCsv(text);
+  // A column in the right spelling comes before one like it.
+  const absent = COLUMNS.filter((name) => !columns.includes(name));
+  const named = columns.map((name) => [name, spelledAs(name, absent)]);
+  const missing = NEEDED.filter((name) => !named.some(([, known]) => known === name));
   if (missing.length) {
     throw new Error(`a table of verdicts also has the columns ${missing.join(", ")}`);
   }
+  const rows = cells.map((row) => {
+    const entries = named.map(([name, known]) => [known, row[name]]);
+    return Object.fromEntries(entries);
+  });
   return rows.map((row) => ({
     path: row.path,
     true: row.true,
     predicted: row.predicted,
-    verdict: row.verdict || NOT_REVIEWED,
+    verdict: spelledAs(row.verdict, VERDICTS) || NOT_REVIEWED,
     comment: row.comment ?? "",
     reviewer: row.reviewer ?? "",
     correctLabel: row.correct_label ?? "",
   }));
+}
+
+/**
+ * Return the one of the words that differs from a text in case alone, or else the text.
+ *
+ * @param {string} text
+ * @param {string[]} words
+ */
+function spelledAs(text, words) {
+  const plain = text.trim().toLowerCase();
+  return words.find((word) => word.toLowerCase() === plain) ?? text;
+}
+
+/**
+ * Return the last verdict of each reviewer on each path.
+ *
+ * @param {PathVerdict[]} rows
+ */
+export function lastOfEach(rows) {
+  const last = new Map(rows.map((row) => [JSON.stringify([row.path, row.reviewer]), row]));
+  return [...last.values()];
 }
 
 /**
