@@ -328,6 +328,8 @@ def test_both_pictures_of_a_fault_open_and_take_verdicts(atlas, leaf, tmp_path):
         if split == "test":
             continue
         assert "(training)" in current_tile(page)
+        assert page.locator(".tile.current.compared").count() == (button is other)
+        assert status(page).endswith("shown to compare.") == (button is other)
         page.keyboard.press("1")
         page.get_by_text("Saved: label wrong.").wait_for()
         assert "reviewed: label wrong" in current_tile(page)
@@ -515,7 +517,7 @@ def test_a_correct_label_that_changes_nothing_or_is_new_is_told(leaf):
     page.get_by_text("Saved for 6 pictures: Okapi, which is a new class.").wait_for()
     label.fill(NAMES[0])
     page.get_by_label("Reviewer").focus()
-    page.get_by_text("This is the label of 6 pictures already: enter the correct one.").wait_for()
+    page.get_by_text("6 of them have the new label already: enter the correct one.").wait_for()
 
 
 def test_a_verdict_for_all_of_a_lasso_or_a_range(atlas, leaf, tmp_path):

@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 import camkit
 from camkit.atlas import _embedding, _encoding, _view, page, record, summary
 from camkit.atlas.record import Record
-from camkit.atlas.verdicts import PathMatcher, Verdicts, read_verdicts
+from camkit.atlas.verdicts import VERDICTS, PathMatcher, Verdicts, read_verdicts
 from camkit.images.decoding import FileReader
 
 RNG = np.random.default_rng(0)
@@ -526,6 +526,12 @@ def test_a_table_of_verdicts_may_come_from_pandas_and_lack_what_is_new():
     assert read_verdicts(shouted).equals(read_verdicts(table)), "in any case"
     with pytest.raises(ValueError, match="the table has the columns .*also has verdict"):
         read_verdicts(table.drop(columns="verdict"))
+
+
+def test_the_verdicts_are_those_of_the_view():
+    source = (Path(camkit.__file__).parent / "atlas" / "view" / "verdicts.js").read_text()
+    listed = re.search(r"VERDICTS = \[(.*?)\]", source, re.DOTALL)[1]
+    assert ("not reviewed", *re.findall(r'"(.+?)"', listed)) == VERDICTS
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import {
   ordered,
   orderedByVerdict,
   possibleOrders,
+  remarkOnFault,
 } from "../../camkit/atlas/view/groups.js";
 import { VerdictTable } from "../../camkit/atlas/view/verdicts.js";
 import { index } from "./sample.js";
@@ -109,6 +110,13 @@ test("a kind of fault is a group in which pairs stay together", () => {
       [1, "a copy, too"],
     ]),
   });
+});
+
+test("why a picture is in a group of faults is told, and which are there to compare", () => {
+  const group = { title: "“label” faults", members: [1, 2], reasons: new Map([[1, "looks odd"]]) };
+  assert.equal(remarkOnFault(group, 1), "“label” faults: looks odd.");
+  assert.equal(remarkOnFault(group, 2), "“label” faults: not suspected, shown to compare.");
+  assert.equal(remarkOnFault({ title: "all errors", members: [1] }, 1), "");
 });
 
 test("a slice is a group", () => {

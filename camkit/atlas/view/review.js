@@ -435,8 +435,8 @@ export class Review {
       return row.verdict === LABEL_WRONG && label === (row.correctLabel || predicted);
     });
     if (!unchanged.length) return "";
-    const which = answers.length > 1 ? ` of ${countOfPictures(unchanged.length)}` : "";
-    return ` This is the label${which} already: enter the correct one.`;
+    const which = answers.length > 1 ? `${unchanged.length} of them have` : "It has";
+    return ` ${which} the new label already: enter the correct one.`;
   }
 
   /**
