@@ -6,7 +6,7 @@ import { field, make, section } from "./dom.js";
 import { SEPARATOR } from "./label-sets.js";
 import { recall, rememberSetting } from "./remembered.js";
 import { BLANK, isGiven, NOT_REVIEWED, namesOf, VERDICTS, wordsOf } from "./verdicts.js";
-import { countOfPictures, messageOf, pictureOf } from "./words.js";
+import { countOfPictures, labelName, messageOf, pictureOf } from "./words.js";
 
 // What the browser remembers of the form.
 const SETTINGS = "camkit-review";
@@ -446,7 +446,8 @@ export class Review {
    */
   newClass(label) {
     const { classNames } = this.source.index;
-    const isNew = this.namesIn(label).some((name) => !classNames.includes(name));
+    const known = [...classNames, labelName({ classNames }, -1)];
+    const isNew = this.namesIn(label).some((name) => !known.includes(name));
     return isNew ? `${label}, which is a new class` : "";
   }
 
