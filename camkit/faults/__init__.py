@@ -5,6 +5,7 @@ strangers, images of poor quality, and groups that lie in both splits. Images ar
 standardised GAP features and by their pixels; the network is not run again.
 """
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,10 +53,11 @@ def data_faults(
     - "label": another class is at least as probable as it is, on average, for the images of that
       class, and more probable than the label (the confident joint; Northcutt, Jiang and Chuang,
       "Confident Learning", JAIR 2021); and it is more frequent than the label among the five
-      nearest images. The probabilities are those of linear discriminant analysis that has not seen
-      the image, nor copies under two labels and images of poor quality. `other` is the most similar
-      image of that class. Score: 1 − probability of the given label. Copies under two labels are
-      not repeated.
+      nearest images. The probabilities are those of linear discriminant analysis that was fitted
+      without the image, and without copies under two labels and images of poor quality. `other` is
+      the most similar image of that class. Score: 1 − probability of the given label. Images that
+      are listed as copies or as of poor quality are not listed again, nor is the kept one of copies
+      under two labels.
     - "background": the background of a class differs from the typical one, and does so more than
       that of the median class, by at least 2 % of the range from black to white and beyond Tukey's
       fence (of the lower half, mirrored). `path` and `other` are the two images whose background is
@@ -65,7 +67,8 @@ def data_faults(
       class maps of all classes were stored. It finds a sticker, a stamp or a tint on most images of
       a class; it misses small marks, marks on few images, and backgrounds that all differ.
     - "twin": not a copy, but closer to an image of another label than 90 % of images are to their
-      nearest neighbour of their own label. Score: the cosine.
+      nearest neighbour of their own label. Score: the cosine. Images that are listed as "copy" or
+      "label" are not listed again, and nobody is the twin of a wrong label.
     - "stranger": not similar to any image: its distance to the third nearest one, in standardised
       features, is beyond Tukey's fence (on logarithms). `other` is the nearest image. Score: 1 −
       the usual distance as a share of it.
@@ -136,16 +139,31 @@ def data_faults(
         opinions = no_opinions(len(images.paths))
         wrong_labels = find_wrong_label_sets(images, is_trusted)
         backgrounds = iter([])
+    copy_faults = list(list_copies(images, copies, pixels.area, opinions))
+    listed = {fault.image for fault in [*copy_faults, *poor]} | of_two_labels
+    wrong_labels = list(wrong_labels)
     faults = [
-        *list_copies(images, copies, pixels.area, opinions),
-        *(fault for fault in wrong_labels if fault.image not in of_two_labels),
+        *copy_faults,
+        *(fault for fault in wrong_labels if fault.image not in listed),
         *backgrounds,
-        *find_twins(images, neighbours, copies),
+        *_unexplained(find_twins(images, neighbours, copies), images, copy_faults, wrong_labels),
         *find_strangers(images, neighbours.several),
         *of_groups,
         *poor,
     ]
     return _table_of(faults, images)
+
+
+def _unexplained(
+    twins: Iterator[Fault], images: Images, copies: list[Fault], labels: list[Fault]
+) -> Iterator[Fault]:
+    """Yield the twins that no other fault explains: a copy, or a wrong label of one of the two."""
+    of_two_labels = {copy.image for copy in copies if images.has_two_labels(copy.image, copy.other)}
+    mislabelled = {fault.image for fault in labels} | of_two_labels
+    repeated = {copy.image for copy in copies} | mislabelled
+    for twin in twins:
+        if twin.image not in repeated and twin.other not in mislabelled:
+            yield twin
 
 
 def _table_of(faults: list[Fault], images: Images) -> pd.DataFrame:

@@ -135,6 +135,9 @@ def list_copies(
 ) -> Iterator[Fault]:
     """Yield a fault for each copy in a group but the one that is kept.
 
+    One whose label or split is not that of the kept one is compared with this, the others with the
+    one that they are most similar to.
+
     Args:
         images: The images.
         copies: Their copies.
@@ -146,9 +149,15 @@ def list_copies(
         members = np.flatnonzero(copies.groups == group)
         kept = _kept(images, members, area, opinions)
         order, before = breadth_first_order(tree, kept, directed=False)
+        # The least sure pair on the way from the kept one to each other one.
+        weakest: dict[int, Pair] = {}
         for i in order[1:].tolist():
             j = int(before[i])
             pair = copies.pairs[min(i, j), max(i, j)]
+            weakest[i] = max(pair, weakest.get(j, pair), key=_doubt)
+            if images.has_two_labels(i, kept) or images.splits[i] != images.splits[kept]:
+                pair = weakest[i]
+                j = kept
             yield _fault(images, pair, i, j, opinions)
 
 
@@ -330,9 +339,12 @@ def _fault(images: Images, pair: Pair, i: int, j: int, opinions: Opinions) -> Fa
 
 def _relation(images: Images, i: int, j: int) -> str:
     """Return where image j is, seen from image i."""
+    places = []
     if images.has_two_labels(i, j):
-        return f"labelled {images.label_name(j)}"
+        places.append(f"labelled {images.label_name(j)}")
     if images.splits[i] != images.splits[j]:
-        return "in the other split"
+        places.append("in the other split")
+    if places:
+        return ", ".join(places)
     has_same_label = images.labels[i] == images.labels[j] and images.labels[i] > -1
     return "in the same class" if has_same_label else "in the same set"

@@ -162,6 +162,21 @@ def percent(share: float, digits: int = 0) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
+def probable(probability: float, digits: int = 0) -> str:
+    """Return a probability 0..1 as a percentage that is not rounded to 0 or 100.
+
+    >>> from camkit.faults._images import probable
+    >>> probable(0.999), probable(0.12), probable(0.0001, digits=1)
+    ('more than 99 %', '12 %', 'less than 0.1 %')
+    """
+    step = 10.0**-digits
+    if 100 * probability > 100 - step / 2:
+        return f"more than {percent(1 - step / 100, digits)}"
+    if 100 * probability < step / 2:
+        return f"less than {percent(step / 100, digits)}"
+    return percent(probability, digits)
+
+
 def _joined_labels(analyses: "list[Analysis]") -> np.ndarray:
     """Return the labels of all images, (N,) or (N, C). Raises ValueError for both kinds."""
     if len({analysis.has_label_sets for analysis in analyses}) > 1:

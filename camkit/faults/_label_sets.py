@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from camkit.faults._images import Fault, Images, percent
+from camkit.faults._images import Fault, Images, probable
 from camkit.faults._labels import judge
 
 # With fewer images on either side, none can be held out.
@@ -32,9 +32,9 @@ def find_wrong_label_sets(images: Images, is_trusted: np.ndarray) -> Iterator[Fa
             given_probability = float(np.exp(verdict.given_log_probability[n]))
             score = 1 - given_probability
             if given[n]:
-                reason = f"the label {name} is {percent(given_probability, 1)} probable"
+                reason = f"the label {name} is {probable(given_probability, 1)} probable"
                 yield Fault(n, "label", reason, score, other)
                 continue
             probability = float(verdict.probability[n])
-            reason = f"{name} is {percent(probability)} probable, and no label of the image"
+            reason = f"{name} is {probable(probability)} probable, and no label of the image"
             yield Fault(n, "label", reason, score, other, c, probability)

@@ -13,7 +13,7 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.model_selection import StratifiedKFold
 
-from camkit.faults._images import Fault, Images, percent
+from camkit.faults._images import Fault, Images, probable
 
 # The classifier reads one principal component for each so many images. With more it follows the
 # noise of a small set, accuses two to three times as many images whose label is right, and takes up
@@ -95,8 +95,8 @@ def find_wrong_labels(images: Images, opinions: Opinions) -> Iterator[Fault]:
         probability = float(opinions.probability[i])
         label_probability = float(np.exp(opinions.label_log_probability[i]))
         reason = (
-            f"{images.class_names[suggestion]} is {percent(probability)} probable, "
-            f"the label {images.label_name(i)} {percent(label_probability, 1)}"
+            f"{images.class_names[suggestion]} is {probable(probability)} probable, "
+            f"the label {images.label_name(i)} {probable(label_probability, 1)}"
         )
         yield Fault(i, "label", reason, 1 - label_probability, other, suggestion, probability)
 

@@ -1,6 +1,7 @@
 """Slices of a set on which a model errs more than on the rest."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -31,15 +32,19 @@ MEASURES = {
     "spread": "colour",
 }
 
+# Text that may be an ISO date, with or without a time.
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+
 # The largest number of clusters of the features.
 CLUSTERS = 20
 
 
 class _Slice(NamedTuple):
-    """A name, and a mask (N,) of its images."""
+    """A name, a mask (N,) of its images, and the position of its column of the metadata."""
 
     name: str
     mask: np.ndarray
+    column: int | None = None
 
 
 @any_bytes()
@@ -53,12 +58,11 @@ def error_slices(
     """Return a table of the slices on which the model errs more than on the rest.
 
     Slices are the values of each column of the metadata, of measures of the pictures, and clusters
-    of the features. Numbers and times with more than four values are cut at their quartiles. A
-    slice is listed if it has more errors than chance explains, by Fisher's exact test (one-sided)
-    against all other images. p is corrected by Holm's method for the number of slices that were
-    asked: if errors do not depend on any slice, a table with a row comes up in at most `level` of
-    all sets. Slices overlap, so one cause may have several rows. Where images have several labels,
-    an image is an error if any label was missed or invented.
+    of the features. Numbers and times with more than four values are cut at their quartiles, also
+    dates as text such as 2026-11-29. A slice is listed if it has more errors than chance explains,
+    by Fisher's exact test (one-sided) against all other images. p is corrected by Holm's method for
+    the number of slices that were asked: if errors do not depend on any slice, a table with a row
+    comes up in at most `level` of all sets. Slices overlap, so one cause may have several rows.
 
     Args:
         analysis: The analysis of images with labels. Images without one are not counted.
@@ -71,7 +75,8 @@ def error_slices(
     Returns:
         A table, the lowest p first: "slice", such as "camera = old"; "size"; "errors";
         "error_rate"; "rest_error_rate", that of all other images; "p"; "images", the rows of its
-        images: `analysis.select(table["images"][0])` has the first slice.
+        images: `analysis.select(table["images"][0])` has the first slice. Columns of the
+        metadata that have no slice of `smallest` images are named in `table.attrs["not_asked"]`.
 
     Raises:
         ValueError: `by` names something else, or no image has a label.
@@ -99,8 +104,13 @@ def error_slices(
         raise ValueError("no image has a label: which ones are errors is not known")
     is_error = ~correct.iloc[labelled].to_numpy(dtype=bool)
     part = analysis if len(labelled) == len(analysis) else analysis.select(labelled)
-    slices = _worth_asking(_slices(part, by, smallest), smallest)
-    return _table(slices, is_error, labelled, level)
+    large = [each for each in _slices(part, by, smallest) if _is_large(each, smallest)]
+    table = _table(_distinct(large), is_error, labelled, level)
+    if "metadata" in by and part.metadata is not None:
+        asked = {each.column for each in large}
+        names = enumerate(part.metadata.columns)
+        table.attrs["not_asked"] = [name for position, name in names if position not in asked]
+    return table
 
 
 def _slices(analysis: "Analysis", by: Sequence[str], smallest: int) -> Iterator[_Slice]:
@@ -108,23 +118,39 @@ def _slices(analysis: "Analysis", by: Sequence[str], smallest: int) -> Iterator[
     if len(analysis) <= smallest:
         return
     if "metadata" in by and analysis.metadata is not None:
-        yield from _slices_of_table(analysis.metadata)
+        for position, name in enumerate(analysis.metadata.columns):
+            column = analysis.metadata.iloc[:, position].reset_index(drop=True)
+            yield from _slices_of_column(name, column, position)
     if "quality" in by:
-        yield from _slices_of_table(_measures(analysis))
+        for name, column in _measures(analysis).items():
+            yield from _slices_of_column(name, column)
     if "features" in by:
         yield from _clusters(analysis, smallest)
 
 
-def _slices_of_table(table: pd.DataFrame) -> Iterator[_Slice]:
-    """Yield the slices of each column of a table with a row for each image."""
-    for position, name in enumerate(table.columns):
-        column = table.iloc[:, position].reset_index(drop=True)
-        if column.isna().any():
-            yield _Slice(f"{name} is missing", column.isna().to_numpy())
-        if _is_cut(column):
-            yield from _bins(name, column)
-        else:
-            yield from _values(name, column)
+def _slices_of_column(
+    name: Hashable, column: pd.Series, position: int | None = None
+) -> Iterator[_Slice]:
+    """Yield the slices of a column with a row for each image, at a position of the metadata."""
+    if column.isna().any():
+        yield _Slice(f"{name} is missing", column.isna().to_numpy(), position)
+    column = _with_dates(column)
+    cut = _bins if _is_cut(column) else _values
+    for text, mask in cut(column):
+        yield _Slice(f"{name} {text}", mask, position)
+
+
+def _with_dates(column: pd.Series) -> pd.Series:
+    """Return a column, as times if all that it holds is text with ISO dates."""
+    texts = column.dropna()
+    are_dates = all(isinstance(text, str) and _DATE.match(text) for text in texts)
+    if not are_dates or texts.empty:
+        return column
+    try:
+        return pd.to_datetime(column, format="ISO8601")
+    except ValueError:
+        # There is no such day, or the time zones differ.
+        return column
 
 
 def _is_cut(column: pd.Series) -> bool:
@@ -133,22 +159,22 @@ def _is_cut(column: pd.Series) -> bool:
     return is_ordered and column.nunique() > BINS
 
 
-def _bins(name: str, column: pd.Series) -> Iterator[_Slice]:
-    """Yield the images between the quartiles of a column."""
+def _bins(column: pd.Series) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the range and the images between the quartiles of a column."""
     bins = pd.qcut(column, BINS, labels=False, duplicates="drop")
     for number in sorted(bins.dropna().unique()):
         mask = (bins == number).to_numpy()
         low, high = (_shown(value) for value in (column[mask].min(), column[mask].max()))
-        yield _Slice(f"{name} {low} to {high}", mask)
+        yield f"{low} to {high}", mask
 
 
-def _values(name: str, column: pd.Series) -> Iterator[_Slice]:
+def _values(column: pd.Series) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the images of each value of a column; lists count by what is written of them."""
     texts = column.dropna().map(_shown)
     for text, rows in texts.groupby(texts).groups.items():
         mask = np.zeros(len(column), dtype=bool)
         mask[rows] = True
-        yield _Slice(f"{name} = {text}", mask)
+        yield f"= {text}", mask
 
 
 def _shown(value: object) -> str:
@@ -179,14 +205,17 @@ def _clusters(analysis: "Analysis", smallest: int) -> Iterator[_Slice]:
         yield _Slice(f"cluster {number} of the features", clusters == number)
 
 
-def _worth_asking(slices: Iterator[_Slice], smallest: int) -> list[_Slice]:
-    """Return the slices that are large enough, have a rest, and are not those of another name."""
-    asked: dict[bytes, _Slice] = {}
+def _is_large(each: _Slice, smallest: int) -> bool:
+    """Return whether a slice is large enough to be asked, and has a rest."""
+    return smallest <= np.count_nonzero(each.mask) < len(each.mask)
+
+
+def _distinct(slices: list[_Slice]) -> list[_Slice]:
+    """Return the slices that are not those of another name."""
+    distinct: dict[bytes, _Slice] = {}
     for each in slices:
-        size = np.count_nonzero(each.mask)
-        if smallest <= size < len(each.mask):
-            asked.setdefault(each.mask.tobytes(), each)
-    return list(asked.values())
+        distinct.setdefault(each.mask.tobytes(), each)
+    return list(distinct.values())
 
 
 def _table(

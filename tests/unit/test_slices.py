@@ -76,7 +76,7 @@ def test_holms_correction_by_hand():
     np.testing.assert_allclose(corrected, [0.03, 0.06, 0.06, 0.02])
 
 
-@pytest.mark.parametrize("kind", ["text", "number", "time", "bool", "missing"])
+@pytest.mark.parametrize("kind", ["text", "number", "time", "date", "bool", "missing"])
 def test_a_planted_slice_is_found_whatever_its_column_holds(images, kind):
     rows = np.arange(COUNT)
     planted = rows >= 90
@@ -86,6 +86,10 @@ def test_a_planted_slice_is_found_whatever_its_column_holds(images, kind):
         "text": (np.where(planted, "dusk", "noon"), "x = dusk"),
         "number": (rows / 2, "x 45 to 59.5"),
         "time": (pd.Timestamp("2026-01-01") + pd.to_timedelta(rows, "D"), "x 2026-04-01"),
+        "date": (
+            (pd.Timestamp("2026-01-01") + pd.to_timedelta(rows, "D")).strftime("%Y-%m-%d"),
+            "x 2026-04-01",
+        ),
         "bool": (planted, "x = True"),
         "missing": (np.where(planted, np.nan, 1.0), "x is missing"),
     }[kind]
@@ -117,6 +121,19 @@ def test_small_slices_and_slices_with_two_names_are_not_asked(images):
     # Of the camera, the nine images are too few.
     assert sorted(table["slice"]) == ["camera = False", "copy = False", "copy = True"]
     assert len(camkit.error_slices(with_errors(images, rows < 60, **metadata), smallest=61)) == 0
+
+
+def test_columns_that_were_not_asked_are_told(images):
+    rows = np.arange(COUNT)
+    columns = {
+        "name": [f"image {i}" for i in rows],
+        "same": "x",
+        "camera": rows % 2,
+        "also camera": rows % 2,
+        "day": [f"2026-02-{1 + i}" for i in rows],
+    }
+    table = camkit.error_slices(with_errors(images, rows < 3, **columns))
+    assert table.attrs["not_asked"] == ["name", "same", "day"]
 
 
 def test_clusters_of_the_features_and_sizes_of_the_pictures_are_slices(tmp_path):
