@@ -314,9 +314,10 @@ def _faults(options: argparse.Namespace) -> dict[str, Any]:
     Returns "faults", the rows of the table, "counts" by kind, and "csv", the file or None.
     """
     analysis, reference = _analyses(options)
-    faults = camkit.data_faults(analysis, reference)
+    faults = camkit.data_faults(analysis, reference, group=options.group)
     shown = faults
     if options.csv:
+        Path(options.csv).parent.mkdir(parents=True, exist_ok=True)
         faults.to_csv(options.csv, index=False)
     elif len(faults):
         shown = _without_mirrored(faults)
@@ -346,6 +347,7 @@ def _export(options: argparse.Namespace) -> dict[str, Any]:
     if unknown:
         option = {"of": "--of", "tags": "--verdicts"}[unknown.pop()]
         raise ValueError(f"--to {options.to} takes no {option}: leave it out")
+    Path(options.out).parent.mkdir(parents=True, exist_ok=True)
     file = write(analysis, options.out, **settings)
     print(file)
     return {"file": file, "format": options.to}
@@ -566,6 +568,11 @@ def _add_faults(commands: argparse._SubParsersAction, analysed: argparse.Argumen
             "images under two labels), strangers (unlike all others) and images of poor quality, "
             "worst first."
         ),
+    )
+    parser.add_argument(
+        "--group",
+        metavar="COLUMN",
+        help="list its values in both splits, such as patients",
     )
     parser.add_argument("--csv", metavar="FILE", help="write the table to a file")
     parser.set_defaults(run=_faults)

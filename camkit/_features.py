@@ -1,5 +1,6 @@
 """The feature space in which faults, neighbours and t-SNE compare images."""
 
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,9 @@ COMPONENTS = 128
 # A channel's standard deviation is raised by this share of that of all values, so that a channel
 # that hardly varies is not amplified to the scale of the others.
 FLOOR = 0.01
+
+# A message lists at most this many classes.
+_MOST_NAMES = 5
 
 
 def feature_space(*gaps: np.ndarray) -> list[np.ndarray]:
@@ -65,6 +69,43 @@ def check_same_model(analysis: "Analysis", reference: "Analysis") -> None:
         raise ValueError(
             "the reference has other classes or features than the analysis: the analysis has "
             f"{len(classes)} classes and {features} features, the reference "
-            f"{len(reference_classes)} and {reference_features}, or other names; "
-            "analyse both with one model"
+            f"{len(reference_classes)} and {reference_features}"
+            f"{_differing(classes, reference_classes)}; analyse both with one model"
         )
+
+
+def _differing(classes: list[str], others: list[str]) -> str:
+    """Return the classes that only the analysis or only the reference has, or how they differ."""
+    only = [name for name in classes if name not in others]
+    only_others = [name for name in others if name not in classes]
+    if not only and not only_others:
+        return "" if classes == others else ", and the classes in another order"
+    return (
+        f"; only the analysis has the classes {only[:_MOST_NAMES]}, only the reference "
+        f"{only_others[:_MOST_NAMES]}"
+    )
+
+
+def check_files(*analyses: "Analysis | None") -> None:
+    """Check that the images of analyses are there, before anything is computed from them.
+
+    Raises:
+        FileNotFoundError: If images are missing.
+    """
+    for analysis in analyses:
+        paths = [] if analysis is None else analysis.paths
+        missing = [path for path in paths if not os.path.exists(path)]
+        if analysis is not None and missing:
+            verb = "is" if len(missing) == 1 else "are"
+            raise FileNotFoundError(
+                f"{len(missing)} of {len(paths)} images {verb} missing, such as {missing[0]}: put "
+                f"them back, or, if they were moved, {analyze_again(analysis)}"
+            )
+
+
+def analyze_again(analysis: "Analysis") -> str:
+    """Return what to do if the images of an analysis were moved."""
+    return (
+        f"call camkit.analyze(model, images, {str(analysis.folder)!r}) with the images from their "
+        "new folder: it keeps what it has computed"
+    )

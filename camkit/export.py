@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from camkit._features import check_files
 from camkit._files import write_whole
 from camkit._progress import progress
 from camkit.localize import boxes, scaled
@@ -470,7 +471,11 @@ def _marked(analysis: "Analysis", of: str, threshold: float) -> Iterator[_Marked
     classes = _classes_of(analysis, of)
     with progress(len(analysis), "Drawing boxes", "image") as bar:
         for row, labels in enumerate(classes):
-            height, width, _ = images[row].shape
+            try:
+                height, width, _ = images[row].shape
+            except OSError:
+                check_files(analysis)
+                raise
             drawn = [_part(analysis, row, label, (height, width), threshold) for label in labels]
             parts = [part for part in drawn if part is not None]
             yield _Marked(row, width, height, labels, parts)

@@ -6,9 +6,9 @@ Reading a result needs neither the model nor Keras.
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -598,7 +598,7 @@ def load_analysis(folder: str | os.PathLike) -> Analysis:
         The Analysis. Neither the model nor the images are needed.
 
     Raises:
-        ValueError: The folder holds no analysis, or one that is not finished.
+        ValueError: The folder holds no analysis, one that is not finished, or a broken file.
         ImportError: An address needs camkit[cluster].
 
     Example:
@@ -618,7 +618,7 @@ def load_analysis(folder: str | os.PathLike) -> Analysis:
         )
     about = None
     if ABOUT in files:
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        about = _whole(folder, ABOUT, lambda file: json.loads(file.read_text(encoding="utf-8")))
     if about is None or not is_finished(folder, about):
         raise ValueError(
             f"the analysis in {folder} is not finished: call camkit.analyze with the same model "
@@ -629,7 +629,8 @@ def load_analysis(folder: str | os.PathLike) -> Analysis:
         temporary = _download(folder, files)
         folder = Path(temporary.name)
     names = array_names(about)
-    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names}
+    load = partial(np.load, mmap_mode="r")
+    arrays = {name: _whole(folder, f"{name}.npy", load) for name in names}
     if "map_classes" not in arrays:
         classes = np.arange(len(about["class_names"]))
         arrays["map_classes"] = np.broadcast_to(classes, (len(about["labels"]), len(classes)))
@@ -650,6 +651,21 @@ def load_analysis(folder: str | os.PathLike) -> Analysis:
         _temporary=temporary,
         **arrays,
     )
+
+
+def _whole(folder: Any, name: str, read: Callable[[Any], Any]) -> Any:
+    """Return what a function reads of a file in the folder of an analysis.
+
+    Raises ValueError if the file is broken.
+    """
+    try:
+        return read(folder / name)
+    except (ValueError, EOFError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"{folder / name} is broken ({reason}): restore it from a copy, or delete the folder "
+            "and call camkit.analyze again"
+        ) from error
 
 
 def _download(folder: Any, files: set[str]) -> tempfile.TemporaryDirectory:

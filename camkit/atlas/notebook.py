@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from camkit._features import check_files
 from camkit.analysis import Analysis
-from camkit.atlas.record import PANELS, Record, check_files, checked_images
+from camkit.atlas.record import PANELS, Record, checked_images
 from camkit.atlas.verdicts import Verdicts
 from camkit.images import ImageSet
 

@@ -18,12 +18,13 @@ from typing import Any, overload
 import numpy as np
 import pandas as pd
 
+from camkit._features import check_files
 from camkit._files import in_turn
 from camkit._progress import progress
 from camkit.analysis import Analysis
 from camkit.atlas._encoding import script_json
 from camkit.atlas._view import joined, stylesheet
-from camkit.atlas.record import Record, check_files, checked_images, images_of_faults
+from camkit.atlas.record import Record, checked_images, images_of_faults
 from camkit.atlas.verdicts import PathMatcher, for_view, read_verdicts
 from camkit.images import ImageSet
 from camkit.images._digests import digest_of

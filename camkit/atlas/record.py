@@ -4,7 +4,6 @@ Images are numbered: first those of the analysis, then those of the reference.
 """
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Any
@@ -14,7 +13,7 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from sklearn.neighbors import NearestNeighbors
 
-from camkit._features import check_same_model, feature_space
+from camkit._features import analyze_again, check_same_model, feature_space
 from camkit._files import any_bytes
 from camkit.analysis import Analysis
 from camkit.atlas._embedding import cluster, embed, scale_to_unit
@@ -56,34 +55,10 @@ def checked_images(analysis: Analysis, images: object) -> ImageSet | None:
         return images
     remedy = "pass the images that were analysed, or leave them out"
     if [short_name(path) for path in paths] == [short_name(path) for path in analysis.paths]:
-        remedy = f"if they were moved, {_analyze_again(analysis)}"
+        remedy = f"if they were moved, {analyze_again(analysis)}"
     raise ValueError(
         f"the analysis holds {len(analysis)} images and the image set {len(images)}, not all "
         f"the same: {remedy}"
-    )
-
-
-def check_files(*analyses: Analysis | None) -> None:
-    """Check that the images of analyses are there, before anything is computed from them.
-
-    Raises:
-        FileNotFoundError: If images are missing.
-    """
-    for analysis in analyses:
-        paths = [] if analysis is None else analysis.paths
-        missing = [path for path in paths if not os.path.exists(path)]
-        if analysis is not None and missing:
-            verb = "is" if len(missing) == 1 else "are"
-            raise FileNotFoundError(
-                f"{len(missing)} of {len(paths)} images {verb} missing, such as {missing[0]}: put "
-                f"them back, or, if they were moved, {_analyze_again(analysis)}"
-            )
-
-
-def _analyze_again(analysis: Analysis) -> str:
-    return (
-        f"call camkit.analyze(model, images, {str(analysis.folder)!r}) with the images from their "
-        "new folder: it keeps what it has computed"
     )
 
 

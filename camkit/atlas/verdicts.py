@@ -343,7 +343,12 @@ def _read_csv(file: Path) -> pd.DataFrame:
 
     These may write UTF-16, and semicolons or tabs between the cells.
     """
-    data = file.read_bytes()
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"there is no file {file}: pass a CSV file of verdicts that the atlas has written"
+        ) from error
     is_utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
     try:
         text = data.decode("utf-16" if is_utf16 else "utf-8-sig", "surrogateescape")

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from camkit._features import check_same_model, deviation_of, feature_space
+from camkit._features import check_files, check_same_model, deviation_of, feature_space
 from camkit.images._label_sets import joined_names
 from camkit.images.decoding import FileReader
 
@@ -125,6 +125,10 @@ class Images:
         if not isinstance(reader, FileReader):
             reader = FileReader(getattr(reader, "opener", None))
         return reader.decoded(Path(self.paths[i]), size)
+
+    def check_files(self) -> None:
+        """Raise FileNotFoundError, which says what to do, if images are missing."""
+        check_files(*self._analyses)
 
     def digest(self, i: int) -> bytes:
         """Return what only images with the same pixels have in common."""

@@ -51,6 +51,9 @@ def read_pixels(images: Images) -> Pixels:
                 thumbnails[i] = thumbnail
                 measures.append(measured)
                 bar.update()
+    except OSError:
+        images.check_files()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
     return Pixels(thumbnails, pd.DataFrame(measures))

@@ -606,8 +606,15 @@ def test_what_does_not_belong_together_is_refused(tmp_path):
         ValueError, match="3 classes and 12 features, the reference 3 and 5.*one model"
     ):
         camkit.data_faults(one, analysis_of(paths, labels, gap[:, :5]))
-    with pytest.raises(ValueError, match="or other names"):
+    said = r"only the analysis has the classes \['Plum'\], only the reference \['Pear'\]"
+    with pytest.raises(ValueError, match=said):
         camkit.data_faults(one, analysis_of(paths, labels, gap, names=["Apple", "Lime", "Pear"]))
+    with pytest.raises(ValueError, match="and the classes in another order"):
+        camkit.data_faults(one, analysis_of(paths, labels, gap, names=["Lime", "Apple", "Plum"]))
+    Path(paths[4]).unlink()
+    said = "1 of 60 images is missing, such as .*4.png: put them back, or, if they were moved"
+    with pytest.raises(FileNotFoundError, match=said):
+        camkit.data_faults(one)
     with pytest.raises(ValueError, match="2 images cannot be compared"):
         camkit.data_faults(analysis_of(paths[:2], labels[:2], gap[:2]))
 

@@ -5,6 +5,7 @@ import importlib
 import inspect
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -510,6 +511,29 @@ def test_help_fits_a_screen(given, capsys, monkeypatch):
         main(given)
     lines = capsys.readouterr().out.splitlines()
     assert end.value.code == 0 and len(lines) <= 24 and max(map(len, lines)) <= 80
+
+
+def test_files_go_to_new_folders_and_groups_are_named(analysed, tmp_path, capsys):
+    code, _, err = told(capsys, "faults", analysed, "--csv", tmp_path / "new" / "faults.csv")
+    assert (code, err) == (0, []) and (tmp_path / "new" / "faults.csv").exists()
+    code, _, err = told(capsys, "faults", analysed, "--group", "patient")
+    assert code == 1 and "no column 'patient' in the metadata" in err[0]
+    target = tmp_path / "other" / "labels.npz"
+    assert told(capsys, "export", analysed, "--to", "cleanlab", "--out", target)[0] == 0
+    missing = tmp_path / "missing.csv"
+    code, _, [line] = told(capsys, "atlas", analysed, "--verdicts", missing)
+    assert code == 1 and line.startswith(f"error: there is no file {missing}: pass a CSV file")
+
+
+@pytest.mark.parametrize("name", ["about.json", "gap.npy"])
+def test_a_broken_file_of_an_analysis_is_named(analysed, tmp_path, capsys, name):
+    broken = tmp_path / "broken"
+    shutil.copytree(analysed, broken, ignore=shutil.ignore_patterns("atlas"))
+    for size in (100, 0):
+        with open(broken / name, "r+b") as stream:
+            stream.truncate(size)
+        code, out, [line] = told(capsys, "faults", broken)
+        assert (code, out) == (1, []) and line.startswith(f"error: {broken / name} is broken (")
 
 
 # Exports, and what programs read ------------------------------------------------------------------
