@@ -207,7 +207,7 @@ def _clusters(analysis: "Analysis", smallest: int) -> Iterator[_Slice]:
 
 def _is_large(each: _Slice, smallest: int) -> bool:
     """Return whether a slice is large enough to be asked, and has a rest."""
-    return smallest <= np.count_nonzero(each.mask) < len(each.mask)
+    return smallest <= int(np.count_nonzero(each.mask)) < len(each.mask)
 
 
 def _distinct(slices: list[_Slice]) -> list[_Slice]:

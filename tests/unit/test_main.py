@@ -610,7 +610,7 @@ def test_every_command_answers_in_json(analysed, model, tmp_path, capsys, monkey
             "other": [second, first],
         }
     )
-    monkeypatch.setattr(camkit, "data_faults", lambda *_: table)
+    monkeypatch.setattr(camkit, "data_faults", lambda *_, **options: table)
     _, result, err = answer(capsys, "faults", analysed)
     assert result["counts"] == {"copy": 2, "label": 0} and result["csv"] is None
     assert [fault["path"] for fault in result["faults"]] == [first, second]
