@@ -1,6 +1,5 @@
 """Names of classes: what people pass for `class_names` becomes a list, by index."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -14,7 +13,7 @@ def names_in_order(class_names: Sequence[str] | Mapping) -> list[str]:
             `class_indices` of Keras, or of the name of each index.
 
     Raises:
-        ValueError: They have no order, or a name is there twice.
+        ValueError: They have no order.
     """
     if isinstance(class_names, str | set | frozenset):
         kind = "text" if isinstance(class_names, str) else "set"
@@ -22,13 +21,9 @@ def names_in_order(class_names: Sequence[str] | Mapping) -> list[str]:
             f"class_names is the {kind} {class_names!r}: pass a list of the names, in the order of "
             "the indices"
         )
-    names = [str(name) for name in class_names]
     if isinstance(class_names, Mapping):
-        names = _names_in_mapping(class_names)
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise ValueError(f"class_names has {twice[0]!r} twice: give each class a name of its own")
-    return names
+        return _names_in_mapping(class_names)
+    return [str(name) for name in class_names]
 
 
 def _names_in_mapping(class_names: Mapping) -> list[str]:

@@ -76,7 +76,7 @@ def labels_of(
         return found._replace(notes=[note, *found.notes])
     if len(values) != count:
         raise ValueError(f"there are {count} images and {len(values)} labels: pass one for each")
-    names = None if class_names is None else names_in_order(class_names)
+    names = None if class_names is None else _distinct(names_in_order(class_names))
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim == 2:
@@ -97,6 +97,14 @@ def _refuse_names(class_names: Sequence[str] | Mapping | None) -> None:
         raise ValueError(
             "class_names names the classes of labels, and there are none: leave it out"
         )
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Return names of classes. Raises ValueError if one is there twice."""
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ValueError(f"class_names has {twice[0]!r} twice: give each class a name of its own")
+    return names
 
 
 def _array_of(labels: Any) -> np.ndarray:
