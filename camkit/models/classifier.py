@@ -52,7 +52,7 @@ def gap_classifier(backbone: keras.Model, class_names: Sequence[str] | Mapping) 
         (None, 2)
     """
     class_names = names_in_order(class_names)
-    if len(class_names) < 2:
+    if len(class_names) < 2 or len(set(class_names)) < len(class_names):
         raise ValueError(f"class_names must be two or more different names, found {class_names}")
     if len(backbone.output.shape) != 4:
         raise ValueError(
