@@ -248,7 +248,7 @@ def test_what_a_worker_meets_is_told(model, images, tmp_path):
             None,
             tmp_path / "none",
             BATCH,
-            ["maps"],
+            ["maps", "logits"],
         )
         task = pickle.dumps(("shard-00000.npz", paths[:read], images.labels[:read], {}))
         row = worker({"task": task})
