@@ -187,9 +187,7 @@ class Analysis:
         """
         chosen = positions(indices, len(self))
         rows = indices if isinstance(indices, slice) else chosen
-        metadata = self.metadata
-        if metadata is not None:
-            metadata = metadata.iloc[chosen].reset_index(drop=True)
+        images = self.images.select(chosen)
         return replace(
             self,
             gap=self.gap[rows],
@@ -200,8 +198,8 @@ class Analysis:
             paths=[self.paths[i] for i in chosen],
             map_classes=self.map_classes[rows],
             rest=None if self.rest is None else self.rest[rows],
-            metadata=metadata,
-            _splits=None if self._splits is None else [self._splits[i] for i in chosen],
+            metadata=images.metadata,
+            _splits=images._splits,
         )
 
     @property
