@@ -121,7 +121,7 @@ check-lessons: .venv/test ## every lesson and its page; uses what `make notebook
 	$(PYTEST) $(TWO) -m "lesson and not browser" $(FOLDERS)
 
 .PHONY: check-browser
-check-browser: .venv/check ## the pages, the lessons in JupyterLab, the app, in headless Chromium (8 minutes)
+check-browser: .venv/check ## the pages, the lessons in JupyterLab, the app, in headless Chromium and Firefox (8 minutes)
 	$(PYTEST) $(TWO) -m "browser and not course"
 
 .PHONY: check-course

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build"
 FOLDER_MARKS = {"browser": "browser", "course": "course", "stress": "stress"}
-FIXTURE_MARKS = {"executed": "lesson", "browser": "browser"}
+FIXTURE_MARKS = {"executed": "lesson", "browser": "browser", "firefox": "browser"}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -91,15 +91,37 @@ def executed():
 
 
 @pytest.fixture(scope="module")
-def browser():
-    """Return a headless Chromium."""
-    from chromium import CHROMIUM, FLAGS
+def playwright():
+    """Return Playwright, which drives the browsers."""
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
+    with sync_playwright() as driver:
+        yield driver
+
+
+@pytest.fixture(scope="module")
+def browser(playwright):
+    """Return a headless Chromium."""
+    from chromium import CHROMIUM, FLAGS
+
+    chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    yield chromium
+    chromium.close()
+
+
+@pytest.fixture(scope="module")
+def firefox(playwright, tmp_path_factory):
+    """Return a headless Firefox, the released one; without it, skip.
+
+    Its pages are driven as those of Chromium. Requests for files are not reported.
+    """
+    from firefox import FIREFOX, launched
+
+    if FIREFOX is None:
+        pytest.skip("needs Firefox (firefox-esr) on the PATH")
+    released = launched(playwright, tmp_path_factory.mktemp("firefox"))
+    yield released
+    released.close()
 
 
 # The browser is not to be asked whether JupyterLab may fetch news, and cells out of sight are to be

@@ -1,0 +1,67 @@
+"""The error atlas as a page on disk in a released Firefox."""
+
+import pytest
+from made_analyses import analysis_of, image_set
+
+import camkit
+from camkit.atlas.verdicts import Verdicts
+
+
+@pytest.fixture(scope="module")
+def atlas(tmp_path_factory):
+    """(analysis, address of its page): eight images of noise, five errors."""
+    root = tmp_path_factory.mktemp("firefox_atlas")
+    analysis = analysis_of(image_set(root / "data"))
+    return analysis, camkit.write_atlas(analysis, root / "page").as_uri()
+
+
+@pytest.fixture
+def leaf(atlas, firefox):
+    """A page with the atlas, whose console stays empty."""
+    context = firefox.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    page = context.new_page()
+    told = []
+    page.on("console", lambda message: told.append(message.text))
+    page.on("pageerror", lambda error: told.append(str(error)))
+    page.goto(atlas[1])
+    page.wait_for_function("document.querySelector('.status').textContent")
+    yield page
+    context.close()
+    assert told == []
+
+
+def status(page):
+    return page.locator(".status").inner_text()
+
+
+def test_a_review_in_firefox(atlas, leaf, tmp_path):
+    analysis, _ = atlas
+    page = leaf
+    page.get_by_label("Pictures of", exact=True).select_option(label="all errors (5)")
+    before = status(page)
+    page.locator(".tile").nth(1).click()
+    page.wait_for_function(
+        "before => document.querySelector('.status').textContent !== before", arg=before
+    )
+    page.get_by_label("Reviewer").fill("Kim")
+    page.locator(".tiles").focus()
+    page.keyboard.press("1")
+    page.get_by_text("Saved: label wrong.").wait_for()
+    page.get_by_text("Filter", exact=True).click()
+    page.get_by_label("Reviewed as").select_option("label wrong")
+    assert page.locator("h3.group").inner_text() == "all errors: 1 of 5 pictures"
+
+    file = tmp_path / "lee.csv"
+    path = analysis.errors["path"].iloc[0]
+    file.write_text(f"path,true,predicted,verdict,reviewer\n{path},,,other,Lee\n")
+    page.locator("input[type=file]").set_input_files(file)
+    page.get_by_text("lee.csv: taken over 1 of 1 verdict").wait_for()
+    page.reload()
+    page.get_by_text("of 5 errors reviewed.").first.wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save verdicts as CSV").click()
+    saved = tmp_path / "saved.csv"
+    download.value.save_as(saved)
+    rows = Verdicts(saved).read()
+    assert sorted(rows.index.get_level_values("reviewer")) == ["Kim", "Lee"]
+    assert rows.loc[(path, "Lee"), "verdict"] == "other"
