@@ -11,6 +11,7 @@ from . import (
     scenes as scenes,
     whole_object as whole_object,
 )
+from .analysis.compare import Comparison as Comparison, compare as compare
 from .analysis.result import Analysis as Analysis, load_analysis as load_analysis
 from .analysis.run import analyze as analyze
 from .atlas.notebook import error_atlas as error_atlas

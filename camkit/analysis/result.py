@@ -97,6 +97,8 @@ class Analysis:
     input_size: tuple[int, int] | None = None
     # The splits of the images, None where they are those of their folders' names.
     _splits: list[str | None] | None = field(default=None, repr=False)
+    # The digests of the files that were analysed, None where they are not known.
+    _digests: list[str] | None = field(default=None, repr=False)
     # The folder of images that have no lasting files; it lives as long as the analysis.
     _images: tempfile.TemporaryDirectory | None = field(default=None, repr=False)
     # A temporary folder lives as long as the analysis that reads it.
@@ -200,6 +202,7 @@ class Analysis:
             rest=None if self.rest is None else self.rest[rows],
             metadata=images.metadata,
             _splits=images._splits,
+            _digests=None if self._digests is None else [self._digests[i] for i in chosen],
         )
 
     @property
@@ -646,6 +649,8 @@ def load_analysis(folder: str | os.PathLike) -> Analysis:
         reader=reader_of_description(about.get("reader")),
         input_size=tuple(about["input_size"]) if "input_size" in about else None,
         _splits=about.get("splits"),
+        # With inputs beside the images, a digest is that of both.
+        _digests=about.get("digests") if about.get("inputs") is None else None,
         _temporary=temporary,
         **arrays,
     )

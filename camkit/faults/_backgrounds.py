@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 from scipy import ndimage
 from skimage import morphology, segmentation
 
 from camkit.faults._images import Fault, Images, percent
 from camkit.images.image_set import THREADS
+from camkit.maps import arrays
 from camkit.scenes import foreground
 
 # About this many images are checked, spread evenly over the classes: 8 to 40 of each.
@@ -171,7 +171,7 @@ def _evidence(
     background_means = []
     for i, mask in zip(sample, masks, strict=True):
         maps = images.maps(i)
-        coverage = _resize(mask, maps.shape[:2])
+        coverage = arrays.coverage(mask, maps.shape[:2])
         coverages.append(coverage)
         label_maps.append(maps[..., images.labels[i]])
         background_means.append(np.average(maps, axis=(0, 1), weights=coverage))
@@ -186,13 +186,6 @@ def _evidence(
         on_background.append((evidence * coverage).mean())
         in_total.append(evidence.mean())
     return np.array(on_background), np.array(in_total)
-
-
-def _resize(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return the share of each cell (h, w) that the mask covers."""
-    height, width = size
-    image = Image.fromarray(mask.astype("float32"))
-    return np.asarray(image.resize((width, height), Image.Resampling.BOX))
 
 
 def _fence(unlike: pd.Series) -> float:

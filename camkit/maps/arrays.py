@@ -114,6 +114,29 @@ def rescale(maps: np.ndarray, low: float | np.ndarray, high: float | np.ndarray)
     return shifted / span.astype(shifted.dtype)
 
 
+def coverage(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return the share of each cell of a map that a mask covers.
+
+    Args:
+        mask: The mask (H, W), bool, or a share of each of its own cells, 0 to 1.
+        size: (h, w) of the map.
+
+    Returns:
+        The shares (h, w), float32, 0 to 1.
+
+    Example:
+        >>> import numpy as np
+        >>> from camkit.maps import arrays
+        >>> arrays.coverage(np.array([[True, True, True, False]]), (1, 2))
+        array([[1. , 0.5]], dtype=float32)
+    """
+    from PIL import Image
+
+    height, width = size
+    image = Image.fromarray(np.asarray(mask, dtype="float32"))
+    return np.asarray(image.resize((width, height), Image.Resampling.BOX))
+
+
 def unit(maps: np.ndarray) -> np.ndarray:
     """Return each map scaled to 0..1 (Score-CAM, eq. 8); a constant map becomes 0.
 
