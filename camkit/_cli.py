@@ -289,7 +289,7 @@ def _analyses(options: argparse.Namespace) -> "tuple[camkit.Analysis, camkit.Ana
 def _atlas(options: argparse.Namespace) -> dict[str, Any]:
     """Write the error atlas of an analysis, print its address, and open it if asked to.
 
-    Returns "page", the path of index.html.
+    Returns "page", the path of index.html or of the one file.
     """
     analysis, reference = _analyses(options)
     if not options.out and "://" in options.folder:
@@ -297,9 +297,15 @@ def _atlas(options: argparse.Namespace) -> dict[str, Any]:
     if options.validation:
         validation = camkit.load_analysis(options.validation)
         analysis = analysis.with_thresholds(validation.best_thresholds())
-    folder = options.out or Path(options.folder) / "atlas"
+    default = Path(options.folder) / ("atlas.html" if options.single else "atlas")
     with warnings.catch_warnings(record=True) as told:
-        page = camkit.write_atlas(analysis, folder, reference=reference, verdicts=options.verdicts)
+        page = camkit.write_atlas(
+            analysis,
+            options.out or default,
+            reference=reference,
+            verdicts=options.verdicts,
+            single=options.single,
+        )
     for warning in told:
         print(f"note: {warning.message}", file=sys.stderr)
     print(page)
@@ -544,6 +550,14 @@ def _add_atlas(commands: argparse._SubParsersAction, analysed: argparse.Argument
     )
     parser.add_argument(
         "--out", metavar="PAGE", help="the folder for the page (default: DIR/atlas)"
+    )
+    parser.add_argument(
+        "--single",
+        action="store_true",
+        help=(
+            "write one .html file with the pictures inside, for mail and tickets, of at most 18 MB "
+            "(default: DIR/atlas.html)"
+        ),
     )
     parser.add_argument(
         "--validation",

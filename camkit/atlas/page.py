@@ -1,4 +1,4 @@
-"""The atlas as a page: a folder that opens from disk, or one element of another page.
+"""The atlas as a page: a folder that opens from disk, one file, or one element of another page.
 
 A page on disk may neither import modules nor read files. So the view stands in the page itself,
 data are scripts that the page runs when it needs them, and images are files.
@@ -7,6 +7,7 @@ data are scripts that the page runs when it needs them, and images are files.
 import base64
 import hashlib
 import html
+import math
 import os
 import shutil
 import warnings
@@ -19,10 +20,10 @@ import numpy as np
 import pandas as pd
 
 from camkit._features import check_files
-from camkit._files import in_turn
+from camkit._files import in_turn, write_whole
 from camkit._progress import progress
 from camkit.analysis import Analysis
-from camkit.atlas._encoding import script_json
+from camkit.atlas._encoding import LONGEST_SIDE, script_json
 from camkit.atlas._view import joined, stylesheet
 from camkit.atlas.record import Record, checked_images, images_of_faults
 from camkit.atlas.verdicts import PathMatcher, for_view, read_verdicts
@@ -42,11 +43,24 @@ MAP_BYTES = 64_000_000
 # The same limit for an element of another page, which should stay small.
 EMBEDDED_MAP_BYTES = 8_000_000
 
+# Bytes of a page in one file, at most. As an attachment, which takes four bytes for three, it still
+# fits into a mail of 25 MB.
+SINGLE_BYTES = 18_000_000
+
+# Bytes that an image takes there at least, whatever its size.
+LEAST_BYTES = 1_000
+
+# Longest sides of the pictures there: the first with which the page is small enough is taken.
+SINGLE_SIDES = (LONGEST_SIDE, 256, 128)
+
+# What every page of an atlas holds.
+ROOT_ELEMENT = '<div id="atlas"></div>'
+
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title><style>body {{ margin: {margin}; }}
-{css}</style></head><body><main>{heading}<div id="atlas"></div></main>
+{css}</style></head><body><main>{heading}{root}</main>
 <noscript>This page draws its maps with JavaScript: allow it to run.</noscript>
 {data}
 <script type="module">
@@ -68,6 +82,7 @@ def write_atlas(
     *,
     reference: Analysis | None = None,
     verdicts: PathLike | pd.DataFrame | None = None,
+    single: bool = False,
 ) -> Path: ...
 
 
@@ -79,6 +94,7 @@ def write_atlas(
     *,
     reference: Analysis | None = None,
     verdicts: PathLike | pd.DataFrame | None = None,
+    single: bool = False,
 ) -> Path: ...
 
 
@@ -89,19 +105,23 @@ def write_atlas(
     *,
     reference: Analysis | None = None,
     verdicts: PathLike | pd.DataFrame | None = None,
+    single: bool = False,
 ) -> Path:
     """Return the path of an error atlas, which is written to a folder and opens from disk.
 
     Call it as `write_atlas(analysis, folder)`. The folder appears as a whole or not at all; an
-    atlas that it already holds is replaced.
+    atlas that it already holds is replaced. `write_atlas(analysis, "atlas.html", single=True)`
+    writes one file in its place, for mail and tickets: it holds the pictures and has at most 18 MB.
+    Where these are too large, it holds them with 256 or 128 pixels on their longer side, and says
+    so.
 
     Each class map is stored in 8 bits with its own scale and offset, so it is off by at most 1/510
     of its range. The maps of all classes are stored for every image if they come to 64 MB or less.
-    Otherwise they are stored for misclassified images and their neighbours only; the other images
-    have those of the true class and of the top five. Verdicts stay in the browser until they are
-    saved as CSV; a page that is written again finds them by the content of the images. `faults.csv`
-    beside the page is the table of camkit.data_faults, with the split of each image. The network is
-    not run.
+    Otherwise, and in one file if they come to more than 8 MB, they are stored for misclassified
+    images and their neighbours only; the other images have those of the true class and of the top
+    five. Verdicts stay in the browser until they are saved as CSV; a page that is written again
+    finds them by the content of the images. In the folder, `faults.csv` is the table of
+    camkit.data_faults, with the split of each image. The network is not run.
 
     Where images have several labels, the page shows which were missed and which were invented;
     `analysis.with_thresholds` sets from which probability on a label is predicted.
@@ -114,7 +134,7 @@ def write_atlas(
         images: The ImageSet that was analysed, before the folder: `write_atlas(analysis, images,
             folder)`. It can be omitted, since the analysis knows the files; if it is passed, it is
             checked.
-        folder: The folder, which need not exist.
+        folder: The folder, which need not exist, or the file, whose name ends in .html.
         reference: The analysis of another split, such as the training set, by the same model:
             nearest images come from it, and data faults are looked for in both.
         verdicts: Verdicts that the page shows: a CSV file that a page or `error_atlas` has written,
@@ -122,14 +142,16 @@ def write_atlas(
             correct_label). Images are found by their paths or, where that is unique, by the ending
             of these. Verdicts on other images are told in a warning, and are in the CSV file that
             the page saves.
+        single: Whether to write one file.
 
     Returns:
-        The path of index.html.
+        The path of index.html, or of the one file.
 
     Raises:
         TypeError: If there is no folder, or `images` is not an ImageSet.
         ValueError: If analysis, images and reference do not belong together, the folder holds
-            something other than an atlas, or `verdicts` is not a table of verdicts.
+            something other than an atlas, `verdicts` is not a table of verdicts, or there are too
+            many images for one file.
         OSError: If an image is missing or cannot be read, or the folder cannot be written to.
 
     Example:
@@ -143,49 +165,61 @@ def write_atlas(
         ...     print(page.name, page.exists())
         index.html True
     """
-    images, folder = _images_and_folder(analysis, images, folder)
-    if _holds_something_else(folder):
-        raise ValueError(
-            f"{folder} holds something other than an atlas: choose an empty folder or a new one"
-        )
+    images, target = _images_and_target(analysis, images, folder)
+    if single:
+        _check_file(target, len(analysis))
+    else:
+        _check_folder(target)
     check_files(analysis, reference)
     record = Record(analysis, reference)
     table = None if verdicts is None else read_verdicts(verdicts)
     root = analysis.images.root if images is None else images.root
     title = f"Error atlas: {'/'.join(root.parts[-2:])}"
-    new = folder.with_name(f".{folder.name}.new")
-    old = folder.with_name(f".{folder.name}.old")
-    with in_turn(folder.with_name(f".{folder.name}.lock")):
-        # A process that was killed may have left temporary folders.
-        _tidy(folder, new, old)
-        try:
-            _write_page(record, new, title, table)
-            if folder.exists():
-                os.replace(folder, old)
-            os.replace(new, folder)
-        finally:
-            _tidy(folder, new, old)
-    return folder / "index.html"
+    with in_turn(target.with_name(f".{target.name}.lock")):
+        index = _index(record, table)
+        write = _write_file if single else _write_folder
+        return write(record, index, target, title)
 
 
-def _images_and_folder(
-    analysis: Analysis, images: ImageSet | PathLike | None, folder: PathLike | None
+def _images_and_target(
+    analysis: Analysis, images: ImageSet | PathLike | None, target: PathLike | None
 ) -> tuple[ImageSet | None, Path]:
-    """Return the image set, if any, and the folder from the arguments of write_atlas."""
-    if folder is None:
+    """Return the image set, if any, and the folder or file from the arguments of write_atlas."""
+    if target is None:
         if isinstance(images, str | os.PathLike):
             return None, Path(images)
         raise TypeError("there is no folder to write to: call write_atlas(analysis, folder)")
-    return checked_images(analysis, images), Path(folder)
+    return checked_images(analysis, images), Path(target)
 
 
-def _holds_something_else(folder: Path) -> bool:
-    """Return whether the folder is a file, or holds something other than an atlas."""
-    if folder.is_file():
-        return True
+def _check_folder(folder: Path) -> None:
+    """Raise ValueError if the folder is a file, or holds something other than an atlas."""
     if not folder.exists() or (folder / "data" / "index.js").exists():
-        return False
-    return any(folder.iterdir())
+        return
+    if folder.is_file() or any(folder.iterdir()):
+        raise ValueError(
+            f"{folder} holds something other than an atlas: choose an empty folder or a new one"
+        )
+
+
+def _check_file(file: Path, count: int) -> None:
+    """Raise ValueError if no page of `count` images can be written to a file."""
+    if file.is_dir() or file.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(
+            f"{file} is no name for an atlas in one file: choose one that ends in .html"
+        )
+    if file.exists() and ROOT_ELEMENT.encode() not in file.read_bytes():
+        raise ValueError(f"{file} holds something other than an atlas: choose another name")
+    if count * LEAST_BYTES > SINGLE_BYTES:
+        raise _too_large(count)
+
+
+def _too_large(count: int) -> ValueError:
+    return ValueError(
+        f"{count} images come to more than {SINGLE_BYTES // 1_000_000} MB, even with pictures of "
+        f"{SINGLE_SIDES[-1]} pixels, which is too much for one file: leave out single to write a "
+        "folder, or choose fewer images by analysis.select"
+    )
 
 
 def _tidy(folder: Path, new: Path, old: Path) -> None:
@@ -196,13 +230,27 @@ def _tidy(folder: Path, new: Path, old: Path) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _write_page(record: Record, folder: Path, title: str, verdicts: pd.DataFrame | None) -> None:
-    """Write the page of a record, with verdicts, into a new folder."""
+def _write_folder(record: Record, index: dict[str, Any], folder: Path, title: str) -> Path:
+    """Write the page of a record and its index in place of the folder; return its index.html."""
+    new = folder.with_name(f".{folder.name}.new")
+    old = folder.with_name(f".{folder.name}.old")
+    # A process that was killed may have left temporary folders.
+    _tidy(folder, new, old)
+    try:
+        _write_page(record, index, new, title)
+        if folder.exists():
+            os.replace(folder, old)
+        os.replace(new, folder)
+    finally:
+        _tidy(folder, new, old)
+    return folder / "index.html"
+
+
+def _write_page(record: Record, index: dict[str, Any], folder: Path, title: str) -> None:
+    """Write the page of a record and its index into a new folder."""
     for part in ("data", "pictures"):
         (folder / part).mkdir(parents=True)
-    given = {} if verdicts is None else _given_verdicts(record, verdicts)
-    index = record.index(open=True, chunk=CHUNK, **given)
-    content = _Content(record, index, MAP_BYTES)
+    content = _Content(record, index | {"chunk": CHUNK}, MAP_BYTES)
     pictures: list[str] = []
     keys: list[str] = []
     with (
@@ -230,26 +278,30 @@ def _write_page(record: Record, folder: Path, title: str, verdicts: pd.DataFrame
     (folder / "index.html").write_text(page, encoding="utf-8")
 
 
-def _given_verdicts(record: Record, table: pd.DataFrame) -> dict[str, list[dict]]:
-    """Return the entries of the index for verdicts; warn of those on images that are not there."""
+def _index(record: Record, table: pd.DataFrame | None) -> dict[str, Any]:
+    """Return the index of a page; warn of verdicts on images that are not there."""
+    if table is None:
+        return record.index(open=True)
     rows, unmatched = for_view(table, PathMatcher(record.paths))
     if unmatched:
         warnings.warn(
             f"{len(unmatched)} of {len(table)} verdicts are on images that the atlas does not "
             f"hold, or more than one image has such a path, such as {unmatched[0]['path']}: the "
             "page only keeps them for its CSV file",
-            stacklevel=4,
+            stacklevel=3,
         )
-    return {"verdicts": rows, "unmatched": unmatched}
+    return record.index(open=True, verdicts=rows, unmatched=unmatched)
 
 
-def _picture_and_key(record: Record, i: int) -> tuple[bytes, str, str]:
+def _picture_and_key(
+    record: Record, i: int, longest_side: float = LONGEST_SIDE
+) -> tuple[bytes, str, str]:
     """Return image i for a browser, its type, and a key by which a browser finds its verdicts.
 
     The key is a digest of the file's content, a dot, and one of its name within the set, which
     tells copies apart.
     """
-    data, kind = record.picture(i)
+    data, kind = record.picture(i, longest_side)
     path = record.path(i)
     content = digest_of(path).hex()
     name = "/".join(Path(path).parts[-NAME_PARTS:]).encode(errors="surrogateescape")
@@ -281,23 +333,60 @@ def embedded(record: Record, index: dict[str, Any]) -> str:
         index: Its index.
     """
     content = _Content(record, index, EMBEDDED_MAP_BYTES, neighbours_of_errors_only=True)
-    details = [content.detail(i) for i in content.numbers]
-    pictures = []
-    keys = []
-    for i in content.numbers:
-        data, kind, key = _picture_and_key(record, i)
-        pictures.append(f"data:image/{kind};base64,{_base64(data)}")
-        keys.append(key)
-    index = content.index | {"chunk": len(pictures), "keys": keys}
-    script = _data_script([details], pictures, index)
     page = _fill_page(
         title="Error atlas",
         heading="",
         margin="0",
-        data=f"<script>{script}</script>",
+        data=f"<script>{_inline_script(content)}</script>",
         script=joined("frame.js"),
     )
     return FRAME.format(page=html.escape(page))
+
+
+def _write_file(record: Record, index: dict[str, Any], file: Path, title: str) -> Path:
+    """Write the page of a record and its index as one file, and return its path.
+
+    Raises:
+        ValueError: If it is too large, even with the smallest pictures.
+    """
+    content = _Content(record, index, EMBEDDED_MAP_BYTES)
+    for side in SINGLE_SIDES:
+        heading = f"<h1>{html.escape(title)}</h1>"
+        if side != LONGEST_SIDE:
+            heading += (
+                f"<p>So that they fit into one file, pictures have {side} pixels at most.</p>"
+            )
+        data = _inline_script(content, side, SINGLE_BYTES)
+        page = _fill_page(
+            title=title,
+            heading=heading,
+            margin="1rem",
+            data=f"<script>{data}</script>",
+            script=joined("page.js"),
+        ).encode()
+        if data and len(page) <= SINGLE_BYTES:
+            write_whole(file, page)
+            return file
+    raise _too_large(len(record.analysis))
+
+
+def _inline_script(
+    content: "_Content", longest_side: float = LONGEST_SIDE, most: float = math.inf
+) -> str:
+    """Return a script with all data of a page and its pictures; "" if these exceed `most` bytes."""
+    pictures: list[str] = []
+    keys: list[str] = []
+    size = 0
+    for i in content.numbers:
+        data, kind, key = _picture_and_key(content.record, i, longest_side)
+        pictures.append(f"data:image/{kind};base64,{_base64(data)}")
+        keys.append(key)
+        size += len(pictures[-1])
+        if size > most:
+            return ""
+    details = [content.detail(i) for i in content.numbers]
+    index = content.index | {"chunk": len(pictures), "keys": keys}
+    return _data_script([details], pictures, index)
 
 
 def _data_script(chunks: dict | list, pictures: list[str], index: dict[str, Any]) -> str:
@@ -310,6 +399,7 @@ def _fill_page(title: str, heading: str, margin: str, data: str, script: str) ->
         title=html.escape(title),
         heading=heading,
         margin=margin,
+        root=ROOT_ELEMENT,
         css=stylesheet(),
         data=data,
         script=script,

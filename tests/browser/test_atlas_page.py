@@ -687,6 +687,49 @@ def test_a_file_of_a_colleague_is_read_and_differences_are_told(atlas, leaf, tmp
     page.get_by_text("notes.csv was not read: a table of verdicts also has").wait_for()
 
 
+def test_one_file_needs_no_other_and_does_all_that_the_page_does(atlas, browser, tmp_path):
+    analysis, address, root = atlas
+    training = camkit.load_images(root / "data", "Training")
+    reference = analysis_of(training, predicted=training.labels, names=NAMES, cells=(7, 7))
+    file = tmp_path / "mail" / "atlas.html"
+    camkit.write_atlas(analysis, file, reference=reference, single=True)
+    context = browser.new_context(accept_downloads=True, reduced_motion="reduce")
+    page = context.new_page()
+    told, fetched = [], []
+    page.on("console", lambda message: told.append(message.text))
+    page.on("pageerror", lambda error: told.append(str(error)))
+    page.on("request", lambda request: fetched.append(request.url))
+    page.goto(file.as_uri())
+    group(page, "all errors")
+    worst = analysis.errors["path"].iloc[0]
+    wait_for_status(page, "/".join(worst.split("/")[-2:]))
+    page.get_by_label("Reviewer").fill("Kim")
+    page.locator(".tiles").focus()
+    page.keyboard.press("1")
+    page.get_by_text("Saved: label wrong.").wait_for()
+    with context.expect_page() as opened:
+        page.get_by_role("button", name="Open full size").click()
+    opened.value.wait_for_load_state()
+    assert opened.value.url.startswith("blob:"), "no file of this machine"
+    assert opened.value.evaluate("document.images[0].naturalWidth") == 60
+    opened.value.close()
+    page.locator(".near button").first.click()
+    page.wait_for_function("document.querySelectorAll('.near button').length == 0")
+    assert "(training)" in status(page)
+    page.locator(".card", has_text="Data: ").first.locator("li button").first.click()
+    page.get_by_text("Filter", exact=True).click()
+    page.get_by_label("Reviewed as").select_option("not reviewed")
+    rows = Verdicts(saved_csv(page, tmp_path)).read()
+    assert rows.index.tolist() == [(worst, "Kim")]
+    assert told == []
+    assert {url.split(":")[0] for url in fetched if url != file.as_uri()} <= {"data", "blob"}
+
+    # The folder of the same images finds the verdict by their content.
+    page.goto(address)
+    page.get_by_text("1 of 10 errors reviewed.").wait_for()
+    context.close()
+
+
 def test_the_file_of_the_picture_opens_at_full_size(atlas, leaf):
     analysis, _, _ = atlas
     page = leaf()

@@ -867,6 +867,75 @@ def test_an_embedded_atlas_holds_the_neighbours_of_errors_alone(
     assert max(shown) < len(details)
 
 
+def inline_data(text):
+    """Return the data that a page holds in itself."""
+    return json.loads(re.search(r"<script>window\.camkitAtlas=(.*);</script>", text)[1])
+
+
+def test_one_file_holds_all_pictures_and_their_maps(analysis, images, tmp_path):
+    training = image_set(tmp_path / "train", np.tile(LABELS, 4))
+    reference = analysis_of(training, predicted=training.labels)
+    target = tmp_path / "out" / "errors.html"
+    file = camkit.write_atlas(analysis, images, target, reference=reference, single=True)
+    assert file == target and os.listdir(tmp_path / "out") == ["errors.html"]
+    text = file.read_text(encoding="utf-8")
+    assert not re.search(r"<(script|img|link)[^>]* (src|href)=", text)
+    assert "So that they fit into one file" not in text
+    data = inline_data(text)
+    neighbours = set(Record(analysis, reference).neighbours[0].ravel().tolist())
+    [details] = data["chunks"]
+    assert len(details) == len(data["pictures"]) == len(data["index"]["keys"])
+    assert len(details) >= 8 + len(neighbours)
+    assert all(len(detail["near"]) == 5 for detail in details[:8])
+    start = "data:image/png;base64,"
+    pictures = [base64.b64decode(picture.removeprefix(start)) for picture in data["pictures"]]
+    assert pictures[3] == images.paths[3].read_bytes()
+    camkit.write_atlas(analysis, target, single=True)
+    assert len(inline_data(target.read_text())["pictures"]) == 8
+
+
+def test_pictures_of_one_file_are_reduced_until_it_is_small_enough(tmp_path, monkeypatch):
+    analysis = analysis_of(image_set(tmp_path / "pets"))
+    file = tmp_path / "pets.html"
+    sizes = []
+    for side in (512, 20, 10):
+        monkeypatch.setattr(page, "SINGLE_SIDES", (side,))
+        sizes.append(camkit.write_atlas(analysis, file, single=True).stat().st_size)
+    assert sizes == sorted(sizes, reverse=True)
+
+    monkeypatch.setattr(page, "SINGLE_SIDES", (512, 20, 10))
+    monkeypatch.setattr(page, "LEAST_BYTES", 1)
+    monkeypatch.setattr(page, "SINGLE_BYTES", sizes[1] + 100)
+    text = camkit.write_atlas(analysis, file, single=True).read_text()
+    assert "So that they fit into one file, pictures have 20 pixels at most." in text
+    picture = base64.b64decode(inline_data(text)["pictures"][0].split(",")[1])
+    assert Image.open(io.BytesIO(picture)).size == (20, 13)
+
+    monkeypatch.setattr(page, "SINGLE_BYTES", sizes[2] - 100)
+    before = file.read_bytes()
+    with pytest.raises(ValueError, match=r"8 images come to more .* leave out single to write a "):
+        camkit.write_atlas(analysis, file, single=True)
+    assert file.read_bytes() == before
+    monkeypatch.setattr(page, "LEAST_BYTES", sizes[2])
+    with pytest.raises(ValueError, match=r"8 images come to more .* by analysis\.select"):
+        camkit.write_atlas(analysis, file, single=True)
+
+
+@pytest.mark.parametrize("name", ["folder", "atlas", "atlas.htm.zip"])
+def test_one_file_has_the_name_of_a_page(analysis, tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ValueError, match="no name for an atlas in one file: choose one that ends"):
+        camkit.write_atlas(analysis, tmp_path / name, single=True)
+
+
+def test_one_file_replaces_an_atlas_and_nothing_else(analysis, tmp_path):
+    thesis = tmp_path / "thesis.html"
+    thesis.write_text("<p>years</p>")
+    with pytest.raises(ValueError, match="thesis.html holds something other than an atlas"):
+        camkit.write_atlas(analysis, thesis, single=True)
+    assert thesis.read_text() == "<p>years</p>"
+
+
 def test_a_page_is_whole_or_absent(analysis, images, tmp_path):
     file = camkit.write_atlas(analysis, images, tmp_path / "page")
     before = file.read_bytes(), sorted(os.listdir(file.parent / "pictures"))

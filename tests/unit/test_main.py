@@ -94,6 +94,9 @@ def test_atlas_writes_the_page_and_opens_it(analysed, tmp_path, capsys, monkeypa
     assert len(list((tmp_path / "page" / "pictures").iterdir())) == 240
     code, out, err = told(capsys, "atlas", analysed, "--reference", analysed, "--open")
     assert (code, err, opened) == (0, [], [(analysed / "atlas" / "index.html").as_uri()])
+    code, out, err = told(capsys, "atlas", analysed, "--single")
+    assert (code, out, err) == (0, [str(analysed / "atlas.html")], [])
+    assert "data:image/" in (analysed / "atlas.html").read_text()
 
 
 def test_an_analysis_knows_its_images(analysed):

@@ -57,19 +57,20 @@ class PageSource {
   }
 
   /**
-   * Return the address of the file itself, if this page lies on a disk; a server has only what was
-   * copied into the page.
+   * Return the address of the file itself, if this page lies on a disk beside its pictures. A server
+   * has only what was copied into the page, and a page in one file may lie on another machine.
    *
    * @param {number} i
    */
   async fullPicture(i) {
-    const original = fileAddress(pictureOf(this.index, i).path ?? "");
-    if (original && location.protocol === "file:") return original;
     const address = this.pictures[i];
-    if (!address.startsWith("data:")) return address;
-    // A window opens no address that has the data itself.
-    const data = await fetch(address);
-    return URL.createObjectURL(await data.blob());
+    if (address.startsWith("data:")) {
+      // A window opens no address that has the data itself.
+      const data = await fetch(address);
+      return URL.createObjectURL(await data.blob());
+    }
+    const original = fileAddress(pictureOf(this.index, i).path ?? "");
+    return original && location.protocol === "file:" ? original : address;
   }
 
   /**
