@@ -254,7 +254,11 @@ def _load_images(options: argparse.Namespace) -> "camkit.ImageSet":
     split = None if options.split == "all" else options.split
     path_column, label_column = options.columns
     images = camkit.load_images(
-        options.images, split, path_column=path_column, label_column=label_column
+        options.images,
+        split,
+        classes=options.classes,
+        path_column=path_column,
+        label_column=label_column,
     )
     if options.read_as:
         _, _, shape = options.read_as.partition("-")
@@ -346,17 +350,28 @@ def _export(options: argparse.Namespace) -> dict[str, Any]:
     write = camkit.export.FORMATS[options.to]
     settings: dict[str, Any] = {}
     if options.of:
+        _check_format(options.to, "--of", "of")
         settings["of"] = options.of
     if options.verdicts:
+        _check_format(options.to, "--verdicts", "tags")
         settings["tags"] = camkit.load_verdicts(*options.verdicts).tags(analysis.paths)
-    unknown = set(settings) - set(inspect.signature(write).parameters)
-    if unknown:
-        option = {"of": "--of", "tags": "--verdicts"}[unknown.pop()]
-        raise ValueError(f"--to {options.to} takes no {option}: leave it out")
     Path(options.out).parent.mkdir(parents=True, exist_ok=True)
     file = write(analysis, options.out, **settings)
     print(file)
     return {"file": file, "format": options.to}
+
+
+def _check_format(name: str, option: str, parameter: str) -> None:
+    """Raise ValueError if a format of other programs does not take an option of the shell."""
+    taking = [
+        each
+        for each, write in camkit.export.FORMATS.items()
+        if parameter in inspect.signature(write).parameters
+    ]
+    if name not in taking:
+        raise ValueError(
+            f"--to {name} takes no {option}, which is for {', '.join(taking)}: leave it out"
+        )
 
 
 def _without_mirrored(faults: "pd.DataFrame") -> "pd.DataFrame":
@@ -491,6 +506,13 @@ def _add_analyze(commands: argparse._SubParsersAction) -> None:
         help="Test (default), Training, Validation, another, or all",
     )
     parser.add_argument(
+        "--classes",
+        nargs="+",
+        action="extend",
+        metavar=("A", "B"),
+        help="load only these classes of IMAGES",
+    )
+    parser.add_argument(
         "--columns",
         type=_columns,
         default=(None, None),
@@ -507,13 +529,13 @@ def _add_analyze(commands: argparse._SubParsersAction) -> None:
         help="keras, keras-crop or keras-pad: as Keras reads files",
     )
     parser.add_argument(
-        "--engine", choices=["ray"], help="use a Ray cluster or all cores; needs camkit[cluster]"
+        "--engine",
+        choices=["ray"],
+        metavar="ray",
+        help="use all cores, or a cluster: --address HOST:PORT",
     )
-    parser.add_argument(
-        "--address",
-        metavar="HOST:PORT",
-        help="address of a cluster that sees IMAGES and DIR",
-    )
+    # Its place in the help is that of --engine, so that all options fit a screen.
+    parser.add_argument("--address", metavar="HOST:PORT", help=argparse.SUPPRESS)
     parser.add_argument(
         "--import",
         dest="modules",

@@ -162,7 +162,8 @@ def coco(
         threshold: Where a part begins, as a share of the range of its map, 0..1.
 
     Raises:
-        ValueError: `of` is neither, a label has no map, or the images were cropped or padded.
+        ValueError: `of` is neither, `threshold` is out of range, a label has no map, or the images
+            were cropped or padded.
         OSError: An image cannot be read or the file cannot be written.
 
     Example:
@@ -226,7 +227,8 @@ def yolo(
 
     Raises:
         ValueError: The folder is not empty, two images would have one file of labels, `of` is
-            neither, a label has no map, or the images were cropped or padded.
+            neither, `threshold` is out of range, a label has no map, or the images were cropped or
+            padded.
         OSError: An image cannot be read or the folder cannot be written to.
 
     Example:
@@ -285,8 +287,8 @@ def label_studio(
             so that Label Studio finds it. By default that of its local storage.
 
     Raises:
-        ValueError: The folder is not empty, `of` is neither, a label has no map, or the images were
-            cropped or padded.
+        ValueError: The folder is not empty, `of` is neither, `threshold` is out of range, a label
+            has no map, or the images were cropped or padded.
         OSError: An image cannot be read or the folder cannot be written to.
 
     Example:
@@ -458,8 +460,13 @@ def _labelling_interface(names: Sequence[str]) -> str:
 def _marked(analysis: "Analysis", of: str, threshold: float) -> Iterator[_Marked]:
     """Yield the images with the largest parts of the maps of their classes.
 
-    Raises ValueError if `of` names no classes, a map is missing, or maps are not of whole images.
+    Raises ValueError if `of` names no classes, `threshold` is no share, a map is missing, or maps
+    are not of whole images.
     """
+    if not 0 <= threshold <= 1:
+        raise ValueError(
+            f"threshold is {threshold}: pass a share of the range of a map, such as {THRESHOLD}"
+        )
     images = analysis.images
     reader = images.reader
     for way in ("crop_to_aspect_ratio", "pad_to_aspect_ratio"):

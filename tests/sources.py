@@ -186,7 +186,7 @@ refused(
     GROUP,
     "several versions of a set, with the same classes in each",
     folder("color/cat/0.png", "color/dog/0.png", "gray/cat/0.png", "gray/dog/0.png"),
-    "pass classes=['color', 'gray'] or classes=['cat', 'dog'], or the path of one",
+    "pass classes=['color', 'gray'] or classes=['cat', 'dog']",
 )
 reads(
     GROUP,
@@ -201,7 +201,7 @@ refused(
     GROUP,
     "patients, dates or cameras with the classes in each",
     folder("10253/0/{}.png", "10253/1/0.png", "10254/0/0.png"),
-    "pass classes=['10253', '10254'] or classes=['0', '1'], or the path of one",
+    "pass classes=['10253', '10254'] or classes=['0', '1']",
 )
 reads(
     GROUP,
@@ -574,6 +574,13 @@ reads(
 GROUP = "Tables"
 reads(GROUP, "a .csv file, paths relative to it", saved("labels.csv"), 4, FOUND)
 reads(GROUP, "with semicolons, as from Excel", saved("labels.csv", sep=";"), 4, FOUND)
+reads(
+    GROUP,
+    "the same, with decimal commas",
+    saved("labels.csv", lambda t: t.assign(weight=["1,5", "2", "", "0,25"]), sep=";"),
+    4,
+    "numbers with decimal commas in the columns 'weight'",
+)
 reads(GROUP, "a .tsv file", saved("labels.tsv", sep="\t"), 4, FOUND)
 reads(GROUP, "a .parquet file", saved("labels.parquet"), 4, FOUND)
 reads(GROUP, "a DataFrame", frame, 4, "labels from the column 'label'")
@@ -676,10 +683,17 @@ reads(
     3,
     "the name of several files: 'more/0.png', 'pictures/0.png'",
 )
+reads(
+    GROUP,
+    "an identifier beside the path",
+    saved("labels.csv", lambda t: t.assign(image_id=["0", "1", "2", "3"])),
+    4,
+    FOUND,
+)
 refused(
     GROUP,
     "several columns of files, such as masks",
-    saved("labels.csv", lambda t: t.assign(mask=t["file"])),
+    saved("labels.csv", lambda t: t.assign(mask=t["file"][::-1].to_numpy())),
     "hold files: name the one of the images",
 )
 refused(
@@ -953,7 +967,7 @@ def is_file(source: Source) -> bool:
 
 def cell_of_shell(source: Source) -> str:
     """Return what the shell makes of a source."""
-    if not is_file(source) or "classes" in source.given:
+    if not is_file(source):
         return "–"
     if source.classes is None:
         return "no"
@@ -964,6 +978,8 @@ def cell_of_shell(source: Source) -> str:
 def arguments_of_shell(source: Source) -> list[list[str]]:
     """Return the options of the shell for the arguments of a source."""
     options = []
+    if "classes" in source.given:
+        options.append(["--classes", *source.given["classes"]])
     if "split" in source.given:
         options.append(["--split", source.given["split"]])
     labels = source.given.get("label_column", [])

@@ -206,8 +206,8 @@ def _refusal(folders: list[str], classes: int, names: list[str] | None) -> str:
     known = [folder for folder in folders if folder in (names or [])]
     chosen = f"{known[:_MOST_UNKNOWN]}" if known else "[...]"
     remedy = (
-        f"classes={chosen} of load_images leaves the rest out; or pass class_names=[...] (in the "
-        "shell --class-names FILE), name the folders after the "
+        f"classes={chosen} of load_images (in the shell --classes) leaves the rest out; or pass "
+        "class_names=[...] (--class-names FILE), name the folders after the "
         f"classes or by index, {_range_of_indices(classes)}, or pass images.unlabelled() "
         "(--unlabelled)"
     )

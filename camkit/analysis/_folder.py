@@ -5,8 +5,10 @@ joined into one .npy file for each array.
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from camkit._files import present
 
@@ -33,6 +35,21 @@ def is_finished(folder: Path, about: Mapping) -> bool:
     """Return whether a folder holds all arrays of an analysis."""
     files = {f"{name}.npy" for name in array_names(about)}
     return files <= present(folder)
+
+
+def check_finite(logits: np.ndarray, paths: Sequence[Path | str]) -> None:
+    """Raise ValueError, which names the first image, if scores (N, C) are not finite."""
+    # The extremes take no memory beside the scores, which may be in a file.
+    if np.isfinite([logits.min(initial=0), logits.max(initial=0)]).all():
+        return
+    is_finite = np.isfinite(logits).all(axis=1)
+    first = int(np.flatnonzero(~is_finite)[0])
+    [score, *_] = logits[first][~np.isfinite(logits[first])]
+    raise ValueError(
+        f"{paths[first]} has a score of {score}: either weights of the model are not finite, since "
+        "its training diverged (load an earlier state of it), or a layer divides by 0 or overflows "
+        "on this image (leave the image out by images.select)"
+    )
 
 
 def temporary_folder() -> tempfile.TemporaryDirectory:

@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from camkit._files import present, write_whole
 from camkit._progress import progress
+from camkit.analysis._folder import check_finite
 from camkit.analysis._reader import Reader, Rows
 from camkit.images import ImageSet
 
@@ -88,23 +89,9 @@ def contents(
         for name in names:
             parts[name].append(output[name][: len(batch)])
     arrays = {name: np.concatenate(part) for name, part in parts.items()}
-    _check_finite(arrays["logits"], paths)
+    check_finite(arrays["logits"], paths)
     arrays["maps"] = _in_precision(arrays["maps"], reader.precision)
     return arrays
-
-
-def _check_finite(logits: np.ndarray, paths: Sequence[Path]) -> None:
-    """Raise ValueError, which names the first image, if scores (N, C) are not finite."""
-    is_finite = np.isfinite(logits).all(axis=1)
-    if is_finite.all():
-        return
-    first = int(np.flatnonzero(~is_finite)[0])
-    [score, *_] = logits[first][~np.isfinite(logits[first])]
-    raise ValueError(
-        f"{paths[first]} has a score of {score}: either weights of the model are not finite, since "
-        "its training diverged (load an earlier state of it), or a layer divides by 0 or overflows "
-        "on this image (leave the image out by images.select)"
-    )
 
 
 def cut(rows: Rows, images: slice | np.ndarray) -> dict[str, np.ndarray]:

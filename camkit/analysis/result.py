@@ -17,7 +17,14 @@ import pandas as pd
 
 from camkit._files import any_bytes, present, to_path
 from camkit.analysis import _label_sets
-from camkit.analysis._folder import ABOUT, NEXT, array_names, is_finished, temporary_folder
+from camkit.analysis._folder import (
+    ABOUT,
+    NEXT,
+    array_names,
+    check_finite,
+    is_finished,
+    temporary_folder,
+)
 from camkit.analysis._metadata import unpack
 from camkit.analysis._reading import reader_of_description
 from camkit.images import ImageSet
@@ -599,7 +606,8 @@ def load_analysis(folder: str | os.PathLike) -> Analysis:
         The Analysis. Neither the model nor the images are needed.
 
     Raises:
-        ValueError: The folder holds no analysis, one that is not finished, or a broken file.
+        ValueError: The folder holds no analysis, one that is not finished, a broken file, or scores
+            that are not finite.
         ImportError: An address needs camkit[cluster].
 
     Example:
@@ -632,6 +640,8 @@ def load_analysis(folder: str | os.PathLike) -> Analysis:
     names = array_names(about)
     load = partial(np.load, mmap_mode="r")
     arrays = {name: _whole(folder, f"{name}.npy", load) for name in names}
+    # Version 1.0.0 stored scores of any value.
+    check_finite(arrays["logits"], about["paths"])
     if "map_classes" not in arrays:
         classes = np.arange(len(about["class_names"]))
         arrays["map_classes"] = np.broadcast_to(classes, (len(about["labels"]), len(classes)))

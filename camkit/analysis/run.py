@@ -275,7 +275,7 @@ def _kept(images: ImageSet, folder: str | os.PathLike | None, fingerprint: str) 
 def _keep(images: ImageSet, kept: ImageSet) -> None:
     """Copy the files of a set to their place in the folder of the analysis, if they are not there.
 
-    A copy that was stopped is begun again, since its last file may be incomplete.
+    A copy that was stopped is continued.
     """
     if kept is images or kept.root.exists():
         return

@@ -124,7 +124,7 @@ class Review:
                 log += [_not_found(row) for row in rows.to_dict("records")]
                 continue
             before = labels.name(key)
-            decision = _decide(rows, before, remove)
+            decision = labels.allowed(_decide(rows, before, remove))
             if decision.action == "relabelled":
                 labels.set(key, decision.label)
             if decision.action == "removed":
@@ -363,6 +363,14 @@ class _Labels:
             return joined_names(self._labels[i : i + 1], self._names)[0]
         label = self._labels[i]
         return self._names[label] if label >= 0 else ""
+
+    def allowed(self, decision: _Decision) -> _Decision:
+        """Return a decision, or that nothing changes if it has several labels for one."""
+        is_one = self._has_sets or decision.label in self._names
+        if is_one or SEPARATOR not in decision.label:
+            return decision
+        remedy = "but an image has one label here: enter one"
+        return _Decision("unchanged", "", f"{decision.why}, {remedy}")
 
     def set(self, i: int, name: str) -> None:
         """Set the label of image i, or its labels where it may have several."""

@@ -1,15 +1,50 @@
 """Archives: a .zip file of images, unpacked into a temporary folder."""
 
+import os
 import shutil
 import zipfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from camkit._progress import progress
 from camkit.images.folders import SIDECARS, TABLES
+from camkit.images.image_set import ImageSet
 
 
-def unpacked(archive: Path) -> tuple[TemporaryDirectory, Path]:
+def read_archive(archive: Path, read: Callable[[Path], ImageSet]) -> ImageSet:
+    """Return the images of a .zip file, by a function that reads them from a folder.
+
+    The files are in a temporary folder that lives as long as the set. What is told of them names
+    the archive and the place in it.
+
+    Raises:
+        ValueError: The archive is damaged or encrypted, or `read` refuses what it holds.
+        OSError: There is too little room for its files, or `read` finds no images.
+    """
+    temporary, folder = _unpacked(archive)
+    try:
+        images = read(folder)
+    except (FileNotFoundError, ValueError) as error:
+        told = _of_archive(str(error), folder, archive)
+        names_part = f"{archive}{os.sep}" in told
+        remedy = "; unpack it to pass what it holds" if names_part else ""
+        raise type(error)(told + remedy) from error
+    skipped = [
+        (archive / path.relative_to(folder), _of_archive(reason, folder, archive))
+        for path, reason in images.skipped
+    ]
+    notes = [_of_archive(note, folder, archive) for note in images.notes]
+    return replace(images, skipped=skipped, notes=notes, _temporary=temporary)
+
+
+def _of_archive(text: str, folder: Path, archive: Path) -> str:
+    """Return a text on the folder that an archive was unpacked into as one on the archive."""
+    return text.replace(str(folder), str(archive))
+
+
+def _unpacked(archive: Path) -> tuple[TemporaryDirectory, Path]:
     """Return a temporary folder, and the folder in it that holds what a .zip file holds.
 
     Hidden files, and sidecar files but tables, are left out.

@@ -220,8 +220,8 @@ def checked_channels(channels: int | None) -> int:
     """Return a number of channels that files are read in. Raises ValueError for any other one."""
     if channels not in _MODES:
         raise ValueError(
-            f"the model takes images of {channels} channels, and files are read as gray (1), RGB "
-            "(3) or RGBA (4): pass arrays of your own to camkit.CAM or camkit.grad_cam"
+            f"files are read as gray (1), RGB (3) or RGBA (4), not in {channels} channels: for a "
+            "model that takes these, pass arrays of your own to camkit.CAM or camkit.grad_cam"
         )
     return channels
 

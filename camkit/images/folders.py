@@ -658,8 +658,8 @@ def _check_table_beside(root: _Folder, classes: set[str]) -> None:
         raise ValueError(
             f"{root.path} holds images in {quote(names)} alone, beside the table "
             f"{quote(path.name for path in root.tables)}: pass the table for its labels, such as "
-            f"{str(root.tables[0])!r}, or classes={_listing(root.with_images)} if these are the "
-            "classes"
+            f"{str(root.tables[0])!r}, or classes={_listing(root.with_images)} (in the shell "
+            "--classes) if these are the classes"
         )
 
 
@@ -688,8 +688,8 @@ def _level_of_classes(levels: list[list[_Folder]], parent: _Folder, classes: set
         given = [f"classes={_listing(level)}" for level in readings]
         raise ValueError(
             f"{parent.path} has folders of the same names in several others, and either may be the "
-            f"classes: pass {' or '.join(given)}, or the path of one that holds the classes, such "
-            f"as {str(readings[-2][0].path)!r}"
+            f"classes: pass {' or '.join(given)} (in the shell --classes NAME NAME ...), or the "
+            f"path of one that holds the classes, such as {str(readings[-2][0].path)!r}"
         )
     return 0
 
@@ -825,7 +825,8 @@ class _Builder:
             if is_chosen:
                 inside = self._files_of(folder)
                 nested |= {inner.name for inner in folder.with_images}
-                role = None if split is None else _role_in(split)
+                # The folder of a split may have any name if it is asked for by this.
+                role = None if split is None else _role_in(split) or split
                 chosen.append(ClassFolder(folder.path, names[name], role, above, inside))
         if nested:
             notes.append(

@@ -1,5 +1,6 @@
 """Image sets: the paths and labels of images, whose pixels are read on demand."""
 
+import filecmp
 import functools
 import operator
 import os
@@ -104,7 +105,8 @@ class ImageSet:
         """Return the split of each image, by the name of a folder or a column of a table.
 
         It is "training", "test" or "validation", whatever the folder is called, such as seg_train,
-        dev or holdout; None for images that lie in no such folder.
+        dev or holdout; the name of a folder, such as "unseen", if this was loaded as the split; and
+        None for images that lie in no such folder.
 
         Example:
             >>> import camkit
@@ -222,14 +224,15 @@ class ImageSet:
         folder they last.
 
         Args:
-            folder: The folder, which is created if it does not exist; files of the same names in it
-                are replaced. Files keep their places below the root of the set, and an image that
-                lies elsewhere gets its number as its name.
+            folder: The folder, which is created if it does not exist. Files keep their places below
+                the root of the set, and an image that lies elsewhere gets its number as its name.
+                Files that are there already are left as they are.
 
         Returns:
             The ImageSet whose root is the folder.
 
         Raises:
+            ValueError: The folder holds another file of the same name; nothing is copied.
             OSError: The folder cannot be written to, or a file cannot be read.
 
         Example:
@@ -240,9 +243,19 @@ class ImageSet:
             ['0000000.png', '0000001.png']
         """
         copied = self._copied_to(Path(folder).resolve())
+        missing = {}
         for source, target in zip(self.paths, copied.paths, strict=True):
+            if not target.exists():
+                missing[target] = source
+            elif not filecmp.cmp(source, target, shallow=False):
+                raise ValueError(
+                    f"{target} is there, and another file than {source}: choose a new folder"
+                )
+        for target, source in missing.items():
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
+            unfinished = target.with_name(f"{target.name}.partial")
+            shutil.copyfile(source, unfinished)
+            os.replace(unfinished, target)
         return copied
 
     def _copied_to(self, folder: Path) -> "ImageSet":

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from camkit._progress import progress
-from camkit.images._archives import unpacked
+from camkit.images._archives import read_archive
 from camkit.images._arrays import images_of_arrays, images_of_batches
 from camkit.images._as_arrays import ArrayReader
 from camkit.images._checking import Checker
@@ -141,10 +142,46 @@ def load_images(
         classes = [classes]
     classes = None if classes is None else list(classes)
     checker = Checker(image_opener)
-    images = _found(source, split, classes, checker.reader, given)
+
+    read = partial(
+        _read,
+        split=split,
+        classes=classes,
+        per_class=per_class,
+        seed=seed,
+        checker=checker,
+        options=given,
+    )
+    archive = _archive(source)
+    if archive is None:
+        return read(source)
+    _allow(given, "an archive, whose folders are the classes")
+    return read_archive(archive, read)
+
+
+def _read(
+    source: Any,
+    *,
+    split: str | None,
+    classes: list[str] | None,
+    per_class: int | None,
+    seed: int,
+    checker: Checker,
+    options: dict,
+) -> ImageSet:
+    """Return the readable images of a source that is no archive."""
+    images = _found(source, split, classes, checker.reader, options)
     if classes is not None:
         images = _of_classes(images, classes)
     return _readable(images, per_class, seed, checker)
+
+
+def _archive(source: Any) -> Path | None:
+    """Return the .zip file that a source is, or None."""
+    if not _is_path(source):
+        return None
+    path = Path(source).expanduser().resolve()
+    return path if path.suffix.lower() == ".zip" and path.is_file() else None
 
 
 # The kinds of sources -----------------------------------------------------------------------------
@@ -267,7 +304,7 @@ def _of_name(
     reader: FileReader,
     options: dict,
 ) -> ImageSet:
-    """Return the images of a folder, a table or an archive."""
+    """Return the images of a folder or a table."""
     path = existing(source)
     if path.suffix.lower() in TABLES and path.is_file():
         table = read_table(path)
@@ -276,23 +313,9 @@ def _of_name(
     _allow(options, "a folder, whose folders are the classes")
     if path.is_dir():
         return _of_folder(path, split, classes, reader)
-    if path.suffix.lower() == ".zip":
-        temporary, folder = unpacked(path)
-        try:
-            images = _of_folder(folder, split, classes, reader)
-        except (FileNotFoundError, ValueError) as error:
-            raise type(error)(_told_of_archive(str(error), folder, path)) from error
-        return replace(images, _temporary=temporary)
     raise FileNotFoundError(
         f"{path} is a file: pass a folder of images, a table ({', '.join(TABLES)}) or a .zip file"
     )
-
-
-def _told_of_archive(text: str, folder: Path, archive: Path) -> str:
-    """Return a message on the folder that an archive was unpacked into as one on the archive."""
-    told = text.replace(str(folder), str(archive))
-    names_part = f"{archive}{os.sep}" in told
-    return told + ("; unpack it to pass what it holds" if names_part else "")
 
 
 def _of_folder(

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from itertools import takewhile
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,11 @@ _SEPARATORS = (",", ";", "\t", "|")
 
 # How Excel says what stands between the columns, in a line before that of their names.
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*')
+
+# How 1.5 is written where tables have semicolons between their columns, and the entry of `attrs`
+# that says that a table has.
+_MAY_HAVE_DECIMAL_COMMAS = "camkit: may have decimal commas"
+_DECIMAL_COMMA = r"-?(0|[1-9]\d*)(,\d+)?"
 
 # Columns whose names say what they hold, in lower case.
 _LABELS = ("label", "labels", "class", "classes", "class_name", "category", "target")
@@ -88,7 +93,9 @@ def read_table(file: str | os.PathLike) -> pd.DataFrame:
         ) from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ValueError(f"{file} cannot be read as a table: {error}") from error
-    return texts.apply(_numbers_where_nothing_is_lost)
+    table = texts.apply(_numbers_where_nothing_is_lost)
+    table.attrs[_MAY_HAVE_DECIMAL_COMMAS] = separator == ";"
+    return table
 
 
 def _read_parquet(file: Path) -> pd.DataFrame:
@@ -179,6 +186,8 @@ def images_of_table(
     if class_names is None:
         names = _names_of_columns(label_column) or names
     metadata = rest.drop(columns=columns).reset_index(drop=True)
+    if table.attrs.get(_MAY_HAVE_DECIMAL_COMMAS):
+        notes += _read_decimal_commas(metadata)
     splits = None
     if split_column is not None:
         splits = [role_of(str(value)) for value in rest[split_column]]
@@ -246,26 +255,40 @@ def _check_columns(table: pd.DataFrame, columns: Iterable) -> None:
 
 
 def _guess_path(table: pd.DataFrame, finder: "_Finder") -> str:
-    """Return the only column whose texts are files. Raises an error if there is not one."""
+    """Return the column whose texts are files. Raises an error if columns name different files."""
     texts = [column for column in table if not is_numeric_dtype(table[column])]
     columns = [column for column in texts if _holds_files(table[column], finder)]
-    if len(columns) == 1:
-        name = Path(str(columns[0]))
-        if name.suffix and finder.path(name).is_file():
-            raise ValueError(
-                f"the first line of the table is {quote(table.columns)}, not the names of columns: "
-                "pass load_images(pandas.read_csv(file, header=None, names=[...]), root=...)"
-            )
-        return columns[0]
-    if columns:
+    if not columns:
+        raise FileNotFoundError(_no_files(table, texts, finder))
+    files = {column: _files(table[column], finder) for column in columns}
+    # An identifier, or a name beside a path, is found to be the same file; the path says it best.
+    column = max(columns, key=lambda column: len(files[column]))
+    # Few values of other columns are the names of files, such as numbers.
+    rivals = [
+        other
+        for other in columns
+        if 2 * len(files[other]) >= len(files[column]) and not _agree(files[column], files[other])
+    ]
+    if rivals:
         raise ValueError(
-            f"the columns {quote(columns)} hold files: name the one of the images, "
-            f"path_column={columns[0]!r} (in the shell --columns {columns[0]},LABEL)"
+            f"the columns {quote([column, *rivals])} hold files: name the one of the images, "
+            f"path_column={column!r} (in the shell --columns {column},LABEL)"
         )
+    name = Path(str(column))
+    if name.suffix and finder.path(name).is_file():
+        raise ValueError(
+            f"the first line of the table is {quote(table.columns)}, not the names of columns: "
+            "pass load_images(pandas.read_csv(file, header=None, names=[...]), root=...)"
+        )
+    return column
+
+
+def _no_files(table: pd.DataFrame, texts: list, finder: "_Finder") -> str:
+    """Return the message for a table of which no column holds files, given those of texts."""
     tried = "none holds text"
     if texts:
         tried = f"such as {quote(table[texts[0]].astype(str).head(_MOST_MISSING))}"
-    raise FileNotFoundError(
+    return (
         f"no column of the table holds files below {finder.folder} ({tried}); its columns "
         f"are {quote(table.columns)}: name the folder that the paths start from, root=..., or the "
         "column, path_column=..."
@@ -273,13 +296,33 @@ def _guess_path(table: pd.DataFrame, finder: "_Finder") -> str:
 
 
 def _holds_files(column: pd.Series, finder: "_Finder") -> bool:
-    """Return whether some of the first values of a column are files that may be images."""
-    values = column.dropna().head(_TRIED)
-    paths = [finder.path(value) for value in values if isinstance(value, str | os.PathLike)]
-    return any(
-        path in finder.unclear or (path.is_file() and path.suffix.lower() not in TABLES)
-        for path in paths
+    """Return whether some of the first texts of a column are files that may be images."""
+    is_unclear = any(path in finder.unclear for _, path in _tried(column, finder))
+    return is_unclear or bool(_files(column, finder))
+
+
+def _files(column: pd.Series, finder: "_Finder") -> dict[int, Path]:
+    """Return the files that are named by the first texts of a column, by their rows."""
+    return {
+        row: path
+        for row, path in _tried(column, finder)
+        if path.is_file() and path.suffix.lower() not in TABLES
+    }
+
+
+def _tried(column: pd.Series, finder: "_Finder") -> list[tuple[int, Path]]:
+    """Return the first texts of a column, read as paths, with their rows."""
+    texts = (
+        (row, finder.path(value))
+        for row, value in enumerate(column)
+        if isinstance(value, str | os.PathLike)
     )
+    return list(islice(texts, _TRIED))
+
+
+def _agree(files: dict[int, Path], others: dict[int, Path]) -> bool:
+    """Return whether two columns name the same files, in the rows where both name some."""
+    return all(files[row] == others[row] for row in files.keys() & others.keys())
 
 
 def _guess_label(rest: pd.DataFrame) -> str | list[str] | None:
@@ -412,6 +455,21 @@ def _indicators(columns: pd.DataFrame) -> np.ndarray:
                 "else does, and load_images(table, root=..., label_column=columns)"
             )
     return columns.to_numpy(dtype=int)
+
+
+def _read_decimal_commas(metadata: pd.DataFrame) -> list[str]:
+    """Make numbers of the columns of texts such as "1,5", and return a note on them.
+
+    Labels such as "1,5" stay what they are, since they may be two.
+    """
+    read = []
+    for name in metadata.select_dtypes(["object", "string"]):
+        texts = metadata[name].dropna()
+        has_commas = texts.str.contains(",").any()
+        if has_commas and texts.str.fullmatch(_DECIMAL_COMMA).all():
+            metadata[name] = pd.to_numeric(metadata[name].str.replace(",", "."))
+            read.append(name)
+    return [f"numbers with decimal commas in the columns {quote(read)}"] if read else []
 
 
 # Files --------------------------------------------------------------------------------------------

@@ -184,7 +184,9 @@ def test_images_are_read_in_the_channels_of_the_model(images, channels):
 def test_channels_that_no_file_has_are_refused(images):
     model, *_ = zoo.flat(shape=(24, 20, 6))
     for method in (None, camkit.grad_cam):
-        with pytest.raises(ValueError, match="of 6 channels, and files are read as gray .1., RGB"):
+        with pytest.raises(
+            ValueError, match="files are read as gray .1., RGB .*, not in 6 channels"
+        ):
             camkit.analyze(model, images, method=method)
 
 
@@ -477,6 +479,19 @@ def test_scores_that_are_not_finite_are_refused_with_the_first_image(images, tmp
         with pytest.raises(ValueError, match=said):
             camkit.analyze(model, some, tmp_path / "out", method=method)
     assert not list((tmp_path / "out").glob("*.np*"))
+
+
+def test_an_analysis_with_scores_that_are_not_finite_is_not_opened(images, tmp_path):
+    folder = tmp_path / "analysis"
+    some = images.select([3, 1, 2])
+    logits = camkit.analyze(named_model(), some, folder).logits.copy()
+    logits[1, 0] = np.nan
+    np.save(folder / "logits.npy", logits)
+    said = f"{re.escape(str(some.paths[1]))} has a score of nan: either weights of the model"
+    with pytest.raises(ValueError, match=said):
+        camkit.load_analysis(folder)
+    with pytest.raises(ValueError, match=said):
+        camkit.analyze(named_model(), some, folder)
 
 
 # Any model ----------------------------------------------------------------------------------------

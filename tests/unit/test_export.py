@@ -238,6 +238,10 @@ def test_boxes_of_cropped_images_and_other_classes_are_refused(analysis, tmp_pat
         ValueError, match="of is 'all': 'predicted' draws predicted classes, 'true'"
     ):
         export.coco(analysis, tmp_path / "a.json", of="all")
+    for threshold in (7, -0.1, np.nan):
+        for write in (export.coco, export.yolo, export.label_studio):
+            with pytest.raises(ValueError, match="threshold is .*: pass a share of the range of"):
+                write(analysis, tmp_path / f"{write.__name__}{threshold}", threshold=threshold)
     pytest.importorskip("tensorflow")
     images = analysis.images.read_as_keras(crop_to_aspect_ratio=True)
     cropped = replace(analysis, reader=images.reader)

@@ -580,8 +580,13 @@ def test_export_knows_which_options_belong_to_a_format(analysed, tmp_path, capsy
         [{"path": "Lemon/1.jpg", "true": "Lemon", "predicted": "Lime", "verdict": "other"}]
     ).to_csv(tmp_path / "verdicts.csv")
     given = ("export", analysed, "--out", tmp_path / "a.parquet", "--to", "parquet")
-    for option in (("--of", "true"), ("--verdicts", tmp_path / "verdicts.csv")):
-        expected = f"error: --to parquet takes no {option[0]}: leave it out"
+    options = {
+        ("--of", "true"): "coco, yolo, label-studio",
+        ("--verdicts", tmp_path / "verdicts.csv"): "fiftyone",
+        ("--verdicts", tmp_path / "missing.csv"): "fiftyone",
+    }
+    for option, formats in options.items():
+        expected = f"error: --to parquet takes no {option[0]}, which is for {formats}: leave it out"
         assert told(capsys, *given, *option) == (1, [], [expected])
 
 

@@ -76,6 +76,18 @@ def test_a_correct_label_without_a_verdict_changes_nothing_and_is_no_disagreemen
     assert applied.images.labels.tolist() == [0, 1, *images.labels[2:]]
 
 
+def test_several_labels_for_an_image_that_has_one_change_nothing_and_are_told(images):
+    review = camkit.load_verdicts(verdicts(images, {0: ("label wrong", "Bee|Cat")}))
+    applied = review.apply(images)
+    assert applied.log[["action", "after", "why"]].values.tolist() == [
+        ["unchanged", "Ant", "label wrong: Bee|Cat, but an image has one label here: enter one"]
+    ]
+    assert applied.images.class_names == NAMES
+    # The name of a class may hold the separator.
+    named = replace(images, class_names=["Ant", "Bee", "Bee|Cat"])
+    assert review.apply(named).images.labels[0] == 2
+
+
 def test_which_verdicts_remove_is_for_the_caller_to_say(images):
     review = camkit.load_verdicts(verdicts(images, {0: ("background", ""), 1: ("ambiguous", "")}))
     assert review.apply(images, remove=["background"]).images.paths == images.paths[1:]
@@ -124,8 +136,8 @@ def test_sets_of_labels_and_images_without_a_label(images):
     assert applied.table["label"].tolist()[:3] == ["Ant|Cat", "Dog", "Ant"]
     table["true"] = "no label"
     applied = camkit.load_verdicts(table).apply(images.unlabelled())
-    assert applied.images.labels.tolist() == [0, 1, *[-1] * 6]
-    assert applied.images.class_names == ["Ant|Cat", "Dog"]
+    assert applied.images.labels.tolist() == [-1, 0, *[-1] * 6]
+    assert applied.images.class_names == ["Dog"]
 
 
 def test_labels_are_taken_away_by_no_label(images):

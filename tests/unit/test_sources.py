@@ -393,6 +393,19 @@ def test_images_are_copied_to_a_folder_that_lasts(x, tmp_path):
     assert (listed.copy_to(tmp_path / "b")[0] == listed[0]).all()
 
 
+def test_a_copy_replaces_no_other_file_and_may_be_made_twice(tmp_path):
+    write_classes(tmp_path / "a")
+    images = load_images(tmp_path / "a")
+    for folder in (tmp_path / "a", tmp_path / "b", tmp_path / "b"):
+        assert images.copy_to(folder).root == folder
+    other = tmp_path / "b" / "cat" / "1.png"
+    other.write_bytes(b"mine")
+    (tmp_path / "b" / "cat" / "0.png").unlink()
+    with pytest.raises(ValueError, match=f"{other} is there, and another file than .*: choose a"):
+        images.copy_to(tmp_path / "b")
+    assert other.read_bytes() == b"mine" and not (tmp_path / "b" / "cat" / "0.png").exists()
+
+
 def test_analyze_says_what_to_load(x, y):
     model = model_of(CLASSES)
     for source, words in [
@@ -674,6 +687,38 @@ def test_names_and_numbers_keep_every_character(tmp_path):
     assert images.class_names == ["01", "NA", "None"] and len(images) == 3
 
 
+def test_an_identifier_beside_the_path_is_no_path(table, tmp_path):
+    write(tmp_path / "masks" / "0.png")
+    identified = table.assign(image_id=["0", "1", "2", "3", "4", "5"])
+    images = load_images(identified[["image_id", *table.columns]], root=tmp_path)
+    assert images.notes[0] == "paths from the column 'file'"
+    assert images.paths == [tmp_path / file for file in table["file"]]
+    assert list(images.metadata) == ["image_id", "camera", "note"]
+    other = identified.assign(image_id=["5", "4", "3", "2", "1", "x"])
+    with pytest.raises(ValueError, match="the columns 'file', 'image_id' hold files"):
+        load_images(other, root=tmp_path)
+
+
+def test_commas_between_semicolons_are_decimal_in_metadata_and_told(table, tmp_path):
+    table = table.assign(
+        weight=["1,5", "2", "", "-0,25", "3", "4,0"],
+        size=["1,5", "x", "2", "3", "4", "5"],
+        code=["01,5", "2", "3", "4", "5", "6"],
+        label=["1,5", "1,5", "2", "2", "2", "2"],
+    )
+    columns = {"path_column": "file", "label_column": "label"}
+    table.to_csv(tmp_path / "labels.csv", sep=";", index=False)
+    images = load_images(tmp_path / "labels.csv", **columns)
+    weight = images.metadata["weight"]
+    np.testing.assert_array_equal(weight, [1.5, 2, np.nan, -0.25, 3, 4])
+    assert "numbers with decimal commas in the columns 'weight'" in images.notes
+    assert images.metadata["size"][0] == "1,5" and images.metadata["code"][0] == "01,5"
+    assert images.class_names == ["1,5", "2"]
+    table.to_csv(tmp_path / "labels.csv", index=False)
+    as_text = load_images(tmp_path / "labels.csv", **columns)
+    assert as_text.metadata["weight"][0] == "1,5"
+
+
 def test_numbers_in_a_table_are_names_as_for_flow_from_dataframe(table, tmp_path):
     numbers = table.assign(label=[0, 1, 2, 10, 0, 1])
     images = load_images(numbers, root=tmp_path)
@@ -758,7 +803,7 @@ def unclear_tables():
     """Return {kind: (change of the table, arguments, words of the refusal)}."""
     return {
         "two paths": (
-            lambda t: t.assign(mask=t["file"]),
+            lambda t: t.assign(mask=t["file"][::-1].to_numpy()),
             {},
             "'file', 'mask' hold files: name the",
         ),
@@ -951,7 +996,8 @@ def test_a_class_that_the_model_lacks_names_the_way_to_leave_it_out(tmp_path):
     write_classes(tmp_path, ("cat", "dog", "figures"))
     model = model_of(2)
     with pytest.raises(
-        ValueError, match=r"classes=\['cat', 'dog'\] of load_images leaves the rest"
+        ValueError,
+        match=r"classes=\['cat', 'dog'\] of load_images \(in the shell --classes\) leaves",
     ):
         camkit.analyze(model, load_images(tmp_path), class_names=["cat", "dog"])
 
@@ -968,7 +1014,7 @@ def test_a_split_of_any_name_is_chosen_by_its_folder_and_told_where_it_is_not(tm
     write_classes(tmp_path / "train")
     write_classes(tmp_path / name, count=1)
     assert len(load_images(tmp_path, name.upper())) == 2
-    assert set(load_images(tmp_path, name).splits) == {"test" if "test" in name else None}
+    assert set(load_images(tmp_path, name).splits) == {"test" if "test" in name else name}
     with pytest.raises(FileNotFoundError, match=f"no Test in .*beside it is split='{name}'"):
         load_images(tmp_path)
     training = load_images(tmp_path, "Training")
@@ -991,7 +1037,8 @@ def test_splits_without_classes_or_in_classes_are_chosen_by_any_name(tmp_path):
     assert [path.name for path in images.paths] == ["7.png"] and images.labels.tolist() == [-1]
     for kind in ("cat", "dog"):
         write_classes(tmp_path / "b" / kind, ("train", "test", "unseen"), count=1)
-    assert load_images(tmp_path / "b", "unseen").labels.tolist() == [0, 1]
+    unseen = load_images(tmp_path / "b", "unseen")
+    assert unseen.labels.tolist() == [0, 1] and unseen.splits == ["unseen"] * 2
 
 
 def failing(path):
@@ -1023,8 +1070,8 @@ def write_levels(root, *levels):
 @pytest.mark.parametrize(
     "levels, given",
     [
-        ((("10253", "10254"), ("0", "1")), "classes=['10253', '10254'] or classes=['0', '1'], or"),
-        ((("p1", "p2"), ("mel", "nev")), "classes=['p1', 'p2'] or classes=['mel', 'nev'], or"),
+        ((("10253", "10254"), ("0", "1")), "classes=['10253', '10254'] or classes=['0', '1'] (in"),
+        ((("p1", "p2"), ("mel", "nev")), "classes=['p1', 'p2'] or classes=['mel', 'nev'] (in"),
         (
             (("cam1", "cam2"), ("2024-01", "2024-02"), ("ng", "ok")),
             "classes=['cam1', 'cam2'] or classes=['2024-01', '2024-02'] or classes=['ng', 'ok']",
@@ -1140,6 +1187,24 @@ def test_a_message_on_an_archive_names_no_temporary_folder(tmp_path):
     with pytest.raises(ValueError, match="unpack it to pass what it holds") as raised:
         load_images(outer)
     assert "camkit-" not in str(raised.value) and f"'{outer}/p1'" in str(raised.value)
+
+
+def test_what_is_told_of_pictures_in_an_archive_names_it_and_their_place(tmp_path):
+    write_classes(tmp_path / "set")
+    (tmp_path / "set" / "cat" / "1.png").write_bytes(b"no image")
+    outer = Path(shutil.make_archive(str(tmp_path / "outer"), "zip", tmp_path / "set"))
+    [(path, reason)] = load_images(outer).skipped
+    assert path == outer / "cat" / "1.png" and "camkit-" not in reason
+    with pytest.raises(ValueError, match=f"no class 'eel' in {outer}; its classes are 'cat', 'd"):
+        load_images(outer, classes="eel")
+    write_levels(tmp_path / "broken", ("cat", "dog"))
+    for path in (tmp_path / "broken").rglob("*.png"):
+        path.write_bytes(b"no image")
+    broken = shutil.make_archive(str(tmp_path / "broken"), "zip", tmp_path / "broken")
+    with pytest.raises(FileNotFoundError, match=f"no readable image in {broken}: looked for"):
+        load_images(broken)
+    with pytest.raises(ValueError, match="root= has no meaning for an archive"):
+        load_images(outer, root=tmp_path)
 
 
 def test_folders_of_photograph_programs_are_no_classes(tmp_path):
