@@ -111,6 +111,13 @@ def group(page, title):
     return page.locator("h3.group").inner_text()
 
 
+def card(page, text):
+    """Unfold the first part of the summary with a text, and return it."""
+    part = page.locator(".card", has_text=text).first
+    part.evaluate("part => { part.open = true; }")
+    return part
+
+
 # --- what is told
 
 
@@ -284,9 +291,25 @@ def test_nearest_pictures_open_with_their_own_maps_and_the_way_back(leaf):
 # --- the summary leads to the picture
 
 
+@pytest.mark.parametrize("width, screens", [(1280, 0.6), (390, 1.6)])
+def test_the_first_picture_is_near_and_the_first_stop_of_the_keyboard_leads_to_it(
+    leaf, width, screens
+):
+    page = leaf(width, reduced_motion="reduce")
+    picture = page.locator("figure.picture")
+    assert picture.bounding_box()["y"] < screens * 900
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "To the pictures"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.className") == "shown"
+    assert 0 <= picture.bounding_box()["y"] < 200
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.querySelector('.tile.current').id.endsWith('-1')")
+
+
 def test_a_pair_in_the_summary_brings_its_picture_into_view(leaf):
     page = leaf(reduced_motion="reduce")
-    button = page.locator(".card", has_text="Most confused").locator("button").nth(1)
+    button = card(page, "Most confused").locator("button").nth(1)
     title = button.inner_text().rsplit(" (", 1)[0]
     button.click()
     assert page.locator("h3.group").inner_text().startswith(title)
@@ -298,6 +321,7 @@ def test_a_pair_in_the_summary_brings_its_picture_into_view(leaf):
 
 def test_a_row_of_the_class_table_shows_the_class_by_click_and_by_key(leaf):
     page = leaf(reduced_motion="reduce")
+    page.get_by_text("All classes, lowest recall first").click()
     table = page.get_by_role("region", name="Precision and recall")
     row = table.locator("tbody tr", has_text="Zebra")
     row.locator("td").nth(2).click()
@@ -312,7 +336,7 @@ def test_both_pictures_of_a_fault_open_and_take_verdicts(atlas, leaf, tmp_path):
     """Copies in both splits: the rows say which split, and the training picture is reviewed."""
     page = leaf(reduced_motion="reduce")
     # Which of two copies is listed and which stands beside it is no matter here.
-    kind = page.locator(".card", has_text="Data: copy").first
+    kind = card(page, "Data: copy")
     item = kind.locator("li", has_text="(t").filter(has=page.locator("button.other")).first
     first, other = item.locator("button").all()
     texts = [first.inner_text(), other.get_attribute("aria-label")]
@@ -564,7 +588,7 @@ def test_a_group_is_filtered_and_a_click_elsewhere_lifts_the_filter(leaf):
     page.get_by_label("Confidence, %, from").focus()
     assert page.locator("h3.group").inner_text() == "all errors: 2 of 10 pictures"
     page.get_by_label("Order").select_option("verdict")
-    page.locator(".card", has_text="Data: copy").first.locator("li button").first.click()
+    card(page, "Data: copy").locator("li button").first.click()
     assert page.get_by_label("Path has the text").input_value() == ""
     assert page.get_by_label("Order").is_disabled(), "pairs stay together"
 
@@ -584,7 +608,7 @@ def test_a_suggested_label_is_taken_by_one_button(atlas, browser):
     context.add_init_script(SUGGEST)
     page = context.new_page()
     page.goto(atlas[1])
-    page.locator(".card", has_text="Data: ").first.locator("li button").first.click()
+    card(page, "Data: ").locator("li button").first.click()
     page.get_by_role("button", name="Take the suggestion: Zebra").click()
     page.get_by_text("Saved: label wrong").wait_for()
     label = page.get_by_label("Correct label")
@@ -716,7 +740,7 @@ def test_one_file_needs_no_other_and_does_all_that_the_page_does(atlas, browser,
     page.locator(".near button").first.click()
     page.wait_for_function("document.querySelectorAll('.near button').length == 0")
     assert "(training)" in status(page)
-    page.locator(".card", has_text="Data: ").first.locator("li button").first.click()
+    card(page, "Data: ").locator("li button").first.click()
     page.get_by_text("Filter", exact=True).click()
     page.get_by_label("Reviewed as").select_option("not reviewed")
     rows = Verdicts(saved_csv(page, tmp_path)).read()

@@ -117,7 +117,13 @@ class Atlas {
       },
     });
     const properties = { className: "summary", open: this.index.open };
-    return make("details", properties, make("summary", {}, "Summary"), content);
+    return make("details", properties, make("summary", {}, "Summary"), ...content);
+  }
+
+  /** Return the button that leads past the summary. */
+  skip() {
+    const properties = { type: "button", className: "link skip", onclick: () => this.reveal() };
+    return make("button", properties, "To the pictures");
   }
 
   /** Put the parts into the page and show the first group. */
@@ -126,8 +132,8 @@ class Atlas {
     root.classList.add("camkit-atlas");
     // JupyterLab handles no shortcuts inside such an element.
     root.dataset.lmSuppressShortcuts = "true";
-    if (this.summary) root.replaceChildren(this.summary);
-    else root.replaceChildren();
+    root.replaceChildren();
+    if (this.summary) root.append(this.skip(), this.summary);
     const columns = make("div", { className: "columns" });
     columns.append(this.browser.element(this.help()), this.mainColumn());
     root.append(columns);
@@ -151,7 +157,7 @@ class Atlas {
     if (this.has("review")) {
       keys.push("0 to 6 verdict", "among the tiles Shift, Space or Ctrl+A for several");
     }
-    return make("p", { className: "help" }, `Keys: ${keys.join(", ")}.`);
+    return make("p", { className: "help keys" }, `Keys: ${keys.join(", ")}.`);
   }
 
   mainColumn() {

@@ -1,4 +1,5 @@
-// The summary: accuracy, reliability, the most confused pairs, all classes, the faults in the data.
+// The summary: accuracy, the most confused pairs, and folded: reliability, all classes, the faults in
+// the data.
 
 /** @import { ClassRow, Bin, Fault, FaultKind, Group, Index, Slice, Source } from "./types.js" */
 import { make, section, showPicture } from "./dom.js";
@@ -10,12 +11,17 @@ import { percent, pictureOf, withSplit } from "./words.js";
 // The number of confused pairs that the summary lists.
 const LISTED_PAIRS = 8;
 
+// From this width on, the confused pairs are unfolded at first, as in atlas.css.
+const WIDE = "(min-width: 46rem)";
+
 /**
+ * Return a part of the summary that is folded at first.
+ *
  * @param {string} heading
  * @param {...Node} content
  */
 function card(heading, ...content) {
-  return section("card", heading, make("h3", {}, heading), ...content);
+  return make("details", { className: "card" }, make("summary", {}, heading), ...content);
 }
 
 /**
@@ -43,13 +49,15 @@ function scrollingTable(name, heads, rows) {
  * @param {(group: Group) => void} showGroup
  */
 function pairsCard(heading, pairs, showGroup) {
-  const list = make("ul", { className: "plain" });
+  const list = make("ul", { className: "plain pairs" });
   for (const group of pairs) {
     const text = `${group.title} (${group.members.length})`;
     const button = make("button", { type: "button", onclick: () => showGroup(group) }, text);
     list.append(make("li", {}, button));
   }
-  return card(heading, list);
+  const element = card(heading, list);
+  element.open = matchMedia(WIDE).matches;
+  return element;
 }
 
 /**
@@ -78,7 +86,7 @@ function reliabilityCard(bins) {
     percent(bin.accuracy),
   ]);
   const table = scrollingTable("Reliability", ["confidence", "pictures", "of them correct"], rows);
-  return card("How far the confidence can be trusted", reliability(bins), table);
+  return card("Confidence and accuracy", reliability(bins), table);
 }
 
 /** @param {number | null} share */
@@ -175,7 +183,7 @@ function faultsCard({ kind, count, rows, meaning }, index, source, choose) {
 }
 
 /**
- * Return the summary.
+ * Return the two parts of the summary: what is seen at once, and what is folded.
  *
  * @param {Index} index
  * @param {Group[]} all
@@ -186,25 +194,26 @@ function faultsCard({ kind, count, rows, meaning }, index, source, choose) {
  */
 export function overview(index, all, source, { choose, showGroup }) {
   const { lines = [], bins, classes, faults, slices = [] } = index.summary ?? { faults: [] };
-  const element = make("div", { className: "overview" });
   const paragraphs = lines.map((line, k) => make("p", { className: k ? "" : "large" }, line));
-  element.append(card("Result", ...paragraphs));
+  const first = make("div", { className: "overview" });
+  first.append(section("card", "Result", ...paragraphs));
+  const more = make("div", { className: "overview more" });
 
   const parts = index.labelSets ? [MISSED, INVENTED] : ["Confused pairs"];
   const heading = index.labelSets ? "Most often missed or invented" : "Most confused";
   const pairs = mostFrequentFirst(all.filter(({ part = "" }) => parts.includes(part)));
   const listed = pairs.slice(0, LISTED_PAIRS);
-  if (listed.length) element.append(pairsCard(heading, listed, showGroup));
-  if (bins) element.append(reliabilityCard(bins));
-  if (classes) element.append(classesCard(classes, index, all, showGroup));
+  if (listed.length) first.append(pairsCard(heading, listed, showGroup));
+  if (bins) more.append(reliabilityCard(bins));
+  if (classes) more.append(classesCard(classes, index, all, showGroup));
   if (slices.length) {
     const ofSlices = all.filter(({ part }) => part === SLICES);
-    element.append(slicesCard(slices, ofSlices, showGroup));
+    more.append(slicesCard(slices, ofSlices, showGroup));
   }
   for (const kind of faults) {
     const title = titleOfFaults(kind.kind);
     const group = all.find((other) => other.title === title) ?? all[0];
-    element.append(faultsCard(kind, index, source, (i) => choose(i, group)));
+    more.append(faultsCard(kind, index, source, (i) => choose(i, group)));
   }
-  return element;
+  return [first, more];
 }
