@@ -120,9 +120,10 @@ check-unit: .venv/test ## the unit tests that take long, which `make test` leave
 check-lessons: .venv/test ## every lesson and its page; uses what `make notebooks` left in build/ (8 minutes without)
 	$(PYTEST) $(TWO) -m "lesson and not browser" $(FOLDERS)
 
+BROWSER = tests
 .PHONY: check-browser
-check-browser: .venv/check ## the pages, the lessons in JupyterLab, the app, in headless Chromium and Firefox (8 minutes)
-	$(PYTEST) $(TWO) -m "browser and not course"
+check-browser: .venv/check ## the pages, the lessons in JupyterLab, the app, in headless Chromium and Firefox (5 minutes)
+	$(PYTEST) $(TWO) -m "browser and not course" $(BROWSER:%="%")
 
 .PHONY: check-course
 check-course: .venv/check ## the graded course (5 minutes)

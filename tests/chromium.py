@@ -69,3 +69,35 @@ def notebook_page(lab, browser, name):
     yield page, errors
     page.evaluate("jupyterapp.shell.currentWidget.sessionContext.shutdown()")
     context.close()
+
+
+def changed(status, before, *texts):
+    """The readout, once it is another than before; it holds these texts."""
+    for _ in range(TIMEOUT // 100):
+        after = status.inner_text()
+        if after != before:
+            break
+        status.page.wait_for_timeout(100)
+    assert after != before
+    assert all(text in after for text in texts), (texts, after)
+    return after
+
+
+def next_class(found, status):
+    """Ask an atlas for the map of the next class in its list, by keyboard.
+
+    Returns its name, and the readout before and after.
+    """
+    before = status.inner_text()
+    classes = found.get_by_label("Map of class")
+    classes.press("ArrowDown")
+    name = classes.evaluate("list => list.selectedOptions[0].text").split(" · ")[0]
+    return name, before, changed(status, before, f"Map of {name}:")
+
+
+def atlas(page):
+    """The error atlas of a lesson, with the line that tells what is shown."""
+    found = page.locator(".camkit-atlas").first
+    found.scroll_into_view_if_needed()
+    found.locator(".status").filter(has_text="Map of").wait_for()
+    return found, found.locator(".status")

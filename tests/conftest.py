@@ -2,11 +2,6 @@
 
 import fcntl
 import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -146,6 +141,8 @@ LAB_FLAGS = [
 @pytest.fixture(scope="module")
 def lab(folder):
     """Return the URL of a JupyterLab that serves the module's `folder` to this machine alone."""
+    from servers import serving
+
     home = folder.parent
     for name, value in LAB_SETTINGS.items():
         file = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
@@ -159,37 +156,7 @@ def lab(folder):
         "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
         "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
     }
-    port = free_port()
-    command = [sys.executable, "-m", "jupyterlab", *LAB_FLAGS]
-    command += [f"--ServerApp.root_dir={folder}", f"--ServerApp.port={port}"]
-    log = home / "server.log"
-    with open(log, "w") as stderr:
-        server = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=stderr
-        )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        wait_for_server(f"{address}/api/status", server, log)
+    command = ["-m", "jupyterlab", *LAB_FLAGS, f"--ServerApp.root_dir={folder}"]
+    command += ["--ServerApp.port={port}"]
+    with serving(command, folder, environment, home / "server.log") as address:
         yield address
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
-
-
-def free_port():
-    """Return the number of a port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def wait_for_server(address, server, log):
-    """Return when the server answers; fail with its log if it has ended."""
-    for _ in range(240):
-        try:
-            urllib.request.urlopen(address, timeout=5).close()
-            return
-        except OSError:
-            assert server.poll() is None, log.read_text()
-            time.sleep(0.5)
-    raise AssertionError(f"no answer from {address}: {log.read_text()}")

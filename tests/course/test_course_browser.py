@@ -276,7 +276,6 @@ def test_feedback_says_in_words_what_was_wrong(width, feedback, browser):  # noq
 
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page = browser.new_page(viewport={"width": width, "height": 900})
-    page.set_default_timeout(10_000)
     told, fetched = [], []
     page.on("console", lambda message: told.append(message.text))
     page.on("request", lambda request: fetched.append(request.url))

@@ -9,7 +9,6 @@ import nbformat
 import pytest
 import run
 import schedule
-from bs4 import BeautifulSoup
 from lesson_files import LESSONS, ROOT, execute, lessons, read_page
 from PIL import Image
 
@@ -18,6 +17,12 @@ BUILD = ROOT / "build"
 
 def cells(path, kind):
     return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == kind]
+
+
+@pytest.fixture(scope="module")
+def parsed(executed):
+    """Return a function: lesson -> its page as `read_page` parses it, once for all tests."""
+    return functools.cache(lambda lesson: read_page(executed(lesson)[1]))
 
 
 @functools.cache
@@ -122,23 +127,22 @@ def test_the_index_runs_and_its_page_is_whole(tmp_path):
 
 
 @lessons
-def test_page_stands_alone(lesson, executed):
-    soup, fetched = read_page(executed(lesson)[1])
+def test_page_stands_alone(lesson, parsed):
+    soup, fetched = parsed(lesson)
     assert fetched == [] and soup.find_all("script") == []
     assert not re.search(r"url\(|@import", soup.style.string)
     assert soup.html["lang"] == "en" and soup.title.string.strip()
     assert [img for img in soup.find_all("img") if img["alt"].startswith("No description")] == []
-    for code in soup.find_all(["pre", "code", "style", "script"]):
-        code.decompose()
-    assert "$" not in soup.main.get_text() and "\\begin" not in soup.main.get_text(), (
-        "a formula was left as LaTeX"
-    )
+    code = ["pre", "code", "style", "script"]
+    texts = [text for text in soup.main.find_all(string=True) if not text.find_parent(code)]
+    latex = [text for text in texts if "$" in text or "\\begin" in text]
+    assert latex == [], "a formula was left as LaTeX"
 
 
 @lessons
-def test_page_links_lead_somewhere(lesson, executed):
+def test_page_links_lead_somewhere(lesson, executed, parsed):
     lesson_of = {run.page_name(path.name): path for path in LESSONS}
-    for link in BeautifulSoup(executed(lesson)[1], "html.parser").select("a[href]"):
+    for link in parsed(lesson)[0].select("a[href]"):
         name, _, anchor = link["href"].partition("#")
         if re.match(r"https?:|data:", link["href"]):
             continue

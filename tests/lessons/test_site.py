@@ -207,7 +207,6 @@ def test_what_is_young_enough_stays(site):
 )
 def test_a_word_leads_to_its_section(typed, heading, page, site, browser):  # noqa: F811
     leaf = browser.new_page(viewport={"width": 1280, "height": 800})
-    leaf.set_default_timeout(10_000)
     told, fetched = [], []
     leaf.on("console", lambda message: told.append(message.text))
     leaf.on("pageerror", lambda error: told.append(str(error)))

@@ -79,6 +79,7 @@ def contents(wheel):
         return {name: file.read(name) for name in file.namelist() if not name.endswith("/")}
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_camkit_its_data_and_its_lessons_as_they_are(built):
     files = [path.relative_to(ROOT) for path in tracked()]
     expected = {
@@ -103,6 +104,7 @@ def test_the_wheel_holds_camkit_its_data_and_its_lessons_as_they_are(built):
     assert [name for name in held if held[name] != expected[name]] == []
 
 
+@pytest.mark.slow
 def test_the_sdist_holds_what_git_does_and_makes_the_same_wheel(built, tmp_path):
     with tarfile.open(built / f"{NAME}.tar.gz") as file:
         held = {member.name.partition("/")[2] for member in file if member.isfile()}

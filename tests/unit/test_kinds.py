@@ -235,6 +235,7 @@ def test_cam(kind):
     hold(kind.cam, run, check)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", rows("family"))
 def test_family(kind):
     case = built(kind.name)

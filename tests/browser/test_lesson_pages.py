@@ -1,0 +1,129 @@
+"""The pages of the lessons, in a headless browser."""
+
+from contextlib import contextmanager
+
+import pytest
+from chromium import FAINT, OVERFLOW, changed, needs_chromium, next_class
+from lesson_files import LESSONS, ROOT, lessons
+
+pytestmark = needs_chromium
+
+FOLD = "open => document.querySelectorAll('details').forEach(details => details.open = open)"
+CUT_CODE = """Array.from(document.querySelectorAll(".highlight pre"))
+    .filter(pre => Math.max(...pre.textContent.split("\\n").map(line => line.length)) <= 100)
+    .filter(pre => pre.scrollWidth > pre.clientWidth).map(pre => pre.textContent)"""
+CUT_TABLES = """Array.from(document.querySelectorAll("table"))
+    .filter(table => table.offsetWidth > table.parentElement.clientWidth
+                     || table.scrollWidth > table.clientWidth)
+    .map(table => table.textContent)"""
+CUT_FORMULAS = """Array.from(document.querySelectorAll(".formula"))
+    .filter(box => box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight)
+    .map(box => box.textContent)"""
+
+
+@pytest.fixture
+def leaf(executed, browser, tmp_path):
+    """Return a context manager: lesson, width, height -> its page in a window of this size.
+
+    Nothing may come from elsewhere, and nothing may stand on the console.
+    """
+
+    @contextmanager
+    def open_page(lesson, width, height):
+        (tmp_path / "page.html").write_text(executed(lesson)[1], encoding="utf-8")
+        context = browser.new_context(viewport={"width": width, "height": height})
+        page = context.new_page()
+        messages, fetched = [], []
+        page.on("console", lambda message: messages.append(message.text))
+        page.on("pageerror", lambda error: messages.append(str(error)))
+        page.on("request", lambda request: fetched.append(request.url))
+        page.goto((tmp_path / "page.html").as_uri())
+        yield page
+        assert messages == []
+        assert [url for url in fetched if not url.startswith(("file:", "data:"))] == []
+        context.close()
+
+    return open_page
+
+
+def check_colours_and_width(page):
+    """By day and by night, all that is folded opened, too. Leaves the page folded and dark."""
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.evaluate(FOLD, True)
+        assert page.evaluate(OVERFLOW) <= 0
+        assert page.evaluate(FAINT) == []
+        page.evaluate(FOLD, False)
+    for figure in page.locator("main img").all():  # black print on white
+        background = figure.evaluate("image => getComputedStyle(image).backgroundColor")
+        assert background == "rgb(255, 255, 255)"
+
+
+def picture(page, name):
+    """Show a person, who has to judge it, how the page looks: build/screenshots/NAME.jpg."""
+    folder = ROOT / "build" / "screenshots"
+    folder.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=folder / f"{name}.jpg", type="jpeg", quality=85, full_page=True)
+
+
+@lessons
+def test_page_at_a_desk(lesson, leaf):
+    """Nothing is faint or cut off, and the contents stay and mark where one is."""
+    with leaf(lesson, 1280, 900) as page:
+        picture(page, f"{lesson.stem}-desk-light")
+        check_colours_and_width(page)
+        page.evaluate(FOLD, True)
+        code = page.locator(".jp-CodeCell .highlight pre").first
+        assert 14 <= code.evaluate("pre => parseFloat(getComputedStyle(pre).fontSize)") <= 15
+        assert page.evaluate(CUT_CODE) == []
+        assert page.evaluate(CUT_TABLES) == []
+        assert page.evaluate(CUT_FORMULAS) == []
+        page.evaluate(FOLD, False)
+        contents = page.locator("nav.contents")
+        assert not page.locator("details.contents").is_visible()
+        for share in (0, 0.5, 1):
+            page.evaluate(
+                "share => scrollTo(0, share * document.documentElement.scrollHeight)", share
+            )
+            box = contents.bounding_box()
+            assert 0 <= box["y"] and box["y"] + box["height"] <= 900
+        title = page.locator("main h2").nth(1)
+        title.evaluate("heading => heading.scrollIntoView()")
+        marked = (
+            "title => "
+            "document.querySelector('nav.contents a:target-current')?.textContent === title"
+        )
+        page.wait_for_function(marked, arg=title.text_content())
+
+
+@lessons
+def test_page_on_a_phone(lesson, leaf):
+    """Nothing is faint or too wide, and the contents unfold and lead to the last heading."""
+    with leaf(lesson, 390, 844) as page:
+        check_colours_and_width(page)
+        picture(page, f"{lesson.stem}-phone-dark")
+        last = page.locator("details.contents a").last
+        assert not page.locator("nav.contents").is_visible() and not last.is_visible()
+        page.locator("details.contents summary").click()
+        last.click()
+        assert 0 <= page.locator("main h2").last.bounding_box()["y"] < 844
+
+
+@pytest.mark.parametrize("number", ["03", "04", "05", "14"])
+def test_views_live_on_the_pages(number, leaf):
+    """Without Python: another class, another picture; on the pages with a review, a verdict."""
+    with leaf(next(path for path in LESSONS if path.name.startswith(number)), 1280, 900) as page:
+        page.locator("iframe.camkit-atlas-frame").scroll_into_view_if_needed()
+        found = page.frame_locator("iframe.camkit-atlas-frame")
+        status = found.locator(".status").filter(has_text="Map of")
+        _, _, other = next_class(found, status)
+        found.locator(".tiles").focus()
+        page.keyboard.press("ArrowRight")
+        changed(status, other)
+        if found.locator(".review").count():
+            page.keyboard.press("4")
+            found.get_by_text("Saved: resolution.").wait_for()
+        frame = page.locator("iframe.camkit-atlas-frame").bounding_box()
+        height = found.locator(".camkit-atlas").bounding_box()["height"]
+        # A frame has whole pixels.
+        assert frame["height"] >= int(height), "nothing is cut"
