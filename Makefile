@@ -184,11 +184,12 @@ $(ENVIRONMENTS:%=.venv/%): requirements.lock pyproject.toml
 	@"$(PYTHON)" -c '$(NEW_ENOUGH)' 2>/dev/null || { \
 	  echo "camkit needs Python 3.11 or newer, found: $$("$(PYTHON)" --version 2>/dev/null || echo none)."; \
 	  echo "Install it, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
-	"$(PYTHON)" -m venv .venv
+	test -x .venv/bin/python || "$(PYTHON)" -m venv .venv
 	awk '/^# --- / { takes = / $(@F)( |$$)/ } takes' requirements.lock > $@.txt
 	.venv/bin/python -m pip install --disable-pip-version-check --require-hashes -r $@.txt
-	.venv/bin/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
-	touch $@
+	test .venv/camkit -nt pyproject.toml || \
+	  .venv/bin/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch .venv/camkit $@
 
 COMPILE = pip compile --quiet pyproject.toml build/lock/build.in --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-emit-find-links --no-header --no-annotate

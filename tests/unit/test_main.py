@@ -79,7 +79,7 @@ def test_analyze_again_is_done_at_once_and_says_the_same(analysed, model, capsys
     ]
 
 
-def test_atlas_writes_the_page_and_opens_it(analysed, tmp_path, capsys, monkeypatch):
+def test_atlas_writes_the_page_and_opens_it(analysed, twelve, tmp_path, capsys, monkeypatch):
     opened = []
     monkeypatch.setattr("webbrowser.open", opened.append)
     verdicts = tmp_path / "verdicts.csv"
@@ -92,11 +92,11 @@ def test_atlas_writes_the_page_and_opens_it(analysed, tmp_path, capsys, monkeypa
     assert '"reviewer":"Kim"' in (tmp_path / "page" / "data" / "index.js").read_text()
     assert (code, out, opened) == (0, [str(tmp_path / "page" / "index.html")], [])
     assert len(list((tmp_path / "page" / "pictures").iterdir())) == 240
-    code, out, err = told(capsys, "atlas", analysed, "--reference", analysed, "--open")
-    assert (code, err, opened) == (0, [], [(analysed / "atlas" / "index.html").as_uri()])
-    code, out, err = told(capsys, "atlas", analysed, "--single")
-    assert (code, out, err) == (0, [str(analysed / "atlas.html")], [])
-    assert "data:image/" in (analysed / "atlas.html").read_text()
+    code, out, err = told(capsys, "atlas", twelve, "--reference", twelve, "--open")
+    assert (code, err, opened) == (0, [], [(twelve / "atlas" / "index.html").as_uri()])
+    code, out, err = told(capsys, "atlas", twelve, "--single")
+    assert (code, out, err) == (0, [str(twelve / "atlas.html")], [])
+    assert "data:image/" in (twelve / "atlas.html").read_text()
 
 
 def test_an_analysis_knows_its_images(analysed):
@@ -106,7 +106,7 @@ def test_an_analysis_knows_its_images(analysed):
     )
 
 
-def test_faults_as_a_table_and_as_a_file(analysed, tmp_path, capsys):
+def test_faults_as_a_table_and_as_a_file(analysed, tmp_path, capsys, monkeypatch):
     expected = camkit.data_faults(camkit.load_analysis(analysed))
     code, out, err = told(capsys, "faults", analysed)
     assert (code, err) == (0, []) and out[0] == f"in {EMBEDDED / 'Test'}:"
@@ -116,6 +116,7 @@ def test_faults_as_a_table_and_as_a_file(analysed, tmp_path, capsys):
     assert len(out) == len(expected) - len(twins) + len(pairs) + 3
     assert "Lime/r2_312_100.jpg" in out[2] and "same image labelled Lemon" in out[2]
     assert "same image" not in out[3] and out[-1].startswith(f"{len(out) - 3} suspected (1 copy, ")
+    monkeypatch.setattr(camkit, "data_faults", lambda *_, **options: expected)
     code, out, err = told(capsys, "faults", analysed, "--csv", tmp_path / "faults.csv")
     assert (code, err, len(out)) == (0, [], 1) and out[0].startswith(
         f"{len(expected)} suspected (1 copy, "
@@ -516,15 +517,15 @@ def test_help_fits_a_screen(given, capsys, monkeypatch):
     assert end.value.code == 0 and len(lines) <= 24 and max(map(len, lines)) <= 80
 
 
-def test_files_go_to_new_folders_and_groups_are_named(analysed, tmp_path, capsys):
-    code, _, err = told(capsys, "faults", analysed, "--csv", tmp_path / "new" / "faults.csv")
+def test_files_go_to_new_folders_and_groups_are_named(twelve, tmp_path, capsys):
+    code, _, err = told(capsys, "faults", twelve, "--csv", tmp_path / "new" / "faults.csv")
     assert (code, err) == (0, []) and (tmp_path / "new" / "faults.csv").exists()
-    code, _, err = told(capsys, "faults", analysed, "--group", "patient")
+    code, _, err = told(capsys, "faults", twelve, "--group", "patient")
     assert code == 1 and "no column 'patient' in the metadata" in err[0]
     target = tmp_path / "other" / "labels.npz"
-    assert told(capsys, "export", analysed, "--to", "cleanlab", "--out", target)[0] == 0
+    assert told(capsys, "export", twelve, "--to", "cleanlab", "--out", target)[0] == 0
     missing = tmp_path / "missing.csv"
-    code, _, [line] = told(capsys, "atlas", analysed, "--verdicts", missing)
+    code, _, [line] = told(capsys, "atlas", twelve, "--verdicts", missing)
     assert code == 1 and line.startswith(f"error: there is no file {missing}: pass a CSV file")
 
 
