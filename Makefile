@@ -82,7 +82,7 @@ test backends check-% fuzz crashes: export OPENBLAS_NUM_THREADS = 1
 test backends check-% fuzz crashes: export TF_NUM_INTRAOP_THREADS = 1
 
 .PHONY: test
-test: .venv/test ## run what a commit needs: unit tests, the project's rules, a lesson, a page in a browser (4 minutes)
+test: .venv/test ## run what a commit needs: unit tests, the project's rules, a lesson, a page in a browser (5 minutes)
 	$(PYTEST) -p randomly $(TWO) --durations 10 -m "$(QUICK)" $(FOLDERS)
 
 # What bears none of the marks of the parts below, and one of its kind where a test is marked `smoke`. In random order.
@@ -113,7 +113,7 @@ check-doctest: .venv/check ## the examples in the docstrings (1 minute)
 	$(PYTEST) $(TWO) --doctest-modules camkit --ignore-glob "camkit/models/_backend/*"
 
 .PHONY: check-unit
-check-unit: .venv/test ## the unit tests that take long, which `make test` leaves out (5 minutes)
+check-unit: .venv/test ## the unit tests that take long, which `make test` leaves out (6 minutes)
 	$(PYTEST) $(TWO) -m "slow and not sweep" $(FOLDERS)
 
 .PHONY: check-lessons

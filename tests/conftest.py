@@ -9,12 +9,15 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build"
 FOLDER_MARKS = {"browser": "browser", "course": "course", "stress": "stress"}
-FIXTURE_MARKS = {"executed": "lesson", "browser": "browser", "firefox": "browser"}
+FIXTURE_MARKS = {"shared": "slow", "executed": "lesson", "browser": "browser", "firefox": "browser"}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Mark tests by their folder and by what they use: a lesson that has run, a browser."""
+    """Mark tests by their folder and by what they use.
+
+    That is real photographs, a lesson that has run, or a browser.
+    """
     for item in items:
         for folder, mark in FOLDER_MARKS.items():
             if ROOT / "tests" / folder in item.path.parents:

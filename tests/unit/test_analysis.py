@@ -895,7 +895,6 @@ def test_the_grid_of_tokens_is_named(images, tmp_path, method):
         camkit.analyze(model, some, tmp_path / "out", method=method, grid=(2, 3))
 
 
-@pytest.mark.slow
 def test_a_real_imagenet_classifier_on_photographs(shared, tmp_path):
     """A thousand classes from a file of names, a flat folder of photographs; HiResCAM is CAM."""
     bare = keras.applications.MobileNetV2(

@@ -68,7 +68,6 @@ def test_a_real_imagenet_classifier_shows_where_it_looks_in_real_photographs(sha
 # The identities -----------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_real_fruits_are_pointed_at_alone_and_among_others(shared):
     """At the size that the backbone was trained at: 44 varieties, 2×2 mosaics of four of them."""
     train = camkit.load_images(shared / "fruits-360", "Training", per_class=20)
