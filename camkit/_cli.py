@@ -328,7 +328,8 @@ def _faults(options: argparse.Namespace) -> dict[str, Any]:
     shown = faults
     if options.csv:
         Path(options.csv).parent.mkdir(parents=True, exist_ok=True)
-        faults.to_csv(options.csv, index=False)
+        # With its mark, spreadsheets know the text as UTF-8.
+        faults.to_csv(options.csv, index=False, encoding="utf-8-sig")
     elif len(faults):
         shown = _without_mirrored(faults)
         _print_table(shown)

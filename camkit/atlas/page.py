@@ -267,7 +267,9 @@ def _write_page(record: Record, index: dict[str, Any], folder: Path, title: str)
             bar.update(len(numbers))
     script = _data_script({}, pictures, content.index | {"keys": keys})
     (folder / "data" / "index.js").write_text(script, encoding="ascii")
-    record.faults_with_splits.to_csv(folder / "faults.csv", index=False, errors="surrogateescape")
+    record.faults_with_splits.to_csv(
+        folder / "faults.csv", index=False, encoding="utf-8-sig", errors="surrogateescape"
+    )
     page = _fill_page(
         title=title,
         heading=f"<h1>{html.escape(title)}</h1>",

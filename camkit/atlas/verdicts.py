@@ -154,7 +154,8 @@ class Verdicts:
         plain = table.reset_index().map(_with_apostrophe)
         others = [name for name in plain.columns if name not in COLUMNS]
         text = plain[[*COLUMNS, *others]].to_csv(index=False, lineterminator="\n")
-        write_whole(self.file, text.encode(errors="surrogateescape"))
+        # By the mark at the beginning, spreadsheets know the text as UTF-8.
+        write_whole(self.file, text.encode("utf-8-sig", errors="surrogateescape"))
 
 
 @any_bytes()

@@ -17,15 +17,19 @@ def atlas(tmp_path_factory):
 
 @pytest.fixture
 def leaf(atlas, firefox):
-    """A page with the atlas, whose console stays empty."""
+    """leaf() opens the atlas in a new window; its console stays empty."""
     context = firefox.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
-    page = context.new_page()
     told = []
-    page.on("console", lambda message: told.append(message.text))
-    page.on("pageerror", lambda error: told.append(str(error)))
-    page.goto(atlas[1])
-    page.wait_for_function("document.querySelector('.status').textContent")
-    yield page
+
+    def open_page():
+        page = context.new_page()
+        page.on("console", lambda message: told.append(message.text))
+        page.on("pageerror", lambda error: told.append(str(error)))
+        page.goto(atlas[1])
+        page.wait_for_function("document.querySelector('.status').textContent")
+        return page
+
+    yield open_page
     context.close()
     assert told == []
 
@@ -36,7 +40,7 @@ def status(page):
 
 def test_a_review_in_firefox(atlas, leaf, tmp_path):
     analysis, _ = atlas
-    page = leaf
+    page = leaf()
     page.get_by_label("Pictures of", exact=True).select_option(label="all errors (5)")
     before = status(page)
     page.locator(".tile").nth(1).click()
@@ -65,3 +69,16 @@ def test_a_review_in_firefox(atlas, leaf, tmp_path):
     rows = Verdicts(saved).read()
     assert sorted(rows.index.get_level_values("reviewer")) == ["Kim", "Lee"]
     assert rows.loc[(path, "Lee"), "verdict"] == "other"
+
+
+def test_a_verdict_in_another_window_is_shown_and_not_overwritten(leaf):
+    one = leaf()
+    two = leaf()
+    one.get_by_label("Verdict").select_option("ambiguous")
+    one.get_by_text("Saved: ambiguous.").wait_for()
+    two.wait_for_function("document.querySelector('.review select').value == 'ambiguous'")
+    two.get_by_label("Comment").fill("of the second")
+    two.get_by_label("Reviewer").focus()
+    two.get_by_text("Saved: ambiguous.").wait_for()
+    one.wait_for_function("document.querySelector('.review textarea').value == 'of the second'")
+    assert one.get_by_label("Verdict").input_value() == "ambiguous"

@@ -548,6 +548,19 @@ def test_no_cell_is_a_formula_and_all_come_back(tmp_path, text):
     )
 
 
+def test_files_that_people_open_have_the_mark_of_utf_8(analysis, tmp_path):
+    """Without it, Excel reads "Äpfel" as "Ã„pfel"."""
+    file = tmp_path / "verdicts.csv"
+    verdicts = Verdicts(file)
+    for turn in range(2):
+        assert verdicts.save(verdict_row(path=f"Äpfel/{turn}.jpg"))[0]
+        assert file.read_bytes().startswith("\ufeffpath,true,".encode())
+        assert file.read_bytes().count("\ufeff".encode()) == 1
+    assert verdicts.read().index[0] == ("Äpfel/0.jpg", "")
+    camkit.write_atlas(analysis, tmp_path / "page")
+    assert (tmp_path / "page" / "faults.csv").read_bytes().startswith("\ufeffpath,".encode())
+
+
 def test_a_file_that_a_spreadsheet_has_saved_is_read(tmp_path):
     file = tmp_path / "verdicts.csv"
     file.write_text(
