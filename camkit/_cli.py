@@ -1,4 +1,4 @@
-"""The shell command `camkit`: analyze a folder of images, write the atlas, list faults."""
+"""The shell command `camkit`: analyze images, write the atlas, list faults, compare models."""
 
 import argparse
 import functools
@@ -10,6 +10,7 @@ import warnings
 import webbrowser
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,8 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         after Ctrl-C. Wrong usage ends the process with 2 and nothing on standard output; without a
         command the help is printed. With --json, standard output is otherwise one JSON object, and
         everything else is printed on standard error. The object has "command", "exit_code", "error"
-        (the line, or null), and "result" (null after an error), whose entries are those that the
-        function of the command returns.
+        (the line, or null), and "result", whose entries are those that the function of the command
+        returns. It is null after an error, unless that is a limit which was exceeded.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -72,6 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with redirect_stdout(sys.stderr) if options.json else nullcontext():
             result = options.run(options)
     except (ValueError, OSError, ImportError) as error:
+        if isinstance(error, _LimitExceeded):
+            result = error.result
         error_line = " ".join(str(error).split())
         print(f"error: {error_line}", file=sys.stderr)
         exit_code = 1
@@ -83,6 +86,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         told = {"command": options.command, "exit_code": exit_code, "error": error_line}
         print(json.dumps(told | {"result": result}, default=_plain))
     return exit_code
+
+
+class _LimitExceeded(ValueError):
+    """A command did what was asked, and what it found exceeds a limit that was set."""
+
+    def __init__(self, message: str, result: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 def _plain(value: Any) -> Any:
@@ -236,6 +247,18 @@ def _columns(text: str) -> tuple[str | None, str | list[str] | None]:
     return path or None, labels[0] if labels else None
 
 
+def _percentage(text: str) -> Fraction:
+    """Return the share that is written as a percentage, such as 1% or 0.5%."""
+    number = text.removesuffix("%")
+    try:
+        share = Fraction(number) / 100
+    except ValueError:
+        share = Fraction(-1)
+    if number == text or not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a percentage, such as 1%")
+    return share
+
+
 def _connection(options: argparse.Namespace) -> AbstractContextManager:
     """Return the connection to the cluster that the options ask for, or one that does nothing."""
     if options.engine == "ray":
@@ -302,11 +325,13 @@ def _atlas(options: argparse.Namespace) -> dict[str, Any]:
         validation = camkit.load_analysis(options.validation)
         analysis = analysis.with_thresholds(validation.best_thresholds())
     default = Path(options.folder) / ("atlas.html" if options.single else "atlas")
+    before = camkit.load_analysis(options.before) if options.before else None
     with warnings.catch_warnings(record=True) as told:
         page = camkit.write_atlas(
             analysis,
             options.out or default,
             reference=reference,
+            before=before,
             verdicts=options.verdicts,
             single=options.single,
         )
@@ -340,6 +365,54 @@ def _faults(options: argparse.Namespace) -> dict[str, Any]:
     print(f"{summary}: {options.csv}" if options.csv else summary)
     kinds = faults["kind"].value_counts(sort=False).to_dict()
     return {"faults": _rows(faults), "counts": kinds, "csv": options.csv}
+
+
+def _compare(options: argparse.Namespace) -> dict[str, Any]:
+    """Print what changed between two analyses; write a page and check a limit if asked to.
+
+    Returns "images" (their number), "accuracy" with its entries, "counts" by change, "per_class"
+    and "changed", rows of the tables; "notes", "only_before" and "only_after"; and "page", the path
+    of index.html or None.
+    """
+    before = camkit.load_analysis(options.before)
+    after = camkit.load_analysis(options.after)
+    comparison = camkit.compare(before, after)
+    print(comparison)
+    page = None
+    if options.out:
+        page = camkit.write_atlas(after, options.out, before=before)
+        print(page)
+    [accuracy] = _rows(comparison.accuracy.to_frame().T)
+    is_changed = comparison.table["before"] != comparison.table["after"]
+    result = {
+        "images": len(comparison),
+        "accuracy": accuracy,
+        "counts": comparison.counts.to_dict(),
+        "per_class": _rows(comparison.per_class.reset_index()),
+        "changed": _rows(comparison.table[is_changed]),
+        "notes": comparison.notes,
+        "only_before": comparison.only_before,
+        "only_after": comparison.only_after,
+        "page": page,
+    }
+    if options.fail_on_broken is not None:
+        _check_broken(result, options.fail_on_broken)
+    return result
+
+
+def _check_broken(result: dict[str, Any], limit: Fraction) -> None:
+    """Raise _LimitExceeded if more of the images with a label are broken than a limit allows."""
+    broken = result["counts"]["broken"]
+    labelled = int(result["accuracy"]["images"])
+    if not labelled:
+        raise ValueError("no image has a label, so that none can be broken: omit --fail-on-broken")
+    if broken > limit * labelled:
+        verb = "is" if broken == 1 else "are"
+        raise _LimitExceeded(
+            f"{broken} of {labelled} images {verb} broken, {100 * broken / labelled:.2g} %, and "
+            f"--fail-on-broken allows {100 * float(limit):g} %: --out PAGE shows them",
+            result,
+        )
 
 
 def _export(options: argparse.Namespace) -> dict[str, Any]:
@@ -451,6 +524,7 @@ def _parser() -> argparse.ArgumentParser:
     analysed = _analysed_folder()
     _add_atlas(commands, analysed)
     _add_faults(commands, analysed)
+    _add_compare(commands)
     _add_export(commands)
     _add_lessons(commands)
     for command in commands.choices.values():
@@ -590,6 +664,11 @@ def _add_atlas(commands: argparse._SubParsersAction, analysed: argparse.Argument
     parser.add_argument(
         "--verdicts", metavar="FILE", help="a CSV file of verdicts for the page to show"
     )
+    parser.add_argument(
+        "--before",
+        metavar="DIR",
+        help="the analysis of the same images by another model, which the page compares",
+    )
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     parser.set_defaults(run=_atlas)
 
@@ -613,6 +692,28 @@ def _add_faults(commands: argparse._SubParsersAction, analysed: argparse.Argumen
     )
     parser.add_argument("--csv", metavar="FILE", help="write the table to a file")
     parser.set_defaults(run=_faults)
+
+
+def _add_compare(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "compare",
+        help="compare two analyses of the same images by two models",
+        description=(
+            "Say which images the second model mends and which it breaks, the difference in "
+            "accuracy with its 95 % interval, and whether chance explains it (McNemar's exact "
+            "test). Images are found by their content, classes by their names."
+        ),
+    )
+    parser.add_argument("before", metavar="BEFORE", help="the analysis by the first model")
+    parser.add_argument("after", metavar="AFTER", help="the analysis by the second one")
+    parser.add_argument("--out", metavar="PAGE", help="write the error atlas of both to a folder")
+    parser.add_argument(
+        "--fail-on-broken",
+        type=_percentage,
+        metavar="SHARE",
+        help="exit with 1 if more images are broken than this share, such as 1%%",
+    )
+    parser.set_defaults(run=_compare)
 
 
 def _add_export(commands: argparse._SubParsersAction) -> None:

@@ -95,7 +95,9 @@ class Comparison:
 
     def __repr__(self) -> str:
         """Return the comparison in words, a line for each sentence."""
-        return "\n".join([f"Comparison of {len(self)} images", *self.sentences])
+        head = f"Comparison of {len(self)} images"
+        counts = [f"{count} {change}" for change, count in self.counts.items() if count]
+        return "\n".join([head, *self.sentences, f"{'; '.join(counts)}."])
 
     @property
     def counts(self) -> pd.Series:
@@ -273,7 +275,7 @@ class Comparison:
 
     @property
     def sentences(self) -> list[str]:
-        """Return the comparison in words: accuracy, chance, counts, and the notes.
+        """Return the comparison in words: how much better, whether by chance, and the notes.
 
         Example:
             >>> import camkit
@@ -283,7 +285,7 @@ class Comparison:
             >>> camkit.compare(analysis, analysis).sentences[0]
             '8.3 % correct before, 8.3 % after: +0.0 points (95 % interval -19.8 to +19.8).'
         """
-        return [*self._sentences_on_accuracy(), self._sentence_on_counts(), *self.notes]
+        return [*self._sentences_on_accuracy(), *self.notes]
 
     def _sentences_on_accuracy(self) -> list[str]:
         accuracy = self.accuracy
@@ -295,13 +297,9 @@ class Comparison:
         mended, broken = self.counts[["mended", "broken"]]
         return [
             f"{shares} after: {difference:+.1f} points (95 % interval {low:+.1f} to {high:+.1f}).",
-            f"{mended} mended, {broken} broken: {_chance(accuracy['p'])} (McNemar's exact test).",
+            f"{mended} mended, {broken} broken: chance alone divides them so unequally with "
+            f"{_chance(accuracy['p'])} (McNemar's exact test).",
         ]
-
-    def _sentence_on_counts(self) -> str:
-        others = self.counts.drop(["mended", "broken"])
-        listed = [f"{count} {change}" for change, count in others.items() if count]
-        return f"Of the others: {'; '.join(listed)}." if listed else "There are no others."
 
 
 @any_bytes()
@@ -546,9 +544,10 @@ def _notes(
     for word, side in zip(("before", "after"), sides, strict=True):
         lacking = np.delete(np.arange(len(names)), side.columns).tolist()
         if lacking:
-            images = _images(truth[:, lacking].any(axis=1).sum())
             listed = _listed([names[c] for c in lacking])
-            notes.append(f"The model of {word} knows no {listed}, and so errs on {images}.")
+            errors = truth[:, lacking].any(axis=1).sum()
+            consequence = f", and so errs on {_images(errors)}" if errors else ""
+            notes.append(f"The model of {word} knows no {listed}{consequence}.")
     if differs.any():
         count = _images(differs.sum())
         notes.append(f"{count} with another label in each: both are judged by that of after.")

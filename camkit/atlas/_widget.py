@@ -66,7 +66,8 @@ class AtlasView(anywidget.AnyWidget):
         table = self.verdicts.read()
         is_of_image = [self._matcher.find(path) == i for path, _ in table.index]
         rows, _ = for_view(table[is_of_image], self._matcher)
-        return detail | {"verdicts": rows}, [packed]
+        before = self.record.detail_before(i)
+        return detail | {"verdicts": rows}, [packed] if before is None else [packed, before]
 
     def _picture(self, i: int, full: bool = False) -> Answer:
         """Return an image as the view draws it, or at its full size."""

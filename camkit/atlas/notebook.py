@@ -22,6 +22,7 @@ def error_atlas(
     *,
     verdicts: str | os.PathLike[str] | None = None,
     reference: Analysis | None = None,
+    before: Analysis | None = None,
     points: np.ndarray | None = None,
     panels: Sequence[str] = PANELS,
 ) -> "AtlasView":
@@ -42,6 +43,9 @@ def error_atlas(
             that is unique. Without a file, verdicts are lost when the notebook ends.
         reference: The analysis of another split, such as the training set, by the same model:
             nearest images come from it, and data faults are looked for in both.
+        before: The analysis of the same images by another model, such as the one before a training:
+            what it changed is shown first, and both models' maps side by side, as camkit.compare
+            finds it.
         points: The map of features (N, 2), in place of a t-SNE.
         panels: The parts to show: any of "summary", "pairs", "classes", "review", "near" and
             "features".
@@ -52,8 +56,8 @@ def error_atlas(
     Raises:
         ImportError: If anywidget is not installed.
         TypeError: If `images` is no ImageSet.
-        ValueError: If analysis, images, reference and points do not belong together, the file is
-            not a table of verdicts, or there is no such panel.
+        ValueError: If analysis, images, reference, before and points do not belong together, the
+            file is not a table of verdicts, or there is no such panel.
         FileNotFoundError: If images are missing.
 
     Example:
@@ -75,5 +79,5 @@ def error_atlas(
             "or write a page with camkit.write_atlas"
         ) from error
     check_files(analysis, reference)
-    record = Record(analysis, reference, points, panels)
+    record = Record(analysis, reference, points, panels, before)
     return AtlasView(record, Verdicts(verdicts))

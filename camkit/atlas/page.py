@@ -81,6 +81,7 @@ def write_atlas(
     images: PathLike,
     *,
     reference: Analysis | None = None,
+    before: Analysis | None = None,
     verdicts: PathLike | pd.DataFrame | None = None,
     single: bool = False,
 ) -> Path: ...
@@ -93,6 +94,7 @@ def write_atlas(
     folder: PathLike | None = None,
     *,
     reference: Analysis | None = None,
+    before: Analysis | None = None,
     verdicts: PathLike | pd.DataFrame | None = None,
     single: bool = False,
 ) -> Path: ...
@@ -104,6 +106,7 @@ def write_atlas(
     folder: PathLike | None = None,
     *,
     reference: Analysis | None = None,
+    before: Analysis | None = None,
     verdicts: PathLike | pd.DataFrame | None = None,
     single: bool = False,
 ) -> Path:
@@ -118,10 +121,11 @@ def write_atlas(
     Each class map is stored in 8 bits with its own scale and offset, so it is off by at most 1/510
     of its range. The maps of all classes are stored for every image if they come to 64 MB or less.
     Otherwise, and in one file if they come to more than 8 MB, they are stored for misclassified
-    images and their neighbours only; the other images have those of the true class and of the top
-    five. Verdicts stay in the browser until they are saved as CSV; a page that is written again
-    finds them by the content of the images. In the folder, `faults.csv` is the table of
-    camkit.data_faults, with the split of each image. The network is not run.
+    images, their neighbours, and images whose answer differs from that of `before` only; the other
+    images have those of the true class and of the top five. Verdicts stay in the browser until they
+    are saved as CSV; a page that is written again finds them by the content of the images. In the
+    folder, `faults.csv` is the table of camkit.data_faults, with the split of each image. The
+    network is not run.
 
     Where images have several labels, the page shows which were missed and which were invented;
     `analysis.with_thresholds` sets from which probability on a label is predicted.
@@ -137,6 +141,9 @@ def write_atlas(
         folder: The folder, which need not exist, or the file, whose name ends in .html.
         reference: The analysis of another split, such as the training set, by the same model:
             nearest images come from it, and data faults are looked for in both.
+        before: The analysis of the same images by another model, such as the one before a training:
+            what it changed is shown first, and both models' maps side by side, as camkit.compare
+            finds it.
         verdicts: Verdicts that the page shows: a CSV file that a page or `error_atlas` has written,
             or a table with its columns (path, true, predicted, verdict, comment, reviewer,
             correct_label). Images are found by their paths or, where that is unique, by the ending
@@ -149,9 +156,9 @@ def write_atlas(
 
     Raises:
         TypeError: If there is no folder, or `images` is not an ImageSet.
-        ValueError: If analysis, images and reference do not belong together, the folder holds
-            something other than an atlas, `verdicts` is not a table of verdicts, or there are too
-            many images for one file.
+        ValueError: If analysis, images, reference and before do not belong together, the folder
+            holds something other than an atlas, `verdicts` is not a table of verdicts, or there are
+            too many images for one file.
         OSError: If an image is missing or cannot be read, or the folder cannot be written to.
 
     Example:
@@ -171,7 +178,7 @@ def write_atlas(
     else:
         _check_folder(target)
     check_files(analysis, reference)
-    record = Record(analysis, reference)
+    record = Record(analysis, reference, before=before)
     table = None if verdicts is None else read_verdicts(verdicts)
     root = analysis.images.root if images is None else images.root
     title = f"Error atlas: {'/'.join(root.parts[-2:])}"
@@ -450,11 +457,14 @@ class _Content:
         self.numbers = [*range(count), *from_reference]
         self.positions = {number: position for position, number in enumerate(self.numbers)}
 
-        bytes_of_all = len(self.numbers) * record.analysis.maps[0].size
+        bytes_of_one = record.analysis.maps[0].size
+        if record.comparison is not None:
+            bytes_of_one += record.comparison.before.maps[0].size
+        bytes_of_all = len(self.numbers) * bytes_of_one
         if bytes_of_all <= map_bytes:
             self.complete = set(self.numbers)
         else:
-            self.complete = neighbours_of_errors.union(errors.tolist())
+            self.complete = neighbours_of_errors.union(errors.tolist(), record.changed)
         self.index = self._renumbered(index)
 
     def _neighbours(self) -> np.ndarray:
@@ -483,12 +493,16 @@ class _Content:
 
     def detail(self, number: int) -> dict[str, Any]:
         """Return what belongs to an image of the record, as the page holds it."""
-        detail, packed = self.record.detail(number, all_classes=number in self.complete)
+        is_complete = number in self.complete
+        detail, packed = self.record.detail(number, is_complete)
+        before = self.record.detail_before(number, is_complete)
         neighbours = []
         for neighbour in detail["near"]:
             position = self.positions.get(neighbour["i"])
             if position is not None:
                 neighbours.append(neighbour | {"i": position})
+        if before is not None:
+            detail["before"] = _base64(before)
         return detail | {"near": neighbours, "packed": _base64(packed)}
 
 

@@ -16,8 +16,10 @@ from sklearn.neighbors import NearestNeighbors
 from camkit._features import analyze_again, check_same_model, feature_space
 from camkit._files import any_bytes
 from camkit.analysis import Analysis
+from camkit.analysis.compare import compare
 from camkit.atlas._embedding import cluster, embed, scale_to_unit
 from camkit.atlas._encoding import LONGEST_SIDE, browser_image, pack
+from camkit.atlas.comparison import describe_comparison
 from camkit.atlas.summary import list_slices, short_name, summarize
 from camkit.faults import COLUMNS as FAULT_COLUMNS, data_faults
 from camkit.images import ImageSet
@@ -71,6 +73,7 @@ class Record:
         reference: Analysis | None = None,
         points: np.ndarray | None = None,
         panels: Sequence[str] = PANELS,
+        before: Analysis | None = None,
     ) -> None:
         """Store an analysis and what is to be shown of it.
 
@@ -80,10 +83,11 @@ class Record:
                 Neighbours come from it, and data faults are looked for in both.
             points: The map of features (N, 2), in place of a t-SNE.
             panels: The parts to show, a selection of PANELS.
+            before: The analysis of the same images by another model, with which it is compared.
 
         Raises:
-            ValueError: If the reference has other classes or features than the analysis, or there
-                is not one point for each image.
+            ValueError: If the reference has other classes or features than the analysis, there is
+                not one point for each image, or `before` cannot be compared.
         """
         if reference is not None:
             check_same_model(analysis, reference)
@@ -96,6 +100,7 @@ class Record:
         self.reference = reference
         self.points = points
         self.panels = panels
+        self.comparison = None if before is None else compare(before, analysis)
 
     def locate(self, i: int) -> tuple[Analysis, int]:
         """Return the analysis that holds image i, and its row there."""
@@ -197,6 +202,9 @@ class Record:
         index = self._describe_images() | self._describe_view()
         index["verdicts"] = list(verdicts)
         index["metadata"] = _filter_columns(self.analysis.metadata)
+        index["comparison"] = None
+        if self.comparison is not None:
+            index["comparison"] = describe_comparison(self.comparison)
         index["points"] = None
         index["clusters"] = None
         if "features" in self.panels:
@@ -312,17 +320,42 @@ class Record:
             {about, near} in types that JSON holds, and the maps in the format of `pack`.
         """
         analysis, row = self.locate(i)
-        classes = np.asarray(analysis.map_classes[row])
-        maps = np.asarray(analysis.maps[row], dtype="float32")
-        about = self._describe(i) | _about(analysis, row, highest=float(maps.max()))
-        if not all_classes:
-            columns = _likely_columns(analysis, row)
-            classes = classes[columns]
-            maps = maps[..., columns]
-        logits = analysis.logits[row][classes]
-        probs = analysis.probs[row][classes]
-        packed = pack(classes, logits, probs, maps)
+        highest = np.asarray(analysis.maps[row], dtype="float32").max()
+        about = self._describe(i) | _about(analysis, row, highest=float(highest))
+        packed = _packed(analysis, row, all_classes, np.arange(len(analysis.class_names)))
         return {"about": about, "near": self._describe_neighbours(i)}, packed
+
+    def detail_before(self, i: int, all_classes: bool = True) -> bytes | None:
+        """Return the maps of image i by the model before, in the format of `pack`.
+
+        Classes are numbered as those of the comparison. None without one, and for an image that the
+        analysis before does not hold.
+        """
+        if self.comparison is None or i not in self._rows_before:
+            return None
+        before = self.comparison.before
+        return _packed(before, self._rows_before[i], all_classes, self._numbers_before)
+
+    @cached_property
+    def _rows_before(self) -> dict[int, int]:
+        """The rows of images in the analysis before, by their numbers."""
+        return {} if self.comparison is None else self.comparison.table["before_row"].to_dict()
+
+    @cached_property
+    def _numbers_before(self) -> np.ndarray:
+        """The numbers (C,) in the comparison of the classes of the model before."""
+        if self.comparison is None:
+            return np.array([], dtype=int)
+        names = self.comparison.class_names
+        return np.array([names.index(str(name)) for name in self.comparison.before.class_names])
+
+    @property
+    def changed(self) -> set[int]:
+        """The images whose answer differs from that of the model before."""
+        if self.comparison is None:
+            return set()
+        table = self.comparison.table
+        return set(table.index[table["before"] != table["after"]].tolist())
 
     def _describe_neighbours(self, i: int) -> list[dict[str, Any]]:
         """Return the neighbours of image i; none for an image of the reference."""
@@ -363,6 +396,19 @@ def _others(rows: np.ndarray) -> np.ndarray:
     missing = ~is_itself.any(axis=1)
     is_itself[missing, -1] = True
     return ~is_itself
+
+
+def _packed(analysis: Analysis, row: int, all_classes: bool, numbers: np.ndarray) -> bytes:
+    """Return the maps of an image in the format of `pack`, with the numbers (C,) of the classes."""
+    classes = np.asarray(analysis.map_classes[row])
+    maps = np.asarray(analysis.maps[row], dtype="float32")
+    if not all_classes:
+        columns = _likely_columns(analysis, row)
+        classes = classes[columns]
+        maps = maps[..., columns]
+    logits = analysis.logits[row][classes]
+    probs = analysis.probs[row][classes]
+    return pack(numbers[classes], logits, probs, maps)
 
 
 def _about(analysis: Analysis, row: int, highest: float) -> dict[str, Any]:

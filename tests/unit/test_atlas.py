@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -947,6 +948,71 @@ def test_one_file_replaces_an_atlas_and_nothing_else(analysis, tmp_path):
     with pytest.raises(ValueError, match="thesis.html holds something other than an atlas"):
         camkit.write_atlas(analysis, thesis, single=True)
     assert thesis.read_text() == "<p>years</p>"
+
+
+@pytest.fixture
+def earlier(images):
+    """The analysis by another model: of other classes and a finer grid, without image 7."""
+    earlier = analysis_of(images, np.zeros(8, int), names=["Cat", "Dog"], cells=(3, 5))
+    return replace(earlier, labels=np.where(LABELS == 2, 0, -1)).select(range(7))
+
+
+def test_what_changed_is_given_to_the_view(analysis, earlier):
+    index = Record(analysis, before=earlier).index()["comparison"]
+    assert index["changes"] == [
+        {"name": "both right", "images": [5]},
+        {"name": "mended", "images": [0, 3]},
+        {"name": "broken", "images": [6]},
+        {"name": "both wrong, changed answer", "images": [1, 2, 4]},
+    ]
+    assert index["classNames"] == ["Ant", "Bee", "Cat", "Dog"] and index["cells"] == [3, 5]
+    assert index["predicted"] == [2] * 7 + [-1] and index["confidence"][7] == 0
+    assert index["lines"][0] == "+14.3 points" and index["lines"][1].startswith("28.6 % correct")
+    assert Record(analysis).index()["comparison"] is None
+
+
+def test_maps_of_both_models_are_held_by_page_cell_and_kernel(
+    analysis, earlier, images, tmp_path, monkeypatch
+):
+    file = camkit.write_atlas(analysis, tmp_path / "page", before=earlier)
+    chunk = (file.parent / "data" / "00000.js").read_text()
+    of_page = json.loads(chunk.split("=", 1)[1][:-1])
+    recorded = Record(analysis, before=earlier)
+    frame = html.unescape(page.embedded(recorded, recorded.index(open=False)))
+    [of_cell] = inline_data(frame)["chunks"]
+    single = camkit.write_atlas(analysis, tmp_path / "a.html", before=earlier, single=True)
+    [of_file] = inline_data(single.read_text())["chunks"]
+    view = camkit.error_atlas(analysis, before=earlier)
+    _, [_, of_kernel] = asked(view, monkeypatch, kind="detail", i=6)
+    texts = (details[6]["before"] for details in (of_page, of_cell, of_file))
+    for data in (*map(base64.b64decode, texts), of_kernel):
+        found = unpacked(data, (3, 5))
+        assert sorted(found) == [2, 3]
+        logit, _, heat, step = found[3]
+        assert logit == earlier.logits[6, 1]
+        assert np.abs(heat - earlier.maps[6, ..., 1]).max() <= step / 2 + 1e-6
+    assert "before" not in of_page[7] and len(asked(view, monkeypatch, kind="detail", i=7)[1]) == 1
+
+
+def test_where_maps_are_many_changed_images_keep_all(images, tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "MAP_BYTES", 0)
+    monkeypatch.setattr(record, "NEIGHBOURS", 0)
+    wide = [f"class {c}" for c in range(8)]
+    after = analysis_of(images, LABELS, names=wide)
+    before = analysis_of(images, np.where(np.arange(8) == 5, 7, LABELS), names=wide)
+    file = camkit.write_atlas(after, tmp_path / "page", before=before)
+    details = json.loads((file.parent / "data" / "00000.js").read_text().split("=", 1)[1][:-1])
+    kept = [len(unpacked(base64.b64decode(detail["before"]), (2, 4))) for detail in details]
+    assert kept[5] == 8 and max(kept[:5] + kept[6:]) <= 6
+
+
+def test_an_analysis_of_other_images_is_not_compared(analysis, tmp_path):
+    other = analysis_of(image_set(tmp_path / "other", LABELS[::-1]))
+    for path in other.paths:
+        Image.new("RGB", (9, 9), (len(path), 7, 7)).save(path)
+    with pytest.raises(ValueError, match="no image is in both analyses"):
+        camkit.write_atlas(analysis, tmp_path / "page", before=other)
+    assert not (tmp_path / "page").exists()
 
 
 def test_a_page_is_whole_or_absent(analysis, images, tmp_path):

@@ -248,8 +248,10 @@ def test_in_words(comparison):
     assert repr(comparison).splitlines() == [
         "Comparison of 8 images",
         "37.5 % correct before, 50.0 % after: +12.5 points (95 % interval -33.4 to +53.4).",
-        "2 mended, 1 broken: p = 1.000 (McNemar's exact test).",
-        "Of the others: 2 both right; 2 both wrong, same answer; 1 both wrong, changed answer.",
+        "2 mended, 1 broken: chance alone divides them so unequally with p = 1.000 "
+        "(McNemar's exact test).",
+        "2 both right; 2 mended; 1 broken; 2 both wrong, same answer; 1 both wrong, changed "
+        "answer.",
     ]
     assert json.dumps(comparison.table.to_dict("records"), default=str)
 

@@ -12,6 +12,7 @@ import tomllib
 from pathlib import Path
 
 import keras
+import numpy as np
 import pandas as pd
 import pytest
 from keras import layers
@@ -40,7 +41,7 @@ def analysed(model, tmp_path_factory):
     return out
 
 
-COMMANDS = ("analyze", "atlas", "faults", "export", "lessons")
+COMMANDS = ("analyze", "atlas", "faults", "compare", "export", "lessons")
 
 
 def told(capsys, *arguments):
@@ -629,6 +630,53 @@ def test_every_command_answers_in_json(analysed, model, tmp_path, capsys, monkey
     assert result == {"file": str(target), "format": "cleanlab"}
     _, result, _ = answer(capsys, "lessons", tmp_path / "lessons")
     assert result["folder"] == str(tmp_path / "lessons" / "notebooks") and result["lessons"] > 10
+
+
+@pytest.fixture(scope="module")
+def twelve_blind(tmp_path_factory):
+    """The folder of an analysis of the images of `twelve`, of which the last class is predicted."""
+    folder = tmp_path_factory.mktemp("blind") / "analysis"
+    images = camkit.load_images("mini", "Test", per_class=1)
+    model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+    [dense] = [layer for layer in model.layers if isinstance(layer, layers.Dense)]
+    bias = np.arange(12) == 11
+    dense.set_weights([np.zeros((96, 12)), bias])
+    camkit.analyze(model, images, folder)
+    return folder
+
+
+def test_compare_says_what_changed_and_may_fail(twelve, twelve_blind, tmp_path, capsys):
+    """An untrained model says the first class, the other one the last: one of each is right."""
+    expected = camkit.compare(camkit.load_analysis(twelve), camkit.load_analysis(twelve_blind))
+    assert expected.counts[["mended", "broken"]].tolist() == [1, 1]
+    code, out, err = told(capsys, "compare", twelve, twelve_blind)
+    assert (code, out, err) == (0, repr(expected).splitlines(), [])
+    given = ("compare", twelve, twelve_blind, "--fail-on-broken")
+    # One of twelve is 8.33 %.
+    assert told(capsys, *given, "8.4%")[0] == 0
+    error, result, err = answer(capsys, *given, "8.3%")
+    assert error == (
+        "1 of 12 images is broken, 8.3 %, and --fail-on-broken allows 8.3 %: --out PAGE shows them"
+    )
+    assert err[-1] == f"error: {error}"
+    assert result["accuracy"]["difference"] == 0 and result["counts"]["broken"] == 1
+    assert [row["change"] for row in result["changed"]].count("mended") == 1
+    assert len(result["per_class"]) == 12 and result["per_class"][0]["class"] == "Apple Green"
+    assert (result["page"], result["notes"], result["only_after"]) == (None, [], [])
+    out = tmp_path / "new" / "page"
+    assert answer(capsys, "compare", twelve, twelve_blind, "--out", out)[1]["page"] == str(
+        out / "index.html"
+    )
+    code, [page], _ = told(capsys, "atlas", twelve_blind, "--before", twelve, "--out", out)
+    assert code == 0 and '"name":"broken"' in (out / "data" / "index.js").read_text()
+
+
+@pytest.mark.parametrize("limit", ["1", "0.01", "x%", "-1%", "101%", "nan%"])
+def test_a_limit_is_a_percentage(limit, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["compare", "a", "b", f"--fail-on-broken={limit}"])
+    assert end.value.code == 2
+    assert f"'{limit}' is not a percentage, such as 1%" in capsys.readouterr().err
 
 
 def test_errors_are_told_in_json_and_the_exit_codes_are_the_same(analysed, capsys, monkeypatch):

@@ -19,7 +19,7 @@ const OPACITY = 0.5;
  * @param {Layer} layer
  * @param {[number, number]} shape height and width of the map in cells
  */
-function paintLayer(canvas, image, layer, shape) {
+export function paintLayer(canvas, image, layer, shape) {
   const { cells, low, high, palette, alone } = layer;
   const width = image.naturalWidth;
   const height = image.naturalHeight;
@@ -38,7 +38,7 @@ function paintLayer(canvas, image, layer, shape) {
 }
 
 /** A colour bar with its limits and its meaning. */
-class ColourBar {
+export class ColourBar {
   /**
    * @param {string} name
    * @param {string} meaning

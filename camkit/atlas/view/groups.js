@@ -2,6 +2,7 @@
 
 /** @import { Group, Index } from "./types.js" */
 /** @import { VerdictTable } from "./verdicts.js" */
+import { changeGroups } from "./comparison.js";
 import { groupsOfSets, INVENTED, invented, MISSED, missed } from "./label-sets.js";
 import { VERDICTS } from "./verdicts.js";
 
@@ -107,6 +108,7 @@ export function groups(index) {
   /** @type {Group[]} */
   const all = [{ part: "Pictures", title: "all pictures", members: every }];
   if (errors.length) all.push({ part: "Pictures", title: "all errors", members: errors });
+  all.push(...changeGroups(index));
   const parts = labelSets ? groupsOfSets(index, labelSets) : groupsOfClasses(index, every, errors);
   all.push(...parts);
   if (clusters) {

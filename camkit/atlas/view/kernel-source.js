@@ -66,8 +66,8 @@ class KernelSource {
 
   /** @param {number} i */
   async detail(i) {
-    const [message, [packed]] = await this.ask("detail", { i });
-    return { ...message, packed: bytesOf(packed) };
+    const [message, [packed, before]] = await this.ask("detail", { i });
+    return { ...message, packed: bytesOf(packed), before: before && bytesOf(before) };
   }
 
   /** @param {number} i */

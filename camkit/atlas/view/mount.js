@@ -1,8 +1,10 @@
 // The atlas as a whole.
 
-/** @import { About, Group, Other, Selection, Source } from "./types.js" */
+/** @import { About, Comparison, Group, Other, Selection, Shown, Source } from "./types.js" */
 import { Browser } from "./browser.js";
 import { ClassList } from "./class-list.js";
+import { BEFORE_AND_AFTER } from "./comparison.js";
+import { comparisonPanel, PairFigures } from "./comparison-panel.js";
 import { field, make, section, showPicture, uniqueId } from "./dom.js";
 import { FeatureMap } from "./feature-map.js";
 import { Figures } from "./figures.js";
@@ -49,6 +51,7 @@ class Atlas {
       selected: () => this.review?.showScope(),
     });
     this.figures = new Figures(index);
+    this.both = index.comparison ? new PairFigures(index, index.comparison) : null;
     this.status = make("p", { role: "status", className: "status" });
     this.file = new FileLine(this.id, source);
     this.shown = this.makeShown();
@@ -74,7 +77,8 @@ class Atlas {
 
   makeShown() {
     const { figures } = this;
-    const content = [figures.element, figures.bars, this.status, this.file.element];
+    const both = this.both ? [this.both.element] : [];
+    const content = [figures.element, figures.bars, this.status, ...both, this.file.element];
     const element = section("shown", "Picture and maps", ...content);
     // It takes the focus after a click in the summary.
     element.tabIndex = -1;
@@ -126,6 +130,15 @@ class Atlas {
     return make("button", properties, "To the pictures");
   }
 
+  /** @param {Comparison} comparison */
+  makeComparison(comparison) {
+    const changes = this.all.filter(({ part }) => part === BEFORE_AND_AFTER);
+    return comparisonPanel(this.index, comparison, changes, (group) => {
+      this.showGroup(group);
+      this.reveal();
+    });
+  }
+
   /** Put the parts into the page and show the first group. */
   open() {
     const { root } = this;
@@ -133,7 +146,10 @@ class Atlas {
     // JupyterLab handles no shortcuts inside such an element.
     root.dataset.lmSuppressShortcuts = "true";
     root.replaceChildren();
-    if (this.summary) root.append(this.skip(), this.summary);
+    const { comparison } = this.index;
+    if (comparison || this.summary) root.append(this.skip());
+    if (comparison) root.append(this.makeComparison(comparison));
+    if (this.summary) root.append(this.summary);
     const columns = make("div", { className: "columns" });
     columns.append(this.browser.element(this.help()), this.mainColumn());
     root.append(columns);
@@ -330,9 +346,25 @@ class Atlas {
     const { detail, image, shown } = this.selection;
     if (!detail || !image || shown === null) return;
     this.figures.draw(detail, image, shown);
+    this.drawBoth(detail, image, shown);
     const { current, group } = this.selection;
     const remark = current === null || !group ? "" : remarkOnFault(group, current);
     this.status.textContent = `${statusLine(this.index, detail, shown)} ${remark}`.trim();
+  }
+
+  /**
+   * Draw the maps of both models.
+   *
+   * @param {Shown} detail
+   * @param {HTMLImageElement} image
+   * @param {number} shown
+   */
+  drawBoth(detail, image, shown) {
+    const { comparison } = this.index;
+    const { seen } = this.selection;
+    if (!comparison || seen === null) return;
+    const before = detail.before ? unpack(detail.before, comparison.cells) : null;
+    this.both?.draw(detail, before, image, seen, shown);
   }
 
   /** @param {KeyboardEvent} event */

@@ -20,7 +20,7 @@ const WIDE = "(min-width: 46rem)";
  * @param {string} heading
  * @param {...Node} content
  */
-function card(heading, ...content) {
+export function card(heading, ...content) {
   return make("details", { className: "card" }, make("summary", {}, heading), ...content);
 }
 
@@ -31,7 +31,7 @@ function card(heading, ...content) {
  * @param {string[]} heads
  * @param {(string | Node)[][]} rows
  */
-function scrollingTable(name, heads, rows) {
+export function scrollingTable(name, heads, rows) {
   const headCells = heads.map((text) => make("th", { scope: "col" }, text));
   const head = make("thead", {}, make("tr", {}, ...headCells));
   const body = make("tbody");

@@ -11,7 +11,8 @@ import { pictureOf } from "./words.js";
  * The data that page.py has written. The details of `index.chunk` images are in one file, which adds
  * itself to `chunks`; `pictures` are addresses.
  *
- * @typedef {Omit<Detail, "packed" | "verdicts"> & {packed: string}} StoredDetail
+ * @typedef {Omit<Detail, "packed" | "before" | "verdicts">} PlainDetail
+ * @typedef {PlainDetail & {packed: string, before?: string}} StoredDetail
  * @typedef {{index: Index, chunks: Record<number, StoredDetail[]>, pictures: string[]}} PageData
  */
 
@@ -36,7 +37,9 @@ class PageSource {
     const chunk = Math.floor(i / this.chunkSize);
     if (!this.chunks[chunk]) await this.readChunk(chunk);
     const detail = this.chunks[chunk][i - chunk * this.chunkSize];
-    return { ...detail, packed: decodeBase64(detail.packed), verdicts: this.store.of(i) };
+    const packed = decodeBase64(detail.packed);
+    const before = detail.before === undefined ? undefined : decodeBase64(detail.before);
+    return { ...detail, packed, before, verdicts: this.store.of(i) };
   }
 
   /**

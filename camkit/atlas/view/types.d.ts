@@ -118,6 +118,29 @@ export interface LabelSets {
   predicted: number[];
 }
 
+/** What another model, the one before, had made of the same images; its classes have own numbers. */
+export interface Comparison {
+  /** What changed in words, the first to be set large. */
+  lines: string[];
+  changes: { name: string; images: number[] }[];
+  /** The names of all classes: those of the index, then those that only the model before had. */
+  classNames: string[];
+  /** Height and width of a class map before in cells. */
+  cells: [number, number];
+  /** The classes that were predicted; -1 for images that were not analysed before. */
+  predicted: number[];
+  confidence: number[];
+  /** Where images have several labels, those that were predicted. */
+  predictedSets: number[][] | null;
+  classes: {
+    class: number;
+    before: number;
+    after: number;
+    mended: number;
+    broken: number;
+  }[];
+}
+
 /** The data of all images, there before one is chosen. Classes are numbers; -1 is "no label". */
 export interface Index {
   panels: string[];
@@ -146,6 +169,7 @@ export interface Index {
   clusters: number[] | null;
   points: (Point | null)[] | null;
   summary?: Summary;
+  comparison?: Comparison | null;
   id: string;
   /** Whether the summary is unfolded at first. */
   open: boolean;
@@ -211,6 +235,8 @@ export interface Detail {
   about: About;
   near: Neighbour[];
   packed: Uint8Array;
+  /** The maps of the model before, with the numbers of the comparison's classes. */
+  before?: Uint8Array;
   verdicts: Verdict[];
 }
 
