@@ -184,7 +184,7 @@ $(ENVIRONMENTS:%=.venv/%): requirements.lock pyproject.toml
 	@"$(PYTHON)" -c '$(NEW_ENOUGH)' 2>/dev/null || { \
 	  echo "camkit needs Python 3.11 or newer, found: $$("$(PYTHON)" --version 2>/dev/null || echo none)."; \
 	  echo "Install it, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
-	test -x .venv/bin/python || "$(PYTHON)" -m venv .venv
+	test -x .venv/bin/pip || "$(PYTHON)" -m venv .venv
 	awk '/^# --- / { takes = / $(@F)( |$$)/ } takes' requirements.lock > $@.txt
 	.venv/bin/python -m pip install --disable-pip-version-check --require-hashes -r $@.txt
 	test .venv/camkit -nt pyproject.toml || \
