@@ -26,7 +26,7 @@ def attention_scores(model, batch):
     for layer in model.layers:
         if isinstance(layer, layers.MultiHeadAttention):
             below = keras.Model(model.input, layer.input[0])
-            normed = below.predict(batch, verbose=0)
+            normed = below(batch)
             _, A = layer(normed, normed, return_attention_scores=True)
             weights.append(ops.convert_to_numpy(A))
     return weights
