@@ -40,6 +40,7 @@ from .maps.transformers import attention_rollout as attention_rollout, legrad as
 from .models._graph import HeadError as HeadError
 from .models.backbones import backbone as backbone
 from .models.classifier import gap_classifier as gap_classifier, train_head as train_head
+from .models.imagenet import imagenet_classifier as imagenet_classifier
 
 # The names of version 1.0.0, see `__init__.py`.
 attribution = maps

@@ -14,6 +14,7 @@ from camkit.images.decoding import FileReader, names_of_formats, suffixes
 from camkit.images.fruits360 import fetch_fruits_360
 
 MINI = carried("data") / "mini-fruits"
+_EMBEDDED = {"mini": MINI, "photographs": carried("data") / "photographs"}
 
 # The names that a split may have, preferred ones first.
 SPLITS = {
@@ -205,7 +206,7 @@ def existing(source: str | os.PathLike) -> Path:
     """Return the file or folder that a source stands for, as an absolute path.
 
     Args:
-        source: "mini", "fruits-360" or a path.
+        source: "mini", "photographs", "fruits-360" or a path.
 
     Raises:
         FileNotFoundError: There is none.
@@ -216,8 +217,9 @@ def existing(source: str | os.PathLike) -> Path:
         >>> existing("mini").name
         'mini-fruits'
     """
-    if source == "mini":
-        path = MINI
+    embedded = _EMBEDDED.get(os.fspath(source))
+    if embedded is not None:
+        path = embedded
     elif source == "fruits-360":
         path = fetch_fruits_360()
     else:
@@ -226,10 +228,13 @@ def existing(source: str | os.PathLike) -> Path:
     path = path.resolve()
     if path.exists():
         return path
-    if source == "mini":
+    if embedded is not None:
         remedy = "the embedded images come with camkit: install it again"
     else:
-        remedy = "source must be a folder of images, 'mini' or 'fruits-360', a table or a .zip file"
+        remedy = (
+            "source must be a folder of images, 'mini', 'photographs' or 'fruits-360', a table or "
+            "a .zip file"
+        )
     raise FileNotFoundError(f"{path} is missing: {remedy}")
 
 

@@ -59,7 +59,7 @@ def load_images(
 
     The source is one of:
 
-    - "mini" (embedded) or "fruits-360" (downloaded on first use);
+    - "mini" or "photographs" (embedded) or "fruits-360" (downloaded on first use);
     - a folder. At most three levels down, it holds Training/ and Test/ with a folder for
       each class, or class folders with Training/ and Test/ in each, or the class folders
       alone. What lies deeper in a class folder belongs to the class. A folder of images

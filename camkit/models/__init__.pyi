@@ -6,4 +6,5 @@ from .classifier import (
     gap_classifier as gap_classifier,
     train_head as train_head,
 )
+from .imagenet import imagenet_classifier as imagenet_classifier
 from .loading import load_model as load_model

@@ -12,6 +12,7 @@ import numpy as np
 from keras import layers
 
 from camkit._resources import carried
+from camkit.models import _efficientnet_lite
 from camkit.models._copy import call_copy, dilation
 
 # The side in pixels of the images that the weights were trained on; for all others it is 224.
@@ -50,8 +51,9 @@ def backbone(
     preprocessing that it was trained with is its first layer, so always feed the range 0..255.
 
     Args:
-        name: "mini" (embedded, 96 channels, stride 8) or a model of keras.applications, such as
-            "ResNet50".
+        name: "mini" (embedded, 96 channels, stride 8), "EfficientNetLite0" (1280 channels,
+            stride 32), whose ImageNet weights come with camkit[lessons], or a model of
+            keras.applications, such as "ResNet50", which downloads them.
         weights: "imagenet" (for "mini": its own embedded weights), None (random) or the path of a
             weights file without top.
         input_size: The side S of the images in pixels. By default it is that of the images that the
@@ -67,6 +69,7 @@ def backbone(
     Raises:
         ValueError: The name is unknown, the stride is impossible, or the weights do not fit.
         OSError: The weights cannot be downloaded, or the file does not exist.
+        ImportError: The weights of EfficientNetLite0 are not installed.
 
     Example:
         >>> import camkit
@@ -82,6 +85,12 @@ def backbone(
         if weights is not None:
             embedded = carried("data") / "mini-backbone.weights.h5"
             _load_weights(model, embedded if weights == "imagenet" else weights)
+    elif name == _efficientnet_lite.NAME:
+        model = _efficientnet_lite.efficientnet_lite0(shape)
+        if weights == "imagenet":
+            _efficientnet_lite.load_imagenet_weights(model)
+        elif weights is not None:
+            _load_weights(model, weights)
     else:
         model = _application(name, shape, weights)
     if output_stride is not None:
@@ -155,7 +164,10 @@ def _application_builder(name: str) -> Callable[..., keras.Model]:
         for name, value in vars(keras.applications).items()
         if name[0].isupper() and callable(value)
     )
-    raise ValueError(f'no backbone is called {name!r}: choose "mini" or one of {", ".join(names)}')
+    raise ValueError(
+        f'no backbone is called {name!r}: choose "mini", "{_efficientnet_lite.NAME}" or one of '
+        f"{', '.join(names)}"
+    )
 
 
 def _build_application(

@@ -198,14 +198,20 @@ def write_set() -> None:
 
 def write_manifest() -> None:
     """List every data file with its size and checksum in manifest.json, by script and licence."""
-    sources = {
-        "data/make/render.py": [*FRUITS.glob("**/*"), PLANTED],
-        "data/make/pretrain.py": [DATA / "mini-backbone.weights.h5"],
-        "data/make/vit.py": [DATA / "mini-vit.keras"],
-    }
+    photographs = DATA / "photographs"
+    drawn = [photographs / "boxes.csv", photographs / "sources.csv"]
+    free = "CC0-1.0 or public domain, see photographs/sources.csv"
+    sources = [
+        ("data/make/render.py", "CC0-1.0", [*FRUITS.glob("**/*"), PLANTED]),
+        ("data/make/pretrain.py", "CC0-1.0", [DATA / "mini-backbone.weights.h5"]),
+        ("data/make/vit.py", "CC0-1.0", [DATA / "mini-vit.keras"]),
+        ("data/make/photographs.py", free, photographs.glob("*/*.jpg")),
+        ("data/README.md", "CC0-1.0", drawn),
+        ("data/README.md", "LicenseRef-WordNet", [DATA / "imagenet-names.txt"]),
+    ]
     groups = []
-    for source, files in sources.items():
-        groups.append({"source": source, "licence": "CC0-1.0", "files": _entries(files)})
+    for source, licence, files in sources:
+        groups.append({"source": source, "licence": licence, "files": _entries(files)})
     text = json.dumps({"columns": ["bytes", "sha256"], "groups": groups}, indent=1)
     # Size and checksum of a file on one line.
     text = re.sub(r"\[\s+(\d+),\s+(\S+)\s+\]", r"[\1, \2]", text)

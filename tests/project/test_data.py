@@ -6,11 +6,15 @@ It is complete, as its manifest says; rendered again it is the same byte for byt
 import hashlib
 import json
 import re
+import struct
 import zipfile
+import zlib
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import photographs
 import pytest
 import render
 import things
@@ -59,7 +63,7 @@ def parts_of(path):
 def test_manifest_lists_every_file_as_it_is():
     groups = json.loads((DATA / "manifest.json").read_text())["groups"]
     listed = {path: entry for group in groups for path, entry in group["files"].items()}
-    beside = {"manifest.json", "README.md", "LICENSE"}
+    beside = {"manifest.json", "README.md", "LICENSE", "LICENSE-WordNet"}
     present = {
         p.relative_to(DATA).as_posix()
         for p in DATA.rglob("*")
@@ -70,7 +74,48 @@ def test_manifest_lists_every_file_as_it_is():
         content = (DATA / path).read_bytes()
         assert (len(content), hashlib.sha256(content).hexdigest()) == (size, digest), path
     for group in groups:
-        assert group["licence"] == "CC0-1.0" and (ROOT / group["source"]).is_file()
+        assert (ROOT / group["source"]).is_file()
+
+
+def test_every_photograph_has_an_author_a_free_licence_and_boxes_inside_it():
+    folder = photographs.PHOTOGRAPHS
+    sources = pd.read_csv(folder / "sources.csv")
+    boxes = pd.read_csv(folder / "boxes.csv")
+    files = {path.relative_to(folder).as_posix() for path in folder.glob("*/*.jpg")}
+    assert files == set(sources["file"]) == set(boxes["file"]) and len(files) == 41
+    assert set(sources["licence"]) == {"CC0-1.0", "public domain"}
+    assert not sources.isna().any(axis=None) and not sources["file"].duplicated().any()
+    names = (DATA / "imagenet-names.txt").read_text().splitlines()
+    assert len({name.casefold() for name in names}) == 1000 and set(boxes["class"]) <= set(names)
+    for file, name, *box in boxes.itertuples(index=False):
+        assert file.split("/")[0] == name
+        with Image.open(folder / file) as image:
+            assert max(image.size) == 320
+            width, height = image.size
+        x0, y0, x1, y1 = box
+        assert 0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height, file
+
+
+def test_files_are_read_from_qt_resources(tmp_path):
+    """One folder with a plain and a packed file, in the first version of the format."""
+    names = b""
+    offsets = []
+    for name in ("a", "plain", "packed"):
+        offsets.append(len(names))
+        names += struct.pack(">HI", len(name), 0) + name.encode("utf-16-be")
+    packed = struct.pack(">I", 4) + zlib.compress(b"more")
+    contents = struct.pack(">I", 4) + b"some" + struct.pack(">I", len(packed)) + packed
+    tree = struct.pack(">iHii", 0, photographs.FOLDER, 1, 1)
+    tree += struct.pack(">iHii", offsets[0], photographs.FOLDER, 2, 2)
+    tree += struct.pack(">iHIi", offsets[1], 0, 0, 0)
+    tree += struct.pack(">iHIi", offsets[2], photographs.PACKED, 0, 8)
+    starts = (20, 20 + len(tree), 20 + len(tree) + len(contents))
+    header = b"qres" + struct.pack(">4i", 1, *starts)
+    file = tmp_path / "some.rcc"
+    file.write_bytes(header + tree + contents + names)
+    assert dict(photographs.files_in(file)) == {"a/plain": b"some", "a/packed": b"more"}
+    with pytest.raises(ValueError, match="no Qt resource file"):
+        photographs.files_in(ROOT / "LICENSE")
 
 
 def test_layout_is_that_of_fruits_360():
