@@ -1,4 +1,4 @@
-"""The error atlas as a page on disk in a released Firefox."""
+"""The error atlas as a page on disk in a released Firefox: the folder, and one file."""
 
 import pytest
 from made_analyses import analysis_of, image_set
@@ -9,23 +9,25 @@ from camkit.atlas.verdicts import Verdicts
 
 @pytest.fixture(scope="module")
 def atlas(tmp_path_factory):
-    """(analysis, address of its page): eight images of noise, five errors."""
+    """(analysis, addresses of its page and of the one file): eight images of noise, five errors."""
     root = tmp_path_factory.mktemp("firefox_atlas")
     analysis = analysis_of(image_set(root / "data"))
-    return analysis, camkit.write_atlas(analysis, root / "page").as_uri()
+    page = camkit.write_atlas(analysis, root / "page")
+    single = camkit.write_atlas(analysis, root / "atlas.html", single=True)
+    return analysis, page.as_uri(), single.as_uri()
 
 
 @pytest.fixture
 def leaf(atlas, firefox):
-    """leaf() opens the atlas in a new window; its console stays empty."""
+    """leaf(address) opens a page, that of the folder if none is named; its console stays empty."""
     context = firefox.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
     told = []
 
-    def open_page():
+    def open_page(address=atlas[1]):
         page = context.new_page()
         page.on("console", lambda message: told.append(message.text))
         page.on("pageerror", lambda error: told.append(str(error)))
-        page.goto(atlas[1])
+        page.goto(address)
         page.wait_for_function("document.querySelector('.status').textContent")
         return page
 
@@ -38,9 +40,10 @@ def status(page):
     return page.locator(".status").inner_text()
 
 
-def test_a_review_in_firefox(atlas, leaf, tmp_path):
-    analysis, _ = atlas
-    page = leaf()
+@pytest.mark.parametrize("which", [1, 2], ids=["folder", "file"])
+def test_a_review_in_firefox(atlas, leaf, tmp_path, which):
+    analysis = atlas[0]
+    page = leaf(atlas[which])
     page.get_by_label("Pictures of", exact=True).select_option(label="all errors (5)")
     before = status(page)
     page.locator(".tile").nth(1).click()
