@@ -16,6 +16,7 @@ from .analysis.result import Analysis as Analysis, load_analysis as load_analysi
 from .analysis.run import analyze as analyze
 from .atlas.notebook import error_atlas as error_atlas
 from .atlas.page import write_atlas as write_atlas
+from .atlas.playground import write_playground as write_playground
 from .atlas.review import Review as Review, load_verdicts as load_verdicts
 from .faults import data_faults as data_faults
 from .faults.slices import error_slices as error_slices

@@ -26,7 +26,8 @@ LEFT_OVER = re.compile(r"^(import |export (?!default )).*", re.MULTILINE)
 @cache
 def stylesheet() -> str:
     """Return the CSS of the view."""
-    return (FOLDER / "atlas.css").read_text(encoding="utf-8")
+    sheets = ("atlas.css", "play.css")
+    return "".join((FOLDER / name).read_text(encoding="utf-8") for name in sheets)
 
 
 @cache

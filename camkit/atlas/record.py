@@ -289,9 +289,9 @@ class Record:
             "bias": None if bias is None else _rounded(bias, 4),
             "nearTitle": near_title,
             "palette": {
-                "evidence": _palette(MAP, 256),
-                "signed": _palette(SIGNED, 256),
-                "classes": _palette("tab20", CLASS_COLOURS),
+                "evidence": palette(MAP, 256),
+                "signed": palette(SIGNED, 256),
+                "classes": palette("tab20", CLASS_COLOURS),
             },
         }
 
@@ -489,7 +489,7 @@ def _rounded(values: np.ndarray | pd.Series, digits: int) -> list[float | None]:
     return numbers
 
 
-def _palette(name: str, count: int) -> list[list[float]]:
+def palette(name: str, count: int) -> list[list[float]]:
     """Return `count` colours of one of matplotlib's colour maps as [red, green, blue], 0..255."""
     from matplotlib import colormaps
 

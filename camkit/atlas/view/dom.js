@@ -40,9 +40,10 @@ export function make(tag, properties = {}, ...children) {
  * Return the context of a canvas to draw on.
  *
  * @param {HTMLCanvasElement} canvas
+ * @param {CanvasRenderingContext2DSettings} [settings]
  */
-export function contextOf(canvas) {
-  return /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+export function contextOf(canvas, settings) {
+  return /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d", settings));
 }
 
 /**
@@ -79,4 +80,16 @@ export function field(atlasId, text, control) {
  */
 export function section(className, name, ...content) {
   return make("section", { className, ariaLabel: name }, ...content);
+}
+
+/**
+ * Run a script file. A page on disk may not read files, but may run scripts, so its data are scripts.
+ *
+ * @param {string} src
+ */
+export function loadScript(src) {
+  return new Promise((resolve, reject) => {
+    const onerror = () => reject(new Error(`${src} is missing`));
+    document.head.append(make("script", { src, onload: resolve, onerror }));
+  });
 }

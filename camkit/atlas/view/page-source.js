@@ -1,7 +1,7 @@
 // The data of a page on disk: an index that is loaded with it, and files that are read when needed.
 
 /** @import { Answer, Change, Detail, Index, PathVerdict, Source, Verdict } from "./types.js" */
-import { make } from "./dom.js";
+import { loadScript, make } from "./dom.js";
 import { decodeBase64 } from "./packed.js";
 import { fileAddress } from "./paths.js";
 import { VerdictStore } from "./verdict-store.js";
@@ -110,14 +110,6 @@ class PageSource {
     make("a", { href: address, download: "verdicts.csv" }).click();
     setTimeout(() => URL.revokeObjectURL(address), 1000);
   }
-}
-
-/** @param {string} src */
-function loadScript(src) {
-  return new Promise((resolve, reject) => {
-    const onerror = () => reject(new Error(`${src} is missing`));
-    document.head.append(make("script", { src, onload: resolve, onerror }));
-  });
 }
 
 /**

@@ -306,3 +306,45 @@ export interface View {
   x: number;
   y: number;
 }
+
+/** The head of a model: kernel W (K × C, row by row) and bias b (C). */
+export interface Head {
+  kernel: Float32Array;
+  bias: Float32Array;
+}
+
+/** The engine as text: its worker, and its module and WebAssembly, gzip in base64. */
+export interface EngineFiles {
+  worker: string;
+  module: string;
+  wasm: string;
+}
+
+/** A model that runs in the page, as playground.py writes it. */
+export interface PlayModel {
+  /** The ONNX file, gzip in base64. */
+  onnx: string;
+  /** float32 in base64. */
+  kernel: string;
+  bias: string;
+  inputShape: [number, number, number];
+  featureShape: [number, number, number];
+  activation: string;
+  classNames: string[];
+  palette: Palette;
+  /** The bytes of the engine and of the model in the page. */
+  size: number;
+}
+
+/** A picture that comes with the page; `src` is an address with the data itself. */
+export interface Example {
+  name: string;
+  src: string;
+}
+
+/** A picture as bytes of RGBA. */
+export interface Photograph {
+  bytes: Uint8ClampedArray;
+  height: number;
+  width: number;
+}

@@ -1,0 +1,177 @@
+// The maps of all classes, the most probable first, and the map of one of them over the picture.
+
+/** @import { Head, PlayModel } from "./types.js" */
+import { contextOf, make } from "./dom.js";
+import { classMap, logitsOf, probabilities } from "./equation.js";
+import { ColourBar } from "./figures.js";
+import { colours, upsample } from "./maps.js";
+import { opaque } from "./stage.js";
+import { percent, signed } from "./words.js";
+
+// So many classes are shown at once.
+const MOST = 24;
+
+// The opacity of the map over the picture, as in camkit.overlay.
+const OVER = 0.5;
+
+// Pixels along the longer side of a small map.
+const SIDE = 78;
+
+// The limits of the colours are at least this far from zero.
+const LEAST = 1e-6;
+
+/** The answer of the model: logits, probabilities, and the classes by their probability. */
+export class Answer {
+  /**
+   * @param {Float32Array} features
+   * @param {Head} head
+   * @param {string} activation
+   */
+  constructor(features, head, activation) {
+    this.features = features;
+    this.head = head;
+    this.logits = logitsOf(features, head);
+    this.probs = probabilities(this.logits, activation);
+    const classes = Array.from(this.logits, (_, c) => c);
+    this.ranking = classes.sort((a, b) => this.logits[b] - this.logits[a]);
+    /** @type {Map<number, Float32Array>} */
+    this.maps = new Map();
+  }
+
+  /** @param {number} c */
+  mapOf(c) {
+    let map = this.maps.get(c);
+    if (!map) {
+      map = classMap(this.features, this.head, c);
+      this.maps.set(c, map);
+    }
+    return map;
+  }
+
+  /** @param {number} c */
+  sum(c) {
+    const bias = this.head.bias[c];
+    return `mean ${signed(this.logits[c] - bias)}, bias ${signed(bias)}, score ${signed(this.logits[c])}`;
+  }
+}
+
+export class ClassMaps {
+  /**
+   * @param {PlayModel} model
+   * @param {() => void} onchange
+   */
+  constructor(model, onchange) {
+    this.model = model;
+    this.onchange = onchange;
+    /** @type {Answer | null} */
+    this.answer = null;
+    // The class whose map is shown large; null for the most probable one.
+    /** @type {number | null} */
+    this.chosen = null;
+    this.reach = LEAST;
+    this.search = make("input", { type: "search", oninput: () => this.draw() });
+    const count = Math.min(model.classNames.length, MOST);
+    this.slots = Array.from({ length: count }, () => this.makeSlot());
+    this.list = make("ul", { className: "class-maps" }, ...this.slots.map(({ item }) => item));
+    this.canvas = make("canvas", { role: "img" });
+    this.bar = new ColourBar("signed", "against and for a class", model.palette);
+  }
+
+  makeSlot() {
+    const canvas = make("canvas", { role: "presentation" });
+    const name = make("strong");
+    const share = make("span", { className: "share" });
+    const sum = make("span", { className: "sum" });
+    const slot = { c: 0, canvas, name, share, sum, button: make("button"), item: make("li") };
+    slot.button = make("button", { type: "button", onclick: () => this.choose(slot.c) });
+    slot.button.append(canvas, make("span", { className: "words" }, name, share, sum));
+    slot.item.append(slot.button);
+    return slot;
+  }
+
+  /** @param {number} c */
+  choose(c) {
+    this.chosen = this.chosen === c ? null : c;
+    this.onchange();
+  }
+
+  /** The class whose map is shown large. */
+  get shown() {
+    return this.chosen ?? this.answer?.ranking[0] ?? 0;
+  }
+
+  /** Set the limits of the colours anew with the next answer. */
+  newPicture() {
+    this.reach = LEAST;
+  }
+
+  /** @param {Answer} answer */
+  show(answer) {
+    this.answer = answer;
+    const listed = new Set([...answer.ranking.slice(0, MOST), this.shown]);
+    // While a picture is changed the limits stay, so that its maps can be compared.
+    for (const c of listed) {
+      for (const value of answer.mapOf(c)) this.reach = Math.max(this.reach, Math.abs(value));
+    }
+    this.draw();
+  }
+
+  /** Draw the small maps of the classes that the search finds. */
+  draw() {
+    const { answer } = this;
+    if (!answer) return;
+    const wanted = this.search.value.trim().toLowerCase();
+    const { classNames } = this.model;
+    const found = answer.ranking.filter((c) => classNames[c].toLowerCase().includes(wanted));
+    this.slots.forEach((slot, position) => {
+      slot.item.hidden = position >= found.length;
+      if (slot.item.hidden) return;
+      slot.c = found[position];
+      slot.name.textContent = classNames[slot.c];
+      slot.share.textContent = percent(answer.probs[slot.c]);
+      slot.sum.textContent = answer.sum(slot.c);
+      slot.button.style.setProperty("--share", `${100 * answer.probs[slot.c]}%`);
+      slot.button.setAttribute("aria-pressed", String(slot.c === this.shown));
+      this.paint(slot.canvas, slot.c, SIDE, SIDE);
+    });
+    this.bar.setLimits(signed(-this.reach), signed(this.reach));
+  }
+
+  /**
+   * Paint the map of a class.
+   *
+   * @param {HTMLCanvasElement} canvas
+   * @param {number} c
+   * @param {number} height
+   * @param {number} width
+   */
+  paint(canvas, c, height, width) {
+    const { answer, reach, model } = this;
+    if (!answer) return;
+    const [h, w] = model.featureShape;
+    const pixels = upsample(answer.mapOf(c), [h, w], height, width);
+    const bytes = colours(pixels, -reach, reach, model.palette);
+    canvas.height = height;
+    canvas.width = width;
+    contextOf(canvas).putImageData(new ImageData(bytes, width, height), 0, 0);
+  }
+
+  /**
+   * Paint the map of the shown class over a picture, bytes of RGB.
+   *
+   * @param {Uint8ClampedArray} rgb
+   * @param {number} aspect
+   */
+  paintOver(rgb, aspect) {
+    if (!this.answer) return;
+    const [height, width] = this.model.inputShape;
+    this.paint(this.canvas, this.shown, height, width);
+    const under = make("canvas", { height, width });
+    contextOf(under).putImageData(new ImageData(opaque(rgb), width, height), 0, 0);
+    const context = contextOf(this.canvas);
+    context.globalAlpha = 1 - OVER;
+    context.drawImage(under, 0, 0);
+    this.canvas.style.aspectRatio = String(aspect);
+    this.canvas.ariaLabel = `Map of ${this.model.classNames[this.shown]} over the picture`;
+  }
+}

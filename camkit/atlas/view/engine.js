@@ -1,0 +1,69 @@
+// The model in the page: images in, features out.
+
+/** @import { EngineFiles, PlayModel } from "./types.js" */
+import { loadScript } from "./dom.js";
+
+/**
+ * Return the files of the engine, which are loaded when they are first needed.
+ *
+ * @returns {Promise<EngineFiles>}
+ */
+async function engineFiles() {
+  const page = /** @type {any} */ (window);
+  if (!page.camkitEngine) await loadScript("data/engine.js");
+  return page.camkitEngine;
+}
+
+/**
+ * A worker with the engine and a model.
+ *
+ * @typedef {{features: Float32Array, milliseconds: number}} Result
+ */
+export class Engine {
+  /** @param {PlayModel} model */
+  constructor(model) {
+    this.model = model;
+    /** @type {Worker | null} */
+    this.worker = null;
+  }
+
+  /** Start the worker and load the model. */
+  async start() {
+    const files = await engineFiles();
+    const code = new Blob([files.worker], { type: "text/javascript" });
+    this.worker = new Worker(URL.createObjectURL(code));
+    await this.ask({ files, onnx: this.model.onnx });
+  }
+
+  /**
+   * Return the features of an image, float32 0..255 of the model's input shape.
+   *
+   * @param {Float32Array} image
+   * @returns {Promise<Result>}
+   */
+  run(image) {
+    return this.ask({ image, shape: this.model.inputShape });
+  }
+
+  /**
+   * Return what the worker answers. It is asked one thing at a time.
+   *
+   * @param {object} message
+   * @returns {Promise<any>}
+   */
+  ask(message) {
+    const worker = /** @type {Worker} */ (this.worker);
+    return new Promise((resolve, reject) => {
+      worker.onmessage = ({ data }) => {
+        if (data.error) reject(new Error(data.error));
+        else resolve(data);
+      };
+      worker.onerror = (event) => reject(new Error(event.message || "the worker cannot start"));
+      worker.postMessage(message);
+    });
+  }
+
+  close() {
+    this.worker?.terminate();
+  }
+}

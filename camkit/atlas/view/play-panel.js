@@ -1,0 +1,326 @@
+// The panel in which the model runs: a picture, what is done to it, and the maps of all classes.
+
+/** @import { Example, Head, Photograph, PlayModel } from "./types.js" */
+import { Answer, ClassMaps } from "./class-maps.js";
+import { field, make, section, uniqueId } from "./dom.js";
+import { Engine } from "./engine.js";
+import { decodeBase64 } from "./packed.js";
+import { Camera, fetchPhotograph, readPhotograph } from "./photograph.js";
+import { resize, toGray } from "./resample.js";
+import { Scene } from "./scene.js";
+import { MOVE, PAINT, Stage } from "./stage.js";
+import { messageOf, percent } from "./words.js";
+
+// The strongest noise, in grey levels (standard deviation).
+const MOST_NOISE = 100;
+
+/** @param {string} text */
+function floats(text) {
+  return new Float32Array(decodeBase64(text).buffer);
+}
+
+export class PlayPanel {
+  /**
+   * @param {PlayModel} model
+   * @param {Example[]} examples
+   */
+  constructor(model, examples) {
+    this.model = model;
+    this.examples = examples;
+    this.id = uniqueId();
+    /** @type {Head} */
+    this.head = { kernel: floats(model.kernel), bias: floats(model.bias) };
+    const [height, width] = model.inputShape;
+    this.scene = new Scene([height, width]);
+    this.engine = new Engine(model);
+    /** @type {Promise<void> | null} */
+    this.starting = null;
+    this.isRunning = false;
+    this.isOutdated = false;
+    this.stage = new Stage(this.scene, () => this.update());
+    this.maps = new ClassMaps(model, () => this.showAnswer());
+    this.status = make("p", { role: "status", className: "status" });
+    this.speed = make("span");
+    const say = (/** @type {string} */ text) => this.say(text);
+    this.camera = new Camera((photograph) => this.show(photograph, "your photograph"), say);
+    this.noise = this.slider(0, MOST_NOISE, 1, 0, (value) => {
+      this.scene.deviation = value;
+      this.update();
+    });
+    this.objects = make("select", { onchange: () => this.chooseObject() });
+    this.tools = this.makeTools();
+    this.element = this.makeElement();
+    this.listen();
+  }
+
+  /** @param {string} text */
+  say(text) {
+    this.status.textContent = text;
+  }
+
+  // The elements --------------------------------------------------------------------------------
+
+  makeElement() {
+    const picture = make("figure", {}, this.stage.element, make("figcaption", {}, this.caption()));
+    this.mapName = make("figcaption");
+    const map = make("figure", {}, this.maps.canvas, this.mapName);
+    const figures = make("div", { className: "pair" }, picture, map);
+    const shown = section("now", "The picture and its map", figures, this.maps.bar.element);
+    shown.append(this.status, this.makeControls());
+    const classes = section("all-classes", "The maps of all classes");
+    classes.append(make("h3", {}, "What each class sees"));
+    if (this.model.classNames.length > this.maps.slots.length) {
+      classes.append(field(this.id, "Search a class", this.maps.search));
+    }
+    classes.append(this.maps.list);
+    const columns = make("div", { className: "play-columns" }, shown, classes);
+    return make("div", { className: "play" }, this.makeSources(), columns, this.makeFooter());
+  }
+
+  caption() {
+    const [height, width, channels] = this.model.inputShape;
+    const colours = channels === 1 ? "gray" : "RGB";
+    return `As the model reads it: ${height} × ${width} pixels, ${colours}. Drag on it.`;
+  }
+
+  makeSources() {
+    const input = make("input", { type: "file", accept: "image/*", id: `${this.id}-file` });
+    input.addEventListener("change", () => {
+      const [file] = input.files ?? [];
+      if (file) this.open(file, file.name);
+      input.value = "";
+    });
+    const label = make("label", { htmlFor: input.id }, "Choose a picture");
+    const camera = make("button", { type: "button", onclick: () => this.camera.open() });
+    camera.append("Use the camera");
+    const tools = make("div", { className: "sources" }, make("div", {}, label, input), camera);
+    tools.append(make("span", { className: "help" }, "or drop a picture here, or paste one."));
+    const examples = make("div", { className: "examples", role: "group" });
+    examples.ariaLabel = "Examples";
+    for (const example of this.examples) {
+      const image = make("img", { src: example.src, alt: example.name });
+      const onclick = () => this.openExample(example);
+      examples.append(make("button", { type: "button", title: example.name, onclick }, image));
+    }
+    return section("from", "Pictures", tools, this.camera.element, examples);
+  }
+
+  makeTools() {
+    const name = `${this.id}-tool`;
+    /** @type {[string, string][]} */
+    const tools = [
+      [PAINT, "Paint out"],
+      [MOVE, "Move the object"],
+    ];
+    return tools.map(([tool, text]) => {
+      const id = `${name}-${tool}`;
+      const checked = tool === PAINT;
+      const input = make("input", { type: "radio", name, id, value: tool, checked });
+      input.addEventListener("change", () => this.stage.choose(tool));
+      return {
+        tool,
+        input,
+        element: make("span", {}, input, make("label", { htmlFor: id }, text)),
+      };
+    });
+  }
+
+  makeControls() {
+    const radios = this.tools.map(({ element }) => element);
+    const tools = make("fieldset", {}, make("legend", {}, "Dragging on the picture"), ...radios);
+    const brush = this.slider(0.02, 0.3, 0.01, this.stage.radius, (value) => {
+      this.stage.radius = value;
+      this.stage.showRing();
+    });
+    const size = this.slider(0.1, 1, 0.05, this.scene.objectSize, (value) => {
+      this.scene.objectSize = value;
+      this.scene.cut();
+      this.update();
+    });
+    this.objects.append(make("option", { value: "" }, "none"));
+    this.examples.forEach(({ name }, i) => {
+      this.objects.append(make("option", { value: String(i) }, name));
+    });
+    const undo = make("button", { type: "button", onclick: () => this.undo() }, "Undo the stroke");
+    const reset = make("button", { type: "button", onclick: () => this.reset() });
+    reset.append("Picture as it was");
+    const controls = make("div", { className: "controls" }, tools);
+    controls.append(
+      field(this.id, "Brush", brush),
+      field(this.id, "Object over the picture", this.objects),
+      field(this.id, "Size of the object", size),
+      field(this.id, "Noise", this.noise),
+      make("div", { className: "tools" }, undo, reset),
+    );
+    return controls;
+  }
+
+  /**
+   * @param {number} min
+   * @param {number} max
+   * @param {number} step
+   * @param {number} value
+   * @param {(value: number) => void} onvalue
+   */
+  slider(min, max, step, value, onvalue) {
+    const input = make("input", { type: "range" });
+    // The value is clipped to the limits, so they come first.
+    Object.assign(input, { min, max, step, value });
+    input.addEventListener("input", () => onvalue(input.valueAsNumber));
+    return input;
+  }
+
+  makeFooter() {
+    const size = (this.model.size / 1e6).toFixed(1);
+    const text = `The model runs in this page (${size} MB with its engine); nothing leaves this computer. `;
+    return make("p", { className: "help" }, text, this.speed);
+  }
+
+  // What is done to the picture -----------------------------------------------------------------
+
+  listen() {
+    const { element } = this;
+    element.addEventListener("dragover", (event) => {
+      event.preventDefault();
+      element.classList.add("dropping");
+    });
+    element.addEventListener("dragleave", () => element.classList.remove("dropping"));
+    element.addEventListener("drop", (event) => {
+      event.preventDefault();
+      element.classList.remove("dropping");
+      this.openFirst(event.dataTransfer);
+    });
+    this.closed = new AbortController();
+    const { signal } = this.closed;
+    addEventListener("paste", (event) => this.openFirst(event.clipboardData), { signal });
+  }
+
+  /** @param {DataTransfer | null} data */
+  openFirst(data) {
+    const file = Array.from(data?.files ?? []).find(({ type }) => type.startsWith("image/"));
+    if (file) this.open(file, file.name);
+    else if (data?.files.length) this.say(`${data.files[0].name} is not a picture.`);
+  }
+
+  /**
+   * Show a picture in a file.
+   *
+   * @param {Blob} file
+   * @param {string} name
+   */
+  async open(file, name) {
+    try {
+      this.show(await readPhotograph(file), name);
+    } catch {
+      this.say(`${name} is not a picture that this browser can read: save it as JPEG or PNG.`);
+    }
+  }
+
+  /** @param {Example} example */
+  async openExample({ name, src }) {
+    this.show(await fetchPhotograph(src), name);
+  }
+
+  /**
+   * Show a photograph, stretched to the size that the model reads, as camkit reads files.
+   *
+   * @param {Photograph} photograph
+   * @param {string} name
+   */
+  show({ bytes, height, width }, name) {
+    const [modelHeight, modelWidth, channels] = this.model.inputShape;
+    const source = channels === 1 ? toGray(bytes, 4) : bytes;
+    const rgba = resize(source, [height, width, 4], [modelHeight, modelWidth]);
+    this.scene.show(
+      rgba.filter((_, i) => i % 4 < 3),
+      width / height,
+    );
+    this.scene.cut();
+    this.name = name;
+    this.noise.value = "0";
+    this.maps.newPicture();
+    this.update();
+  }
+
+  async chooseObject() {
+    const example = this.examples[Number(this.objects.value)];
+    const isNone = this.objects.value === "";
+    const photograph = isNone ? null : await fetchPhotograph(example.src);
+    if (photograph && this.model.inputShape[2] === 1)
+      photograph.bytes = toGray(photograph.bytes, 4);
+    this.scene.object = photograph;
+    this.scene.cut();
+    const tool = isNone ? PAINT : MOVE;
+    for (const { tool: of, input } of this.tools) input.checked = of === tool;
+    this.stage.choose(tool);
+    this.update();
+  }
+
+  undo() {
+    if (this.scene.undo()) this.update();
+  }
+
+  reset() {
+    this.scene.reset();
+    this.noise.value = "0";
+    this.update();
+  }
+
+  // The answer ----------------------------------------------------------------------------------
+
+  /** Draw the picture, and ask the model as soon as it is free. */
+  update() {
+    this.rgb = this.scene.compose();
+    this.stage.draw(this.rgb);
+    this.isOutdated = true;
+    if (!this.isRunning) this.run();
+  }
+
+  async run() {
+    this.isRunning = true;
+    try {
+      await this.start();
+      while (this.isOutdated) {
+        this.isOutdated = false;
+        const rgb = /** @type {Uint8ClampedArray} */ (this.rgb);
+        const channels = this.model.inputShape[2];
+        const image = channels === 1 ? rgb.filter((_, i) => i % 3 === 0) : rgb;
+        const result = await this.engine.run(Float32Array.from(image));
+        this.speed.textContent = `${Math.max(Math.round(result.milliseconds), 1)} ms a picture.`;
+        this.maps.show(new Answer(result.features, this.head, this.model.activation));
+        this.showAnswer();
+      }
+    } catch (error) {
+      this.say(`The model does not run in this browser: ${messageOf(error)}`);
+    } finally {
+      this.isRunning = false;
+    }
+  }
+
+  /** Start the engine, once. */
+  start() {
+    if (!this.starting) {
+      this.say("The model is starting …");
+      this.starting = this.engine.start();
+    }
+    return this.starting;
+  }
+
+  showAnswer() {
+    const { answer, shown } = this.maps;
+    if (!answer || !this.rgb || !this.mapName) return;
+    this.maps.draw();
+    this.maps.paintOver(this.rgb, this.scene.aspect);
+    const { classNames } = this.model;
+    const [first] = answer.ranking;
+    this.mapName.textContent = `Map of ${classNames[shown]}`;
+    const lead = `${this.name}: ${classNames[first]}, ${percent(answer.probs[first])}.`;
+    this.say(`${lead} Map of ${classNames[shown]}: ${answer.sum(shown)}.`);
+  }
+
+  close() {
+    this.closed?.abort();
+    this.camera.close();
+    this.engine.close();
+  }
+}
