@@ -178,7 +178,7 @@ clean: ## remove build/
 
 # What a target needs is what stands in the lock under headings that name it. The other backends of Keras are not locked:
 # `make backends` installs them in environments of their own.
-ENVIRONMENTS = core tensorflow notebook lessons site app course heic medical parquet cluster bench test check dev
+ENVIRONMENTS = core tensorflow notebook lessons playground site app course heic medical parquet cluster bench test check dev
 LOCKED_EXTRAS = $(patsubst %,--extra %,$(filter-out core,$(ENVIRONMENTS)))
 $(ENVIRONMENTS:%=.venv/%): requirements.lock pyproject.toml
 	@"$(PYTHON)" -c '$(NEW_ENOUGH)' 2>/dev/null || { \

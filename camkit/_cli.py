@@ -1,4 +1,4 @@
-"""The shell command `camkit`: analyze images, write the atlas, list faults, compare models."""
+"""The shell command `camkit`: analyze images, write pages, list faults, compare models."""
 
 import argparse
 import functools
@@ -117,10 +117,7 @@ def _analyze(options: argparse.Namespace) -> dict[str, Any]:
     """
     class_names = _class_names(options.class_names) if options.class_names else None
     connection = _connection(options)
-    if options.modules:
-        # The installed command does not look for modules in the working directory by itself.
-        sys.path.append(os.getcwd())
-    model = camkit.models.load_model(options.model, modules=options.modules, trust=options.trust)
+    model = _load_model(options)
     images = _load_images(options)
     try:
         with connection:
@@ -154,6 +151,14 @@ def _analyze(options: argparse.Namespace) -> dict[str, Any]:
         "errors": len(analysis.errors),
         "skipped": [{"path": path, "reason": reason} for path, reason in images.skipped],
     }
+
+
+def _load_model(options: argparse.Namespace) -> Any:
+    """Return the model that the options name."""
+    if options.modules:
+        # The installed command does not look for modules in the working directory by itself.
+        sys.path.append(os.getcwd())
+    return camkit.models.load_model(options.model, modules=options.modules, trust=options.trust)
 
 
 def _order_of_classes(analysis: "camkit.Analysis") -> str:
@@ -468,6 +473,32 @@ def _print_table(faults: "pd.DataFrame") -> None:
     print(table.to_string(index=False))
 
 
+# playground ---------------------------------------------------------------------------------------
+
+
+def _playground(options: argparse.Namespace) -> dict[str, Any]:
+    """Write a page in which a model runs, print its address, and open it if asked to.
+
+    Returns "page", the path of index.html.
+    """
+    class_names = _class_names(options.class_names) if options.class_names else None
+    images = None
+    if options.images:
+        # The first image of each class becomes an example.
+        images = camkit.load_images(options.images, None)
+    page = camkit.write_playground(
+        _load_model(options),
+        options.out,
+        images,
+        class_names=class_names,
+        input_size=options.size,
+    )
+    print(page)
+    if options.open:
+        webbrowser.open(page.resolve().as_uri())
+    return {"page": page}
+
+
 # lessons ------------------------------------------------------------------------------------------
 
 
@@ -526,6 +557,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_faults(commands, analysed)
     _add_compare(commands)
     _add_export(commands)
+    _add_playground(commands)
     _add_lessons(commands)
     for command in commands.choices.values():
         # The help of the program names it, since that of analyze is to fit a screen.
@@ -611,6 +643,12 @@ def _add_analyze(commands: argparse._SubParsersAction) -> None:
     )
     # Its place in the help is that of --engine, so that all options fit a screen.
     parser.add_argument("--address", metavar="HOST:PORT", help=argparse.SUPPRESS)
+    _add_loading(parser)
+    parser.set_defaults(run=_analyze, when_stopped="stopped: the same command continues")
+
+
+def _add_loading(parser: argparse.ArgumentParser) -> None:
+    """Add the options for models with code of their own."""
     parser.add_argument(
         "--import",
         dest="modules",
@@ -622,7 +660,6 @@ def _add_analyze(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--trust", action="store_true", help="allow code inside the model file (Lambda layers)"
     )
-    parser.set_defaults(run=_analyze, when_stopped="stopped: the same command continues")
 
 
 def _analysed_folder() -> argparse.ArgumentParser:
@@ -745,6 +782,33 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
         help="for fiftyone: verdicts that become tags",
     )
     parser.set_defaults(run=_export)
+
+
+def _add_playground(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "playground",
+        help="write a page in which a model runs: drop a photograph, see the maps",
+        description=(
+            "Write a page in which the model itself runs: a folder with index.html, which opens "
+            "with a double click and needs no network. It needs a GAP head."
+        ),
+    )
+    parser.add_argument("model", metavar="MODEL", help="a .keras or .h5 file of Keras 2 or 3")
+    parser.add_argument("--out", required=True, metavar="PAGE", help="the folder for the page")
+    parser.add_argument(
+        "--images",
+        metavar="IMAGES",
+        help="images, of which the first of each class become examples (default: fruits)",
+    )
+    parser.add_argument(
+        "--class-names", metavar="FILE", help="the names of the model's outputs, one per line"
+    )
+    parser.add_argument(
+        "--size", type=int, metavar="PIXELS", help="input size, for models that accept any"
+    )
+    _add_loading(parser)
+    parser.add_argument("--open", action="store_true", help="open the page in the browser")
+    parser.set_defaults(run=_playground)
 
 
 def _add_lessons(commands: argparse._SubParsersAction) -> None:

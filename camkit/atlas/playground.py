@@ -7,7 +7,6 @@ and probabilities by the equation, M = F · W and mean(M) + b.
 
 import base64
 import gzip
-import html
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -36,8 +35,8 @@ MOST_EXAMPLES = 24
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title><style>body {{ margin: 1rem; }}
-{css}</style></head><body><main><h1>{title}</h1><div id="atlas"></div></main>
+<title>Playground</title><style>body {{ margin: 1rem; }}
+{css}</style></head><body><main><h1>Playground</h1><div id="atlas"></div></main>
 <noscript>This page runs a model with JavaScript: allow it to run.</noscript>
 <script src="data/model.js"></script>
 <script type="module">
@@ -56,9 +55,9 @@ def write_playground(
     """Return the path of a page in which the model runs, which is written to a folder.
 
     The page opens from disk and needs no server, no network and no Python. It takes a photograph
-    (from a file, dropped, pasted or from the camera), shows the maps of all classes, M = F · W, with
-    their scores, mean(M) + b, and follows at once when something is painted out, when an object is
-    moved over the picture, and when noise is added. Nothing that is shown leaves the computer.
+    (from a file, dropped, pasted or from the camera) and shows the maps of all classes, M = F · W,
+    with their scores, mean(M) + b. It follows at once when something is painted out, when an object
+    is moved over the picture, and when noise is added. Nothing that is shown leaves the computer.
 
     The model is converted by Keras to ONNX and run by onnxruntime-web, which is part of the page
     (4.9 MB). Its maps differ from those of camkit.CAM by rounding only, less than 1/1000 of the
@@ -106,13 +105,12 @@ def write_playground(
         "model": play_model(model, class_names, input_size),
         "examples": _examples(images),
     }
-    title = f"Playground: {model.name}"
     shutil.rmtree(folder / "data", ignore_errors=True)
     (folder / "data").mkdir(parents=True)
     write_engine(folder / "data")
     script = f"window.camkitPlayground={script_json(data)};"
     (folder / "data" / "model.js").write_text(script, encoding="ascii")
-    page = PAGE.format(title=html.escape(title), css=stylesheet(), script=joined("playground.js"))
+    page = PAGE.format(css=stylesheet(), script=joined("playground.js"))
     (folder / "index.html").write_text(page, encoding="utf-8")
     return folder / "index.html"
 

@@ -24,8 +24,9 @@ from pdoc import doc
 import camkit
 
 INDEX = "camkit.html"
-# Pages that the tests write: {file: (Markdown file, the words of the link to it)}.
-WRITTEN_BY_TESTS = {
+# Pages beside the reference: {file: (Markdown file, the words of the link to it)}. The tests write
+# the tables of the first two.
+BESIDE = {
     "camkit.kinds.html": (
         "kinds.md",
         "What camkit reads: each kind of model, and what becomes of it",
@@ -33,6 +34,10 @@ WRITTEN_BY_TESTS = {
     "camkit.sources.html": (
         "sources.md",
         "What camkit loads: folders, tables, arrays and datasets, and what becomes of each",
+    ),
+    "camkit.playground.html": (
+        "playground.md",
+        "The playground: which engine runs the model in a page, and how exact it is",
     ),
 }
 SEARCH = "search.html"
@@ -131,7 +136,7 @@ def reference() -> dict[str, NotebookNode]:
     first_line = camkit.__doc__.partition("\n")[0]
     index = ["# Reference", markdown(first_line, addresses)]
     notebooks = {}
-    for page_file, (source, words) in WRITTEN_BY_TESTS.items():
+    for page_file, (source, words) in BESIDE.items():
         text = (FOLDER / source).read_text(encoding="utf-8")
         notebooks[page_file] = notebook_of([text])
         index.append(f"[{words}]({page_file})")

@@ -39,7 +39,7 @@ OPTIONAL = {
     "upath": "universal-pathlib",
 }
 # The extras that camkit names where a package is missing.
-USERS = ["notebook", "lessons", "cluster", "parquet", "heic", "medical"]
+USERS = ["notebook", "lessons", "cluster", "parquet", "heic", "medical", "playground"]
 # What is asked of the packages themselves needs them installed: `make test` asks it of the targets
 # whose packages it installs, `make check-sweep` of the others.
 INSTALLED = ["core", "tensorflow", "notebook", "lessons", "site", "test"]

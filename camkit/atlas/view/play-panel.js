@@ -80,7 +80,7 @@ export class PlayPanel {
   caption() {
     const [height, width, channels] = this.model.inputShape;
     const colours = channels === 1 ? "gray" : "RGB";
-    return `As the model reads it: ${height} × ${width} pixels, ${colours}. Drag on it.`;
+    return `As the model reads it: ${height} × ${width} pixels, ${colours}. Drag on it to change it.`;
   }
 
   makeSources() {
@@ -314,7 +314,7 @@ export class PlayPanel {
     const { classNames } = this.model;
     const [first] = answer.ranking;
     this.mapName.textContent = `Map of ${classNames[shown]}`;
-    const lead = `${this.name}: ${classNames[first]}, ${percent(answer.probs[first])}.`;
+    const lead = `${this.name}: the model says ${classNames[first]}, ${percent(answer.probs[first])}.`;
     this.say(`${lead} Map of ${classNames[shown]}: ${answer.sum(shown)}.`);
   }
 

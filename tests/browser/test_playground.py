@@ -1,0 +1,377 @@
+"""The playground in Chromium and in Firefox, from disk: its maps are those of camkit.CAM."""
+
+import base64
+import io
+import re
+
+import axe_playwright_python.sync_playwright as axe
+import numpy as np
+import pytest
+from chromium import CHROMIUM, FLAGS, OVERFLOW, needs_chromium
+from PIL import Image
+
+import camkit
+from camkit.atlas import _view
+
+pytestmark = needs_chromium
+
+# The modules of the panel as one, with what is asked of them here.
+JS = _view.joined("play-panel.js") + "export { Answer, PlayPanel, fetchPhotograph };"
+
+# The model's answer to an image at an address: the pixels that it reads and all maps.
+ANSWER = """async ([js, address]) => {
+    const code = URL.createObjectURL(new Blob([js], {type: "text/javascript"}));
+    const { Answer, PlayPanel, fetchPhotograph } = await import(code);
+    const { model } = camkitPlayground;
+    const panel = window.asked ??= new PlayPanel(model, []);
+    panel.show(await fetchPhotograph(address), "asked");
+    const rgb = Array.from(panel.rgb);
+    while (panel.isRunning) await new Promise((resolve) => setTimeout(resolve, 5));
+    const answer = panel.maps.answer;
+    return {
+        rgb,
+        maps: Array.from(answer.logits, (_, c) => Array.from(answer.mapOf(c))),
+        logits: Array.from(answer.logits),
+        probs: Array.from(answer.probs),
+    };
+}"""
+
+
+def address_of(image, kind="png", **options):
+    """Return an address that has an image in it, as a file of a kind."""
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode()}"
+
+
+def noise(height, width, seed=0):
+    """Return an image of coarse noise."""
+    small = np.random.default_rng(seed).integers(0, 256, (9, 7, 3), "uint8")
+    return Image.fromarray(small).resize((width, height))
+
+
+@pytest.fixture(scope="module")
+def model():
+    """Return the embedded backbone with a random head."""
+    images = camkit.load_images("mini", "Test", per_class=1)
+    model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+    random = np.random.default_rng(0)
+    head = camkit.models._head.find_head(model).layer
+    head.set_weights([random.normal(size=weight.shape) for weight in head.get_weights()])
+    return model
+
+
+@pytest.fixture(scope="module")
+def playground(model, tmp_path_factory):
+    """Return the path of the page of the embedded backbone with a random head."""
+    return camkit.write_playground(model, tmp_path_factory.mktemp("playground") / "page")
+
+
+def opened(browser, playground, **options):
+    """Yield a page of the playground that shows an answer; nothing is told or asked elsewhere."""
+    told, fetched = [], []
+    context = browser.new_context(**options)
+    page = context.new_page()
+    page.on("console", lambda message: told.append(message.text))
+    page.on("pageerror", lambda error: told.append(str(error)))
+    page.on("request", lambda request: fetched.append(request.url))
+    page.goto(playground.as_uri())
+    page.get_by_role("status").filter(has_text="Apple Green: the model says").wait_for()
+    yield page
+    assert told == []
+    assert [url for url in fetched if not url.startswith(("file:", "data:", "blob:"))] == []
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def leaf(browser, playground):
+    yield from opened(browser, playground, viewport={"width": 1280, "height": 900})
+
+
+@pytest.fixture
+def page(leaf, model):
+    """Return the page with its first example as it was."""
+    leaf.set_viewport_size({"width": 1280, "height": 900})
+    leaf.get_by_label("Object over the picture").select_option("none")
+    show_example(leaf, "Apple Green")
+    leaf.get_by_text(says(model, example(), "Apple Green")).wait_for()
+    return leaf
+
+
+@pytest.fixture
+def firefox_page(firefox, playground):
+    yield from opened(firefox, playground, viewport={"width": 1280, "height": 900})
+
+
+def example():
+    """Return the image of the first example."""
+    return camkit.load_images("mini", "Test", per_class=1)[0]
+
+
+def show_example(page, name):
+    page.get_by_role("group", name="Examples").get_by_role("button", name=name).click()
+
+
+def signed(value):
+    """Return a number as the page writes it."""
+    return f"{'−' if value < 0 else '+'}{abs(value):.2f}"
+
+
+def status(page):
+    return page.get_by_role("status").inner_text()
+
+
+def pixels(page, selector):
+    """Return the pixels of a canvas, uint8 (H, W, 3)."""
+    address = page.locator(selector).evaluate("canvas => canvas.toDataURL()")
+    return np.array(Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))))[..., :3]
+
+
+def says(model, image, name):
+    """Return the line of the page on the class that the model says of an image."""
+    cam = camkit.CAM(model)
+    out = cam(image[None].astype("float32"))
+    c = int(out.logits[0].argmax())
+    answer = cam.class_names[c]
+    bias = cam.bias[c]
+    logit = out.logits[0, c]
+    return (
+        f"{name}: the model says {answer}, {100 * out.probs[0, c]:.1f} %. Map of {answer}: "
+        f"mean {signed(logit - bias)}, bias {signed(bias)}, score {signed(logit)}."
+    )
+
+
+def differences(model, answers, images):
+    """Return the largest difference of maps and of probabilities, relative to the highest map."""
+    out = camkit.CAM(model)(np.stack(images).astype("float32"))
+    maps = np.array([answer["maps"] for answer in answers])
+    expected = np.moveaxis(out.maps, -1, 1).reshape(maps.shape)
+    relative = np.abs(maps - expected).max() / np.abs(expected).max()
+    probs = np.array([answer["probs"] for answer in answers])
+    return relative, np.abs(probs - out.probs).max()
+
+
+@pytest.mark.smoke
+def test_pixels_and_maps_are_those_of_camkit(model, page, tmp_path):
+    answers, images = [], []
+    for shape in [(100, 100), (150, 97), (61, 240), (1203, 901)]:
+        file = tmp_path / f"{shape[0]}.png"
+        noise(*shape).save(file)
+        images.append(camkit.read_image(file, (100, 100)))
+        answers.append(page.evaluate(ANSWER, [JS, address_of(Image.open(file))]))
+    read = np.array([answer["rgb"] for answer in answers]).reshape(-1, 100, 100, 3)
+    np.testing.assert_array_equal(read, images)
+    maps, probs = differences(model, answers, images)
+    assert maps <= 1e-3
+    assert probs <= 1e-3
+
+
+def test_what_the_page_tells_of_an_example(model, page):
+    image = example()
+    np.testing.assert_array_equal(pixels(page, ".stage canvas"), image)
+    assert status(page) == says(model, image, "Apple Green")
+
+
+def test_transparency_is_laid_on_white(model, page, tmp_path):
+    rgba = noise(100, 100).convert("RGBA")
+    rgba.putalpha(Image.fromarray(np.arange(10000, dtype="uint8").reshape(100, 100)))
+    rgba.save(tmp_path / "glass.png")
+    answer = page.evaluate(ANSWER, [JS, address_of(rgba)])
+    expected = camkit.read_image(tmp_path / "glass.png", (100, 100)).astype(int)
+    # Browsers multiply colours by their opacity in their own ways.
+    assert np.abs(np.reshape(answer["rgb"], (100, 100, 3)) - expected).max() <= 2
+
+
+def test_a_photograph_turned_by_the_camera_is_upright(page, tmp_path):
+    image = noise(120, 80)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "turned.jpg", quality=95, exif=exif)
+    answer = page.evaluate(ANSWER, [JS, address_of(image, "jpeg", quality=95, exif=exif)])
+    expected = camkit.read_image(tmp_path / "turned.jpg", (100, 100)).astype(int)
+    assert np.abs(np.reshape(answer["rgb"], (100, 100, 3)) - expected).mean() < 1
+
+
+# --- what a visitor does
+
+
+def test_a_file_a_drop_and_a_paste(model, page, tmp_path):
+    file = tmp_path / "noise.png"
+    noise(120, 80).save(file)
+    expected = says(model, camkit.read_image(file, (100, 100)), "noise.png")
+    page.get_by_label("Choose a picture").set_input_files(file)
+    page.get_by_text(expected).wait_for()
+
+    show_example(page, "Lemon")
+    page.get_by_role("status").filter(has_text="Lemon: the model says").wait_for()
+    page.evaluate(HAND_OVER, ["drop", "noise.png", "image/png", bytes_of(file)])
+    page.get_by_text(expected).wait_for()
+
+    show_example(page, "Lemon")
+    page.get_by_role("status").filter(has_text="Lemon: the model says").wait_for()
+    page.evaluate(HAND_OVER, ["paste", "noise.png", "image/png", bytes_of(file)])
+    page.get_by_text(expected).wait_for()
+
+
+def test_what_is_no_picture_is_refused(page, tmp_path):
+    file = tmp_path / "broken.png"
+    file.write_text("no picture")
+    page.get_by_label("Choose a picture").set_input_files(file)
+    page.get_by_text("broken.png is not a picture that this browser can read").wait_for()
+    page.evaluate(HAND_OVER, ["drop", "notes.txt", "text/plain", ""])
+    page.get_by_text("notes.txt is not a picture.").wait_for()
+
+
+# Drop or paste a file, given in base64.
+HAND_OVER = """([type, name, kind, content]) => {
+    const bytes = Uint8Array.from(atob(content), (character) => character.charCodeAt(0));
+    const data = new DataTransfer();
+    data.items.add(new File([bytes], name, {type: kind}));
+    const event = type === "drop"
+        ? new DragEvent(type, {dataTransfer: data, bubbles: true, cancelable: true})
+        : new ClipboardEvent(type, {clipboardData: data, bubbles: true});
+    document.querySelector(".play").dispatchEvent(event);
+}"""
+
+
+def bytes_of(file):
+    return base64.b64encode(file.read_bytes()).decode()
+
+
+def test_painting_out_and_noise(model, page):
+    image = example()
+    before = status(page)
+    mean = np.rint(image.reshape(-1, 3).mean(axis=0))
+    stage = page.locator(".stage canvas")
+    box = stage.bounding_box()
+    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.move(*middle)
+    page.mouse.down()
+    page.mouse.move(middle[0] + box["width"] / 5, middle[1], steps=4)
+    page.mouse.up()
+    painted = pixels(page, ".stage canvas")
+    changed = (painted != image).any(axis=-1)
+    # The brush has a radius of 8 % of the height; it was drawn over 20 % of the width.
+    assert changed[44:57, 45:75].mean() > 0.9
+    assert not changed[:40].any() and not changed[60:].any() and not changed[:, :40].any()
+    np.testing.assert_array_equal(painted[50, 50:70], np.tile(mean, (20, 1)))
+    page.get_by_text(says(model, painted, "Apple Green")).wait_for()
+
+    page.get_by_role("button", name="Undo the stroke").click()
+    page.get_by_text(before).wait_for()
+    np.testing.assert_array_equal(pixels(page, ".stage canvas"), image)
+
+    page.get_by_label("Noise").fill("40")
+    page.wait_for_function(
+        "before => document.querySelector('.status').textContent !== before", arg=before
+    )
+    noisy = pixels(page, ".stage canvas").astype(int)
+    inside = (image > 120) & (image < 136)
+    assert abs((noisy - image)[inside].std() - 40) < 4
+    page.get_by_text(says(model, noisy.astype("uint8"), "Apple Green")).wait_for()
+    page.get_by_role("button", name="Picture as it was").click()
+    page.get_by_text(before).wait_for()
+    assert page.get_by_label("Noise").input_value() == "0"
+
+
+def test_an_object_over_a_picture_by_keys(model, page):
+    page.get_by_label("Object over the picture").select_option("Strawberry")
+    stage = page.get_by_role("application")
+    assert page.get_by_role("radio", name="Move the object").is_checked()
+    image = example().astype(int)
+    middle = np.abs(pixels(page, ".stage canvas") - image).sum(axis=-1)
+    rows, columns = np.nonzero(middle)
+    # Half as tall as the picture, its white background aside.
+    assert 25 < np.ptp(rows) <= 50
+    assert abs(columns.mean() - 50) < 5
+    stage.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    moved = np.abs(pixels(page, ".stage canvas") - image).sum(axis=-1)
+    assert np.nonzero(moved)[1].mean() == pytest.approx(columns.mean() + 20, abs=3)
+    page.get_by_text(says(model, pixels(page, ".stage canvas"), "Apple Green")).wait_for()
+
+
+def test_a_stroke_by_keys(model, page):
+    stage = page.get_by_role("application")
+    before = pixels(page, ".stage canvas")
+    stage.focus()
+    page.keyboard.press("ArrowUp")
+    assert page.locator(".ring").is_visible()
+    page.keyboard.press("Space")
+    after = pixels(page, ".stage canvas")
+    rows, _ = np.nonzero((after != before).any(axis=-1))
+    assert rows.mean() == pytest.approx(45.5, abs=1.5)
+    page.get_by_text(says(model, after, "Apple Green")).wait_for()
+
+
+def test_the_map_of_any_class(model, page):
+    cam = camkit.CAM(model)
+    image = example()
+    out = cam(image[None].astype("float32"))
+    ranking = np.argsort(-out.logits[0])
+    buttons = page.locator(".class-maps button")
+    names = [cam.class_names[c] for c in ranking]
+    assert buttons.locator("strong").all_inner_texts() == names
+    buttons.nth(3).click()
+    c = ranking[3]
+    assert status(page).endswith(
+        f"Map of {names[3]}: mean {signed(out.maps[0, ..., c].mean())}, "
+        f"bias {signed(cam.bias[c])}, score {signed(out.logits[0, c])}."
+    )
+    assert buttons.nth(3).get_attribute("aria-pressed") == "true"
+    # The map over the picture has the colours of camkit.overlay, with the limits of the bar.
+    reach = np.abs(out.maps).max()
+    assert page.locator(".bar.signed").inner_text().startswith(signed(-reach))
+    expected = camkit.overlay(image, out.maps[0, ..., c], vmin=-reach, vmax=reach, cmap="coolwarm")
+    shown = pixels(page, ".pair figure:last-child canvas").astype(int)
+    assert np.abs(shown - expected).max() <= 2
+    buttons.nth(3).click()
+    assert status(page) == says(model, image, "Apple Green")
+
+
+def test_a_photograph_by_the_camera(playwright, playground):
+    flags = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])
+    for page in opened(chromium, playground):
+        page.get_by_role("button", name="Use the camera").click()
+        page.wait_for_function("document.querySelector('video').videoWidth")
+        page.get_by_role("button", name="Take the photograph").click()
+        page.get_by_role("status").filter(has_text="your photograph: the model says").wait_for()
+        # The fake device shows a green picture.
+        red, green, blue = pixels(page, ".stage canvas")[10, 10].astype(int)
+        assert green > red + 50 and green > blue + 50
+        assert page.locator(".camera").is_hidden()
+    chromium.close()
+
+
+def test_without_a_camera_the_page_says_so(page):
+    page.get_by_role("button", name="Use the camera").click()
+    page.get_by_role("status").filter(has_text="The camera cannot be used").wait_for()
+
+
+def test_the_page_on_a_telephone(page):
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate(OVERFLOW) <= 0
+    size = re.search(r"\(([\d.]+) MB with its engine\)", page.locator("main").inner_text())
+    assert 6 < float(size[1]) < 8
+
+
+def test_axe_finds_nothing_serious(page):
+    found = axe.Axe().run(page).response["violations"]
+    assert [rule["id"] for rule in found if rule["impact"] in ("serious", "critical")] == []
+
+
+def test_the_playground_in_firefox(model, firefox_page, tmp_path):
+    page = firefox_page
+    file = tmp_path / "noise.png"
+    noise(150, 97).save(file)
+    answer = page.evaluate(ANSWER, [JS, address_of(Image.open(file))])
+    image = camkit.read_image(file, (100, 100))
+    np.testing.assert_array_equal(np.reshape(answer["rgb"], (100, 100, 3)), image)
+    maps, _ = differences(model, [answer], [image])
+    assert maps <= 1e-3
+    page.get_by_role("application").focus()
+    page.keyboard.press("Space")
+    painted = pixels(page, ".stage canvas")
+    page.get_by_text(says(model, painted, "Apple Green")).wait_for()

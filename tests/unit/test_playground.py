@@ -1,0 +1,109 @@
+"""The playground as files: what is written, and what is refused in one line."""
+
+import json
+
+import engine
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import camkit
+from camkit._cli import main
+from camkit.maps import _onnx
+
+
+def small_model(channels=3, size=8):
+    """Return a small model with a GAP → Dense head, whose weights are random."""
+    image = keras.Input((size, size, channels))
+    features = layers.Conv2D(4, 3, strides=2, padding="same", activation="relu")(image)
+    pooled = layers.GlobalAveragePooling2D()(features)
+    return keras.Model(image, layers.Dense(3, activation="softmax")(pooled))
+
+
+@pytest.fixture
+def unconverted(monkeypatch):
+    """Have models converted to some bytes; tests/browser converts and runs them."""
+    monkeypatch.setattr(_onnx, "_converted", lambda copy: b"onnx")
+
+
+def test_the_engine_is_what_was_published():
+    sums = (engine.FOLDER / "SHA256SUMS").read_text()
+    assert engine.sums(engine.stored()) == sums
+    assert b"ONNX Runtime Web v" + engine.VERSION.encode() in engine.stored()[engine.MODULE]
+
+
+def test_what_a_page_needs_to_know_of_a_model(unconverted):
+    model = small_model()
+    features = _onnx.onnx_features(model)
+    assert features.input_shape == (8, 8, 3)
+    assert features.feature_shape == (4, 4, 4)
+    assert features.activation == "softmax"
+    cam = camkit.CAM(model)
+    np.testing.assert_array_equal(features.kernel, cam.kernel)
+    np.testing.assert_array_equal(features.bias, cam.bias)
+
+
+def test_the_folder_is_written_anew_and_no_other_is(unconverted, tmp_path):
+    page = camkit.write_playground(small_model(), tmp_path / "page")
+    assert page == tmp_path / "page" / "index.html"
+    files = {file.name for file in page.parent.rglob("*") if file.is_file()}
+    assert files == {"index.html", "engine.js", "model.js"}
+    (page.parent / "data" / "left.js").touch()
+    camkit.write_playground(small_model(), tmp_path / "page", class_names=["a", "b", "</script>"])
+    assert not (page.parent / "data" / "left.js").exists()
+    written = (page.parent / "data" / "model.js").read_text()
+    data = json.loads(written.removeprefix("window.camkitPlayground=").removesuffix(";"))
+    assert data["model"]["classNames"] == ["a", "b", "</script>"]
+    assert "</script>" not in written
+    assert [example["name"] for example in data["examples"]][:2] == ["Apple Green", "Apple Red"]
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").touch()
+    with pytest.raises(ValueError, match="something other than a playground"):
+        camkit.write_playground(small_model(), tmp_path / "other")
+    with pytest.raises(ValueError, match="there are 2 class names and the model has 3 classes"):
+        camkit.write_playground(small_model(), tmp_path / "page", class_names=["a", "b"])
+
+
+def test_what_no_page_computes_is_refused(tmp_path):
+    with pytest.raises(camkit.HeadError, match=r"gray \(1\) or RGB images \(3\)"):
+        camkit.write_playground(small_model(channels=4), tmp_path)
+    with pytest.raises(ValueError, match=r"images of any size .* input_size=\(height, width\)"):
+        camkit.write_playground(small_model(size=None), tmp_path)
+    tokens = keras.Input((8, 8, 3))
+    patches = layers.Reshape((16, 4))(layers.Conv2D(4, 2, strides=2)(tokens))
+    pooled = layers.GlobalAveragePooling1D()(layers.LayerNormalization()(patches))
+    model = keras.Model(tokens, layers.Dense(3, activation="softmax")(pooled))
+    with pytest.raises(camkit.HeadError, match="averages the tokens of a transformer"):
+        camkit.write_playground(model, tmp_path)
+    flat = keras.Model(tokens, layers.Dense(3, activation="softmax")(layers.Flatten()(tokens)))
+    with pytest.raises(camkit.HeadError, match="Flatten"):
+        camkit.write_playground(flat, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "raised, expected, message",
+    [
+        (ImportError("no tf2onnx"), ImportError, r"pip install 'camkit\[playground\]'"),
+        (KeyError("FFT"), ValueError, "Keras cannot convert the model to ONNX: KeyError: 'FFT'"),
+    ],
+)
+def test_what_keras_does_not_convert_is_refused(monkeypatch, tmp_path, raised, expected, message):
+    def export(*args, **options):
+        raise raised
+
+    monkeypatch.setattr(keras.Model, "export", export)
+    with pytest.raises(expected, match=message):
+        camkit.write_playground(small_model(), tmp_path / "page")
+    assert not (tmp_path / "page").exists()
+
+
+def test_the_command(unconverted, tmp_path, capsys):
+    small_model().save(tmp_path / "model.keras")
+    (tmp_path / "names.txt").write_text("0 Apple\n1 Lime\n2 Pear\n")
+    names = ["--class-names", str(tmp_path / "names.txt")]
+    out = ["--out", str(tmp_path / "page"), "--json"]
+    assert main(["playground", str(tmp_path / "model.keras"), *out, *names]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["result"] == {"page": str(tmp_path / "page" / "index.html")}
+    assert '"classNames":["Apple","Lime","Pear"]' in (tmp_path / "page/data/model.js").read_text()
