@@ -38,6 +38,7 @@ from .maps.attribution import (
 )
 from .maps.cam import CAM as CAM, CamOutput as CamOutput
 from .maps.transformers import attention_rollout as attention_rollout, legrad as legrad
+from .maps.what_if import FlipSet as FlipSet, flip_set as flip_set, strike as strike
 from .models._graph import HeadError as HeadError
 from .models.backbones import backbone as backbone
 from .models.classifier import gap_classifier as gap_classifier, train_head as train_head

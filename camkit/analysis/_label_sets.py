@@ -50,6 +50,7 @@ def errors(
     labels: np.ndarray,
     predicted: np.ndarray,
     margin: np.ndarray,
+    flip_cells: np.ndarray,
 ) -> pd.DataFrame:
     """Return a row for each label that was missed or invented, the lowest margin first."""
     rows, classes = np.nonzero(labels != predicted)
@@ -60,6 +61,7 @@ def errors(
         "kind": np.where(is_missed, "missed", "invented").astype(object),
         "probability": np.asarray(probs)[rows, classes],
         "margin": margin[rows, classes],
+        "flip_cells": pd.array(flip_cells, dtype="Int64"),
     }
     return pd.DataFrame(columns, index=rows).sort_values("margin", kind="stable")
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from camkit._files import any_bytes, present, to_path
-from camkit.analysis import _label_sets
+from camkit.analysis import _flips, _label_sets
 from camkit.analysis._folder import (
     ABOUT,
     NEXT,
@@ -353,15 +353,24 @@ class Analysis:
         "confidence", the probability of the predicted class, 0 to 1; "margin", the logit of the
         true class minus the highest other one, which is negative for an error; "correct", whether
         the predicted class is the true one; "second", the class of the second highest score, and
-        "second_confidence", its probability; "file", the path below `root`, with slashes, by which
-        a table of your own can be merged. Without a label, the true class is None, the margin is
-        NaN and "correct" is NA.
+        "second_confidence", its probability; "flip_cells", "flip_share" and "flip_to", see below;
+        "file", the path below `root`, with slashes, by which a table of your own can be merged.
+        Without a label, the true class is None, the margin is NaN and "correct" is NA.
+
+        "flip_cells" is the number of cells in the flip set, the fewest cells of the class maps that
+        have to contribute nothing before another class outscores the predicted one: in an error the
+        true class, otherwise any. "flip_share" is their share of all cells, 0 to 1, and "flip_to"
+        is the class that is predicted without them, which may be a third one. They are NA where no
+        number of cells is enough, and where the maps do not add up to the logits, as those of other
+        methods than CAM. `camkit.flip_set` returns the cells themselves.
 
         Where images have several labels, "true" and "predicted" are their names joined by "|", such
         as "Apple|Lemon", and "" for none; "confidence" is the probability of the most probable
         label; "margin" is the lowest over all classes, as `errors` explains it, and negative if
-        any is wrong; "correct" tells whether all are right; "missed" and "invented" count the
-        labels that were not predicted, and those predicted in error.
+        any is wrong; "correct" tells whether all are right; "flip_cells" are the fewest cells that
+        move a label, which "flip_to" names, to the other side of its threshold: in an image with
+        errors one of the wrong labels, otherwise any; "missed" and "invented" count the labels that
+        were not predicted, and those predicted in error.
 
         The columns of `metadata` follow. One that has the name of a column above is called
         "metadata_" and that name.
@@ -379,6 +388,7 @@ class Analysis:
         rows = np.arange(len(self))
         second = self._second()
         has_second = len(self.class_names) > 1
+        flip_cells, flip_to = self._flips()
         columns = {
             "path": self.paths,
             "true": self._true_names(),
@@ -388,6 +398,9 @@ class Analysis:
             "correct": self._correct(),
             "second": self._names_of(second),
             "second_confidence": self.probs[rows, second] if has_second else np.nan,
+            "flip_cells": pd.array(flip_cells, dtype="Int64"),
+            "flip_share": flip_cells / np.prod(self.maps.shape[1:-1]),
+            "flip_to": self._names_of(flip_to),
             "file": self._files(),
         }
         if self.has_label_sets:
@@ -436,6 +449,16 @@ class Analysis:
         logits[np.arange(len(self)), self.predicted] = -np.inf
         return np.argmax(logits, axis=1)
 
+    def _flips(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the sizes of the flip sets (N,), NaN without one, and the winners (N,)."""
+        if self.bias is None:
+            return np.full(len(self), np.nan), np.full(len(self), -1)
+        if not self.has_label_sets:
+            return _flips.flips_of_classes(self.maps, self.logits, self.labels)
+        margins = _label_sets.margins(self.logits, self.labels, self._thresholds)
+        predicted = self.predicted_labels()
+        return _flips.flips_of_labels(self.maps, margins, self.labels, predicted)
+
     def _files(self) -> list[str]:
         """Return the paths below the root; a path elsewhere as it is."""
         beginning = f"{self.root}{os.sep}"
@@ -466,7 +489,8 @@ class Analysis:
         row, the lowest margin first. Columns: "path"; "label", the name of a class; "kind",
         "missed" for a label of the image that is not predicted, "invented" for a predicted one that
         it has not; "probability" of the label; "margin", how far its logit is from that of the
-        threshold, negative. The index is that of the image in `table`, so that it may recur.
+        threshold, negative; "flip_cells", the fewest cells that move it there. The index is that of
+        the image in `table`, so that it may recur.
 
         Example:
             >>> import camkit
@@ -478,14 +502,19 @@ class Analysis:
         """
         if self.has_label_sets:
             margins = _label_sets.margins(self.logits, self.labels, self._thresholds)
+            predicted = self.predicted_labels()
+            flip_cells = np.full((self.labels != predicted).sum(), np.nan)
+            if self.bias is not None:
+                flip_cells = _flips.flips_of_errors(self.maps, margins, self.labels, predicted)
             with any_bytes():
                 return _label_sets.errors(
                     self.paths,
                     self.class_names,
                     self.probs,
                     self.labels,
-                    self.predicted_labels(),
+                    predicted,
                     margins,
+                    flip_cells,
                 )
         is_error = (self.predicted != self.labels) & (self.labels >= 0)
         errors = self.table[is_error]

@@ -28,8 +28,9 @@ def error_atlas(
 ) -> "AtlasView":
     """Return the error atlas of an analysis, to be shown in a notebook.
 
-    It shows confused pairs and the confusion matrix, the maps of any class, the map of GAP
-    features, nearest images, data faults and verdicts. The network is not run. As the last line of
+    It shows confused pairs and the confusion matrix, the maps of any class, what the answer would
+    be without some cells of the map, the map of GAP features, nearest images, data faults and
+    verdicts. The network is not run. As the last line of
     a cell, the atlas is displayed; up to 2,000 images, the output also holds a static copy that
     works without a kernel.
 
@@ -47,8 +48,8 @@ def error_atlas(
             what it changed is shown first, and both models' maps side by side, as camkit.compare
             finds it.
         points: The map of features (N, 2), in place of a t-SNE.
-        panels: The parts to show: any of "summary", "pairs", "classes", "review", "near" and
-            "features".
+        panels: The parts to show: any of "summary", "pairs", "what-if", "classes", "review", "near"
+            and "features".
 
     Returns:
         A widget.

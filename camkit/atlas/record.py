@@ -25,7 +25,7 @@ from camkit.faults import COLUMNS as FAULT_COLUMNS, data_faults
 from camkit.images import ImageSet
 from camkit.plots import MAP, SIGNED
 
-PANELS = ("summary", "pairs", "classes", "review", "near", "features")
+PANELS = ("summary", "pairs", "what-if", "classes", "review", "near", "features")
 
 # Neighbours shown for each image.
 NEIGHBOURS = 5
@@ -272,6 +272,7 @@ class Record:
             "predicted": analysis.predicted.tolist(),
             "confidence": _rounded(confidence, 6),
             "margin": _rounded(analysis.table["margin"], 3),
+            "flipCells": analysis.table["flip_cells"].astype(object).replace(pd.NA, None).tolist(),
         }
 
     def _describe_view(self) -> dict[str, Any]:
@@ -279,6 +280,7 @@ class Record:
         analysis = self.analysis
         # The view writes a logit as the sum of the mean of its map and the bias.
         bias = analysis.bias if analysis.rest is None else None
+        thresholds = analysis.thresholds
         near_title = "Nearest pictures"
         if self.reference is not None:
             near_title = "Nearest pictures of the reference"
@@ -287,6 +289,9 @@ class Record:
             "classNames": [str(name) for name in analysis.class_names],
             "cells": list(analysis.maps.shape[1:3]),
             "bias": None if bias is None else _rounded(bias, 4),
+            "additive": analysis.bias is not None,
+            "multiLabel": analysis.is_multi_label,
+            "thresholds": None if thresholds is None else thresholds.tolist(),
             "nearTitle": near_title,
             "palette": {
                 "evidence": palette(MAP, 256),

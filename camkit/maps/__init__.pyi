@@ -13,3 +13,4 @@ from .attribution import (
 )
 from .cam import CAM as CAM, CamOutput as CamOutput
 from .transformers import attention_rollout as attention_rollout, legrad as legrad
+from .what_if import FlipSet as FlipSet, flip_set as flip_set, strike as strike

@@ -1291,7 +1291,8 @@ def test_the_table_by_hand(tmp_path):
     table = by_hand(tmp_path).table
     assert list(table.columns) == [
         *("path", "true", "predicted", "confidence", "margin"),
-        *("correct", "second", "second_confidence", "file"),
+        *("correct", "second", "second_confidence"),
+        *("flip_cells", "flip_share", "flip_to", "file"),
     ]
     assert table["path"].tolist() == list("abcde") == table["file"].tolist()
     assert table["true"].tolist() == ["x", "x", "z", "z", "x"]
@@ -1608,7 +1609,7 @@ def test_metadata_travel_with_the_analysis_and_keep_their_types(model, images, t
         pd.testing.assert_frame_equal(stored, metadata)
     assert again.images.root == images.root == again.root
     table = again.table
-    assert list(table.columns)[9:] == [*metadata.columns[:-2], "metadata_path", 0]
+    assert list(table.columns)[12:] == [*metadata.columns[:-2], "metadata_path", 0]
     assert table["camera"].equals(metadata["camera"])
     assert table["metadata_path"].equals(metadata["path"].rename("metadata_path"))
     assert table["file"].tolist() == [

@@ -9,6 +9,8 @@ export const index = {
   classNames: ["Ant", "Bee", "Cat"],
   cells: [1, 2],
   bias: [0.5, -0.25, 0],
+  additive: true,
+  multiLabel: false,
   names: ["a/0", "a/1", "a/2", "b/3", "b/4", "b/5", "x/6"],
   paths: ["/a/0", "/a/1", "/a/2", "/b/3", "/b/4", "/b/5", "/x/6"],
   labels: [0, 0, 0, 1, 1, 1, -1],

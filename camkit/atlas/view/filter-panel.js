@@ -37,6 +37,9 @@ export class FilterPanel {
       this.range("Confidence, %", "lowest", "highest"),
       field(this.atlasId, "Path has the text", this.input("file", "search")),
     ];
+    if (index.flipCells?.some(Boolean)) {
+      fields.push(this.range("Cells that flip it", "fewest", "most"));
+    }
     if (index.metadata.length) {
       const names = index.metadata.map(({ name }) => name);
       fields.push(this.select("Metadata", "column", names), this.ofColumn);

@@ -6,10 +6,11 @@ import { NOT_REVIEWED } from "./verdicts.js";
 import { pictureOf } from "./words.js";
 
 /**
- * What images must fulfil; an empty text asks for nothing. The confidences are percentages. `value`
+ * What images must fulfil; an empty text asks for nothing. The confidences are percentages, and from
+ * `fewest` to `most` cells flip the prediction. `value`
  * is a text of the column of metadata; of a column of numbers, there are the lowest and the highest.
  *
- * @typedef {"verdict" | "lowest" | "highest" | "file" | "column" | "value" | "from" | "to"} FilterField
+ * @typedef {"verdict" | "lowest" | "highest" | "fewest" | "most" | "file" | "column" | "value" | "from" | "to"} FilterField
  * @typedef {Record<FilterField, string>} Filter
  */
 
@@ -18,6 +19,8 @@ export const NO_FILTER = Object.freeze({
   verdict: "",
   lowest: "",
   highest: "",
+  fewest: "",
+  most: "",
   file: "",
   column: "",
   value: "",
@@ -110,6 +113,7 @@ export function filtered(index, table, members, filter) {
     return (
       hasVerdict(table, i, filter.verdict) &&
       isWithin(share, filter.lowest, filter.highest) &&
+      isWithin(index.flipCells?.[i], filter.fewest, filter.most) &&
       (path ?? name).toLowerCase().includes(part) &&
       hasMetadata(column, i, filter)
     );

@@ -187,6 +187,7 @@ export const ORDERS = {
   confidence: "most confident first",
   doubt: "least confident first",
   margin: "lowest margin first",
+  flipCells: "fewest cells to flip first",
   suspicion: "most suspect label first",
   verdict: "by verdict",
   file: "by file",
@@ -240,7 +241,7 @@ export function ordered(index, members, order) {
   const values = /** @type {Record<string, (number | null)[]>} */ (/** @type {unknown} */ (index))[
     column
   ];
-  const sign = order === "margin" || order === "doubt" ? 1 : -1;
+  const sign = ["margin", "doubt", "flipCells"].includes(order) ? 1 : -1;
   /** @param {number} i */
   const rank = (i) => values[i] ?? Number.POSITIVE_INFINITY;
   return [...members].sort((a, b) => sign * (rank(a) - rank(b)) || a - b);

@@ -18,6 +18,7 @@ import { overview } from "./overview.js";
 import { unpack } from "./packed.js";
 import { Review } from "./review.js";
 import { VerdictTable } from "./verdicts.js";
+import { WhatIfPanel } from "./what-if-panel.js";
 import { describe, messageOf } from "./words.js";
 
 /** An atlas inside an element. */
@@ -56,6 +57,7 @@ class Atlas {
     this.file = new FileLine(this.id, source);
     this.shown = this.makeShown();
     this.classes = new ClassList(index, this.selection, () => this.draw());
+    this.whatIf = this.has("what-if") ? new WhatIfPanel(this.id, index, this.selection) : null;
     this.neighbours = new Neighbours(index, source, (i) => this.goToNeighbour(i));
     this.review = table && this.makeReview(table);
     this.imports = table && new ImportPanel(source, table);
@@ -164,6 +166,7 @@ class Atlas {
     this.closed.abort();
     this.browser.close();
     this.features?.close();
+    this.whatIf?.close();
     this.root.replaceChildren();
   }
 
@@ -187,7 +190,8 @@ class Atlas {
       panels.append(section("nearest", "Nearest pictures", heading, this.neighbours.element));
     }
     if (this.features) panels.append(this.featuresPanel(this.features));
-    return make("div", { className: "main" }, this.shown, panels);
+    const whatIf = this.whatIf ? [this.whatIf.element] : [];
+    return make("div", { className: "main" }, this.shown, ...whatIf, panels);
   }
 
   classesPanel() {
@@ -330,6 +334,7 @@ class Atlas {
     this.classes.show();
     this.neighbours.show(detail.near);
     this.review?.show(detail.verdicts);
+    this.whatIf?.show();
     this.draw();
   }
 

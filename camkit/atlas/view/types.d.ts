@@ -148,6 +148,12 @@ export interface Index {
   /** Height and width of a class map in cells. */
   cells: [number, number];
   bias: number[] | null;
+  /** Whether the class maps add up to the logits, so that cells can be struck out exactly. */
+  additive: boolean;
+  /** Whether each class has a sigmoid of its own. */
+  multiLabel: boolean;
+  /** The probabilities from which on labels are predicted, where images may have several; 0.5 if null. */
+  thresholds?: number[] | null;
   names: string[];
   paths: string[];
   labels: number[];
@@ -157,6 +163,8 @@ export interface Index {
   predicted: number[];
   confidence: number[];
   margin: (number | null)[];
+  /** How few cells decide the prediction, see `Analysis.table`. */
+  flipCells?: (number | null)[];
   suspicion?: number[];
   verdicts: Verdict[];
   /** Verdicts of a file on images that are not here. */
@@ -298,6 +306,20 @@ export interface Layer {
   high: number;
   palette: Palette;
   alone: boolean;
+}
+
+/** What a cell that is struck out leaves: nothing, or a mean over the remaining cells. */
+export type Mean = "all" | "remaining";
+
+/** What remains of a map above a threshold; `value` is the threshold in units of the map. */
+export interface Remaining {
+  pixels: Float32Array;
+  mask: Uint8Array;
+  value: number;
+  area: number;
+  /** Null if the map has no positive value. */
+  evidence: number | null;
+  box: [number, number, number, number];
 }
 
 /** The map of features on the screen: how far it is enlarged, and which point is in the middle. */
