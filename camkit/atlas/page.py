@@ -127,8 +127,8 @@ def write_atlas(
     folder, `faults.csv` is the table of camkit.data_faults, with the split of each image. The
     network is not run.
 
-    A brush strikes cells out of a map, see `camkit.strike`: all scores follow. Where the maps of some
-    classes are not stored, percentages are shares among the stored ones, which the page tells.
+    A brush strikes cells out of a map, see `camkit.strike`: all scores follow. Where the maps of
+    some classes are not stored, percentages are shares among the stored ones, and the page says so.
 
     Where images have several labels, the page shows which were missed and which were invented;
     `analysis.with_thresholds` sets from which probability on a label is predicted.

@@ -50,3 +50,10 @@ test("a column of many different texts is searched", () => {
   const filter = { ...NO_FILTER, column: "street", value: "street 10" };
   assert.deepEqual(filtered({ ...index, metadata: streets }, table, [0, 1, 2], filter), [1, 2]);
 });
+
+test("by the number of cells that flip an image; one that none flip has no number", () => {
+  const flips = { ...index, flipCells: [5, 1, 3, null, 2, 9, null] };
+  const every = [0, 1, 2, 3, 4, 5, 6];
+  assert.deepEqual(filtered(flips, null, every, { ...NO_FILTER, most: "3" }), [1, 2, 4]);
+  assert.deepEqual(filtered(flips, null, every, { ...NO_FILTER, fewest: "3" }), [0, 2, 5]);
+});

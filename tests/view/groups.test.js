@@ -143,3 +143,10 @@ test("an image is at home in its pair, its class, or its faults", () => {
   assert.equal(homeOf(all, 7)?.title, "“copy” faults");
   assert.equal(homeOf(all, 99), undefined);
 });
+
+test("fewest cells to flip first, and those that none flip last", () => {
+  const flips = { ...index, flipCells: [5, 1, 3, null, 1, 9, 2] };
+  assert.ok(possibleOrders(flips).includes("flipCells"));
+  assert.ok(!possibleOrders(index).includes("flipCells"));
+  assert.deepEqual(ordered(flips, [0, 1, 2, 3, 4, 5, 6], "flipCells"), [1, 4, 6, 2, 0, 5, 3]);
+});
