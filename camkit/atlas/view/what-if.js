@@ -25,7 +25,7 @@ function sumOf(map, cells) {
  * @param {Set<number>} struck
  * @param {Mean} mean
  */
-function changeOf(map, struck, mean) {
+function changeOfMean(map, struck, mean) {
   const sum = sumOf(map, struck);
   if (mean === "all") return -sum / map.length;
   const total = sumOf(
@@ -43,7 +43,7 @@ function changeOf(map, struck, mean) {
  * @param {Mean} mean
  */
 export function logitsWithout({ logits, maps }, struck, mean) {
-  return maps.map((map, m) => logits[m] + changeOf(map, struck, mean));
+  return maps.map((map, m) => logits[m] + changeOfMean(map, struck, mean));
 }
 
 /**
