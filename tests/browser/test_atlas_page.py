@@ -915,6 +915,8 @@ def test_it_fits_screens_of_three_widths(leaf, width):
         page.wait_for_timeout(300)
         page.screenshot(path=folder / f"atlas-{width}-{scheme}.png", full_page=True)
         assert page.evaluate(OVERFLOW) <= 0
+    page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
+    assert page.evaluate(OVERFLOW) <= 0
     for element in page.locator(
         "main button, main select, main input, main textarea, main canvas"
     ).all():
