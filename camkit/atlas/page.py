@@ -116,7 +116,8 @@ def write_atlas(
     atlas that it already holds is replaced. `write_atlas(analysis, "atlas.html", single=True)`
     writes one file in its place, for mail and tickets: it holds the pictures and has at most 18 MB.
     Where these are too large, it holds them with 256 or 128 pixels on their longer side, and says
-    so.
+    so. To keep it small, images of the reference that are near correctly classified images only
+    are left out.
 
     Each class map is stored in 8 bits with its own scale and offset, so it is off by at most 1/510
     of its range. The maps of all classes are stored for every image if they come to 64 MB or less.
@@ -361,7 +362,7 @@ def _write_file(record: Record, index: dict[str, Any], file: Path, title: str) -
     Raises:
         ValueError: If it is too large, even with the smallest pictures.
     """
-    content = _Content(record, index, EMBEDDED_MAP_BYTES)
+    content = _Content(record, index, EMBEDDED_MAP_BYTES, neighbours_of_errors_only=True)
     for side in SINGLE_SIDES:
         heading = f"<h1>{html.escape(title)}</h1>"
         if side != LONGEST_SIDE:
