@@ -437,6 +437,20 @@ def test_a_change_in_another_window_is_shown_and_not_overwritten(leaf):
     assert one.get_by_label("Verdict").input_value() == "background"
 
 
+def test_a_name_that_is_typed_in_another_window_takes_the_verdicts_there_too(leaf, tmp_path):
+    one = leaf()
+    two = leaf()
+    one.get_by_label("Verdict").select_option("ambiguous")
+    two.wait_for_function("document.querySelector('.review select').value == 'ambiguous'")
+    one.get_by_label("Reviewer").fill("Kim")
+    one.locator(".tiles").focus()
+    one.get_by_text("The verdicts on 1 picture now belong to Kim.").wait_for()
+    two.get_by_text("Kim: ambiguous").wait_for()
+    assert two.get_by_label("Verdict").input_value() == "not reviewed"
+    rows = Verdicts(saved_csv(two, tmp_path)).read()
+    assert rows.index.get_level_values("reviewer").tolist() == ["Kim"]
+
+
 def test_verdicts_move_to_the_name_that_is_typed_later(leaf):
     page = leaf()
     page.locator(".tiles").focus()

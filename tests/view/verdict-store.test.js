@@ -75,11 +75,12 @@ test("what another window has stored is neither overwritten nor lost", () => {
   const answer = two.save({ i: 2, entry: other, seen: null });
   assert.deepEqual([answer.saved, answer.row.verdict], [false, "label wrong"]);
   assert.ok(two.save({ i: 2, entry: other, seen: entry }).saved);
+  assert.equal(one.imageOf("camkit-verdicts c.3"), 2);
   assert.deepEqual(
-    one.changedAt("camkit-verdicts c.3").map(({ verdict }) => verdict),
+    one.of(2).map(({ verdict }) => verdict),
     ["other"],
   );
-  assert.deepEqual(one.changedAt("something else"), []);
+  assert.equal(one.imageOf("something else"), null);
 });
 
 test("a verdict of the page that the reviewer knew is replaced, another one is a conflict", () => {

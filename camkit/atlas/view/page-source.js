@@ -98,9 +98,12 @@ class PageSource {
     this.store.keep(rows);
   }
 
-  /** @param {(row: Verdict) => void} listener */
+  /** @param {(i: number, rows: Verdict[]) => void} listener */
   changed(listener) {
-    addEventListener("storage", ({ key }) => this.store.changedAt(key).forEach(listener));
+    addEventListener("storage", ({ key }) => {
+      const i = this.store.imageOf(key);
+      if (i !== null) listener(i, this.store.of(i));
+    });
   }
 
   /** @param {string} text */

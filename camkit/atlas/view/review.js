@@ -113,17 +113,12 @@ export class Review {
       this.undoButton,
       make("p", { className: "help" }, MEANING),
     );
-    source.changed?.((row) => this.onChangeElsewhere(row));
+    source.changed?.((i, rows) => table.replace(i, rows));
     table.listeners.push((numbers) => this.onVerdicts(numbers));
   }
 
   remember() {
     rememberSetting(SETTINGS, { advance: this.advance.checked, reviewer: this.name });
-  }
-
-  /** @param {Verdict} row */
-  onChangeElsewhere(row) {
-    this.table.add([row]);
   }
 
   /** @param {number[]} numbers the images whose verdicts have changed */

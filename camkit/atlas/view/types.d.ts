@@ -278,8 +278,8 @@ export interface Source {
   keep?(rows: PathVerdict[]): void;
   /** Verdicts of the page that differ from those of this browser. */
   conflicts?: Conflict[];
-  /** Call `listener` for verdicts that another window has stored. */
-  changed?(listener: (row: Verdict) => void): void;
+  /** Call `listener` with all verdicts on an image when another window has changed them. */
+  changed?(listener: (i: number, rows: Verdict[]) => void): void;
   /** Offer a text as a file for download. */
   exported?(text: string): void;
 }

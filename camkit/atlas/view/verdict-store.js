@@ -214,15 +214,15 @@ export class VerdictStore {
   }
 
   /**
-   * Return the verdicts that another window has stored under a key.
+   * Return the image whose verdicts are stored under a key, or null.
    *
    * @param {string | null} key
    */
-  changedAt(key) {
-    if (!key?.startsWith(KEY)) return [];
+  imageOf(key) {
+    if (!key?.startsWith(KEY)) return null;
     const known = [...this.found].find(([, other]) => other === key);
     const i = known ? known[0] : this.imageKeys.indexOf(key.slice(KEY.length));
-    return i < 0 ? [] : this.of(i);
+    return i < 0 ? null : i;
   }
 
   /**

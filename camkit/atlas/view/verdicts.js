@@ -53,6 +53,17 @@ export class VerdictTable {
   }
 
   /**
+   * Replace all verdicts on image i.
+   *
+   * @param {number} i
+   * @param {Verdict[]} rows
+   */
+  replace(i, rows) {
+    this.byImage.set(i, new Map(rows.map((row) => [row.reviewer, row])));
+    this.tell([i]);
+  }
+
+  /**
    * Give the verdicts of one reviewer on images to another.
    *
    * @param {number[]} numbers
