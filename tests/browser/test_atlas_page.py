@@ -416,7 +416,8 @@ def test_verdicts_stay_and_are_saved_as_the_same_csv(atlas, leaf, tmp_path):
     Verdicts(tmp_path / "python.csv").save(row)
     header, own = (tmp_path / "python.csv").read_text().split("\n", 1)
     text = file.read_text()
-    assert text.startswith("\ufeff" + header + "\n"), "a spreadsheet reads UTF-8"
+    assert header.startswith("\ufeff"), "a spreadsheet reads UTF-8"
+    assert text.startswith(header + "\n")
     assert "\n" + own in text, "byte for byte"
 
 
