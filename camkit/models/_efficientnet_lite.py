@@ -7,6 +7,7 @@ their stem and head do not grow with the network.
 
 import hashlib
 import importlib.util
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -48,23 +49,20 @@ _STAGES = (
 
 
 def efficientnet_lite0(shape: tuple[int, int, int]) -> keras.Model:
-    """Return the network from images in 0..255 to features of stride 32, with random weights.
-
-    Layers that have weights are called as the tensors in the package's file.
-    """
+    """Return the network from images in 0..255 to features of stride 32, with random weights."""
     image = keras.Input(shape)
     x = layers.Rescaling(1 / 128, offset=-127 / 128, name="preprocessing")(image)
     x = layers.Conv2D(
-        _STEM_FILTERS, 3, strides=2, padding="same", use_bias=False, name="_conv_stem"
+        _STEM_FILTERS, 3, strides=2, padding="same", use_bias=False, name="conv_stem"
     )(x)
-    x = _normalised(x, "_bn0")
+    x = _normalised(x, "bn0")
     number = 0
     for stage in _STAGES:
         for index in range(stage.blocks):
-            x = _block(x, stage, stage.stride if index == 0 else 1, f"_blocks.{number}.")
+            x = _block(x, stage, stage.stride if index == 0 else 1, f"blocks_{number}")
             number += 1
-    x = layers.Conv2D(_HEAD_FILTERS, 1, use_bias=False, name="_conv_head")(x)
-    x = _normalised(x, "_bn1")
+    x = layers.Conv2D(_HEAD_FILTERS, 1, use_bias=False, name="conv_head")(x)
+    x = _normalised(x, "bn1")
     return keras.Model(image, x, name=NAME)
 
 
@@ -140,11 +138,13 @@ def _package_tensors() -> dict[str, np.ndarray]:
 
 def _weights_of(layer: keras.Layer, tensors: dict[str, np.ndarray]) -> Iterator[np.ndarray]:
     """Yield the weights of a layer in the order of Keras."""
+    # PyTorch's name of blocks_0_bn1 is _blocks.0._bn1. Keras on PyTorch takes no dots in names.
+    name = "_" + re.sub(r"^blocks_(\d+)_", r"blocks.\1._", layer.name)
     if isinstance(layer, layers.BatchNormalization):
         for part in ("weight", "bias", "running_mean", "running_var"):
-            yield tensors[f"{layer.name}.{part}"]
+            yield tensors[f"{name}.{part}"]
         return
     # PyTorch has (out, in, height, width), and for depthwise convolutions (channels, 1, ...).
-    kernel = tensors[f"{layer.name}.weight"]
+    kernel = tensors[f"{name}.weight"]
     axes = (2, 3, 0, 1) if isinstance(layer, layers.DepthwiseConv2D) else (2, 3, 1, 0)
     yield kernel.transpose(axes)
