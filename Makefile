@@ -90,7 +90,7 @@ QUICK = smoke or not (slow or lesson or browser or course or stress or sweep)
 # The folders whose tests can be imported with what .venv/test installs. The others need .venv/check.
 FOLDERS = tests/unit tests/project tests/view tests/lessons tests/browser
 
-PARTS_OF_CHECK = lint types view doctest unit lessons browser course stress sweep hub pythons versions photographs
+PARTS_OF_CHECK = lint types view doctest unit lessons browser course stress sweep hub exports pythons versions photographs
 .PHONY: check
 check: test backends $(PARTS_OF_CHECK:%=check-%) fuzz crashes course-proof ## run everything: `make test` and the parts below (hours)
 
@@ -217,7 +217,7 @@ TESTS ?= tests
 .PHONY: check-versions
 check-versions: $(VERSIONS:%=build/versions/%) ## the tests with the lowest versions allowed and with the newest (1 hour)
 	for each in $(VERSIONS); do PATH="$$PWD/build/versions/$$each/bin:$$PATH" \
-	  python -m pytest $(TWO) -m "not (sweep or locked)" $(TESTS) || exit 1; done
+	  python -m pytest $(TWO) -m "not (sweep or locked or exports)" $(TESTS) || exit 1; done
 
 build/versions/%: pyproject.toml | build/uv
 	mkdir -p build/versions
@@ -258,6 +258,23 @@ build/hub: requirements.lock pyproject.toml
 	"$(PYTHON)" -m venv --clear $@
 	sed -n '/^[a-z0-9].*==/s/ \\$$//p' requirements.lock > build/hub.txt
 	$@/bin/python -m pip install --disable-pip-version-check --quiet --constraint build/hub.txt -e ".[tensorflow]" keras-hub pytest pytest-xdist
+	touch $@
+
+# The programs that read exports, in an environment each, since they ask for versions that exclude one another's.
+EXPORTS = fiftyone label-studio-sdk renumics-spotlight embedding-atlas
+ALSO_fiftyone = pycocotools
+# What they ask for, a gigabyte, and do not need to open a file.
+NOT_NEEDED = accelerate litellm sentence-transformers
+
+.PHONY: check-exports
+check-exports: $(EXPORTS:%=build/exports/%) ## the programs that exports are for open them (3 minutes)
+	for each in $(EXPORTS); do build/exports/$$each/bin/python -m pytest "tests/exports/test_$$(echo $$each | tr - _).py" || exit 1; done
+
+build/exports/%: pyproject.toml | build/uv
+	mkdir -p build/exports
+	$(UV) venv --quiet --clear --python "$(PYTHON)" $@
+	printf '%s; python_version < "3"\n' $(NOT_NEEDED) > $@.txt
+	$(UV) pip install --quiet --python $@ --override $@.txt $* $(ALSO_$*) -e . pytest
 	touch $@
 
 PYTHONS = 3.11 3.12 3.13

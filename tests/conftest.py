@@ -8,7 +8,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build"
-FOLDER_MARKS = {"browser": "browser", "course": "course", "stress": "stress"}
+FOLDER_MARKS = {
+    "browser": "browser",
+    "course": "course",
+    "exports": "exports",
+    "stress": "stress",
+}
 FIXTURE_MARKS = {"shared": "slow", "executed": "lesson", "browser": "browser", "firefox": "browser"}
 
 

@@ -10,11 +10,15 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 ROOT = Path(__file__).resolve().parents[1]
 LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+# Seconds for a cell of a notebook that a test has made: a kernel's reply can be lost.
+LIMIT = 300
 lessons = pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
 
 
 def execute(path, parameters=None, **options):
     """Return run.run's notebook; a kernel that knows of pytest would not watch what C++ writes."""
+    if path not in LESSONS:
+        options.setdefault("timeout", LIMIT)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PYTEST_CURRENT_TEST")
         return run.run(path, parameters, **options)

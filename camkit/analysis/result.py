@@ -28,6 +28,7 @@ from camkit.analysis._folder import (
 from camkit.analysis._metadata import unpack
 from camkit.analysis._reading import reader_of_description
 from camkit.images import ImageSet
+from camkit.images._as_arrays import ArrayReader
 from camkit.images._as_keras import Reader
 from camkit.images._label_sets import joined_names
 from camkit.images._selection import positions
@@ -120,9 +121,12 @@ class Analysis:
     def __repr__(self) -> str:
         """Return how many images were analysed, in how many classes, and where the arrays are."""
         method = "CAM" if self.bias is not None else "another method"
+        given = ""
+        if isinstance(self.reader, ArrayReader):
+            given = f" given as {self.reader.black:g} to {self.reader.white:g}"
         return (
-            f"Analysis({len(self)} images, {len(self.class_names)} classes, maps by {method}, "
-            f"folder={str(self.folder)!r})"
+            f"Analysis({len(self)} images{given}, {len(self.class_names)} classes, "
+            f"maps by {method}, folder={str(self.folder)!r})"
         )
 
     def __len__(self) -> int:

@@ -22,10 +22,11 @@ from camkit._class_names import names_in_order
 from camkit._files import in_turn, present, to_path, write_whole
 from camkit._progress import progress
 from camkit.analysis import _label_sets, _reuse, _shards
-from camkit.analysis._classes import check_labels, match
+from camkit.analysis._classes import Matched, check_labels, match
 from camkit.analysis._folder import ABOUT, array_names, is_finished, temporary_folder
 from camkit.analysis._metadata import pack
 from camkit.analysis._method import difference, identify, is_same, name_of
+from camkit.analysis._range import warn_of_range
 from camkit.analysis._reader import Grid, Method, Reader as ModelReader, Rows, Size, reader_of
 from camkit.analysis.result import Analysis, load_analysis
 from camkit.images import ImageSet
@@ -90,6 +91,9 @@ def analyze(
     A model with one output, a sigmoid or a logit, has two classes: it gives the probability of the
     second. Images with several labels, a mask (N, C), need a model with a sigmoid for each label,
     and a column for each of its classes; labels that are unknown, NaN or -1, are refused.
+
+    A model is given the values 0 to 255 of files, and those that arrays have. If it classifies far
+    more images correctly in another usual range, a warning says so.
 
     Args:
         model: A Keras model, with a GAP → Dense head unless `method` is given.
@@ -167,28 +171,20 @@ def analyze(
     check_labels(images, reader.is_multi_label)
     matched = match(images, reader.classes, names)
     digests = _digests(images, rows)
-    fingerprint_of_images = _fingerprint(images, digests)
-    kept = _kept(images, folder, fingerprint_of_images)
+    identity = _fingerprint(images, digests)
+    kept = _kept(images, folder, identity)
     about = {
         "model": fingerprint(model),
-        "images": fingerprint_of_images,
-        "reader": _description(images.reader, folder),
-        "input_size": list(reader.size),
-        "grid": None if grid is None else list(grid),
+        "images": identity,
         "inputs": sorted(rows) or None,
         "batch_size": batch_size,
         "method": _identity(method, folder),
-        "class_names": matched.names,
-        "labels": _label_sets.to_json(matched.labels),
-        "matched_by": matched.rule,
-        "multi_label": reader.is_multi_label,
+        "grid": None if grid is None else list(grid),
+        **_about_images(images, kept, digests, folder),
+        **_about_classes(matched, reader),
+        "input_size": list(reader.size),
         "bias": None if reader.bias is None else reader.bias.tolist(),
         "has_rest": reader.has_rest,
-        "paths": [str(path) for path in kept.paths],
-        "digests": [digest.hex() for digest in digests],
-        "root": str(kept.root),
-        "splits": images.splits if any(images.splits) else None,
-        "metadata": pack(images.metadata, len(images)),
     }
     temporary = None
     if folder is None:
@@ -208,6 +204,7 @@ def analyze(
         inputs=rows,
         arrays=array_names(about),
     )
+    is_new = False
     # A process that has waited here for another one finds the work done.
     with in_turn(folder / _LOCK):
         _reuse.tidy(folder)
@@ -217,6 +214,7 @@ def analyze(
             _reuse.update(folder, outdated, about, compute)
         elif not is_finished(folder, about):
             compute(np.arange(len(images)), folder, batch_size)
+            is_new = True
         _shards.remove(folder)
         _reuse.remove(folder)
         if outdated is not None:
@@ -227,7 +225,43 @@ def analyze(
     if temporary is not None:
         analysis._temporary = temporary
         analysis._images = images._temporary
+    if is_new and not rows:
+        score = partial(_scores, model, None if method is not None else reader)
+        warn_of_range(analysis, images, score, reader.channels, batch_size)
     return analysis
+
+
+def _about_images(
+    images: ImageSet, kept: ImageSet, digests: list[bytes], folder: str | os.PathLike | None
+) -> dict[str, Any]:
+    """Return what about.json says of the images, whose files are to stay where `kept` has them."""
+    return {
+        "reader": _description(images.reader, folder),
+        "paths": [str(path) for path in kept.paths],
+        "digests": [digest.hex() for digest in digests],
+        "root": str(kept.root),
+        "splits": images.splits if any(images.splits) else None,
+        "metadata": pack(images.metadata, len(images)),
+    }
+
+
+def _about_classes(matched: Matched, reader: ModelReader) -> dict[str, Any]:
+    """Return what about.json says of the classes and the labels."""
+    return {
+        "class_names": matched.names,
+        "labels": _label_sets.to_json(matched.labels),
+        "matched_by": matched.rule,
+        "multi_label": reader.is_multi_label,
+    }
+
+
+def _scores(model: "keras.Model", reader: ModelReader | None, batch: np.ndarray) -> np.ndarray:
+    """Return the logits of a batch: by CAM, whose reader is given, or by the model alone."""
+    from camkit.models._probe import scores
+
+    if reader is None:
+        return scores(model, batch)
+    return reader.read(batch, np.full(len(batch), -1), {})["logits"]
 
 
 def _check_images(images: Any) -> None:

@@ -1,9 +1,7 @@
-"""What other programs read of an analysis: right values, and files that the real tools open.
+"""What other programs read of an analysis: right values.
 
-Tools that the tests do not depend on are asked where they are installed: pycocotools 2.0.11,
-label-studio-sdk 2.1.2 and the importer of FiftyOne 1.22.1 read the files (its data base, MongoDB,
-was not at hand). Renumics Spotlight 1.8.2 has opened the Parquet file by hand; of Embedding Atlas
-0.26.0 the options were read. YOLO's files are held against the published format.
+pandas, cleanlab and pycocotools read the files here. FiftyOne, Label Studio, Renumics Spotlight and
+Embedding Atlas open them in `tests/exports`, each in an environment of its own.
 """
 
 import json
@@ -14,29 +12,25 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pandas as pd
 import pytest
-from made_analyses import LABELS, NAMES, PREDICTED, analysis_of, image_set
+from made_analyses import (
+    BOX,
+    LABELS,
+    MASK,
+    NAMES,
+    PREDICTED,
+    analysis_of,
+    image_set,
+    marked_analysis,
+)
 from PIL import Image
 
 import camkit
 from camkit import export
 
-# The part of each predicted class: rows 5 to 10, columns 6 to 18 of 20 x 30 pixels.
-BOX = [6, 5, 12, 5]
-MASK = np.zeros((20, 30), dtype=bool)
-MASK[5:10, 6:18] = True
-# A hole on its edge, and a smaller part within its box.
-MASK[5:8, 10:15] = False
-
 
 @pytest.fixture(scope="module")
 def analysis(tmp_path_factory):
-    images = image_set(tmp_path_factory.mktemp("export"))
-    analysis = analysis_of(images, cells=(20, 30), step=0.1)
-    maps = np.zeros_like(analysis.maps)
-    maps[np.arange(8), ..., PREDICTED] = MASK
-    maps[np.arange(8), 6, 12, PREDICTED] = 1
-    metadata = pd.DataFrame({"camera": ["old", None] * 4, 3: range(8)})
-    return replace(analysis, maps=maps, metadata=metadata, root=images.root)
+    return marked_analysis(tmp_path_factory.mktemp("export"))
 
 
 def test_parquet_holds_the_table_and_the_features(analysis, tmp_path):
@@ -173,20 +167,6 @@ def test_label_studio_finds_names_that_an_address_cannot_hold(tmp_path):
         assert parse_qs(urlsplit(task["data"]["image"]).query) == {"d": [file]}
 
 
-def test_label_studio_accepts_the_tasks(analysis, tmp_path):
-    sdk = pytest.importorskip(
-        "label_studio_sdk.label_interface", reason="label-studio-sdk is not installed"
-    )
-    file = export.label_studio(analysis, tmp_path / "tasks")
-    interface = sdk.LabelInterface((file.parent / "config.xml").read_text())
-    interface.validate()
-    for task in json.loads(file.read_text()):
-        # `validate_task` of version 2.1.2 fails on any task that has predictions.
-        assert interface.validate_task({"data": task["data"]})
-        for prediction in task["predictions"]:
-            assert interface.validate_prediction(prediction, return_errors=True) == []
-
-
 def test_fiftyone_by_hand(analysis, tmp_path):
     tags = [["label wrong"], *[[]] * 7]
     root = export.fiftyone(analysis, tmp_path / "set", tags=tags)
@@ -207,21 +187,6 @@ def test_fiftyone_by_hand(analysis, tmp_path):
     assert (shades[100:] == 0).all()
     with pytest.raises(ValueError, match="there are 1 lists of tags for 8 images"):
         export.fiftyone(analysis, tmp_path / "other", tags=[[]])
-
-
-def test_fiftyones_own_importer_reads_the_set(analysis, tmp_path):
-    """Its data base, MongoDB, is not asked for until a set is stored."""
-    importers = pytest.importorskip(
-        "fiftyone.utils.data.importers", reason="fiftyone is not installed"
-    )
-    root = export.fiftyone(analysis, tmp_path / "set", tags=[["other"]] * 8)
-    with importers.LegacyFiftyOneDatasetImporter(str(root)) as importer:
-        samples = list(importer)
-    assert len(samples) == 8 and samples[0].tags == ["other"]
-    assert [sample.filepath for sample in samples] == analysis.paths
-    assert samples[1].prediction.label == "Bee" and samples[1].ground_truth.label == "Ant"
-    assert samples[1].heatmap.get_map().shape == (160, 240)
-    assert samples[1].boxes.detections[0].bounding_box == [0.2, 0.25, 0.4, 0.25]
 
 
 def test_several_labels_have_a_box_each(analysis, tmp_path):
