@@ -8,8 +8,8 @@ import os
 import sys
 import warnings
 import webbrowser
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext, redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,7 +120,7 @@ def _analyze(options: argparse.Namespace) -> dict[str, Any]:
     model = _load_model(options)
     images = _load_images(options)
     try:
-        with connection:
+        with connection, _warnings_as_notes():
             analysis = camkit.analyze(
                 model,
                 images,
@@ -300,6 +300,20 @@ def _load_images(options: argparse.Namespace) -> "camkit.ImageSet":
     return images.unlabelled() if options.unlabelled else images
 
 
+@contextmanager
+def _warnings_as_notes() -> Iterator[None]:
+    """Print what camkit warns of as notes on standard error, and other warnings as usual."""
+    with warnings.catch_warnings(record=True) as told:
+        yield
+    for warning in told:
+        if warning.category is UserWarning:
+            print(f"note: {warning.message}", file=sys.stderr)
+        else:
+            warnings.showwarning(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+
+
 def _has_a_remedy(error: Exception) -> bool:
     """Return whether an error comes from camkit, which says what to do, and not from Keras."""
     is_refusal = isinstance(error, ValueError | OSError | ImportError)
@@ -331,7 +345,7 @@ def _atlas(options: argparse.Namespace) -> dict[str, Any]:
         analysis = analysis.with_thresholds(validation.best_thresholds())
     default = Path(options.folder) / ("atlas.html" if options.single else "atlas")
     before = camkit.load_analysis(options.before) if options.before else None
-    with warnings.catch_warnings(record=True) as told:
+    with _warnings_as_notes():
         page = camkit.write_atlas(
             analysis,
             options.out or default,
@@ -340,8 +354,6 @@ def _atlas(options: argparse.Namespace) -> dict[str, Any]:
             verdicts=options.verdicts,
             single=options.single,
         )
-    for warning in told:
-        print(f"note: {warning.message}", file=sys.stderr)
     print(page)
     if options.open:
         webbrowser.open(page.resolve().as_uri())

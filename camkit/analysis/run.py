@@ -9,7 +9,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -204,21 +204,9 @@ def analyze(
         inputs=rows,
         arrays=array_names(about),
     )
-    is_new = False
     # A process that has waited here for another one finds the work done.
     with in_turn(folder / _LOCK):
-        _reuse.tidy(folder)
-        outdated = _claim(folder, about)
-        _keep(images, kept)
-        if outdated is not None:
-            _reuse.update(folder, outdated, about, compute)
-        elif not is_finished(folder, about):
-            compute(np.arange(len(images)), folder, batch_size)
-            is_new = True
-        _shards.remove(folder)
-        _reuse.remove(folder)
-        if outdated is not None:
-            _remove_images(outdated, folder, kept)
+        is_new = _bring_up_to_date(folder, about, images, kept, compute)
         analysis = load_analysis(folder)
     # The folder holds no functions.
     analysis.reader = images.reader
@@ -229,6 +217,33 @@ def analyze(
         score = partial(_scores, model, None if method is not None else reader)
         warn_of_range(analysis, images, score, reader.channels, batch_size)
     return analysis
+
+
+def _bring_up_to_date(
+    folder: Path, about: dict[str, Any], images: ImageSet, kept: ImageSet, compute: Callable
+) -> bool:
+    """Compute what the folder of an analysis lacks, and return whether that was all of it.
+
+    Args:
+        folder: The folder.
+        about: What about.json is to hold.
+        images: The images.
+        kept: The same images where they are to last.
+        compute: `compute(rows, folder, batch_size)` analyses some of the images.
+    """
+    _reuse.tidy(folder)
+    outdated = _claim(folder, about)
+    _keep(images, kept)
+    is_new = outdated is None and not is_finished(folder, about)
+    if is_new:
+        compute(np.arange(len(images)), folder, about["batch_size"])
+    elif outdated is not None:
+        _reuse.update(folder, outdated, about, compute)
+    _shards.remove(folder)
+    _reuse.remove(folder)
+    if outdated is not None:
+        _remove_images(outdated, folder, kept)
+    return is_new
 
 
 def _about_images(

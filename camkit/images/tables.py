@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from itertools import islice, takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -164,36 +164,18 @@ def images_of_table(
     if not table.columns.is_unique:
         raise ValueError(f"the table has several columns of one name: {quote(table.columns)}")
     finder = _Finder(folder, is_searched)
-    notes = []
-    if path_column is None:
-        path_column = _guess_path(table, finder)
-        notes.append(f"paths from the column {path_column!r}")
-    _check_columns(table, [path_column])
-    rest = table.drop(columns=path_column)
-    split_column = _split_column(rest)
-    if label_column is None:
-        label_column = _guess_label(rest.drop(columns=split_column or []))
-        notes += _note_of_labels(label_column)
-    columns = _listed(label_column)
-    _check_columns(table, columns)
-    label_column = _without_needless_list(label_column, table)
-    if split_column in columns:
-        split_column = None
-    notes += _note_of_unknown_splits(rest.drop(columns=columns), split_column)
-    labels = _labels_in(rest, label_column, class_names)
+    columns, notes = _columns_of(table, finder, path_column, label_column)
+    labels = _labels_in(table, columns.label, class_names)
     found = labels_of(labels, len(table), class_names, multi_label)
     names = found.names
     if class_names is None:
-        names = _names_of_columns(label_column) or names
-    metadata = rest.drop(columns=columns).reset_index(drop=True)
+        names = _names_of_columns(columns.label) or names
+    metadata = table.drop(columns=[columns.path, *_listed(columns.label)]).reset_index(drop=True)
     if table.attrs.get(_MAY_HAVE_DECIMAL_COMMAS):
         notes += _read_decimal_commas(metadata)
-    splits = None
-    if split_column is not None:
-        splits = [role_of(str(value)) for value in rest[split_column]]
-        notes.append(f"splits from the column {split_column!r}")
-    paths = [finder.path(value) for value in table[path_column]]
-    notes += _note_of_files(table[path_column], paths)
+    words = None if columns.split is None else list(table[columns.split].astype(str))
+    paths = [finder.path(value) for value in table[columns.path]]
+    notes += _note_of_files(table[columns.path], paths)
     images = ImageSet(
         folder,
         paths,
@@ -202,12 +184,11 @@ def images_of_table(
         skipped=[],
         metadata=metadata if len(metadata.columns) else None,
         notes=[*notes, *found.notes],
-        _splits=splits,
+        _splits=None if words is None else [role_of(word) for word in words],
     )
-    if splits is not None and split is not None:
-        values = list(rest[split_column].astype(str))
-        chosen = named_split(split, values, f"the column {split_column!r}")
-        images = images.select(np.array([value in chosen for value in values]))
+    if words is not None and split is not None:
+        chosen = named_split(split, words, f"the column {columns.split!r}")
+        images = images.select(np.array([word in chosen for word in words]))
     return _without_unclear(images, finder)
 
 
@@ -243,6 +224,47 @@ def images_of_paths(
 
 
 # Columns ------------------------------------------------------------------------------------------
+
+
+class _Columns(NamedTuple):
+    """The columns of a table that are not only metadata.
+
+    Attributes:
+        path: That of the paths.
+        label: That of the labels, a list of those of 0 and 1, or None.
+        split: That of the splits, which is metadata too, or None.
+    """
+
+    path: str
+    label: str | Sequence[str] | None
+    split: str | None
+
+
+def _columns_of(
+    table: pd.DataFrame,
+    finder: "_Finder",
+    path: str | None,
+    label: str | Sequence[str] | None,
+) -> tuple[_Columns, list[str]]:
+    """Return the columns of a table, those that are not given guessed, and notes on them."""
+    notes = []
+    if path is None:
+        path = _guess_path(table, finder)
+        notes.append(f"paths from the column {path!r}")
+    _check_columns(table, [path])
+    rest = table.drop(columns=path)
+    split = _split_column(rest)
+    if label is None:
+        label = _guess_label(rest.drop(columns=split or []))
+        notes += _note_of_labels(label)
+    labels = _listed(label)
+    _check_columns(table, labels)
+    if split in labels:
+        split = None
+    notes += _note_of_unknown_splits(rest.drop(columns=labels), split)
+    if split is not None:
+        notes.append(f"splits from the column {split!r}")
+    return _Columns(path, _without_needless_list(label, table), split), notes
 
 
 def _check_columns(table: pd.DataFrame, columns: Iterable) -> None:

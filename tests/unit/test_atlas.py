@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 import camkit
 from camkit.atlas import _embedding, _encoding, _view, page, record, summary
 from camkit.atlas.record import Record
-from camkit.atlas.verdicts import VERDICTS, PathMatcher, Verdicts, read_verdicts
+from camkit.atlas.verdicts import COLUMNS, VERDICTS, PathMatcher, Verdicts, read_verdicts
 from camkit.images.decoding import FileReader
 
 RNG = np.random.default_rng(0)
@@ -533,6 +533,8 @@ def test_the_verdicts_are_those_of_the_view():
     source = (Path(camkit.__file__).parent / "atlas" / "view" / "verdicts.js").read_text()
     listed = re.search(r"VERDICTS = \[(.*?)\]", source, re.DOTALL)[1]
     assert ("not reviewed", *re.findall(r'"(.+?)"', listed)) == VERDICTS
+    columns = re.search(r"COLUMNS = \[(.*?)\]", source, re.DOTALL)[1]
+    assert tuple(re.findall(r'"(.+?)"', columns)) == COLUMNS
 
 
 @pytest.mark.parametrize(
