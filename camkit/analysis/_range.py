@@ -36,7 +36,7 @@ def warn_of_range(
     analysis: Analysis,
     images: ImageSet,
     score: Callable[[np.ndarray], np.ndarray],
-    channels: int,
+    shape: tuple[int, int, int],
     batch_size: int,
 ) -> None:
     """Warn if a model seems to be trained on another range of values than it is given.
@@ -48,7 +48,7 @@ def warn_of_range(
         analysis: The analysis of the images.
         images: The images.
         score: Returns the logits (B, C) of a batch.
-        channels: The number of channels of a batch.
+        shape: (height, width, channels) of an image in a batch.
         batch_size: B.
     """
     if analysis.has_label_sets:
@@ -61,12 +61,13 @@ def warn_of_range(
     if 0.5 ** np.sum(~is_correct) > _CHANCE:
         # Not even if all others were correct would it be certain.
         return
-    reader = images.reader
-    is_of_arrays = isinstance(reader, ArrayReader)
-    given = _Range(reader.black, reader.white) if is_of_arrays else _RANGES[0]
+    given = _RANGES[0]
+    if isinstance(images.reader, ArrayReader):
+        given = _Range(images.reader.black, images.reader.white)
     ranges = [each for each in _RANGES if each != given]
     predicted: dict[_Range, list[int]] = {each: [] for each in ranges}
-    batches = images.select(rows).batches(batch_size, analysis.input_size, channels=channels)
+    height, width, channels = shape
+    batches = images.select(rows).batches(batch_size, (height, width), channels=channels)
     for batch in batches:
         for each in ranges:
             # Full batches run in the graph that the analysis has compiled.

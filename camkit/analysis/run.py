@@ -93,7 +93,8 @@ def analyze(
     and a column for each of its classes; labels that are unknown, NaN or -1, are refused.
 
     A model is given the values 0 to 255 of files, and those that arrays have. If it classifies far
-    more images correctly in another usual range, a warning says so.
+    more images correctly in another usual range, a warning says so; for this, 64 images at most
+    are read once more.
 
     Args:
         model: A Keras model, with a GAP → Dense head unless `method` is given.
@@ -215,7 +216,7 @@ def analyze(
         analysis._images = images._temporary
     if is_new and not rows:
         score = partial(_scores, model, None if method is not None else reader)
-        warn_of_range(analysis, images, score, reader.channels, batch_size)
+        warn_of_range(analysis, images, score, (*reader.size, reader.channels), batch_size)
     return analysis
 
 
