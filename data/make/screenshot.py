@@ -10,7 +10,7 @@ import camkit
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "notebooks" / "figures" / "error-atlas.png"
-SIZE = {"width": 1280, "height": 1100}
+SIZE = {"width": 1280, "height": 1140}
 
 # Where the project lies on this machine is nobody's business.
 SHORTEN = "(path, root) => { path.value = path.value.replace(`${root}/`, ''); }"
