@@ -5,7 +5,7 @@ import { answersLine, changesOfClass, comparedClasses, layersOfBoth } from "./co
 import { make, section } from "./dom.js";
 import { ColourBar, paintLayer } from "./figures.js";
 import { remarkOn } from "./layers.js";
-import { card, scrollingTable } from "./overview.js";
+import { card, scrollingTable, WIDE } from "./overview.js";
 import { countOfPictures, percent } from "./words.js";
 
 /**
@@ -51,7 +51,9 @@ function changedClassesCard(index, comparison, showGroup) {
   });
   const heads = ["class", "before", "after", "mended", "broken"];
   const heading = "Recall of each class, largest loss first";
-  return card(heading, scrollingTable(heading, heads, rows));
+  const element = card(heading, scrollingTable(heading, heads, rows));
+  element.open = matchMedia(WIDE).matches;
+  return element;
 }
 
 /** The maps of both models for the chosen image, with the same limits. */

@@ -11,8 +11,8 @@ import { percent, pictureOf, withSplit } from "./words.js";
 // The number of confused pairs that the summary lists.
 const LISTED_PAIRS = 8;
 
-// From this width on, the confused pairs are unfolded at first, as in atlas.css.
-const WIDE = "(min-width: 46rem)";
+// From this width on, the cards of the first row are unfolded at first, as in atlas.css.
+export const WIDE = "(min-width: 46rem)";
 
 /**
  * Return a part of the summary that is folded at first.
