@@ -954,8 +954,11 @@ def cell(source: Source) -> str:
     """Return what becomes of a source."""
     if source.classes is None:
         return "no"
-    images = f"{source.count} image{'s' * (source.count > 1)}"
-    classes = f"{len(source.classes)} classes" if source.classes else "no labels"
+    # Numbers stay in one line with what they count.
+    images = f"{source.count}\N{NO-BREAK SPACE}image{'s' * (source.count > 1)}"
+    classes = "no labels"
+    if source.classes:
+        classes = f"{len(source.classes)}\N{NO-BREAK SPACE}class{'es' * (len(source.classes) > 1)}"
     names = "".join(f", with `{name}=`" for name in source.given)
     return f"{images}, {classes}{names}"
 

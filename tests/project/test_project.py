@@ -137,7 +137,7 @@ def test_make_test_and_the_parts_of_check_leave_no_test_out():
     }
     # Those in tests/exports have environments of their own.
     assert registered == {*left_out, "smoke", "locked", "exports"}
-    assert "/bin/python -m pytest \"tests/exports/" in makefile
+    assert '/bin/python -m pytest "tests/exports/' in makefile
 
 
 def test_ci_runs_the_readmes_command_and_every_part_of_check():
