@@ -167,10 +167,7 @@ def by_method(
             f"method is {method!r}: pass the function itself, such as method=camkit.grad_cam"
         )
     layer = keyword_of(method, "layer")
-    if isinstance(method, partial) and layer is not None and not _takes(method.func, layer=layer):
-        # It reads no layer, such as occlusion: the features alone are read there.
-        keywords = {name: value for name, value in method.keywords.items() if name != "layer"}
-        method = partial(method.func, *method.args, **keywords)
+    method = _without_needless_layer(method, layer)
     _check_call(method)
     size = _size_for_method(shape, input_size)
     if grid is None:
@@ -212,6 +209,17 @@ def by_method(
         precision="float32",
         is_multi_label=is_multi_label(model),
     )
+
+
+def _without_needless_layer(method: Method, layer: Any) -> Method:
+    """Return a method without the keyword `layer` if it reads none, such as occlusion.
+
+    The features alone are then read at this layer.
+    """
+    if not isinstance(method, partial) or layer is None or _takes(method.func, layer=layer):
+        return method
+    keywords = {name: value for name, value in method.keywords.items() if name != "layer"}
+    return partial(method.func, *method.args, **keywords)
 
 
 def _check_call(method: Method) -> None:
