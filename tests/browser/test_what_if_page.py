@@ -1,5 +1,6 @@
 """What if: the brush, the flip sets and the threshold of the atlas, in Chromium and in Firefox."""
 
+import base64
 import io
 import re
 from dataclasses import replace
@@ -11,6 +12,7 @@ from made_analyses import NAMES, analysis_of, image_set
 from PIL import Image
 
 import camkit
+from camkit.atlas._encoding import script_json
 from camkit.atlas.record import Record
 from camkit.localize import boxes
 
@@ -246,4 +248,50 @@ def test_missing_classes_are_told(analysis, browser, tmp_path, monkeypatch):
     )
     page.locator(".what-if .note", has_text=text).wait_for()
     assert len(scores(page)) == 2
+    page.close()
+
+
+# A page with the view of a notebook; the answers of the kernel lie there beforehand.
+WIDGET = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Widget</title>
+<style>{css}</style></head><body><div id="widget"></div><script type="module">
+const {{ default: widget }} = await import(URL.createObjectURL(
+  new Blob([{view}], {{ type: "text/javascript" }})));
+const answers = {answers};
+let listener;
+const model = {{
+  get: () => {index},
+  on: (_, asked) => {{ listener = asked; }},
+  send: ({{ kind, i, number }}) => {{
+    const [message, data] = answers[kind][i];
+    const bytes = Uint8Array.from(atob(data), (character) => character.charCodeAt(0));
+    setTimeout(() => listener({{ number, ...message }}, [bytes.buffer]));
+  }},
+}};
+widget.render({{ model, el: document.getElementById("widget") }});
+</script></body></html>"""
+
+
+def test_the_brush_in_the_view_of_a_notebook(analysis, browser, tmp_path):
+    view = camkit.error_atlas(analysis)
+    answers = {"detail": [], "picture": []}
+    for i in range(len(analysis)):
+        for kind, answer in (("detail", view._detail), ("picture", view._picture)):
+            message, [data] = answer(i)
+            answers[kind].append([message, base64.b64encode(data).decode()])
+    texts = {"view": view._esm, "answers": answers, "index": view.index}
+    file = tmp_path / "widget.html"
+    file.write_text(
+        WIDGET.format(css=view._css, **{name: script_json(text) for name, text in texts.items()}),
+        encoding="utf-8",
+    )
+    page = browser.new_page()
+    page.goto(file.as_uri())
+    page.get_by_label("Pictures of", exact=True).select_option(label="all errors (5)")
+    page.locator("summary", has_text="What if?").click()
+    page.locator("canvas.brush").focus()
+    page.keyboard.press("Space")
+    cells = np.zeros(CELLS, bool)
+    cells[0, 0] = True
+    page.locator(".readout", has_text="Without this cell").wait_for()
+    assert readout(page) == expected_readout(analysis, analysis.errors.index[0], cells)
     page.close()
