@@ -34,16 +34,11 @@ def flips_of_classes(
     winners = np.full(len(labels), -1)
     for rows, values in _chunks(maps):
         scores = np.asarray(logits[rows], "float64")
-        images = np.arange(len(scores))
         predicted = scores.argmax(axis=1)
-        leads = scores[images, predicted, None] - scores
-        # The predicted class does not compete, and in an error only the true one does.
-        truth = labels[rows]
-        is_error = (truth >= 0) & (truth != predicted)
-        competes = np.arange(scores.shape[1]) != predicted[:, None]
-        competes[is_error] = np.arange(scores.shape[1]) == truth[is_error, None]
-        leads[~competes] = np.inf
-        differences = values[images, :, predicted][:, :, None] - values
+        leads = _leads_of_classes(scores, predicted, labels[rows])
+        images = np.arange(len(scores))
+        of_predicted = values[images, :, predicted]
+        differences = of_predicted[:, :, None] - values
         fewest, targets = _first_to_flip(differences, leads)
         cells = largest_cells(differences[images, :, targets], fewest)
         struck = np.einsum("np,npc->nc", cells, values, optimize=True)
@@ -51,6 +46,20 @@ def flips_of_classes(
         counts[rows] = fewest
         winners[rows] = np.where(np.isnan(fewest), -1, without.argmax(axis=1))
     return counts, winners
+
+
+def _leads_of_classes(scores: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the leads (n, C) over the classes that compete, infinite for the others.
+
+    The predicted class does not compete and, in an error, only the true one does.
+    """
+    classes = np.arange(scores.shape[1])
+    highest = scores.max(axis=1, keepdims=True)
+    competes = classes != predicted[:, None]
+    is_error = (labels >= 0) & (labels != predicted)
+    true_classes = labels[is_error]
+    competes[is_error] = classes == true_classes[:, None]
+    return np.where(competes, highest - scores, np.inf)
 
 
 def flips_of_labels(
@@ -127,23 +136,30 @@ def _first_to_flip(differences: np.ndarray, leads: np.ndarray) -> tuple[np.ndarr
     images = np.arange(len(leads))
     closest = leads.argmin(axis=1)
     fewest = fewest_cells(differences[images, :, closest], leads[images, closest])
-    # k cells take away at most k times the largest difference. So most classes need not be sorted:
-    # they cannot take fewer cells than the closest one.
-    largest = np.maximum(differences.max(axis=1), 0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        at_least = leads * differences.shape[1] / largest
-    limit = np.where(np.isnan(fewest), np.inf, fewest - 1)
-    may_be_fewer = (at_least < limit[:, None] + 1e-6) & np.isfinite(leads)
-    may_be_fewer[images, closest] = False
-    rows, classes = np.nonzero(may_be_fewer)
+    rows, classes = np.nonzero(_may_take_fewer(differences, leads, fewest))
     counts = fewest_cells(differences[rows, :, classes], leads[rows, classes])
     # The fewest cells of each image come first and, of several, the closest class.
     order = np.lexsort((leads[rows, classes], counts, rows))
     contested, positions = np.unique(rows[order], return_index=True)
     best = order[positions]
-    is_fewer = counts[best] < np.nan_to_num(fewest[contested], nan=np.inf)
+    limits = np.nan_to_num(fewest[contested], nan=np.inf)
+    is_fewer = counts[best] < limits
     chosen = contested[is_fewer]
+    best = best[is_fewer]
     first = closest.copy()
-    first[chosen] = classes[best[is_fewer]]
-    fewest[chosen] = counts[best[is_fewer]]
+    first[chosen] = classes[best]
+    fewest[chosen] = counts[best]
     return fewest, first
+
+
+def _may_take_fewer(differences: np.ndarray, leads: np.ndarray, fewest: np.ndarray) -> np.ndarray:
+    """Return for which leads (n, C) fewer cells than `fewest` (n,) may be enough.
+
+    k cells take away at most k times the largest difference. So most classes need not be sorted.
+    """
+    cell_count = differences.shape[1]
+    largest = differences.max(axis=1)
+    # All cells where no number was enough; a little more, so that rounding leaves none out.
+    limits = np.nan_to_num(fewest - 1, nan=cell_count) + 1e-6
+    most_taken = limits[:, None] * largest / cell_count
+    return np.isfinite(leads) & (leads < most_taken)
