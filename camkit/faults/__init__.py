@@ -50,14 +50,14 @@ def data_faults(
       one of the group, not always the one that is kept. Pixels decide; frames of an object that was
       turned a little are no copies. Score: 1 for the same pixels, less by the difference as a share
       of the contrast.
-    - "label": another class is at least as probable as it is, on average, for the images of that
-      class, and more probable than the label (the confident joint; Northcutt, Jiang and Chuang,
-      "Confident Learning", JAIR 2021); and it is more frequent than the label among the five
-      nearest images. The probabilities are those of linear discriminant analysis that was fitted
-      without the image, and without copies under two labels and images of poor quality. `other` is
-      the most similar image of that class. Score: 1 − probability of the given label. Images that
-      are listed as copies or as of poor quality are not listed again, nor is the kept one of copies
-      under two labels.
+    - "label": the label is more probably wrong than right. The probabilities are those of linear
+      discriminant analysis that was fitted without the image, and without copies under two labels,
+      images of poor quality and other suspects. How certain it may be, and how many labels are
+      wrong (one in a hundred or more), are the values that make the labels of all images most
+      likely: where classes overlap, what lies in between is not listed. `suggestion` is the most
+      probable other class, and `other` the most similar image of it. Score: 1 − probability of the
+      given label. Images that are listed as copies or as of poor quality are not listed again, nor
+      is the kept one of copies under two labels.
     - "background": the background of a class differs from the typical one, and does so more than
       that of the median class, by at least 2 % of the range from black to white and beyond Tukey's
       fence (of the lower half, mirrored). `path` and `other` are the two images whose background is
@@ -132,7 +132,7 @@ def data_faults(
     is_trusted[list(of_two_labels)] = False
     is_trusted[[fault.image for fault in poor]] = False
     if images.label_sets is None:
-        opinions = find_opinions(images, neighbours.several, is_trusted)
+        opinions = find_opinions(images, is_trusted)
         wrong_labels = find_wrong_labels(images, opinions)
         backgrounds = find_telling_backgrounds(images)
     else:

@@ -1,7 +1,7 @@
-"""Wrong labels: images for which another class is as probable as it is for images of that class.
+"""Wrong labels: images whose label is more probably wrong than right.
 
-Given the same probabilities, the package cleanlab lists the same images or more, and does not rank
-flipped labels better (`tests/bench`). So it is not required.
+A classifier says how probable each class is for an image that it has not seen. How far it is to be
+believed, and how many labels are wrong, is estimated from the labels of all images.
 """
 
 import warnings
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import log_softmax, logsumexp
 from sklearn.decomposition import TruncatedSVD
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.model_selection import StratifiedKFold
@@ -20,8 +21,15 @@ from camkit.faults._images import Fault, Images, probable
 # to a hundred times as long.
 IMAGES_PER_COMPONENT = 4
 
-# The number of the most similar images that are asked for their label.
-VOTERS = 5
+# The temperatures by which the classifier's certainty may be reduced.
+TEMPERATURES = np.geomspace(1, 16, 9)
+
+# The shares of wrong labels that are considered. In ten well-known test sets it is 0.2 to 10 %
+# (Northcutt, Athalye and Mueller, "Pervasive Label Errors in Test Sets", NeurIPS 2021).
+NOISE_RATES = np.geomspace(0.01, 0.5, 24)
+
+# The classifier is fitted again without the images that it suspects. A third time changes nothing.
+ROUNDS = 2
 
 # Only the trusted images of a class are believed if they are at least this share of it.
 LEAST_TRUSTED_SHARE = 0.5
@@ -42,40 +50,26 @@ class Opinions(NamedTuple):
     label_log_probability: np.ndarray
 
 
-def find_opinions(images: Images, neighbours: np.ndarray, is_trusted: np.ndarray) -> Opinions:
-    """Return what the other images say of the labels.
-
-    A class is predicted with confidence if its probability is at least its mean probability for the
-    images labelled with it (Northcutt, Jiang and Chuang, "Confident Learning", JAIR 2021). It is
-    suggested if it is more probable than the label, and if more of the nearest images bear it: a
-    few wrong labels may mislead the classifier in a region where the neighbours are all of one
-    label.
+def find_opinions(images: Images, is_trusted: np.ndarray) -> Opinions:
+    """Return what the other images say of the labels. See `judge` for when they contradict.
 
     Args:
         images: The images.
-        neighbours: (N, n) the most similar images of each, the most similar first.
         is_trusted: (N,) bool: the images that are believed. Of the others, something else is known
             to be wrong, and they do not count in what is said of the rest.
     """
     rows = _rows_of_common_labels(images.labels)
     opinions = no_opinions(len(images.labels))
-    labels = images.labels[rows]
-    classes, given = np.unique(labels, return_inverse=True)
+    classes, given = np.unique(images.labels[rows], return_inverse=True)
     if len(classes) < 2:
         return opinions
 
-    is_believed = np.zeros(len(images.labels), bool)
-    is_believed[rows] = _trusted_of_classes(is_trusted[rows], given)
-    verdict = judge(images.features[rows], given, is_believed[rows])
-    opinions.label_log_probability[rows] = verdict.given_log_probability
-    for n in np.flatnonzero(verdict.alternative > -1):
-        suggestion = classes[verdict.alternative[n]]
-        others = neighbours[rows[n]]
-        voters = others[is_believed[others]][:VOTERS]
-        votes = images.labels[voters]
-        if np.sum(votes == suggestion) > np.sum(votes == labels[n]):
-            opinions.suggestion[rows[n]] = suggestion
-            opinions.probability[rows[n]] = verdict.probability[n]
+    verdict = judge(images.features[rows], given[:, None], is_trusted[rows])
+    is_suspect = verdict.is_suspect[:, 0]
+    suspects = rows[is_suspect]
+    opinions.label_log_probability[rows] = verdict.given_log_probability[:, 0]
+    opinions.suggestion[suspects] = classes[verdict.alternative[is_suspect, 0]]
+    opinions.probability[suspects] = verdict.probability[is_suspect, 0]
     return opinions
 
 
@@ -102,39 +96,75 @@ def find_wrong_labels(images: Images, opinions: Opinions) -> Iterator[Fault]:
 
 
 class Verdict(NamedTuple):
-    """What a classifier says of the classes that n images were given.
+    """What the images say of the answers that n of them were given to each of J questions.
 
     Attributes:
-        alternative: (n,) the class that contradicts the given one, or -1.
-        probability: (n,) of the alternative; NaN without one.
-        given_log_probability: (n,) the logarithm of the probability of the given class.
+        is_suspect: (n, J) bool: whether the given answer is more probably wrong than right.
+        alternative: (n, J) the most probable other answer.
+        probability: (n, J) of the alternative.
+        given_log_probability: (n, J) the logarithm of the probability of the given answer.
     """
 
+    is_suspect: np.ndarray
     alternative: np.ndarray
     probability: np.ndarray
     given_log_probability: np.ndarray
 
 
 def judge(features: np.ndarray, given: np.ndarray, is_trusted: np.ndarray) -> Verdict:
-    """Return what the trusted images say of the classes (n,) that were given, 0 to K − 1.
+    """Return what the images say of the answers that were given.
 
-    Each class needs three trusted images.
+    An answer is one of K classes. If the share ε of all answers is wrong, and wrong answers are
+    spread evenly, the given one, y, comes about with the probability
+
+        P(y | image) = (1 − ε)·p_y + ε·(1 − p_y) / (K − 1)
+
+    where p is the classifier's softmax at temperature T, by images except this one. T and ε are
+    the most likely ones (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017; Mnih
+    and Hinton, "Learning to Label Aerial Images from Noisy Data", ICML 2012). The second term is
+    the share of wrong answers in the sum, and above half of it the answer is suspect. So, where
+    classes overlap, T is high, and nobody is accused of lying in between.
+
+    Args:
+        features: (n, D) unit vectors.
+        given: (n, J) int, the answers 0 to K − 1. Each is given by three trusted images or more.
+        is_trusted: (n,) bool: the images that are believed.
     """
-    log_probabilities = _held_out_log_probabilities(features, given, is_trusted)
-    probabilities = np.exp(log_probabilities)
-    means = _mean_self_confidence(probabilities[is_trusted], given[is_trusted])
-    is_confident = probabilities >= means
-    is_given = np.arange(probabilities.shape[1]) == given[:, None]
-    alternatives = np.where(is_confident & ~is_given, log_probabilities, -np.inf)
-    of_given = log_probabilities[is_given]
-    best = alternatives.argmax(axis=1)
-    is_contradicted = alternatives.max(axis=1) > of_given
-    probability = np.take_along_axis(probabilities, best[:, None], axis=1)[:, 0]
-    return Verdict(
-        np.where(is_contradicted, best, -1),
-        np.where(is_contradicted, probability, np.nan),
-        of_given,
-    )
+    is_believed = np.broadcast_to(is_trusted[:, None], given.shape)
+    for _ in range(ROUNDS):
+        of_questions = []
+        for answers, are_believed in zip(given.T, is_believed.T, strict=True):
+            of_question = _held_out_log_probabilities(features, answers, are_believed)
+            of_questions.append(of_question)
+        log_probabilities = np.stack(of_questions, axis=1)
+        verdict = _most_likely_verdict(log_probabilities, given, is_trusted)
+        is_believed = is_trusted[:, None] & ~verdict.is_suspect
+    return verdict
+
+
+def _most_likely_verdict(
+    log_probabilities: np.ndarray, given: np.ndarray, is_trusted: np.ndarray
+) -> Verdict:
+    """Return the verdict by log-probabilities (n, J, K) at the most likely T and ε, see `judge`."""
+    count = log_probabilities.shape[2]
+    is_given = np.arange(count) == given[:, :, None]
+    highest = -np.inf
+    for temperature in TEMPERATURES:
+        tempered = log_softmax(log_probabilities / temperature, axis=2)
+        of_given = tempered[is_given].reshape(given.shape)
+        of_others = np.where(is_given, -np.inf, tempered)
+        if_wrong = logsumexp(of_others, axis=2) - np.log(count - 1)
+        for rate in NOISE_RATES:
+            right = np.log(1 - rate) + of_given
+            wrong = np.log(rate) + if_wrong
+            likelihood = np.logaddexp(right, wrong)[is_trusted].sum()
+            if likelihood > highest:
+                highest = likelihood
+                is_suspect = wrong > right
+                likeliest = of_given, of_others
+    of_given, of_others = likeliest
+    probability = np.exp(of_others.max(axis=2))
+    return Verdict(is_suspect, of_others.argmax(axis=2), probability, of_given)
 
 
 def _rows_of_common_labels(labels: np.ndarray) -> np.ndarray:
@@ -160,6 +190,7 @@ def _held_out_log_probabilities(
 
     The probabilities of an image come from a classifier that has seen trusted images except it.
     """
+    is_trusted = _trusted_of_classes(is_trusted, labels)
     components = max(len(features) // IMAGES_PER_COMPONENT, 2)
     if features.shape[1] > components:
         reduction = TruncatedSVD(components, random_state=0).fit(features[is_trusted])
@@ -180,12 +211,3 @@ def _held_out_log_probabilities(
             classifier.fit(features[seen], labels[seen])
             log_probabilities[held_out] = classifier.predict_log_proba(features[held_out])
     return log_probabilities
-
-
-def _mean_self_confidence(probabilities: np.ndarray, given: np.ndarray) -> np.ndarray:
-    """Return the mean probability (classes,) of each class for the images labelled with it."""
-    means = []
-    for k, of_class in enumerate(probabilities.T):
-        means.append(of_class[given == k].mean())
-    # Some classes are almost certain: rounding must not lift the mean above all of their images.
-    return np.array(means) - 1e-6
