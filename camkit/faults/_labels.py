@@ -21,8 +21,8 @@ from camkit.faults._images import Fault, Images, probable
 # to a hundred times as long.
 IMAGES_PER_COMPONENT = 4
 
-# The temperatures by which the classifier's certainty may be reduced.
-TEMPERATURES = np.geomspace(1, 16, 9)
+# The temperatures of the classifier: above 1 it is too certain, and below 1 not certain enough.
+TEMPERATURES = np.geomspace(0.25, 16, 13)
 
 # The shares of wrong labels that are considered. In ten well-known test sets it is 0.2 to 10 %
 # (Northcutt, Athalye and Mueller, "Pervasive Label Errors in Test Sets", NeurIPS 2021).
