@@ -260,7 +260,7 @@ class Analysis:
             A mask (N, C), bool.
 
         Raises:
-            ValueError: There is not one threshold for each class.
+            ValueError: There is not one threshold from 0 to 1 for each class.
 
         Example:
             >>> import camkit, keras
@@ -286,8 +286,8 @@ class Analysis:
                 class, such as `best_thresholds()` of a validation set.
 
         Raises:
-            ValueError: There is not one threshold for each class, or the images have one label
-                each, of which the most probable is predicted.
+            ValueError: There is not one threshold from 0 to 1 for each class, or the images have
+                one label each, of which the most probable is predicted.
 
         Example:
             >>> import camkit, keras, numpy as np
@@ -337,13 +337,19 @@ class Analysis:
         return _label_sets.best_thresholds(self.probs, self.labels)
 
     def _checked(self, thresholds: float | Sequence[float] | np.ndarray) -> np.ndarray:
-        """Return thresholds (C,). Raises ValueError if there is not one for each class."""
+        """Return thresholds (C,). Raises ValueError if they are not one probability a class."""
         classes = len(self.class_names)
         if np.shape(thresholds) not in ((), (classes,)):
             raise ValueError(
                 f"threshold is {thresholds}: pass one number, or one for each of {classes} classes"
             )
-        return np.broadcast_to(np.asarray(thresholds, dtype="float64"), classes)
+        values = np.asarray(thresholds, dtype="float64")
+        are_probabilities = (values >= 0) & (values <= 1)
+        if not are_probabilities.all():
+            raise ValueError(
+                f"threshold is {thresholds}: pass probabilities, which are from 0 to 1"
+            )
+        return np.broadcast_to(values, classes)
 
     @property
     def _thresholds(self) -> np.ndarray:

@@ -17,7 +17,7 @@ from camkit.faults._copies import find_copies, list_copies
 from camkit.faults._groups import find_split_groups
 from camkit.faults._images import Fault, Images
 from camkit.faults._label_sets import find_wrong_label_sets
-from camkit.faults._labels import find_opinions, find_wrong_labels, no_opinions
+from camkit.faults._labels import Opinions, find_opinions, find_wrong_labels, no_opinions
 from camkit.faults._neighbours import find_neighbours
 from camkit.faults._pixels import read_pixels
 from camkit.faults._quality import QUALITY, find_poor_quality
@@ -126,22 +126,13 @@ def data_faults(
     copies = find_copies(images, pixels.thumbnails, neighbours.several)
     of_two_labels = copies.of_two_labels(images)
     poor = list(find_poor_quality(pixels.measures))
-
     # Images that are known to be wrong say nothing of the labels of others.
-    is_trusted = np.ones(len(images.paths), bool)
-    is_trusted[list(of_two_labels)] = False
-    is_trusted[[fault.image for fault in poor]] = False
-    if images.label_sets is None:
-        opinions = find_opinions(images, is_trusted)
-        wrong_labels = find_wrong_labels(images, opinions)
-        backgrounds = find_telling_backgrounds(images)
-    else:
-        opinions = no_opinions(len(images.paths))
-        wrong_labels = find_wrong_label_sets(images, is_trusted)
-        backgrounds = iter([])
+    wrong_images = of_two_labels | {fault.image for fault in poor}
+    opinions, wrong_labels = _judged_labels(images, wrong_images)
     copy_faults = list(list_copies(images, copies, pixels.area, opinions))
-    listed = {fault.image for fault in [*copy_faults, *poor]} | of_two_labels
-    wrong_labels = list(wrong_labels)
+    listed = wrong_images | {fault.image for fault in copy_faults}
+    # Backgrounds are compared class by class, of images with one label.
+    backgrounds = find_telling_backgrounds(images) if images.label_sets is None else []
     faults = [
         *copy_faults,
         *(fault for fault in wrong_labels if fault.image not in listed),
@@ -152,6 +143,17 @@ def data_faults(
         *poor,
     ]
     return _table_of(faults, images)
+
+
+def _judged_labels(images: Images, wrong_images: set[int]) -> tuple[Opinions, list[Fault]]:
+    """Return what images say of the labels of others, and the wrong ones; some are not believed."""
+    is_trusted = np.ones(len(images.paths), bool)
+    is_trusted[list(wrong_images)] = False
+    if images.label_sets is None:
+        opinions = find_opinions(images, is_trusted)
+        return opinions, list(find_wrong_labels(images, opinions))
+    opinions = no_opinions(len(images.paths))
+    return opinions, list(find_wrong_label_sets(images, is_trusted))
 
 
 def _unexplained(

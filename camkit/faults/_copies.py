@@ -42,12 +42,13 @@ MOST_OF_SIDE = 0.97
 
 # Where a crop is looked for: in the middle, in a corner or at a side of nine tenths, and in the
 # middle of four fifths.
+_SIDES = (-0.1, 0.1)
 WINDOWS = np.array(
     [
         (0.9, 0, 0.9, 0),
-        *[(0.9, y, 0.9, x) for y in (-0.1, 0.1) for x in (-0.1, 0.1)],
-        *[(0.9, y, 1, 0) for y in (-0.1, 0.1)],
-        *[(1, 0, 0.9, x) for x in (-0.1, 0.1)],
+        *[(0.9, y, 0.9, x) for y in _SIDES for x in _SIDES],
+        *[(0.9, y, 1, 0) for y in _SIDES],
+        *[(1, 0, 0.9, x) for x in _SIDES],
         (0.8, 0, 0.8, 0),
     ],
     "float32",
@@ -115,18 +116,21 @@ def find_copies(images: Images, thumbnails: np.ndarray, neighbours: np.ndarray) 
             looked for.
     """
     pixels = thumbnails.astype("float32")
+    mirrored = pixels[:, :, ::-1]
+    gray = luminance(pixels)
     pairs = [
         *_same(images, thumbnails),
         *_alike(pixels, pixels, "nearly the same"),
-        *_alike(pixels, pixels[:, :, ::-1], "mirrored"),
-        *_cropped(images, luminance(pixels), neighbours),
+        *_alike(pixels, mirrored, "mirrored"),
+        *_cropped(images, gray, neighbours),
     ]
     surest: dict[tuple[int, int], Pair] = {}
     # Of several ways, the surest one is written last and remains.
     for pair in sorted(pairs, key=_doubt, reverse=True):
-        ends = (min(pair.image, pair.other), max(pair.image, pair.other))
+        ends = _ends(pair.image, pair.other)
         surest[ends] = pair
-    _, groups = connected_components(_graph(surest, len(pixels)), directed=False)
+    graph = _graph(surest, len(pixels))
+    _, groups = connected_components(graph, directed=False)
     return Copies(groups, surest)
 
 
@@ -144,8 +148,10 @@ def list_copies(
         area: (N,) the number of pixels of each file.
         opinions: What the other images say of the labels.
     """
-    tree = minimum_spanning_tree(_graph(copies.pairs, len(copies.groups)))
-    for group in np.flatnonzero(np.bincount(copies.groups) > 1):
+    graph = _graph(copies.pairs, len(copies.groups))
+    tree = minimum_spanning_tree(graph)
+    sizes = np.bincount(copies.groups)
+    for group in np.flatnonzero(sizes > 1):
         members = np.flatnonzero(copies.groups == group)
         kept = _kept(images, members, area, opinions)
         order, before = breadth_first_order(tree, kept, directed=False)
@@ -153,9 +159,11 @@ def list_copies(
         weakest: dict[int, Pair] = {}
         for i in order[1:].tolist():
             j = int(before[i])
-            pair = copies.pairs[min(i, j), max(i, j)]
-            weakest[i] = max(pair, weakest.get(j, pair), key=_doubt)
-            if images.has_two_labels(i, kept) or images.splits[i] != images.splits[kept]:
+            pair = copies.pairs[_ends(i, j)]
+            before_it = weakest.get(j, pair)
+            weakest[i] = max(pair, before_it, key=_doubt)
+            is_elsewhere = images.splits[i] != images.splits[kept]
+            if is_elsewhere or images.has_two_labels(i, kept):
                 pair = weakest[i]
                 j = kept
             yield _fault(images, pair, i, j, opinions)
@@ -163,16 +171,17 @@ def list_copies(
 
 def luminance(pixels: np.ndarray) -> np.ndarray:
     """Return the luminance (..., H, W) of pixels (..., H, W, 3)."""
-    return pixels @ np.array([0.299, 0.587, 0.114], "float32")
+    weights = np.array([0.299, 0.587, 0.114], "float32")
+    return pixels @ weights
 
 
 def _same(images: Images, thumbnails: np.ndarray) -> Iterator[Pair]:
     """Yield images with the same pixels, each with the one before it in the same group."""
     rows = thumbnails.reshape(len(thumbnails), -1)
     _, number, counts = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
-    number = number.ravel()
+    is_repeated = counts[number.ravel()] > 1
     last: dict[bytes, int] = {}
-    for i in np.flatnonzero(counts[number] > 1).tolist():
+    for i in np.flatnonzero(is_repeated).tolist():
         content = images.digest(i)
         if content in last:
             yield Pair(i, last[content], "same", 0.0)
@@ -194,41 +203,48 @@ def _alike(thumbnails: np.ndarray, views: np.ndarray, way: str) -> Iterator[Pair
     candidates = nearest(frequencies(gray), frequencies(gray_views), count)
     differences = np.empty(candidates.shape, "float32")
     for k, others in enumerate(candidates.T):
-        difference = _root_mean_square(gray - gray_views[others])
         least = np.minimum(contrast, contrast[others])
-        differences[:, k] = difference / least.clip(1e-6)
-        differences[least < LEAST_CONTRAST, k] = np.inf
+        differences[:, k] = _share_of_contrast(gray - gray_views[others], least)
 
     # The nearest image that cannot be a copy. If there is none, it is as far as a copy may be.
-    of_others = np.where(differences >= LIMIT, differences, np.inf).min(axis=1)
+    is_other = differences >= LIMIT
+    of_others = np.where(is_other, differences, np.inf).min(axis=1)
     of_others[np.isinf(of_others)] = LIMIT
     limits = np.minimum(SHARE_OF_OTHERS * of_others, LIMIT)
-    for i, k in np.argwhere(differences < limits[:, None]).tolist():
-        j = candidates[i, k]
-        has_colours = _root_mean_square(thumbnails[i] - views[j], axis=None) < COLOUR
-        if differences[i, k] < limits[j] and has_colours:
-            yield Pair(i, int(j), way, float(differences[i, k]))
+    is_near = differences < limits[:, None]
+    for i, k in np.argwhere(is_near).tolist():
+        j = int(candidates[i, k])
+        difference = float(differences[i, k])
+        colours = _root_mean_square(thumbnails[i] - views[j], axis=None)
+        if difference < limits[j] and colours < COLOUR:
+            yield Pair(i, j, way, difference)
 
 
 def frequencies(gray: np.ndarray) -> np.ndarray:
     """Return the lowest frequencies of images (N, S, S) without their mean, as unit vectors."""
-    lowest = dctn(gray, axes=(1, 2), norm="ortho")[:, :FREQUENCIES, :FREQUENCIES]
-    lowest = lowest.reshape(len(gray), -1)[:, 1:]
-    length = np.linalg.norm(lowest, axis=1, keepdims=True)
-    return lowest / length.clip(1e-6)
+    spectrum = dctn(gray, axes=(1, 2), norm="ortho")
+    lowest = spectrum[:, :FREQUENCIES, :FREQUENCIES]
+    vectors = lowest.reshape(len(gray), -1)
+    # The first one is the mean.
+    vectors = vectors[:, 1:]
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / length.clip(1e-6)
 
 
 def _cropped(images: Images, gray: np.ndarray, neighbours: np.ndarray) -> Iterator[Pair]:
     """Yield the images that are a crop of one of their neighbours."""
+    count = len(gray)
     own = frequencies(gray)
-    views = np.empty((len(gray), len(WINDOWS), own.shape[1]), "float32")
+    views = np.empty((count, len(WINDOWS), own.shape[1]), "float32")
     for number, window in enumerate(WINDOWS):
-        windows = np.broadcast_to(window, (len(gray), 4))
-        views[:, number] = frequencies(stretch(gray, windows))
+        windows = np.broadcast_to(window, (count, 4))
+        stretched = stretch(gray, windows)
+        views[:, number] = frequencies(stretched)
 
-    with progress(len(gray), "Looking for crops", "image") as bar:
-        for begin in range(0, len(gray), BLOCK):
-            rows = np.arange(begin, min(begin + BLOCK, len(gray)))
+    with progress(count, "Looking for crops", "image") as bar:
+        for begin in range(0, count, BLOCK):
+            end = min(begin + BLOCK, count)
+            rows = np.arange(begin, end)
             pairs = _crop_candidates(gray, own, views, rows, neighbours[rows])
             yield from _confirmed_crops(images, *pairs)
             bar.update(len(rows))
@@ -240,21 +256,25 @@ def _crop_candidates(
     """Return images, the one of their neighbours that each may be a crop of, and windows of it."""
     likeness = np.einsum("bd,bkwd->bkw", own[rows], views[neighbours])
     likeness = likeness.reshape(len(rows), -1)
-    best = np.argsort(-likeness, axis=1, kind="stable")[:, :ALIGNED]
-    is_like = np.take_along_axis(likeness, best, axis=1) > LEAST_LIKENESS
+    order = np.argsort(-likeness, axis=1, kind="stable")
+    best = order[:, :ALIGNED]
+    best_likeness = np.take_along_axis(likeness, best, axis=1)
+    is_like = best_likeness > LEAST_LIKENESS
     position, _ = np.nonzero(is_like)
-    column = best[is_like]
+    neighbour, window = np.divmod(best[is_like], len(WINDOWS))
     crops = rows[position]
-    others = neighbours[position, column // len(WINDOWS)]
-    windows = align(gray[others], gray[crops], WINDOWS[column % len(WINDOWS)])
-    difference = _relative_difference(stretch(gray[others], windows), gray[crops])
+    others = neighbours[position, neighbour]
+    windows = align(gray[others], gray[crops], WINDOWS[window])
+    inside = stretch(gray[others], windows)
+    difference = _relative_difference(inside, gray[crops])
     is_candidate = (difference < COARSE_LIMIT) & _is_crop(windows)
 
     # The best of each image comes first, and only that is kept.
-    order = np.argsort(np.where(is_candidate, difference, np.inf), kind="stable")
-    order = order[is_candidate[order]]
-    _, first = np.unique(crops[order], return_index=True)
-    chosen = order[first]
+    candidates = np.flatnonzero(is_candidate)
+    order = np.argsort(difference[candidates], kind="stable")
+    candidates = candidates[order]
+    _, first = np.unique(crops[candidates], return_index=True)
+    chosen = candidates[first]
     return crops[chosen], others[chosen], windows[chosen]
 
 
@@ -270,16 +290,22 @@ def _confirmed_crops(
         gray = image.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
         return np.asarray(gray, "float32")
 
-    needed, position = np.unique(np.concatenate([crops, others]), return_inverse=True)
+    both = np.concatenate([crops, others])
+    needed, position = np.unique(both, return_inverse=True)
     with ThreadPoolExecutor(THREADS) as pool:
-        pixels = np.stack(list(pool.map(read, needed.tolist())))
+        images_read = list(pool.map(read, needed.tolist()))
+    pixels = np.stack(images_read)
     pixels_of_crops, pixels_of_others = np.split(pixels[position], 2)
     windows = align(pixels_of_others, pixels_of_crops, windows)
     inside = stretch(pixels_of_others, windows)
-    difference = _relative_difference(_reduced(inside), _reduced(pixels_of_crops))
-    is_crop = (difference < CROP_LIMIT) & _is_crop(windows)
-    for n in np.flatnonzero(is_crop):
-        yield Pair(int(crops[n]), int(others[n]), "cropped", float(difference[n]))
+    differences = _relative_difference(
+        _reduced(inside),
+        _reduced(pixels_of_crops),
+    )
+    is_crop = (differences < CROP_LIMIT) & _is_crop(windows)
+    pairs = zip(crops[is_crop], others[is_crop], differences[is_crop], strict=True)
+    for crop, other, difference in pairs:
+        yield Pair(int(crop), int(other), "cropped", float(difference))
 
 
 def _is_crop(windows: np.ndarray) -> np.ndarray:
@@ -291,18 +317,36 @@ def _is_crop(windows: np.ndarray) -> np.ndarray:
 def _reduced(images: np.ndarray) -> np.ndarray:
     """Return images (P, SIDE, SIDE) at a quarter of their side, which noise hardly changes."""
     side = SIDE // 4
-    return images.reshape(len(images), side, 4, side, 4).mean(axis=(2, 4))
+    blocks = images.reshape(len(images), side, 4, side, 4)
+    return blocks.mean(axis=(2, 4))
 
 
 def _relative_difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Return the differences (P,) of images (P, S, S), as a share of the smaller contrast."""
-    contrast = np.minimum(first.std(axis=(1, 2)), second.std(axis=(1, 2)))
-    difference = _root_mean_square(first - second) / contrast.clip(1e-6)
-    return np.where(contrast < LEAST_CONTRAST, np.inf, difference)
+    first_contrast = first.std(axis=(1, 2))
+    second_contrast = second.std(axis=(1, 2))
+    contrast = np.minimum(first_contrast, second_contrast)
+    return _share_of_contrast(first - second, contrast)
+
+
+def _share_of_contrast(difference: np.ndarray, contrast: np.ndarray) -> np.ndarray:
+    """Return the size of differences (P, S, S) as a share of contrasts (P,).
+
+    It is infinite where the contrast is too low to tell images apart.
+    """
+    size = _root_mean_square(difference)
+    share = size / contrast.clip(1e-6)
+    return np.where(contrast < LEAST_CONTRAST, np.inf, share)
 
 
 def _root_mean_square(values: np.ndarray, axis: tuple[int, ...] | None = (1, 2)) -> np.ndarray:
-    return np.sqrt(np.mean(values**2, axis=axis))
+    mean_square = np.mean(values**2, axis=axis)
+    return np.sqrt(mean_square)
+
+
+def _ends(i: int, j: int) -> tuple[int, int]:
+    """Return two images in the order in which `Copies.pairs` has them."""
+    return min(i, j), max(i, j)
 
 
 def _doubt(pair: Pair) -> float:
@@ -312,9 +356,10 @@ def _doubt(pair: Pair) -> float:
 
 def _graph(pairs: dict[tuple[int, int], Pair], count: int) -> csr_array:
     """Return the pairs as a graph of images (N, N), weighted by their doubt."""
-    ends = np.array(list(pairs), int).reshape(-1, 2).T
+    ends = np.array(list(pairs), int)
+    rows_and_columns = ends.reshape(-1, 2).T
     doubts = [_doubt(pair) for pair in pairs.values()]
-    return csr_array((doubts, ends), shape=(count, count))
+    return csr_array((doubts, rows_and_columns), shape=(count, count))
 
 
 def _kept(images: Images, members: np.ndarray, area: np.ndarray, opinions: Opinions) -> int:
@@ -322,19 +367,23 @@ def _kept(images: Images, members: np.ndarray, area: np.ndarray, opinions: Opini
     # The last key counts most.
     keys = [-area[members], images.ranks[members]]
     labels = images.labels[members]
-    if len(np.unique(labels[labels > -1])) > 1:
+    known = labels[labels > -1]
+    if len(np.unique(known)) > 1:
         keys.append(-opinions.label_log_probability[members])
-    return int(members[np.lexsort(keys)[0]])
+    first = np.lexsort(keys)[0]
+    return int(members[first])
 
 
 def _fault(images: Images, pair: Pair, i: int, j: int, opinions: Opinions) -> Fault:
     """Return the fault that image i is a copy of image j."""
-    reason = f"{pair.way} image {_relation(images, i, j)}"
+    relation = _relation(images, i, j)
+    reason = f"{pair.way} image {relation}"
     score = 1 - pair.difference
     if not images.has_two_labels(i, j):
         return Fault(i, "copy", reason, score, j)
     suggestion = int(opinions.suggestion[i])
-    return Fault(i, "copy", reason, score, j, suggestion, float(opinions.probability[i]))
+    probability = float(opinions.probability[i])
+    return Fault(i, "copy", reason, score, j, suggestion, probability)
 
 
 def _relation(images: Images, i: int, j: int) -> str:
@@ -346,5 +395,8 @@ def _relation(images: Images, i: int, j: int) -> str:
         places.append("in the other split")
     if places:
         return ", ".join(places)
-    has_same_label = images.labels[i] == images.labels[j] and images.labels[i] > -1
-    return "in the same class" if has_same_label else "in the same set"
+    label = images.labels[i]
+    other_label = images.labels[j]
+    if label == other_label and label > -1:
+        return "in the same class"
+    return "in the same set"
