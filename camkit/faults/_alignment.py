@@ -41,10 +41,11 @@ def align(
     Returns:
         The windows (P, 4), float32.
     """
+    count, side, _ = crops.shape
     step_of_difference = _least_squares(crops)
     for _ in range(rounds):
         difference = stretch(images, windows) - crops
-        column = difference.reshape(len(crops), -1, 1)
+        column = difference.reshape(count, side * side, 1)
         steps = step_of_difference @ column
         windows = _compose(windows, steps[..., 0])
     return windows
@@ -76,7 +77,7 @@ def _jacobian(crops: np.ndarray) -> np.ndarray:
         along_x,
     ]
     stacked = np.stack(slopes, axis=1)
-    return stacked.reshape(count, 4, -1)
+    return stacked.reshape(count, 4, side * side)
 
 
 def _transposed(matrices: np.ndarray) -> np.ndarray:

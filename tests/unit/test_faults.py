@@ -14,7 +14,16 @@ from sklearn.metrics import average_precision_score
 
 import camkit
 from camkit import faults
-from camkit.faults import _alignment, _backgrounds, _copies, _neighbours, _quality, _twins
+from camkit._features import feature_space
+from camkit.faults import (
+    _alignment,
+    _backgrounds,
+    _copies,
+    _labels,
+    _neighbours,
+    _quality,
+    _twins,
+)
 from camkit.faults._images import Images
 
 NAMES = ["Apple", "Lime", "Plum"]
@@ -619,6 +628,17 @@ def test_what_does_not_belong_together_is_refused(tmp_path):
         camkit.data_faults(analysis_of(paths[:2], labels[:2], gap[:2]))
 
 
+def names_of(paths):
+    """Return split, class and name of each path, as data/planted.json has them."""
+    return ["/".join(Path(path).parts[-3:]) for path in paths]
+
+
+def wrong_in_the_set():
+    """Return the names of the images of the embedded set whose label is wrong, or one of two."""
+    given = json.loads((Path(__file__).parents[2] / "data" / "planted.json").read_text())
+    return [fault[key] for fault in given for key in ("path", "other_path") if key in fault]
+
+
 @pytest.fixture(scope="module")
 def embedded():
     train, test = (camkit.load_images("mini", split) for split in ("Training", "Test"))
@@ -631,10 +651,7 @@ def test_planted_faults_are_found(embedded):
     table = camkit.data_faults(test, known)
     assert "background" not in set(table["kind"]), "no class of the set is marked"
     listed = table[table["kind"].isin(["copy", "label"])]
-    short = {
-        "/".join(Path(path).parts[-3:]): kind
-        for path, kind in zip(listed["path"], listed["kind"], strict=True)
-    }
+    short = dict(zip(names_of(listed["path"]), listed["kind"], strict=True))
     planted = json.loads((Path(__file__).parents[2] / "data" / "planted.json").read_text())
     assert len(planted) == 6
     for fault in planted:
@@ -686,15 +703,13 @@ def test_a_marked_class_is_found_and_no_other(tmp_path, name, mark):
         )
 
 
+@pytest.mark.slow
 def test_planted_faults_of_every_kind_are_found_and_hardly_anything_else(tmp_path):
     """`tests/bench` has the figures of two sets, beside cleanvision and cleanlab."""
-    given = json.loads((Path(__file__).parents[2] / "data" / "planted.json").read_text())
-    there = [fault[key] for fault in given for key in ("path", "other_path") if key in fault]
     sets = []
     for split in planted.SPLITS:
         images = camkit.load_images("mini", split)
-        names = ["/".join(path.parts[-3:]) for path in images.paths]
-        sets.append(images.select(~np.isin(names, there)))
+        sets.append(images.select(~np.isin(names_of(images.paths), wrong_in_the_set())))
     truth = planted.plant(sets, tmp_path, each=3)
     train, test = (camkit.load_images(tmp_path, split) for split in planted.SPLITS)
     model = camkit.gap_classifier(camkit.backbone("mini"), train.class_names)
@@ -706,27 +721,83 @@ def test_planted_faults_of_every_kind_are_found_and_hardly_anything_else(tmp_pat
     assert (found["recall"] >= 0.9).all() and (found["precision"] >= 0.9).all(), found.to_string()
 
 
-@pytest.mark.parametrize("share", [0.01, 0.02, 0.05])
-def test_flipped_labels_lead_the_list(embedded, share):
+def flipped(part, share, seed):
+    """Return the part with a share of its labels changed, and the paths of these images.
+
+    Images whose label is wrong already are left out.
+    """
+    noise = np.random.default_rng(seed)
+    part = part.select(~np.isin(names_of(part.paths), wrong_in_the_set()))
+    labels = part.labels.copy()
+    some = noise.permutation(len(labels))[: round(share * len(labels))]
+    labels[some] = (labels[some] + noise.integers(1, 12, len(some))) % 12
+    made = analysis_of(part.paths, labels, part.gap, part.class_names)
+    return made, {part.paths[i] for i in some}
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05])
+def test_flipped_labels_lead_the_list_and_hardly_any_other_is_on_it(embedded, share):
     values = []
+    right = 0
+    listed = 0
+    for seed in range(2):
+        test, wrong = flipped(embedded[0], share, seed)
+        known, also_wrong = flipped(embedded[1], share, seed)
+        wrong |= also_wrong
+        images = Images(test, known)
+        opinions = _labels.find_opinions(images, np.ones(len(images.paths), bool))
+        paths = [images.paths[fault.image] for fault in _labels.find_wrong_labels(images, opinions)]
+        rank = {path: -n for n, path in enumerate(paths)}
+        ranks = [rank.get(path, -len(images.paths)) for path in images.paths]
+        values.append(average_precision_score([path in wrong for path in images.paths], ranks))
+        right += len(wrong & set(paths))
+        listed += len(paths)
+    assert np.mean(values) > 0.9 and right >= 0.9 * listed
+
+
+def overlapping(share, seed, count=200, classes=5, width=30):
+    """Features of classes that overlap, with heavy tails; labels, and which of them are wrong."""
+    noise = np.random.default_rng(seed)
+    truth = np.arange(count) % classes
+    centres = 3 * noise.normal(size=(classes, width))
+    gap = centres[truth] + 2 * noise.standard_t(4, size=(count, width))
+    labels = truth.copy()
+    some = noise.permutation(count)[: round(share * count)]
+    labels[some] = (labels[some] + noise.integers(1, classes, len(some))) % classes
+    (features,) = feature_space(gap.astype("float32"))
+    return features, labels, labels != truth
+
+
+def test_labels_of_overlapping_classes_are_suspect_only_if_they_were_changed():
+    everyone = np.ones(200, bool)
+    found = []
     for seed in range(3):
-        noise, parts, flipped = np.random.default_rng(seed), [], set()
-        for part in embedded:
-            labels = part.labels.copy()
-            some = noise.permutation(len(labels))[: round(share * len(labels))]
-            labels[some] = (labels[some] + noise.integers(1, 12, len(some))) % 12
-            flipped |= {part.paths[i] for i in some}
-            parts.append(analysis_of(part.paths, labels, part.gap, part.class_names))
-        table = camkit.data_faults(*parts)
-        ranked = table.loc[table["kind"] == "label", "path"].tolist()
-        paths = [path for part in embedded for path in part.paths]
-        rank = {path: -n for n, path in enumerate(ranked)}
-        values.append(
-            average_precision_score(
-                [path in flipped for path in paths], [rank.get(path, -len(paths)) for path in paths]
-            )
-        )
-    assert np.mean(values) > 0.9
+        features, labels, _ = overlapping(0, seed)
+        assert not _labels.judge(features, labels[:, None], everyone).is_suspect.any()
+        features, labels, is_wrong = overlapping(0.05, seed)
+        is_suspect = _labels.judge(features, labels[:, None], everyone).is_suspect[:, 0]
+        assert not is_suspect[~is_wrong].any()
+        found.extend(is_suspect[is_wrong])
+    assert np.mean(found) >= 0.8
+
+
+def test_noise_and_temperature_are_the_most_likely_ones():
+    """One of ten answers is wrong, and the classifier is four times as certain as it should be."""
+    noise = np.random.default_rng(0)
+    logits = 2 * noise.normal(size=(20_000, 3))
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    truth = (probabilities.cumsum(axis=1) < noise.random((20_000, 1))).sum(axis=1)
+    is_wrong = noise.random(20_000) < 0.1
+    given = np.where(is_wrong, (truth + noise.integers(1, 3, 20_000)) % 3, truth)
+    verdict = _labels._most_likely_verdict(
+        4 * logits[:, None], given[:, None], np.ones(20_000, bool)
+    )
+    own = np.take_along_axis(probabilities, given[:, None], axis=1)
+    assert np.allclose(np.exp(verdict.given_log_probability), own)
+    # Where it is more probably wrong than right: ε (1 − p) / 2 > (1 − ε) p, so p < 1 / 19.
+    limit = own[verdict.is_suspect[:, 0]].max()
+    assert 0.045 < limit < 0.06
+    assert is_wrong[verdict.is_suspect[:, 0]].mean() > 0.5
 
 
 @pytest.mark.slow
