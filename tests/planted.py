@@ -201,12 +201,13 @@ def results(planted, faults):
 
     A planted fault is found if a row of its kind has its file as `path` or `other`. A row is wrong
     if nothing was planted in either of its files; a row about a fault of another kind counts for
-    nothing.
+    nothing. A twin is found as a copy or a wrong label, too: then it is not listed again.
     """
     truth = pd.DataFrame(planted)
     rows = []
     for kind, of_kind in truth.groupby("kind", sort=False):
-        listed = faults[faults["kind"] == kind]
+        kinds = ["twin", "copy", "label"] if kind == "twin" else [kind]
+        listed = faults[faults["kind"].isin(kinds)]
         found = of_kind["path"].isin([*listed["path"], *listed["other"]])
         is_right = listed["path"].isin(of_kind["path"]) | listed["other"].isin(of_kind["path"])
         is_planted = listed["path"].isin(truth["path"]) | listed["other"].isin(truth["path"])

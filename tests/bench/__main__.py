@@ -34,6 +34,7 @@ PARTS = {
     "head": network.head,
     "analyze": sets.analyze,
     "faults": faults.faults,
+    "neighbours": faults.neighbours,
     "atlas": sets.atlas,
     "cluster": cluster.cluster,
     "lessons": commands.lessons,
