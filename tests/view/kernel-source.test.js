@@ -7,8 +7,9 @@ import { index } from "./sample.js";
  * Return the source of a kernel, and the messages that it is sent, which `answer` answers.
  *
  * @param {(message: any) => object} answer
+ * @param {ArrayBuffer[]} [buffers] what comes with each answer
  */
-function kernelOf(answer) {
+function kernelOf(answer, buffers = []) {
   /** @type {any[]} */
   const sent = [];
   /** @type {(message: any, buffers: any[]) => void} */
@@ -20,7 +21,7 @@ function kernelOf(answer) {
     },
     send: (/** @type {any} */ message) => {
       sent.push(message);
-      listener({ number: message.number, ...answer(message) }, []);
+      listener({ number: message.number, ...answer(message) }, buffers);
     },
   });
   return { source, sent };
@@ -54,4 +55,13 @@ test("verdicts are saved together, and renamed, by messages of the kernel", asyn
 test("an error of the kernel is an error here", async () => {
   const { source } = kernelOf(() => ({ error: "OSError: full" }));
   await assert.rejects(source.save([]), /OSError: full/);
+});
+
+test("the maps of a picture come with those of the model before, if there is one", async () => {
+  const [after, before] = [new Uint8Array([1, 2]), new Uint8Array([3])];
+  const both = kernelOf(() => ({ near: [] }), [after.buffer, before.buffer]);
+  const detail = await both.source.detail(0);
+  assert.deepEqual([detail.packed, detail.before], [after, before]);
+  const alone = kernelOf(() => ({ near: [] }), [after.buffer]);
+  assert.equal((await alone.source.detail(0)).before, undefined);
 });
