@@ -11,6 +11,7 @@ import traitlets
 from camkit.atlas._encoding import script_json
 from camkit.atlas._view import joined, stylesheet
 from camkit.atlas.page import embedded
+from camkit.atlas.playground import engine_files, entry_of
 from camkit.atlas.record import Record
 from camkit.atlas.verdicts import VIEW_NAMES, PathMatcher, Verdicts, for_view
 
@@ -29,18 +30,24 @@ class AtlasView(anywidget.AnyWidget):
     Args:
         record: The record.
         verdicts: The verdicts of the reviewers.
+        play: What runs the model in the view, see `model_of_analysis`, or None.
     """
 
     _esm = joined("notebook.js")
     _css = stylesheet()
     index = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, record: Record, verdicts: Verdicts) -> None:
+    def __init__(
+        self, record: Record, verdicts: Verdicts, play: dict[str, Any] | None = None
+    ) -> None:
         self.record = record
         self.verdicts = verdicts
+        self.play = play
         self._matcher = PathMatcher(record.paths)
         rows, unmatched = for_view(verdicts.read(), self._matcher)
         self._initial_index = record.index(verdicts=rows, unmatched=unmatched, open=False)
+        if play is not None:
+            self._initial_index["play"] = entry_of(play)
         super().__init__(index=script_json(self._initial_index))
         self.on_msg(self._receive)
 
@@ -49,6 +56,7 @@ class AtlasView(anywidget.AnyWidget):
         handlers: dict[str, Callable[..., Answer]] = {
             "detail": self._detail,
             "picture": self._picture,
+            "play": self._play,
             "save": self._save,
             "rename": self._rename,
         }
@@ -73,6 +81,10 @@ class AtlasView(anywidget.AnyWidget):
         """Return an image as the view draws it, or at its full size."""
         data, kind = self.record.picture(i, math.inf) if full else self.record.picture(i)
         return {"type": f"image/{kind}"}, [data]
+
+    def _play(self) -> Answer:
+        """Return the model and the engine that runs it in the view."""
+        return {"play": {"model": self.play, "engine": engine_files()}}, []
 
     def _save(self, changes: list[dict[str, Any]]) -> Answer:
         """Save verdicts {i, entry, seen}, each by what the reviewer saw; return what is stored."""

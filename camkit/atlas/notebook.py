@@ -8,11 +8,14 @@ import numpy as np
 
 from camkit._features import check_files
 from camkit.analysis import Analysis
+from camkit.atlas.playground import model_of_analysis
 from camkit.atlas.record import PANELS, Record, checked_images
 from camkit.atlas.verdicts import Verdicts
 from camkit.images import ImageSet
 
 if TYPE_CHECKING:
+    import keras
+
     from camkit.atlas._widget import AtlasView
 
 
@@ -25,6 +28,7 @@ def error_atlas(
     before: Analysis | None = None,
     points: np.ndarray | None = None,
     panels: Sequence[str] = PANELS,
+    model: "keras.Model | None" = None,
 ) -> "AtlasView":
     """Return the error atlas of an analysis, to be shown in a notebook.
 
@@ -50,6 +54,8 @@ def error_atlas(
         points: The map of features (N, 2), in place of a t-SNE.
         panels: The parts to show: any of "summary", "pairs", "what-if", "classes", "review", "near"
             and "features".
+        model: The model that was analysed: it goes into the widget and runs in the browser, so that
+            the picture under review can be painted out or get noise, see camkit.write_atlas.
 
     Returns:
         A widget.
@@ -58,7 +64,8 @@ def error_atlas(
         ImportError: If anywidget is not installed.
         TypeError: If `images` is no ImageSet.
         ValueError: If analysis, images, reference, before and points do not belong together, the
-            file is not a table of verdicts, or there is no such panel.
+            file is not a table of verdicts, there is no such panel, or `model` is another one than
+            that of the analysis.
         FileNotFoundError: If images are missing.
 
     Example:
@@ -81,4 +88,5 @@ def error_atlas(
         ) from error
     check_files(analysis, reference)
     record = Record(analysis, reference, points, panels, before)
-    return AtlasView(record, Verdicts(verdicts))
+    play = None if model is None else model_of_analysis(model, analysis)
+    return AtlasView(record, Verdicts(verdicts), play)

@@ -14,7 +14,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import pandas as pd
@@ -25,11 +25,15 @@ from camkit._progress import progress
 from camkit.analysis import Analysis
 from camkit.atlas._encoding import LONGEST_SIDE, script_json
 from camkit.atlas._view import joined, stylesheet
+from camkit.atlas.playground import engine_script, entry_of, model_of_analysis
 from camkit.atlas.record import Record, checked_images, images_of_faults
 from camkit.atlas.verdicts import PathMatcher, for_view, read_verdicts
 from camkit.images import ImageSet
 from camkit.images._digests import digest_of
 from camkit.images.decoding import THREADS
+
+if TYPE_CHECKING:
+    import keras
 
 # Images in one data file.
 CHUNK = 64
@@ -74,6 +78,9 @@ FRAME = (
 
 PathLike = str | os.PathLike[str]
 
+# What runs the model in a page, {"refusal": reason} if it cannot, or None without a model.
+Play = dict[str, Any] | None
+
 
 @overload
 def write_atlas(
@@ -84,6 +91,7 @@ def write_atlas(
     before: Analysis | None = None,
     verdicts: PathLike | pd.DataFrame | None = None,
     single: bool = False,
+    model: "keras.Model | None" = None,
 ) -> Path: ...
 
 
@@ -97,6 +105,7 @@ def write_atlas(
     before: Analysis | None = None,
     verdicts: PathLike | pd.DataFrame | None = None,
     single: bool = False,
+    model: "keras.Model | None" = None,
 ) -> Path: ...
 
 
@@ -109,6 +118,7 @@ def write_atlas(
     before: Analysis | None = None,
     verdicts: PathLike | pd.DataFrame | None = None,
     single: bool = False,
+    model: "keras.Model | None" = None,
 ) -> Path:
     """Return the path of an error atlas, which is written to a folder and opens from disk.
 
@@ -126,7 +136,7 @@ def write_atlas(
     images have those of the true class and of the top five. Verdicts stay in the browser until they
     are saved as CSV; a page that is written again finds them by the content of the images. In the
     folder, `faults.csv` is the table of camkit.data_faults, with the split of each image. The
-    network is not run.
+    network is not run, unless `model` is given.
 
     A brush strikes cells out of a map, see `camkit.strike`: all scores follow. Where the maps of
     some classes are not stored, percentages are shares among the stored ones, and the page says so.
@@ -154,6 +164,10 @@ def write_atlas(
             of these. Verdicts on other images are told in a warning, and are in the CSV file that
             the page saves.
         single: Whether to write one file.
+        model: The model that was analysed: it goes into the page and runs there, as
+            camkit.write_playground describes it, so that the picture under review can be painted
+            out or get noise, and be asked again. The page is then larger by 5 MB, by the model, and
+            by the pictures once more. A model that cannot be converted is told in a warning.
 
     Returns:
         The path of index.html, or of the one file.
@@ -161,8 +175,8 @@ def write_atlas(
     Raises:
         TypeError: If there is no folder, or `images` is not an ImageSet.
         ValueError: If analysis, images, reference and before do not belong together, the folder
-            holds something other than an atlas, `verdicts` is not a table of verdicts, or there are
-            too many images for one file.
+            holds something other than an atlas, `verdicts` is not a table of verdicts, there are
+            too many images for one file, or `model` is another one than that of the analysis.
         OSError: If an image is missing or cannot be read, or the folder cannot be written to.
 
     Example:
@@ -188,8 +202,12 @@ def write_atlas(
     title = f"Error atlas: {'/'.join(root.parts[-2:])}"
     with in_turn(target.with_name(f".{target.name}.lock")):
         index = _index(record, table)
+        play = None
+        if model is not None:
+            play = model_of_analysis(model, analysis)
+            index["play"] = entry_of(play)
         write = _write_file if single else _write_folder
-        return write(record, index, target, title)
+        return write(record, index, target, title, play)
 
 
 def _images_and_target(
@@ -241,14 +259,16 @@ def _tidy(folder: Path, new: Path, old: Path) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _write_folder(record: Record, index: dict[str, Any], folder: Path, title: str) -> Path:
+def _write_folder(
+    record: Record, index: dict[str, Any], folder: Path, title: str, play: Play
+) -> Path:
     """Write the page of a record and its index in place of the folder; return its index.html."""
     new = folder.with_name(f".{folder.name}.new")
     old = folder.with_name(f".{folder.name}.old")
     # A process that was killed may have left temporary folders.
     _tidy(folder, new, old)
     try:
-        _write_page(record, index, new, title)
+        _write_page(record, index, new, title, play)
         if folder.exists():
             os.replace(folder, old)
         os.replace(new, folder)
@@ -257,20 +277,28 @@ def _write_folder(record: Record, index: dict[str, Any], folder: Path, title: st
     return folder / "index.html"
 
 
-def _write_page(record: Record, index: dict[str, Any], folder: Path, title: str) -> None:
-    """Write the page of a record and its index into a new folder."""
+def _write_page(
+    record: Record, index: dict[str, Any], folder: Path, title: str, play: Play
+) -> None:
+    """Write the page of a record, its index, and what runs there, into a new folder."""
     for part in ("data", "pictures"):
         (folder / part).mkdir(parents=True)
     content = _Content(record, index | {"chunk": CHUNK}, MAP_BYTES)
     pictures: list[str] = []
     keys: list[str] = []
+    runs = play is not None and "refusal" not in play
+    if runs:
+        (folder / "data" / "engine.js").write_text(engine_script(), encoding="ascii")
+        (folder / "data" / "play.js").write_text(_play_script(play), encoding="ascii")
     with (
         ThreadPoolExecutor(THREADS) as pool,
         progress(len(content.numbers), "Writing the atlas", "image") as bar,
     ):
         for start in range(0, len(content.numbers), CHUNK):
             numbers = content.numbers[start : start + CHUNK]
-            images = pool.map(partial(_picture_and_key, record), numbers)
+            images = list(pool.map(partial(_picture_and_key, record), numbers))
+            if runs:
+                _write_readable(folder, start // CHUNK, images)
             for position, (data, kind, key) in enumerate(images, start):
                 pictures.append(_write_picture(folder, position, data, kind))
                 keys.append(key)
@@ -329,6 +357,23 @@ def _write_picture(folder: Path, position: int, data: bytes, kind: str) -> str:
     return name
 
 
+def _write_readable(folder: Path, chunk: int, images: list[tuple[bytes, str, str]]) -> None:
+    """Write a data file: a script that adds pictures as data, whose pixels a page may read."""
+    addresses = [_address(data, kind) for data, kind, _ in images]
+    script = f"camkitAtlas.readable[{chunk}]={script_json(addresses)};"
+    (folder / "data" / f"pictures-{chunk:05d}.js").write_text(script, encoding="ascii")
+
+
+def _play_script(play: Play) -> str:
+    """Return the script that gives the page the model."""
+    return f"window.camkitPlay={script_json(play)};"
+
+
+def _address(data: bytes, kind: str) -> str:
+    """Return the address of a picture that has its data itself."""
+    return f"data:image/{kind};base64,{_base64(data)}"
+
+
 def _write_details(folder: Path, chunk: int, details: list[dict[str, Any]]) -> None:
     """Write a data file: a script that adds the details of its images to the page."""
     script = f"camkitAtlas.chunks[{chunk}]={script_json(details)};"
@@ -345,6 +390,8 @@ def embedded(record: Record, index: dict[str, Any]) -> str:
         record: The record.
         index: Its index.
     """
+    # The copy has no kernel that could hand over the model.
+    index = {name: value for name, value in index.items() if name != "play"}
     content = _Content(record, index, EMBEDDED_MAP_BYTES, neighbours_of_errors_only=True)
     page = _fill_page(
         title="Error atlas",
@@ -356,13 +403,16 @@ def embedded(record: Record, index: dict[str, Any]) -> str:
     return FRAME.format(page=html.escape(page))
 
 
-def _write_file(record: Record, index: dict[str, Any], file: Path, title: str) -> Path:
+def _write_file(record: Record, index: dict[str, Any], file: Path, title: str, play: Play) -> Path:
     """Write the page of a record and its index as one file, and return its path.
 
     Raises:
         ValueError: If it is too large, even with the smallest pictures.
     """
     content = _Content(record, index, EMBEDDED_MAP_BYTES, neighbours_of_errors_only=True)
+    scripts = ""
+    if play is not None and "refusal" not in play:
+        scripts = f"<script>{engine_script()}</script><script>{_play_script(play)}</script>"
     for side in SINGLE_SIDES:
         heading = f"<h1>{html.escape(title)}</h1>"
         if side != LONGEST_SIDE:
@@ -374,7 +424,7 @@ def _write_file(record: Record, index: dict[str, Any], file: Path, title: str) -
             title=title,
             heading=heading,
             margin="1rem",
-            data=f"<script>{data}</script>",
+            data=f"{scripts}<script>{data}</script>",
             script=joined("page.js"),
         ).encode()
         if data and len(page) <= SINGLE_BYTES:
@@ -392,7 +442,7 @@ def _inline_script(
     size = 0
     for i in content.numbers:
         data, kind, key = _picture_and_key(content.record, i, longest_side)
-        pictures.append(f"data:image/{kind};base64,{_base64(data)}")
+        pictures.append(_address(data, kind))
         keys.append(key)
         size += len(pictures[-1])
         if size > most:
@@ -403,7 +453,7 @@ def _inline_script(
 
 
 def _data_script(chunks: dict | list, pictures: list[str], index: dict[str, Any]) -> str:
-    data = {"chunks": chunks, "pictures": pictures, "index": index}
+    data = {"chunks": chunks, "pictures": pictures, "readable": {}, "index": index}
     return f"window.camkitAtlas={script_json(data)};"
 
 

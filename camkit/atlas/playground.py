@@ -9,6 +9,7 @@ import base64
 import gzip
 import os
 import shutil
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -17,20 +18,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from camkit._class_names import names_in_order
+from camkit.analysis import Analysis
 from camkit.atlas._encoding import browser_image, script_json
 from camkit.atlas._view import joined, stylesheet
 from camkit.atlas.record import palette
 from camkit.images import ImageSet
-from camkit.maps._onnx import onnx_features
 from camkit.plots import SIGNED
 
 if TYPE_CHECKING:
     import keras
 
+    from camkit.maps._onnx import OnnxFeatures
+
 ENGINE = Path(__file__).with_name("engine")
 
 # The first images of so many classes are the examples of a page.
 MOST_EXAMPLES = 24
+
+# The probabilities of a model differ by less from those of its analysis.
+SAME = 1e-3
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -96,18 +102,21 @@ def write_playground(
         ...     print(page.name, page.exists())
         index.html True
     """
+    # Keras is loaded where a model is met.
+    from camkit.maps._onnx import onnx_features
+
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()) and not (folder / "data" / "model.js").exists():
         raise ValueError(
             f"{folder} holds something other than a playground: choose an empty folder or a new one"
         )
     data = {
-        "model": play_model(model, class_names, input_size),
+        "model": _play_model(onnx_features(model, input_size), class_names),
         "examples": _examples(images),
     }
     shutil.rmtree(folder / "data", ignore_errors=True)
     (folder / "data").mkdir(parents=True)
-    write_engine(folder / "data")
+    (folder / "data" / "engine.js").write_text(engine_script(), encoding="ascii")
     script = f"window.camkitPlayground={script_json(data)};"
     (folder / "data" / "model.js").write_text(script, encoding="ascii")
     page = PAGE.format(css=stylesheet(), script=joined("playground.js"))
@@ -115,27 +124,58 @@ def write_playground(
     return folder / "index.html"
 
 
-def play_model(
-    model: "keras.Model",
-    class_names: Sequence[str] | Mapping | None,
-    input_size: int | tuple[int, int] | None,
+def model_of_analysis(model: "keras.Model", analysis: Analysis) -> dict[str, Any]:
+    """Return what an atlas needs to run the model that was analysed: see `PlayModel`.
+
+    A model that cannot run in a page is told in a warning, and the result is {"refusal": reason}.
+
+    Raises:
+        ValueError: It is not the model of the analysis.
+    """
+    from camkit.maps._onnx import onnx_features
+
+    try:
+        features = onnx_features(model, analysis.input_size)
+    except (ValueError, ImportError) as error:
+        reason = str(error)
+        warnings.warn(f"the atlas does not hold the model: {reason}", stacklevel=3)
+        return {"refusal": reason}
+    *_, channels = features.input_shape
+    batch = next(analysis.images.batches(1, features.input_shape[:2], channels=channels))
+    probs = features.cam(batch).probs[0]
+    expected = analysis.probs[0]
+    if probs.shape != expected.shape or np.abs(probs - expected).max() > SAME:
+        raise ValueError(
+            f"the model gives {analysis.paths[0]} other probabilities than the analysis has: pass "
+            "the model that was analysed"
+        )
+    return _play_model(features, analysis.class_names)
+
+
+def entry_of(play: dict[str, Any]) -> dict[str, Any]:
+    """Return what the index of an atlas tells of `model_of_analysis`: the refusal, if any."""
+    return {name: reason for name, reason in play.items() if name == "refusal"}
+
+
+def _play_model(
+    features: "OnnxFeatures", class_names: Sequence[str] | Mapping | None
 ) -> dict[str, Any]:
     """Return what the view needs to run a model: see `PlayModel` in view/types.d.ts.
 
-    Raises the errors of `write_playground`.
+    Raises ValueError if there are more or fewer names than classes.
     """
-    features = onnx_features(model, input_size)
+    cam = features.cam
     onnx = _compressed(features.content)
     return {
         "onnx": onnx,
-        "kernel": _base64(features.kernel.astype("<f4").tobytes()),
-        "bias": _base64(features.bias.astype("<f4").tobytes()),
+        "kernel": _base64(cam.kernel.astype("<f4").tobytes()),
+        "bias": _base64(cam.bias.astype("<f4").tobytes()),
         "inputShape": features.input_shape,
         "featureShape": features.feature_shape,
         "activation": features.activation,
-        "classNames": _names(class_names or features.class_names, len(features.bias)),
+        "classNames": _names(class_names or cam.class_names, len(cam.bias)),
         "palette": palette(SIGNED, 256),
-        "size": len(onnx) + len(_engine()),
+        "size": len(onnx) + len(engine_script()),
     }
 
 
@@ -171,21 +211,21 @@ def _examples(images: ImageSet | None) -> list[dict[str, str]]:
     return examples
 
 
-def write_engine(folder: Path) -> None:
-    """Write the engine as a script that a page on disk can run, to engine.js in a folder."""
-    (folder / "engine.js").write_text(_engine(), encoding="ascii")
+@cache
+def engine_script() -> str:
+    """Return the script that gives a page the engine."""
+    licence = (ENGINE / "LICENSE").read_text(encoding="utf-8")
+    return f"/* onnxruntime-web\n{licence}*/\nwindow.camkitEngine={script_json(engine_files())};"
 
 
 @cache
-def _engine() -> str:
-    """Return the script that gives the page its engine: see `EngineFiles` in view/types.d.ts."""
-    files = {
+def engine_files() -> dict[str, str]:
+    """Return the engine as text: see `EngineFiles` in view/types.d.ts."""
+    return {
         "worker": joined("engine-worker.js"),
         "module": _compressed((ENGINE / "ort.wasm.bundle.min.mjs").read_bytes()),
         "wasm": _base64((ENGINE / "ort-wasm-simd-threaded.wasm.gz").read_bytes()),
     }
-    licence = (ENGINE / "LICENSE").read_text(encoding="utf-8")
-    return f"/* onnxruntime-web\n{licence}*/\nwindow.camkitEngine={script_json(files)};"
 
 
 def _compressed(data: bytes) -> str:

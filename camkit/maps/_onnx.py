@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from camkit._quiet import brief, held_back
 from camkit.maps.cam import CAM
@@ -29,19 +28,15 @@ class OnnxFeatures:
             model does, and returns F (1, h, w, K).
         input_shape: (H, W, channels).
         feature_shape: (h, w, K).
-        kernel: Weights W (K, C), float32.
-        bias: Biases b (C,), float32.
         activation: What makes probabilities of logits: "softmax", "sigmoid" or "linear".
-        class_names: The names that the model carries, or None.
+        cam: The CAM of the model, with the weights and biases of the head.
     """
 
     content: bytes
     input_shape: tuple[int, int, int]
     feature_shape: tuple[int, int, int]
-    kernel: np.ndarray
-    bias: np.ndarray
     activation: str
-    class_names: list[str] | None
+    cam: CAM
 
 
 def onnx_features(
@@ -78,10 +73,8 @@ def onnx_features(
         _converted(copy),
         tuple(image.shape[1:]),
         tuple(copy.outputs[0].shape[1:]),
-        head.kernel,
-        head.bias,
         head.activation,
-        cam.class_names,
+        cam,
     )
 
 

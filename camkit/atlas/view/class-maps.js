@@ -15,7 +15,7 @@ const MOST = 24;
 const OVER = 0.5;
 
 // Pixels along the longer side of a small map.
-const SIDE = 78;
+const SMALL_SIDE = 78;
 
 // The limits of the colours are at least this far from zero.
 const LEAST = 1e-6;
@@ -132,7 +132,7 @@ export class ClassMaps {
       slot.sum.textContent = answer.sum(slot.c);
       slot.button.style.setProperty("--share", `${100 * answer.probs[slot.c]}%`);
       slot.button.setAttribute("aria-pressed", String(slot.c === this.shown));
-      this.paint(slot.canvas, slot.c, SIDE, SIDE);
+      this.paint(slot.canvas, slot.c, SMALL_SIDE, SMALL_SIDE);
     });
     this.bar.setLimits(signed(-this.reach), signed(this.reach));
   }

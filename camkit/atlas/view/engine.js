@@ -8,7 +8,7 @@ import { loadScript } from "./dom.js";
  *
  * @returns {Promise<EngineFiles>}
  */
-async function engineFiles() {
+export async function engineFiles() {
   const page = /** @type {any} */ (window);
   if (!page.camkitEngine) await loadScript("data/engine.js");
   return page.camkitEngine;
@@ -20,16 +20,20 @@ async function engineFiles() {
  * @typedef {{features: Float32Array, milliseconds: number}} Result
  */
 export class Engine {
-  /** @param {PlayModel} model */
-  constructor(model) {
+  /**
+   * @param {PlayModel} model
+   * @param {() => Promise<EngineFiles>} files
+   */
+  constructor(model, files) {
     this.model = model;
+    this.files = files;
     /** @type {Worker | null} */
     this.worker = null;
   }
 
   /** Start the worker and load the model. */
   async start() {
-    const files = await engineFiles();
+    const files = await this.files();
     const code = new Blob([files.worker], { type: "text/javascript" });
     this.worker = new Worker(URL.createObjectURL(code));
     await this.ask({ files, onnx: this.model.onnx });

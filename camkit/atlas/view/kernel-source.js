@@ -87,6 +87,16 @@ class KernelSource {
   }
 
   /** @param {number} i */
+  readablePicture(i) {
+    return this.picture(i);
+  }
+
+  async play() {
+    const [message] = await this.ask("play", {});
+    return message.play;
+  }
+
+  /** @param {number} i */
   fullPicture(i) {
     return this.askPicture(i, true);
   }

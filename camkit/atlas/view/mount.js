@@ -17,6 +17,7 @@ import { Neighbours } from "./neighbours.js";
 import { overview } from "./overview.js";
 import { unpack } from "./packed.js";
 import { Review } from "./review.js";
+import { TryIt } from "./try-it.js";
 import { VerdictTable } from "./verdicts.js";
 import { WhatIfPanel } from "./what-if-panel.js";
 import { describe, messageOf } from "./words.js";
@@ -53,6 +54,7 @@ class Atlas {
     });
     this.figures = new Figures(index);
     this.both = index.comparison ? new PairFigures(index, index.comparison) : null;
+    this.tryIt = index.play ? new TryIt(source) : null;
     this.status = make("p", { role: "status", className: "status" });
     this.file = new FileLine(this.id, source);
     this.shown = this.makeShown();
@@ -167,6 +169,7 @@ class Atlas {
     this.browser.close();
     this.features?.close();
     this.whatIf?.close();
+    this.tryIt?.close();
     this.root.replaceChildren();
   }
 
@@ -191,7 +194,8 @@ class Atlas {
     }
     if (this.features) panels.append(this.featuresPanel(this.features));
     const whatIf = this.whatIf ? [this.whatIf.element] : [];
-    return make("div", { className: "main" }, this.shown, ...whatIf, panels);
+    const tryIt = this.tryIt ? [this.tryIt.element] : [];
+    return make("div", { className: "main" }, this.shown, ...whatIf, ...tryIt, panels);
   }
 
   classesPanel() {
@@ -335,6 +339,7 @@ class Atlas {
     this.neighbours.show(detail.near);
     this.review?.show(detail.verdicts);
     this.whatIf?.show();
+    this.tryIt?.show(i, detail.about.name);
     this.draw();
   }
 

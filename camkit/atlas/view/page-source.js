@@ -2,6 +2,7 @@
 
 /** @import { Answer, Change, Detail, Index, PathVerdict, Source, Verdict } from "./types.js" */
 import { loadScript, make } from "./dom.js";
+import { engineFiles } from "./engine.js";
 import { decodeBase64 } from "./packed.js";
 import { fileAddress } from "./paths.js";
 import { VerdictStore } from "./verdict-store.js";
@@ -13,14 +14,16 @@ import { pictureOf } from "./words.js";
  *
  * @typedef {Omit<Detail, "packed" | "before" | "verdicts">} PlainDetail
  * @typedef {PlainDetail & {packed: string, before?: string}} StoredDetail
- * @typedef {{index: Index, chunks: Record<number, StoredDetail[]>, pictures: string[]}} PageData
+ * @typedef {Record<number, StoredDetail[]>} Chunks
+ * @typedef {{index: Index, chunks: Chunks, pictures: string[], readable: Record<number, string[]>}} PageData
  */
 
 /** @implements {Source} */
 class PageSource {
   /** @param {PageData} data */
-  constructor({ index, chunks, pictures }) {
+  constructor({ index, chunks, pictures, readable }) {
     this.chunks = chunks;
+    this.readable = readable;
     this.pictures = pictures;
     this.chunkSize = index.chunk ?? pictures.length;
     this.store = new VerdictStore(index);
@@ -57,6 +60,27 @@ class PageSource {
   /** @param {number} i */
   async picture(i) {
     return this.pictures[i];
+  }
+
+  /**
+   * Return the address of a picture as data. A page on disk may show the pixels of a file, but not
+   * read them.
+   *
+   * @param {number} i
+   */
+  async readablePicture(i) {
+    const address = this.pictures[i];
+    if (address.startsWith("data:")) return address;
+    const chunk = Math.floor(i / this.chunkSize);
+    if (!this.readable[chunk])
+      await loadScript(`data/pictures-${String(chunk).padStart(5, "0")}.js`);
+    return this.readable[chunk][i - chunk * this.chunkSize];
+  }
+
+  async play() {
+    const page = /** @type {any} */ (window);
+    if (!page.camkitPlay) await loadScript("data/play.js");
+    return { model: page.camkitPlay, engine: await engineFiles() };
   }
 
   /**

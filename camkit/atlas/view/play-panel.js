@@ -1,6 +1,6 @@
 // The panel in which the model runs: a picture, what is done to it, and the maps of all classes.
 
-/** @import { Example, Head, Photograph, PlayModel } from "./types.js" */
+/** @import { EngineFiles, Example, Head, Photograph, PlayModel } from "./types.js" */
 import { Answer, ClassMaps } from "./class-maps.js";
 import { field, make, section, uniqueId } from "./dom.js";
 import { Engine } from "./engine.js";
@@ -22,9 +22,10 @@ function floats(text) {
 export class PlayPanel {
   /**
    * @param {PlayModel} model
-   * @param {Example[]} examples
+   * @param {() => Promise<EngineFiles>} files
+   * @param {Example[]} examples pictures to begin with, which are the objects as well
    */
-  constructor(model, examples) {
+  constructor(model, files, examples) {
     this.model = model;
     this.examples = examples;
     this.id = uniqueId();
@@ -32,7 +33,7 @@ export class PlayPanel {
     this.head = { kernel: floats(model.kernel), bias: floats(model.bias) };
     const [height, width] = model.inputShape;
     this.scene = new Scene([height, width]);
-    this.engine = new Engine(model);
+    this.engine = new Engine(model, files);
     /** @type {Promise<void> | null} */
     this.starting = null;
     this.isRunning = false;
@@ -95,7 +96,8 @@ export class PlayPanel {
     camera.append("Use the camera");
     const tools = make("div", { className: "sources" }, make("div", {}, label, input), camera);
     tools.append(make("span", { className: "help" }, "or drop a picture here, or paste one."));
-    const examples = make("div", { className: "examples", role: "group" });
+    const hidden = !this.examples.length;
+    const examples = make("div", { className: "examples", role: "group", hidden });
     examples.ariaLabel = "Examples";
     for (const example of this.examples) {
       const image = make("img", { src: example.src, alt: example.name });
@@ -144,11 +146,16 @@ export class PlayPanel {
     const undo = make("button", { type: "button", onclick: () => this.undo() }, "Undo the stroke");
     const reset = make("button", { type: "button", onclick: () => this.reset() });
     reset.append("Picture as it was");
-    const controls = make("div", { className: "controls" }, tools);
+    const controls = make("div", { className: "controls" });
+    if (this.examples.length) {
+      controls.append(
+        tools,
+        field(this.id, "Object over the picture", this.objects),
+        field(this.id, "Size of the object", size),
+      );
+    }
     controls.append(
       field(this.id, "Brush", brush),
-      field(this.id, "Object over the picture", this.objects),
-      field(this.id, "Size of the object", size),
       field(this.id, "Noise", this.noise),
       make("div", { className: "tools" }, undo, reset),
     );
@@ -216,7 +223,11 @@ export class PlayPanel {
     }
   }
 
-  /** @param {Example} example */
+  /**
+   * Show a picture at an address that the page may read.
+   *
+   * @param {Example} example
+   */
   async openExample({ name, src }) {
     this.show(await fetchPhotograph(src), name);
   }

@@ -177,6 +177,8 @@ export interface Index {
   clusters: number[] | null;
   points: (Point | null)[] | null;
   summary?: Summary;
+  /** Whether the model runs in the page, or why it does not. */
+  play?: { refusal?: string };
   comparison?: Comparison | null;
   id: string;
   /** Whether the summary is unfolded at first. */
@@ -265,6 +267,10 @@ export interface Source {
   detail(i: number): Promise<Detail>;
   /** The address of image i. */
   picture(i: number): Promise<string>;
+  /** The address of image i as one whose pixels the page may read. */
+  readablePicture(i: number): Promise<string>;
+  /** The model and the engine, if the atlas has them. */
+  play(): Promise<{ model: PlayModel; engine: EngineFiles }>;
   /** The address of image i at its full size. */
   fullPicture(i: number): Promise<string>;
   /**
