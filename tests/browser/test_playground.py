@@ -5,6 +5,7 @@ import io
 import re
 
 import axe_playwright_python.sync_playwright as axe
+import keras
 import numpy as np
 import pytest
 from chromium import CHROMIUM, FLAGS, OVERFLOW, needs_chromium
@@ -23,7 +24,7 @@ ANSWER = """async ([js, address]) => {
     const code = URL.createObjectURL(new Blob([js], {type: "text/javascript"}));
     const { Answer, PlayPanel, fetchPhotograph } = await import(code);
     const { model } = camkitPlayground;
-    const panel = window.asked ??= new PlayPanel(model, []);
+    const panel = window.asked ??= new PlayPanel(model, async () => camkitEngine, []);
     panel.show(await fetchPhotograph(address), "asked");
     const rgb = Array.from(panel.rgb);
     while (panel.isRunning) await new Promise((resolve) => setTimeout(resolve, 5));
@@ -360,6 +361,67 @@ def test_the_page_on_a_telephone(page):
 def test_axe_finds_nothing_serious(page):
     found = axe.Axe().run(page).response["violations"]
     assert [rule["id"] for rule in found if rule["impact"] in ("serious", "critical")] == []
+
+
+@pytest.fixture(scope="module")
+def analysis(model):
+    return camkit.analyze(model, camkit.load_images("mini", "Test", per_class=1))
+
+
+@pytest.mark.parametrize("single", [False, True], ids=["folder", "single"])
+def test_the_picture_under_review_is_changed(model, analysis, browser, tmp_path, single):
+    target = tmp_path / ("atlas.html" if single else "atlas")
+    atlas = camkit.write_atlas(analysis, target, single=single, model=model)
+    context = browser.new_context()
+    page = context.new_page()
+    told = []
+    page.on("console", lambda message: told.append(message.text))
+    page.on("pageerror", lambda error: told.append(str(error)))
+    page.goto(atlas.as_uri())
+    page.get_by_label("Pictures of", exact=True).select_option(label="all pictures (12)")
+    page.get_by_text("Try it: change the picture").click()
+    panel = page.get_by_role("region", name="Try it")
+    name = ""
+    for _ in range(2):
+        page.locator(".tiles").focus()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function(
+            "before => !document.querySelector('.status').textContent.startsWith(before)",
+            arg=f"{name} (",
+        )
+        name = page.locator(".status").first.inner_text().partition(" (")[0]
+        image = analysis.images[analysis.table["path"].str.endswith(name).argmax()]
+        panel.get_by_text(says(model, image, name)).wait_for()
+        np.testing.assert_array_equal(pixels(page, ".stage canvas"), image)
+        panel.get_by_role("application").focus()
+        page.keyboard.press("Space")
+        painted = pixels(page, ".stage canvas")
+        assert (painted != image).any()
+        panel.get_by_text(says(model, painted, name)).wait_for()
+    assert told == []
+    context.close()
+
+
+@pytest.mark.slow
+def test_the_maps_of_a_mobilenet(browser, tmp_path):
+    keras.utils.set_random_seed(0)
+    backbone = keras.applications.MobileNetV2((96, 96, 3), 0.35, weights=None, include_top=False)
+    image = keras.Input((96, 96, 3))
+    scaled = keras.layers.Rescaling(1 / 127.5, -1)(image)
+    pooled = keras.layers.GlobalAveragePooling2D()(backbone(scaled))
+    model = keras.Model(image, keras.layers.Dense(30, activation="sigmoid")(pooled))
+    playground = camkit.write_playground(model, tmp_path / "page")
+    noise(140, 70).save(tmp_path / "noise.png")
+    for page in opened(browser, playground):
+        answer = page.evaluate(ANSWER, [JS, address_of(Image.open(tmp_path / "noise.png"))])
+        # Of more than 24 classes, those are listed that the search finds.
+        assert page.locator(".class-maps li:visible").count() == 24
+        page.get_by_label("Search a class").fill("class 17")
+        assert page.locator(".class-maps li:visible strong").all_inner_texts() == ["class 17"]
+    image = camkit.read_image(tmp_path / "noise.png", (96, 96))
+    maps, probs = differences(model, [answer], [image])
+    assert maps <= 1e-3
+    assert probs <= 1e-3
 
 
 def test_the_playground_in_firefox(model, firefox_page, tmp_path):

@@ -40,8 +40,8 @@ def test_what_a_page_needs_to_know_of_a_model(unconverted):
     assert features.feature_shape == (4, 4, 4)
     assert features.activation == "softmax"
     cam = camkit.CAM(model)
-    np.testing.assert_array_equal(features.kernel, cam.kernel)
-    np.testing.assert_array_equal(features.bias, cam.bias)
+    np.testing.assert_array_equal(features.cam.kernel, cam.kernel)
+    np.testing.assert_array_equal(features.cam.bias, cam.bias)
 
 
 def test_the_folder_is_written_anew_and_no_other_is(unconverted, tmp_path):
@@ -107,3 +107,60 @@ def test_the_command(unconverted, tmp_path, capsys):
     told = json.loads(capsys.readouterr().out)
     assert told["result"] == {"page": str(tmp_path / "page" / "index.html")}
     assert '"classNames":["Apple","Lime","Pear"]' in (tmp_path / "page/data/model.js").read_text()
+
+
+@pytest.fixture(scope="module")
+def analysed():
+    """Return a model and its analysis of three images."""
+    images = camkit.load_images("mini", "Test", per_class=1, classes=["Lemon", "Lime", "Plum"])
+    model = small_model()
+    return model, camkit.analyze(model, images)
+
+
+def test_an_atlas_holds_the_model_and_pictures_that_it_can_read(unconverted, analysed, tmp_path):
+    model, analysis = analysed
+    data = camkit.write_atlas(analysis, tmp_path / "atlas", model=model).parent / "data"
+    assert (data / "play.js").read_text().startswith('window.camkitPlay={"onnx":')
+    assert (data / "engine.js").stat().st_size > 4_000_000
+    assert (data / "pictures-00000.js").read_text().count("data:image/jpeg;base64,") == 3
+    assert '"play":{}' in (data / "index.js").read_text()
+    single = camkit.write_atlas(analysis, tmp_path / "atlas.html", single=True, model=model)
+    assert "window.camkitEngine=" in single.read_text()
+    plain = camkit.write_atlas(analysis, tmp_path / "plain")
+    assert not list(plain.parent.rglob("engine.js")) and not list(plain.parent.rglob("pictures-*"))
+    assert '"play"' not in (plain.parent / "data" / "index.js").read_text()
+
+
+def test_another_model_than_that_of_the_analysis_is_refused(unconverted, analysed, tmp_path):
+    _, analysis = analysed
+    with pytest.raises(ValueError, match="pass the model that was analysed"):
+        camkit.write_atlas(analysis, tmp_path / "atlas", model=small_model())
+    assert not (tmp_path / "atlas").exists()
+
+
+def test_an_atlas_tells_why_the_model_does_not_run(monkeypatch, analysed, tmp_path):
+    model, analysis = analysed
+
+    def refuse(copy):
+        raise ValueError("Keras cannot convert the model to ONNX: reason")
+
+    monkeypatch.setattr(_onnx, "_converted", refuse)
+    with pytest.warns(UserWarning, match="the atlas does not hold the model: Keras cannot convert"):
+        page = camkit.write_atlas(analysis, tmp_path / "atlas", model=model)
+    index = (page.parent / "data" / "index.js").read_text()
+    assert '"play":{"refusal":"Keras cannot convert the model to ONNX: reason"}' in index
+    assert not (page.parent / "data" / "engine.js").exists()
+
+
+def test_a_widget_hands_over_the_model_and_its_copy_has_none(unconverted, analysed, monkeypatch):
+    model, analysis = analysed
+    widget = camkit.error_atlas(analysis, model=model)
+    sent = []
+    monkeypatch.setattr(widget, "send", lambda content, buffers: sent.append(content))
+    widget._receive(widget, {"kind": "play", "number": 7}, [])
+    assert sent[0]["number"] == 7
+    assert sent[0]["play"]["model"]["inputShape"] == (8, 8, 3)
+    assert sorted(sent[0]["play"]["engine"]) == ["module", "wasm", "worker"]
+    assert json.loads(widget.index)["play"] == {}
+    bundle, _ = widget._repr_mimebundle_()
+    assert "&quot;play&quot;:" not in bundle["text/html"]
