@@ -345,6 +345,7 @@ def _atlas(options: argparse.Namespace) -> dict[str, Any]:
         analysis = analysis.with_thresholds(validation.best_thresholds())
     default = Path(options.folder) / ("atlas.html" if options.single else "atlas")
     before = camkit.load_analysis(options.before) if options.before else None
+    model = _load_model(options) if options.model else None
     with _warnings_as_notes():
         page = camkit.write_atlas(
             analysis,
@@ -353,6 +354,7 @@ def _atlas(options: argparse.Namespace) -> dict[str, Any]:
             before=before,
             verdicts=options.verdicts,
             single=options.single,
+            model=model,
         )
     print(page)
     if options.open:
@@ -700,10 +702,7 @@ def _add_atlas(commands: argparse._SubParsersAction, analysed: argparse.Argument
     parser.add_argument(
         "--single",
         action="store_true",
-        help=(
-            "write one .html file with the pictures inside, for mail and tickets, of at most 18 MB "
-            "(default: DIR/atlas.html)"
-        ),
+        help="write one file for mail, of at most 18 MB (DIR/atlas.html)",
     )
     parser.add_argument(
         "--validation",
@@ -716,8 +715,12 @@ def _add_atlas(commands: argparse._SubParsersAction, analysed: argparse.Argument
     parser.add_argument(
         "--before",
         metavar="DIR",
-        help="the analysis of the same images by another model, which the page compares",
+        help="the analysis of these images by another model, to compare",
     )
+    parser.add_argument(
+        "--model", metavar="MODEL", help="the model that was analysed, which then runs in the page"
+    )
+    _add_loading(parser)
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     parser.set_defaults(run=_atlas)
 

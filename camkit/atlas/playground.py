@@ -90,7 +90,8 @@ def write_playground(
         ValueError: The model cannot be converted, its input size is unknown, there are fewer or
             more names than classes, or the folder holds something other than a playground.
         OSError: An image cannot be read, or the folder cannot be written to.
-        ImportError: `pip install 'camkit[playground]'` installs what converts the model.
+        ImportError: `pip install 'camkit[playground]'`, on JAX `pip install jax2onnx`, installs
+            what converts the model.
 
     Example:
         >>> import tempfile

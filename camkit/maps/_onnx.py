@@ -1,6 +1,6 @@
 """A model as an ONNX file: from the image to the features that its head averages.
 
-Keras itself converts: with tf2onnx on TensorFlow and JAX, with PyTorch's exporter on PyTorch.
+Keras itself converts: with tf2onnx on TensorFlow, jax2onnx on JAX, PyTorch's exporter on PyTorch.
 """
 
 import logging

@@ -41,7 +41,7 @@ def analysed(model, tmp_path_factory):
     return out
 
 
-COMMANDS = ("analyze", "atlas", "faults", "compare", "export", "lessons")
+COMMANDS = ("analyze", "atlas", "faults", "compare", "export", "playground", "lessons")
 
 
 def told(capsys, *arguments):

@@ -164,3 +164,14 @@ def test_a_widget_hands_over_the_model_and_its_copy_has_none(unconverted, analys
     assert json.loads(widget.index)["play"] == {}
     bundle, _ = widget._repr_mimebundle_()
     assert "&quot;play&quot;:" not in bundle["text/html"]
+
+
+def test_the_command_of_the_atlas_takes_the_model(unconverted, analysed, tmp_path, capsys):
+    model, _ = analysed
+    images = camkit.load_images("mini", "Test", per_class=1, classes=["Lemon", "Lime", "Plum"])
+    camkit.analyze(model, images, tmp_path / "analysis")
+    model.save(tmp_path / "model.keras")
+    options = ["--model", str(tmp_path / "model.keras"), "--out", str(tmp_path / "atlas")]
+    assert main(["atlas", str(tmp_path / "analysis"), *options]) == 0
+    assert (tmp_path / "atlas" / "data" / "play.js").exists()
+    assert capsys.readouterr().err == ""
