@@ -201,7 +201,8 @@ def results(planted, faults):
 
     A planted fault is found if a row of its kind has its file as `path` or `other`. A row is wrong
     if nothing was planted in either of its files; a row about a fault of another kind counts for
-    nothing. A twin is found as a copy or a wrong label, too: then it is not listed again.
+    nothing. A twin is found as a copy or a wrong label, too: then it is not listed again. Wrong rows
+    are counted once, for their own kind.
     """
     truth = pd.DataFrame(planted)
     rows = []
@@ -212,7 +213,8 @@ def results(planted, faults):
         is_right = listed["path"].isin(of_kind["path"]) | listed["other"].isin(of_kind["path"])
         is_planted = listed["path"].isin(truth["path"]) | listed["other"].isin(truth["path"])
         right = is_right.sum()
-        precision = right / max(right + (~is_planted).sum(), 1)
+        is_wrong = (listed["kind"] == kind) & ~is_planted
+        precision = right / max(right + is_wrong.sum(), 1)
         missed = of_kind.loc[~found, "case"].value_counts().to_dict()
         rows.append((kind, len(of_kind), found.mean(), precision, missed))
     return pd.DataFrame(rows, columns=["kind", "planted", "recall", "precision", "missed"])

@@ -28,7 +28,8 @@ TEMPERATURES = np.geomspace(0.25, 16, 13)
 # (Northcutt, Athalye and Mueller, "Pervasive Label Errors in Test Sets", NeurIPS 2021).
 NOISE_RATES = np.geomspace(0.01, 0.5, 24)
 
-# The classifier is fitted again without the images that it suspects. A third time changes nothing.
+# The classifier is fitted again without the images that it suspects. A third time changes nothing
+# on the embedded set.
 ROUNDS = 2
 
 # Only the trusted images of a class are believed if they are at least this share of it.
