@@ -201,8 +201,8 @@ def results(planted, faults):
 
     A planted fault is found if a row of its kind has its file as `path` or `other`. A row is wrong
     if nothing was planted in either of its files; a row about a fault of another kind counts for
-    nothing. A twin is found as a copy or a wrong label, too: then it is not listed again. Wrong rows
-    are counted once, for their own kind.
+    nothing. A twin is found as a copy or a wrong label, too: then it is not listed again. Each
+    wrong row is counted once, for its own kind.
     """
     truth = pd.DataFrame(planted)
     rows = []
