@@ -86,7 +86,9 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
         return _tensors(io.BytesIO(content), content)
     # Damaged pickles raise errors of nearly every kind.
     except Exception as error:
-        raise ValueError(f"{path} holds no tensors that camkit reads: {error}") from error
+        # A file may ask for names with line breaks in them.
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path} holds no tensors that camkit reads: {reason}") from error
 
 
 def _tensors(file: io.BytesIO, content: bytes) -> dict[str, np.ndarray]:

@@ -85,6 +85,13 @@ HOSTILE = {
 }
 
 
+def test_what_a_file_asks_for_is_told_in_one_line(tmp_path):
+    name = b"\x80\x04\x8c\x08builtins\x8c\x06ev\nil\n\x93."
+    with pytest.raises(ValueError, match="asks for builtins.ev") as error:
+        read(tmp_path, content({"weight": name}, {}))
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_file_that_asks_for_code_is_refused(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
