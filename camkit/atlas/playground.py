@@ -167,16 +167,17 @@ def _play_model(
     """
     cam = features.cam
     onnx = _compressed(features.content)
+    kernel = _base64(cam.kernel.astype("<f4").tobytes())
     return {
         "onnx": onnx,
-        "kernel": _base64(cam.kernel.astype("<f4").tobytes()),
+        "kernel": kernel,
         "bias": _base64(cam.bias.astype("<f4").tobytes()),
         "inputShape": features.input_shape,
         "featureShape": features.feature_shape,
         "activation": features.activation,
         "classNames": _names(class_names or cam.class_names, len(cam.bias)),
         "palette": palette(SIGNED, 256),
-        "size": len(onnx) + len(engine_script()),
+        "size": len(onnx) + len(kernel) + len(engine_script()),
     }
 
 

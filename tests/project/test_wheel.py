@@ -97,7 +97,11 @@ def test_the_wheel_holds_camkit_its_data_and_its_lessons_as_they_are(built):
             f"{NAME}.dist-info/{name}"
             for name in ("METADATA", "WHEEL", "RECORD", "top_level.txt", "entry_points.txt")
         ),
-        *(f"{NAME}.dist-info/licenses/{folder}LICENSE" for folder in ("", "data/", "notebooks/")),
+        *(
+            f"{NAME}.dist-info/licenses/{folder}LICENSE"
+            for folder in ("", "camkit/atlas/engine/", "data/", "notebooks/")
+        ),
+        f"{NAME}.dist-info/licenses/camkit/atlas/engine/ThirdPartyNotices.txt",
         f"{NAME}.dist-info/licenses/data/LICENSE-WordNet",
     }
     held = {name: content for name, content in held.items() if name.startswith("camkit/")}
