@@ -93,6 +93,22 @@ def executed():
     return get
 
 
+@pytest.fixture(scope="session")
+def site_playground():
+    """Return the folder of the playground that the pages show.
+
+    What `make notebooks` has left in build/ serves as well, where nothing has changed since.
+    """
+    import front
+
+    BUILD.mkdir(exist_ok=True)
+    folder = BUILD / front.PLAYGROUND
+    with open(BUILD / "playground.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        front.write_playground(folder)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def playwright():
     """Return Playwright, which drives the browsers."""

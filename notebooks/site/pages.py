@@ -20,6 +20,26 @@ LESSONS = FOLDER.parent
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 INTERACTIVE = "<p class='interactive'>In JupyterLab an interactive view stands here.</p>"
 
+# The folder of the playground beside the pages, which front.py writes, and where a lesson shows it.
+PLAYGROUND = "playground"
+PLACE = "<!-- playground -->"
+
+# The document in a frame of a page. All pages share its files, which load where a page on disk may
+# not load modules.
+FRAMED = f"""<!doctype html>
+<html lang="en"><head><title>Playground</title>
+<link rel="stylesheet" href="{PLAYGROUND}/frame.css"><style>body {{ margin: 0; }}</style></head>
+<body><main><div id="atlas"><p>The playground is in the folder {PLAYGROUND}, which belongs beside
+this page: <code>make notebooks</code> writes it.</p></div></main>
+<script src="{PLAYGROUND}/data/model.js"></script>
+<script src="{PLAYGROUND}/data/engine.js"></script>
+<script src="{PLAYGROUND}/frame.js"></script></body></html>
+"""
+FRAME = (
+    '<iframe class="playground" title="Playground" allow="camera" '
+    f'srcdoc="{escape(FRAMED)}"></iframe>'
+)
+
 # The elapsed time in the text of a progress bar, such as "2/9 [00:01<00:04" or "3s [00:03,".
 PROGRESS_BAR = re.compile(r"\[(\d+:)?\d\d:\d\d[<,]")
 
@@ -158,7 +178,8 @@ def page(notebook: NotebookNode, name: str) -> str:
 
     The page has links to its sections and, if it is a lesson, to other lessons and the index. A
     lesson, and a page whose metadata say `site`, begins with the links and the search box of the
-    whole site. A cell whose source is hidden in JupyterLab has it folded.
+    whole site. A cell whose source is hidden in JupyterLab has it folded. The index begins with the
+    playground, and lessons show it at `PLACE`.
 
     Args:
         notebook: The executed notebook; it stays as it is.
@@ -177,6 +198,7 @@ def page(notebook: NotebookNode, name: str) -> str:
         "page": page_name(name),
         "style": (FOLDER / "pages.css").read_text(encoding="utf-8"),
         "lesson": is_lesson,
+        "playground": FRAME,
         "site": notebook.metadata.get("site", is_lesson),
         **neighbours(name),
     }
@@ -187,6 +209,7 @@ def page(notebook: NotebookNode, name: str) -> str:
         filters={"markdown2html": markdown2html},
     )
     html, _ = exporter.from_notebook_node(notebook, resources)
+    html = html.replace(PLACE, FRAME.replace(" srcdoc", ' loading="lazy" srcdoc'))
     return NOTEBOOK_LINK.sub(link_between_pages, html)
 
 

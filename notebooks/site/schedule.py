@@ -1,5 +1,7 @@
 """Run the lessons and write their pages: python notebooks/site [--dataset ...] [names ...]
 
+The front page comes first, with a playground for the minutes that the lessons take.
+
 Each lesson's parameters cell says which images and which backbone it works on. What is given on the
 command line goes into a cell after it. Two lessons run at a time where there are two cores. The
 core of the course comes first, then the lesson that takes longest, so that both cores end at about
@@ -9,6 +11,7 @@ the same time. Everything that went wrong is listed at the end and fails the run
 import argparse
 import os
 import re
+import subprocess
 import sys
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -169,7 +172,6 @@ class Series:
         self.reference: Future | None = None
         self.clients: list[NotebookClient] = []
         self.failures: list[str] = []
-        self.first_page: Path | None = None
         # The bar shows itself in a terminal alone; the lines are for terminals and for logs.
         cells = sum(lesson.cells for lesson in lessons)
         self.bar = tqdm(total=cells, unit="cell", disable=None, leave=False)
@@ -229,9 +231,6 @@ class Series:
         self.schedule.compare(lesson, seconds)
         page = run.save(notebook, name, self.folder)
         self.bar.write(f"{seconds:6.1f} s  {page}  ({self.schedule.what_is_left()})")
-        if self.first_page is None:
-            self.first_page = page
-            self.bar.write(f"The first page is there, the others follow: {page.as_uri()}")
 
     def end_reference(self) -> None:
         """Wait for the reference and the search."""
@@ -250,6 +249,21 @@ class Series:
                 with suppress(AttributeError, OSError):
                     client.km.provisioner.process.kill()
             time.sleep(0.1)
+
+
+def write_front(folder: Path) -> list[str]:
+    """Write the front page and its playground; return what went wrong, a line each.
+
+    A process of its own loads Keras, so that its memory is free when the lessons run.
+    """
+    command = [sys.executable, str(Path(__file__).with_name("front.py")), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        return [f"front page, {lines[-1]}"]
+    page = folder / "index.html"
+    print(f"{page} is ready: play while the lessons run ({page.as_uri()})")
+    return []
 
 
 def write_reference(folder: Path) -> None:
@@ -324,9 +338,10 @@ def main() -> None:
     # Lines reach a log when they are written, not when a buffer is full.
     sys.stdout.reconfigure(line_buffering=True)
 
-    series = Series(paths, parameters, pages_folder(options, parameters), options.at_a_time)
+    folder = pages_folder(options, parameters)
     try:
-        failures = series.run()
+        failures = write_front(folder)
+        failures += Series(paths, parameters, folder, options.at_a_time).run()
     except KeyboardInterrupt:
         sys.exit("stopped; the pages that are there stay")
     if failures:

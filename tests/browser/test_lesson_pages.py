@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 
+import pages
 import pytest
 from chromium import FAINT, OVERFLOW, changed, needs_chromium, next_class
 from lesson_files import LESSONS, ROOT, lessons
@@ -22,11 +23,13 @@ CUT_FORMULAS = """Array.from(document.querySelectorAll(".formula"))
 
 
 @pytest.fixture
-def leaf(executed, browser, tmp_path):
+def leaf(executed, site_playground, browser, tmp_path):
     """Return a context manager: lesson, width, height -> its page in a window of this size.
 
     Nothing may come from elsewhere, and nothing may stand on the console.
     """
+
+    (tmp_path / pages.PLAYGROUND).symlink_to(site_playground)
 
     @contextmanager
     def open_page(lesson, width, height):
@@ -40,7 +43,7 @@ def leaf(executed, browser, tmp_path):
         page.goto((tmp_path / "page.html").as_uri())
         yield page
         assert messages == []
-        assert [url for url in fetched if not url.startswith(("file:", "data:"))] == []
+        assert [url for url in fetched if not url.startswith(("file:", "data:", "blob:"))] == []
         context.close()
 
     return open_page

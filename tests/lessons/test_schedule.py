@@ -3,6 +3,7 @@
 import sys
 import threading
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 import run
@@ -31,6 +32,7 @@ def series(tmp_path, monkeypatch):
     monkeypatch.setattr(run, "LESSONS", tmp_path)
     monkeypatch.setattr(schedule, "cores", lambda: 2)
     monkeypatch.setattr(schedule, "write_reference", lambda folder: None)
+    monkeypatch.setattr(schedule, "write_front", lambda folder: [])
 
     def run_series(lesson_names, run_one):
         monkeypatch.setattr(run, "run", run_one)
@@ -96,14 +98,42 @@ def test_two_lessons_run_at_a_time(series):
     assert sorted(page.name for page in folder.glob("*.html")) == ["01-b.html", "index.html"]
 
 
-def test_the_log_tells_of_the_first_page_and_of_what_is_left(series, capsys):
+def test_the_log_tells_of_the_pages_and_of_what_is_left(series, capsys):
     _, folder = series(["00-a.ipynb", "09-b.ipynb", "10-c.ipynb"], lambda *_, **__: ended())
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "3 lessons left, about 45 s, 2 at a time"
-    (first_page,) = [line for line in lines if "file://" in line]
-    assert first_page.startswith("The first page is there") and first_page.endswith(".html")
     pages = [line for line in lines if f" s  {folder}" in line]
     assert len(pages) == 3 and pages[-1].endswith("(no lesson left)")
+
+
+def test_the_front_page_comes_before_the_lessons(series, tmp_path, monkeypatch):
+    notebook_file(tmp_path)
+    order = []
+    monkeypatch.setattr(schedule, "write_front", lambda folder: order.append(folder) or ["front"])
+    monkeypatch.setattr(run, "run", lambda path, *_, **__: order.append(path.name) or ended())
+    monkeypatch.setattr(sys, "argv", ["site", "--out", str(tmp_path / "pages")])
+    with pytest.raises(SystemExit, match="1 problem:\nfront"):
+        schedule.main()
+    assert order == [tmp_path / "pages", "01-try.ipynb"]
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_front_page_is_announced_or_its_error_listed(tmp_path, monkeypatch, capsys, code):
+    asked = []
+
+    def run_process(command, **_):
+        asked.append(command[1:])
+        return CompletedProcess(command, code, stderr="Traceback\nOSError: the disk is full\n")
+
+    monkeypatch.setattr(schedule.subprocess, "run", run_process)
+    failures = schedule.write_front(tmp_path)
+    assert asked == [[str(Path(schedule.__file__).with_name("front.py")), str(tmp_path)]]
+    if code:
+        assert failures == ["front page, OSError: the disk is full"]
+    else:
+        page = tmp_path / "index.html"
+        said = f"{page} is ready: play while the lessons run ({page.as_uri()})\n"
+        assert (failures, capsys.readouterr().out) == ([], said)
 
 
 def test_the_others_go_on_where_a_lesson_dies(series, capsys):

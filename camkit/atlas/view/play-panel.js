@@ -67,7 +67,7 @@ export class PlayPanel {
     const map = make("figure", {}, this.maps.canvas, this.mapName);
     const figures = make("div", { className: "pair" }, picture, map);
     const shown = section("now", "The picture and its map", figures, this.maps.bar.element);
-    shown.append(this.status, this.makeControls());
+    shown.append(this.status, this.makeSources(), this.makeControls());
     const classes = section("all-classes", "The maps of all classes");
     classes.append(make("h3", {}, "What each class sees"));
     if (this.model.classNames.length > this.maps.slots.length) {
@@ -75,7 +75,7 @@ export class PlayPanel {
     }
     classes.append(this.maps.list);
     const columns = make("div", { className: "play-columns" }, shown, classes);
-    return make("div", { className: "play" }, this.makeSources(), columns, this.makeFooter());
+    return make("div", { className: "play" }, columns, this.makeFooter());
   }
 
   caption() {
