@@ -22,6 +22,13 @@ CUT_FORMULAS = """Array.from(document.querySelectorAll(".formula"))
     .map(box => box.textContent)"""
 
 
+# Scroll a share of the way through a lesson; on the front page a playground stands before it.
+SCROLL = """share => {
+    const top = document.querySelector("main").offsetTop;
+    scrollTo(0, top + share * (document.documentElement.scrollHeight - top));
+}"""
+
+
 @pytest.fixture
 def leaf(executed, site_playground, browser, tmp_path):
     """Return a context manager: lesson, width, height -> its page in a window of this size.
@@ -85,9 +92,7 @@ def test_page_at_a_desk(lesson, leaf):
         contents = page.locator("nav.contents")
         assert not page.locator("details.contents").is_visible()
         for share in (0, 0.5, 1):
-            page.evaluate(
-                "share => scrollTo(0, share * document.documentElement.scrollHeight)", share
-            )
+            page.evaluate(SCROLL, share)
             box = contents.bounding_box()
             assert 0 <= box["y"] and box["y"] + box["height"] <= 900
         title = page.locator("main h2").nth(1)
