@@ -30,7 +30,7 @@ help: ## list the targets
 	  /^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: notebooks
-notebooks: .venv/site ## run every lesson and write its page into build/ (open build/index.html)
+notebooks: .venv/site ## run every lesson and write its page into build/ (open build/index.html: it comes first, to play with)
 	.venv/bin/python notebooks/site --dataset "$(DATASET)" --backbone "$(BACKBONE)" \
 	  --weights "$(WEIGHTS)" --boxes "$(BOXES)" $(LESSONS)
 
