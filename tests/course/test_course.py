@@ -23,6 +23,7 @@ import pytest
 from bs4 import BeautifulSoup
 from course import (
     feedback,
+    files,
     gradebook,
     grading,
     guide,
@@ -498,22 +499,18 @@ def test_no_cell_is_a_formula(graded):
 def test_a_folder_whose_name_is_no_text_is_set_aside(folder_copy, tmp_path):
     (tmp_path / os.fsdecode(b"\xff")).mkdir()
     grading.grade(folder_copy, tmp_path)
-    assert ["\ufffd", "", "The name of this folder is not text: rename it."] in table(
+    assert ["", "", "\ufffd: the name of this folder is not text: rename it"] in table(
         folder_copy / "remarks.csv"
     )
 
 
-def test_the_table_has_the_headings_that_canvas_and_moodle_read(graded_copy):
-    """Canvas reads Student, ID, SIS Login ID, Section, then the assignments.
-
-    Moodle maps any column.
-    """
+def test_the_table_has_a_row_for_each_student_of_the_gradebook(graded_copy, tmp_path):
     with year_folder.open_gradebook(graded_copy) as book:
         book.add_student("absent", first_name="Ada", last_name="Byron", lms_user_id="17")
-    grading.grade(graded_copy, graded_copy / "logs" / "good")  # a folder with no student in it
+    grading.grade(graded_copy, tmp_path)
     first, *others = table(graded_copy / "grades.csv")
-    assert first == ["Student", "ID", "SIS Login ID", "Section", "1-tiny"]
-    assert ["Byron, Ada", "17", "absent", "", ""] in others
+    assert first == ["Student", "ID", "SIS Login ID", "Section", "1-tiny", "1-tiny late"]
+    assert ["Byron, Ada", "17", "absent", "", "", ""] in others
     assert ["absent", "1-tiny", "Nothing was handed in."] in table(graded_copy / "remarks.csv")
 
 
@@ -610,16 +607,26 @@ def test_a_notebook_is_known_by_its_marks(released, tmp_path):
     (student / "2-other").mkdir(parents=True)
     nbformat.write(answered(released), student / "2-other" / "2-other.ipynb")
     (student / "notes.ipynb").write_text("{")
-    found, unknown = submissions.read(student, both)
-    assert set(found) == {"1-tiny", "2-other"} and found["1-tiny"][0] is not None
-    assert found["2-other"] == (None, ["2-other.ipynb is the notebook of 1-tiny."])
-    assert unknown == ["notes.ipynb is not a notebook: it is empty or damaged."]
+
+    def choose():
+        handed_in = files.list_files(student, tmp_path).files
+        candidates = [submissions.examine(file, both) for file in handed_in]
+        return submissions.choose(candidates, both)
+
+    found, unknown = choose()
+    assert set(found) == {"1-tiny", "2-other"} and found["1-tiny"].notebook is not None
+    assert found["2-other"].notebook is None
+    assert found["2-other"].remarks == ["2-other.ipynb is the notebook of 1-tiny."]
+    assert [candidate.problem for candidate in unknown] == [
+        "notes.ipynb is not a notebook: it is empty or damaged."
+    ]
 
     newer = student / "Tiny (1).ipynb"
     nbformat.write(answered(released, one="# newer"), newer)
-    found, _ = submissions.read(student, both)
-    assert found["1-tiny"][0].cells[2].source == "# newer"
-    assert "Tiny (1).ipynb is newer and was graded" in found["1-tiny"][1][0]
+    os.utime(newer, (time.time() + 10, time.time() + 10))
+    found, _ = choose()
+    assert found["1-tiny"].notebook.cells[2].source == "# newer"
+    assert "Tiny (1).ipynb is newer and was graded" in found["1-tiny"].remarks[0]
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,11 @@ them only:
     cli                          the command line
     guide, proof                 the instructor's guide; what each wrong answer costs
     grading, release             grade a folder of submissions; fill a release folder
-    feedback, tables             the pages for students; grades.csv and remarks.csv
-    isolation, submissions       grade one submission in a process with limits; read what came back
+    collecting                   what a platform hands over: which student handed in what, when
+    returns, tables              what goes back to a platform; grades.csv and remarks.csv
+    feedback, lateness           the pages for students; what is late, and what that costs
+    isolation, submissions       grade one submission in a process with limits; read a notebook
+    roster, files                the students; files, also in archives
     gradebook, explanations      points; what went wrong, in words
     spies, year                  answers that read the tests; the folder of a year
     sources, marks, markdown, limits

@@ -3,10 +3,22 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
-from course import grading, guide, proof, sources, year
+from course import grading, guide, lateness, proof, roster, sources, year
+from course.files import is_archive
 from course.release import release
+
+# What grading writes into a year's folder.
+RESULTS = {
+    "grades.csv": "points and lateness",
+    "canvas.csv": "points, for Canvas' gradebook",
+    "moodle.csv": "points, for Moodle's gradebook",
+    "remarks.csv": "what you should know",
+    "feedback": "pages for students",
+    "moodle-feedback": "the same pages, to upload to Moodle",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -29,9 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _prove(options.seed)
         else:
             _check_folders(parser, folder, options)
-            _grade(folder, options.submitted)
+            _grade(folder, options)
     except proof.ProofError as error:
         sys.exit(f"The proof failed: {error}")
+    except roster.RosterError as error:
+        sys.exit(f"error: {error}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -49,9 +63,36 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "prove", help="grade all wrong answers with nbgrader itself: minutes for each assignment"
     )
-    grade = commands.add_parser("grade", help="grade SUBMITTED/STUDENT/…ipynb")
-    grade.add_argument("submitted", help="a folder with a folder for each student in it")
+    grade = commands.add_parser("grade", help="grade what students handed in")
+    grade.add_argument(
+        "submitted",
+        help="what Moodle, Canvas, GitHub Classroom or nbgrader gave you, a folder or a .zip file, "
+        "or a folder with a folder for each student",
+    )
+    grade.add_argument(
+        "--students",
+        help="a platform's table of students (.csv), or a folder of such tables; it is kept for "
+        "later calls",
+    )
+    grade.add_argument(
+        "--due",
+        action="append",
+        default=[],
+        metavar="ASSIGNMENT=TIME",
+        type=_due,
+        help="when an assignment is due, such as 3-cam=2026-10-09T23:59; it is kept",
+    )
     return parser
+
+
+def _due(text: str) -> tuple[str, datetime]:
+    """Return the assignment and the time of an option --due."""
+    assignment, separator, time = text.partition("=")
+    try:
+        moment = lateness.parse_due(time)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not like 3-cam=2026-10-09T23:59") from error
+    return assignment, moment
 
 
 def _default_folder(seed: int) -> Path:
@@ -86,18 +127,47 @@ def _prove(seed: int) -> None:
 def _check_folders(
     parser: argparse.ArgumentParser, folder: Path, options: argparse.Namespace
 ) -> None:
-    """Exit with a message unless there are a gradebook and a folder of submissions."""
+    """Exit with a message unless there are a gradebook and submissions."""
     if not year.gradebook_path(folder).exists():
         parser.error(f"{folder} holds no gradebook: make course SEED={options.seed} makes it")
-    if not Path(options.submitted).is_dir():
+    submitted = Path(options.submitted)
+    if not submitted.is_dir() and not (submitted.is_file() and is_archive(submitted.name)):
         parser.error(
-            f"{options.submitted} is not a folder: it should hold a folder for each student"
+            f"{submitted} is not a folder or .zip file: name what the platform gave you, or a "
+            "folder with a folder for each student"
         )
+    if options.students and not Path(options.students).exists():
+        parser.error(f"{options.students} does not exist: name a table of students (.csv)")
+    released = sorted(path.name for path in (folder / "release").iterdir())
+    for assignment, _ in options.due:
+        if assignment not in released:
+            parser.error(f"--due {assignment}: there are {', '.join(released)}")
 
 
-def _grade(folder: Path, submitted: str) -> None:
-    """Grade a folder of submissions and print where the results are."""
-    grading.grade(folder, Path(submitted))
-    print(f"{folder / 'grades.csv'}: points, for Moodle and Canvas")
-    print(f"{folder / 'remarks.csv'}: what you should know")
-    print(f"{folder / 'feedback'}: pages for students")
+def _grade(folder: Path, options: argparse.Namespace) -> None:
+    """Grade what students handed in and print where the results are.
+
+    Raises:
+        SystemExit: With 1 if anything could not be read, or if there is nothing.
+    """
+    kept = year.roster_folder(folder)
+    people = None
+    if options.students:
+        people = roster.keep(Path(options.students), kept)
+    elif kept.exists():
+        people = roster.read(kept)
+    collected = grading.grade(folder, Path(options.submitted), roster=people, due=dict(options.due))
+    for name, content in RESULTS.items():
+        if (folder / name).exists():
+            print(f"{folder / name}: {content}")
+    for student, note in collected.notes:
+        print(f"note: {student + ': ' if student else ''}{note}")
+    if collected.unread:
+        count = len(collected.unread)
+        what = "1 file was" if count == 1 else f"{count} files were"
+        lines = [
+            f"  {student or '?'}: {place}: {reason}" for student, place, reason in collected.unread
+        ]
+        sys.exit("\n".join([f"error: {what} not understood:", *lines]))
+    if not collected.submissions:
+        sys.exit(f"error: {options.submitted} holds no notebook")

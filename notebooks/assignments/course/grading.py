@@ -6,19 +6,26 @@ Whatever happens there ends as a line in a student's feedback.
 import hashlib
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
+from nbgrader.api import Gradebook
 from tqdm import tqdm
 
 from camkit._files import write_whole
-from course import feedback, gradebook, isolation, submissions, tables, year
+from course import feedback, gradebook, isolation, lateness, returns, tables, year
+from course.collecting import Collected, collect
 from course.explanations import explain_outputs
+from course.lateness import Late
+from course.roster import Roster
 from course.submissions import Submission
+from course.tables import Result
 
 NOTHING = "Nothing was handed in."
 WAITS = "The written answer waits to be graded by hand."
@@ -36,8 +43,15 @@ class Job:
     submission: Submission
 
 
-def grade(folder: Path, submitted: Path, workers: int = 2) -> None:
-    """Grade submitted/STUDENT/…ipynb into gradebook.db, feedback/, grades.csv and remarks.csv.
+def grade(
+    folder: Path,
+    submitted: Path,
+    workers: int = 2,
+    *,
+    roster: Roster | None = None,
+    due: Mapping[str, datetime] | None = None,
+) -> Collected:
+    """Grade what students handed in, into gradebook.db, feedback/ and tables.
 
     What has been graded stays so: a run that was stopped goes on, a submission that changed is
     graded anew, and what was graded from another folder keeps its rows. A second process waits for
@@ -45,28 +59,33 @@ def grade(folder: Path, submitted: Path, workers: int = 2) -> None:
 
     Args:
         folder: The year's folder, with a gradebook and release/.
-        submitted: A folder with a folder for each student, named by the login.
+        submitted: A folder or a .zip archive, as `collecting` reads it.
         workers: Submissions that are graded at once.
+        roster: The students; without one names and logins are taken as they stand.
+        due: {assignment: when it is due, in UTC}, of those for which that is new.
+
+    Returns:
+        What was found in `submitted`, and what could not be read.
 
     Raises:
         OSError: If the disk is full or cannot be written to; nothing is lost.
     """
     folder = Path(folder).resolve()
-    submitted = Path(submitted)
-    with year.exclusive(folder):
+    roster = roster or Roster()
+    with year.exclusive(folder), tempfile.TemporaryDirectory() as scratch:
         released = _released_notebooks(folder)
-        students, remarks = _student_folders(submitted)
-        jobs = []
-        for student in students:
-            handed_in, unassigned = submissions.read(student, released)
-            remarks += [(student.name, "", line) for line in unassigned]
-            for assignment, submission in handed_in.items():
-                jobs.append(Job(folder, assignment, student.name, released[assignment], submission))
+        lateness.set_due(folder, due or {})
+        collected = collect(Path(submitted), Path(scratch), released, roster)
+        _enrol(folder, roster, collected.numbers)
+        jobs = [
+            Job(folder, assignment, student, released[assignment], submission)
+            for (student, assignment), submission in collected.submissions.items()
+        ]
         _grade_all(jobs, workers)
         for job in jobs:
-            _hand_back(job, submitted)
-        logins = [student.name for student in students]
-        _write_tables(folder, list(released), logins, remarks)
+            _hand_back(job)
+        _write_tables(folder, list(released), roster, collected)
+    return collected
 
 
 def _released_notebooks(folder: Path) -> dict[str, NotebookNode]:
@@ -75,19 +94,20 @@ def _released_notebooks(folder: Path) -> dict[str, NotebookNode]:
     return {path.stem: nbformat.read(path, as_version=4) for path in paths}
 
 
-def _student_folders(submitted: Path) -> tuple[list[Path], list[tuple[str, str, str]]]:
-    """Return the students' folders, and the rows of remarks on folders whose names are not text."""
-    students = []
-    remarks = []
-    for path in submitted.iterdir():
-        if not path.is_dir() or path.name.startswith("."):
-            continue
-        name = submissions.file_name(path)
-        if name == path.name:
-            students.append(path)
-        else:
-            remarks.append((name, "", "The name of this folder is not text: rename it."))
-    return sorted(students), remarks
+def _enrol(folder: Path, roster: Roster, numbers: Mapping[str, str]) -> None:
+    """Write the students of a roster, and the numbers that Canvas gave, into the gradebook."""
+    with year.open_gradebook(folder) as book:
+        for person in roster.people:
+            details = {
+                "first_name": person.fields.get("first"),
+                "last_name": person.fields.get("last") or person.fields.get("name"),
+                "email": person.fields.get("email"),
+                "lms_user_id": person.fields.get("canvas"),
+            }
+            known = {name: value for name, value in details.items() if value}
+            book.update_or_create_student(person.login, **known)
+        for student, number in numbers.items():
+            book.update_or_create_student(student, lms_user_id=number)
 
 
 def _grade_all(jobs: list[Job], workers: int) -> None:
@@ -105,24 +125,52 @@ def _grade_if_changed(job: Job) -> None:
 
     The feedback is written anew, too, where a person has changed points or comments.
     """
-    record = _read_record(job.folder, job.assignment, job.student)
+    old = _read_record(job.folder, job.assignment, job.student)
     digest = _digest(job)
-    if record.get("digest") != digest:
-        record = {"digest": digest, "told": _grade_now(job)}
+    told = old["told"] if old.get("digest") == digest else _grade_now(job)
     scores = gradebook.scores(job.folder, job.assignment, job.student)
-    points = {cell: list(score) for cell, score in scores.items()}
-    if record.get("points") == points:
+    record = {
+        "digest": digest,
+        "told": told,
+        "points": {cell: list(score) for cell, score in scores.items()},
+        "time": job.submission.time,
+        "is_late": job.submission.is_late,
+        "moodle": job.submission.moodle,
+    }
+    with year.open_gradebook(job.folder) as book:
+        late = _late(book, job.assignment, job.student, record, lateness.penalty(job.folder))
+    record["late"] = list(late)
+    if record == old:
         return
-    feedback.write(job.folder, job.assignment, job.student, job.released, scores, record["told"])
+    remarks = [*told, *_remarks_on_time(late)]
+    feedback.write(job.folder, job.assignment, job.student, job.released, scores, remarks)
     path = year.record_path(job.folder, job.assignment, job.student)
     path.parent.mkdir(parents=True, exist_ok=True)
-    record["points"] = points
     write_whole(path, json.dumps(record).encode())
+
+
+def _late(
+    book: Gradebook, assignment: str, student: str, record: Mapping, rule: lateness.Rule
+) -> Late:
+    """Return how late a graded submission was, and what that costs."""
+    due = book.find_assignment(assignment).duedate
+    points = book.find_submission(assignment, student).score
+    return lateness.judge(student, points, record, due, rule)
+
+
+def _remarks_on_time(late: Late) -> list[str]:
+    """Return the line on a late submission."""
+    if not late.words:
+        return []
+    words = "late" if late.words == "late" else f"{late.words} late"
+    cost = f": {late.lost:g} points are taken off" if late.lost else ""
+    return [f"It was handed in {words}{cost}."]
 
 
 def _digest(job: Job) -> str:
     """Return a checksum of all that the result of grading depends on."""
-    notebook, remarks = job.submission
+    notebook = job.submission.notebook
+    remarks = job.submission.remarks
     text = nbformat.writes(notebook) if notebook else ""
     content = f"{text}{nbformat.writes(job.released)}{remarks}"
     return hashlib.sha256(content.encode()).hexdigest()
@@ -130,7 +178,8 @@ def _digest(job: Job) -> str:
 
 def _grade_now(job: Job) -> list[str]:
     """Grade a submission into the gradebook and return all remarks on it."""
-    notebook, remarks = job.submission
+    notebook = job.submission.notebook
+    remarks = job.submission.remarks
     reason = "It cannot be graded."
     if notebook:
         path = year.tidied_path(job.folder, job.assignment, job.student)
@@ -149,7 +198,8 @@ def _grade_now(job: Job) -> list[str]:
 def _read_record(folder: Path, assignment: str, student: str) -> dict:
     """Return what is recorded of a graded submission, {} of one that has not been graded.
 
-    "digest" is its checksum, "told" the remarks for its author, "points" those of each cell.
+    "digest" is its checksum, "told" the remarks for its author, "points" those of each cell, "time"
+    and "is_late" what the platform says, "late" what follows, "moodle" the name of Moodle's folder.
     """
     path = year.record_path(folder, assignment, student)
     if not path.exists():
@@ -157,13 +207,13 @@ def _read_record(folder: Path, assignment: str, student: str) -> dict:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _hand_back(job: Job, submitted: Path) -> None:
+def _hand_back(job: Job) -> None:
     """Put the receipt of nbgrader's exchange beside a feedback page: release_feedback needs it.
 
     A submission that did not come through the exchange gets a dummy receipt; without one,
     release_feedback stops for everybody.
     """
-    submission = submitted / job.student / job.assignment
+    submission = job.submission.file.path.parent
     page_folder = year.feedback_path(job.folder, job.assignment, job.student).parent
     dummies = {
         "timestamp.txt": b"",
@@ -179,29 +229,57 @@ def _hand_back(job: Job, submitted: Path) -> None:
 
 
 def _write_tables(
-    folder: Path,
-    assignments: list[str],
-    logins: Iterable[str],
-    remarks: list[tuple[str, str, str]],
+    folder: Path, assignments: list[str], roster: Roster, collected: Collected
 ) -> None:
-    """Write grades.csv and remarks.csv for these students and all in the gradebook."""
+    """Write all tables, and what goes back to a platform, for everyone in the gradebook."""
+    rule = lateness.penalty(folder)
     with year.open_gradebook(folder) as book:
-        enrolled = [person.id for person in book.students]
-        everyone = sorted({*logins, *enrolled})
-        rows = tables.grade_rows(book, everyone, assignments)
-        tables.write_csv(folder / "grades.csv", rows)
-    remark_rows = list(remarks)
-    for student in everyone:
-        for assignment in assignments:
-            lines = _remarks_on(_read_record(folder, assignment, student))
-            remark_rows += [(student, assignment, line) for line in lines]
-    remark_rows.sort()
-    tables.write_csv(folder / "remarks.csv", [tables.REMARK_COLUMNS, *remark_rows])
+        everyone = sorted({*collected.students, *(person.id for person in book.students)})
+        records = {
+            (student, assignment): _read_record(folder, assignment, student)
+            for student in everyone
+            for assignment in assignments
+        }
+        results = {}
+        for (student, assignment), record in records.items():
+            if record:
+                # When the work is due may have changed since it was graded.
+                late = _late(book, assignment, student, record, rule)
+                record["late"] = late
+                points = book.find_submission(assignment, student).score - late.lost
+                results[student, assignment] = Result(f"{points:g}", late.words)
+        tables.write_csv(
+            folder / "grades.csv", tables.grade_rows(book, everyone, assignments, results)
+        )
+        begun = {assignment for _, assignment in results}
+        most = {name: book.find_assignment(name).max_score for name in assignments if name in begun}
+    points = {key: result.points for key, result in results.items()}
+    if any(person.canvas_row for person in roster.people):
+        tables.write_csv(folder / "canvas.csv", returns.canvas_rows(roster, most, points))
+    if any(person.moodle_row for person in roster.people):
+        tables.write_csv(folder / "moodle.csv", returns.moodle_rows(roster, most, points))
+    for assignment in begun:
+        starts = {
+            student: records[student, assignment]["moodle"]
+            for student in everyone
+            if records[student, assignment].get("moodle")
+        }
+        if starts:
+            returns.write_moodle_feedback(folder, assignment, starts)
+
+    remarks = [(student, "", line) for student, line in collected.notes]
+    remarks += [(line.student, "", f"{line.place}: {line.reason}") for line in collected.unread]
+    for (student, assignment), record in records.items():
+        # Of an assignment that nobody has handed in yet there is nothing to remark.
+        if assignment in begun:
+            remarks += [(student, assignment, line) for line in _remarks_on(record)]
+    tables.write_csv(folder / "remarks.csv", [tables.REMARK_COLUMNS, *sorted(remarks)])
 
 
 def _remarks_on(record: Mapping) -> list[str]:
     """Return a line on each thing that the teacher should know of a submission."""
     if not record:
         return [NOTHING]
+    lines = record["told"] + _remarks_on_time(record["late"])
     waits = any(points is None for points, _, _ in record["points"].values())
-    return record["told"] + [WAITS] if waits else record["told"]
+    return lines + [WAITS] if waits else lines

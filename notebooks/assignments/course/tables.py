@@ -2,40 +2,45 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from nbgrader.api import Gradebook, MissingEntry
 
 from camkit._files import write_whole
 from camkit.atlas.verdicts import FORMULA
 
-# Canvas takes these headings as they are and finds a student by ID or login. In Moodle, map
-# SIS Login ID to username.
+# Canvas' headings, by which it finds a student, though the columns on lateness are for the teacher.
 COLUMNS = ["Student", "ID", "SIS Login ID", "Section"]
 REMARK_COLUMNS = ("student", "assignment", "remark")
 
 
-def grade_rows(
-    book: Gradebook, students: Iterable[str], assignments: Sequence[str]
-) -> Iterator[list[str]]:
-    """Yield the rows of grades.csv: a row for each student, a column for each assignment.
+class Result(NamedTuple):
+    """What a submission got, and how late it was, in words ("" if it was not)."""
 
-    A cell is empty where nothing was handed in.
+    points: str
+    late: str
+
+
+def grade_rows(
+    book: Gradebook,
+    students: Iterable[str],
+    assignments: Sequence[str],
+    results: Mapping[tuple[str, str], Result],
+) -> Iterator[list[str]]:
+    """Yield the rows of grades.csv: a row for each student, two columns for each assignment.
+
+    Cells are empty where nothing was handed in.
     """
-    yield [*COLUMNS, *assignments]
+    headings = [heading for name in assignments for heading in (name, f"{name} late")]
+    yield [*COLUMNS, *headings]
     for login in students:
         name, number = _person(book, login)
-        points = [_points(book, assignment, login) for assignment in assignments]
-        yield [name, number, login, "", *points]
-
-
-def _points(book: Gradebook, assignment: str, login: str) -> str:
-    """Return the points of a submission, "" without one."""
-    try:
-        return f"{book.find_submission(assignment, login).score:g}"
-    except MissingEntry:
-        return ""
+        cells = []
+        for assignment in assignments:
+            cells += results.get((login, assignment), Result("", ""))
+        yield [name, number, login, "", *cells]
 
 
 def _person(book: Gradebook, login: str) -> tuple[str, str]:

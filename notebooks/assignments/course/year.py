@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import get_ident
 
 from nbgrader.api import Gradebook
 from nbgrader.apps import NbGraderAPI
@@ -58,6 +59,11 @@ def record_path(folder: Path, assignment: str, student: str) -> Path:
 def log_path(folder: Path, assignment: str, student: str) -> Path:
     """Return the path of the log of a submission's grading."""
     return Path(folder) / "logs" / student / f"{assignment}.log"
+
+
+def roster_folder(folder: Path) -> Path:
+    """Return the folder of the tables of students that a year was given last."""
+    return Path(folder) / "students"
 
 
 def gradebook_path(folder: Path) -> Path:
@@ -138,6 +144,7 @@ def check_disk(folder: Path) -> None:
 
     A full disk thus surfaces as OSError rather than as nbgrader's or SQLite's own message.
     """
-    probe = Path(folder) / ".room"
+    # Submissions are graded in several threads.
+    probe = Path(folder) / f".room-{get_ident()}"
     write_whole(probe, bytes(PROBE_BYTES))
     probe.unlink()

@@ -102,7 +102,7 @@ def notebooks(folder):
     students.
     """
     import nbformat
-    from course import submissions
+    from course import files, submissions
 
     course = Path(__file__).resolve().parents[3] / "notebooks" / "assignments"
 
@@ -113,15 +113,16 @@ def notebooks(folder):
     found = {}
     for student in sorted(folder.iterdir()):
         try:
-            one, unknown = submissions.read(student, released)
-            texts = [nbformat.writes(notebook) for notebook, _ in one.values() if notebook]
-            json.dumps(
-                [texts, *one, unknown, *(told for _, told in one.values())], ensure_ascii=False
-            ).encode()
-            found[student.name] = [
-                len(texts),
-                [*unknown, *(line for _, told in one.values() for line in told)],
-            ]
+            handed_in = files.list_files(student, student).files
+            notebooks = [one for one in handed_in if submissions.is_notebook(one)]
+            candidates = [submissions.examine(one, released) for one in notebooks]
+            one, unassigned = submissions.choose(candidates, released)
+            unknown = [candidate.problem for candidate in unassigned]
+            told = [line for submission in one.values() for line in submission.remarks]
+            graded = [submission.notebook for submission in one.values() if submission.notebook]
+            texts = [nbformat.writes(notebook) for notebook in graded]
+            json.dumps([texts, *one, unknown, told], ensure_ascii=False).encode()
+            found[student.name] = [len(texts), [*unknown, *told]]
         except Exception as error:
             found[student.name] = f"{type(error).__name__}: {error}"
     return found

@@ -1,0 +1,278 @@
+"""The roster: who takes the course, from the tables that a platform exports.
+
+It reads Canvas' gradebook, Moodle's gradebook, list of participants and grading worksheet (exported
+with English headings), GitHub Classroom's roster, and any CSV with some of the headings in FIELDS.
+"""
+
+import csv
+import io
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from camkit._files import write_whole
+
+# Headings in lower case, by what the column holds.
+FIELDS = {
+    "login": ("sis login id", "username", "login"),
+    "email": ("email address", "email"),
+    "sis": ("sis user id", "id number"),
+    "github": ("github_username", "github username"),
+    "canvas": ("id",),
+    "identifier": ("identifier",),
+    "name": ("student", "full name", "name"),
+    "first": ("first name", "firstname"),
+    "last": ("last name", "lastname", "surname"),
+}
+
+# What a login is made from: the first of these that a row holds.
+LOGINS = ("login", "email", "sis", "identifier", "github", "name")
+
+# Columns that a platform reads again, by the platform.
+CANVAS = (
+    "Student",
+    "ID",
+    "SIS User ID",
+    "SIS Login ID",
+    "Integration ID",
+    "Root Account",
+    "Section",
+)
+MOODLE = (
+    "First name",
+    "Last name",
+    "Surname",
+    "Full name",
+    "Username",
+    "ID number",
+    "Email address",
+)
+
+# How Moodle's grading worksheet numbers who takes part in an assignment, and its column of times.
+PARTICIPANT = "Participant "
+HANDED_IN = "Last modified (submission)"
+
+# Rows of Canvas' gradebook that are no student's.
+NO_STUDENTS = ("", "Points Possible", "Student, Test")
+
+
+class RosterError(ValueError):
+    """A table of students cannot be used; the message says why."""
+
+
+@dataclass(eq=False)
+class Person:
+    """One student.
+
+    Args:
+        login: The name of the student's folders and rows.
+        fields: What the tables say, by the names in FIELDS.
+        participants: {Moodle's number, another one for each assignment: when its work was handed
+            in, in Moodle's words}.
+        canvas_row: {heading: cell} of Canvas' own columns; empty without Canvas' gradebook.
+        moodle_row: {heading: cell} of Moodle's own columns; empty without a table of Moodle's.
+    """
+
+    login: str
+    fields: dict[str, str]
+    participants: dict[str, str] = field(default_factory=dict)
+    canvas_row: dict[str, str] = field(default_factory=dict)
+    moodle_row: dict[str, str] = field(default_factory=dict)
+
+    def names(self) -> set[str]:
+        """Return all spellings of the name, squashed."""
+        first = self.fields.get("first", "")
+        last = self.fields.get("last", "")
+        name = self.fields.get("name", "")
+        turned = " ".join(reversed(name.split(",", 1)))
+        spellings = {squash(text) for text in (name, turned, first + last, last + first)}
+        return spellings - {"", squash(first), squash(last)}
+
+    def exact_keys(self) -> set[str]:
+        """Return what no two students share: logins, addresses and numbers."""
+        keys = {fold(self.fields.get(name, "")) for name in LOGINS if name != "name"}
+        keys |= {f"participant {number}" for number in self.participants}
+        if self.fields.get("canvas"):
+            keys.add(f"canvas {self.fields['canvas']}")
+        return (keys | {fold(self.login)}) - {""}
+
+
+class Roster:
+    """The students of a course, each found by name, number or login."""
+
+    def __init__(self, people: Iterable[Person] = (), headings: Iterable[str] = ()) -> None:
+        self.people = list(people)
+        self.headings = tuple(headings)
+
+    def __bool__(self) -> bool:
+        return bool(self.people)
+
+    def find(self, *, name: str = "", number: str = "") -> Person | None:
+        """Return the one student with this number, or else with this login or name.
+
+        Args:
+            name: A login, an address or a name, in any order, with or without spaces.
+            number: "canvas 12345" or "participant 12345".
+
+        Returns:
+            The student; None if there is none, or if the name fits several.
+        """
+        squashed = squash(name)
+        tests = (
+            lambda person: number in person.exact_keys(),
+            lambda person: fold(name) in person.exact_keys(),
+            lambda person: squashed in person.names() | {squash(person.login)},
+        )
+        for fits in tests:
+            found = [person for person in self.people if fits(person)]
+            if len(found) == 1:
+                return found[0]
+            if found:
+                return None
+        return None
+
+
+def fold(text: str) -> str:
+    """Return a text such that two spellings of it in Unicode, or in capitals, are equal.
+
+    >>> fold("Müller") == fold("MU\u0308LLER")
+    True
+    """
+    return unicodedata.normalize("NFKC", text).casefold().strip()
+
+
+def squash(text: str) -> str:
+    """Return the letters and digits of a text, as platforms squash a name.
+
+    >>> squash("O'Brien, Pat")
+    'obrienpat'
+    """
+    folded = fold(text)
+    return "".join(letter for letter in folded if unicodedata.category(letter)[0] in "LMN")
+
+
+def read(source: Path) -> Roster:
+    """Return the roster of a table, or of all tables (.csv) in a folder.
+
+    Rows of several tables are one student's if they share a login, an address or a number, or else
+    a name that is unique in both.
+
+    Raises:
+        RosterError: If a table is no CSV, has none of the headings, or a login cannot name a
+            folder.
+    """
+    source = Path(source)
+    paths = sorted(source.glob("*.csv")) if source.is_dir() else [source]
+    roster = Roster()
+    headings: list[str] = []
+    for path in paths:
+        rows = _rows(path)
+        newcomers = [person for person in map(_person, rows) if person]
+        if not newcomers:
+            raise RosterError(
+                f"{path} names no student: export it with English headings, such as 'Student' "
+                "and 'ID' (Canvas), 'Full name' and 'Email address' (Moodle) or 'github_username'"
+            )
+        headings += [heading for heading in rows[0] if heading not in headings]
+        known = Roster(roster.people)
+        for person in newcomers:
+            _check_login(path, person)
+            _enrol(roster, person, _same_person(known, person, newcomers))
+    roster.headings = tuple(headings)
+    return roster
+
+
+def keep(source: Path, folder: Path) -> Roster:
+    """Return the roster of a table or folder, and copy its tables into a folder for later calls.
+
+    Raises:
+        RosterError: As `read` does; then the earlier copies stay.
+    """
+    roster = read(source)
+    source = Path(source)
+    tables = sorted(source.glob("*.csv")) if source.is_dir() else [source]
+    copies = {path.name: path.read_bytes() for path in tables}
+    folder.mkdir(exist_ok=True)
+    for path in folder.glob("*.csv"):
+        path.unlink()
+    for name, data in copies.items():
+        write_whole(folder / name, data)
+    return roster
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV as {heading: cell}."""
+    data = path.read_bytes()
+    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise RosterError(f"{path} is not in UTF-8: save it as CSV UTF-8") from error
+    first_line = text.partition("\n")[0]
+    delimiter = max(",;\t", key=first_line.count)
+    table = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restval="")
+    try:
+        return [{key.strip(): cell for key, cell in row.items() if key} for row in table]
+    except csv.Error as error:
+        raise RosterError(f"{path} is not a CSV: {error}") from error
+
+
+def _person(row: Mapping[str, str]) -> Person | None:
+    """Return the student of a row, None if it is no student's."""
+    fields = {}
+    for heading, cell in row.items():
+        for name, headings in FIELDS.items():
+            if heading.lower() in headings and cell.strip():
+                fields.setdefault(name, unicodedata.normalize("NFC", cell.strip()))
+    is_canvas = {"Student", "ID"} <= row.keys()
+    if is_canvas and row["Student"].strip() in NO_STUDENTS:
+        return None
+    participants = {}
+    if fields.get("identifier", "").startswith(PARTICIPANT):
+        number = fields.pop("identifier").removeprefix(PARTICIPANT)
+        participants[number] = row.get(HANDED_IN, "")
+    if "name" not in fields and ("first" in fields or "last" in fields):
+        fields["name"] = " ".join(fields[part] for part in ("first", "last") if part in fields)
+    login = next((fields[name] for name in LOGINS if name in fields), "")
+    if not login:
+        return None
+    person = Person(login, fields, participants)
+    if is_canvas:
+        person.canvas_row = {heading: row[heading] for heading in CANVAS if heading in row}
+    elif "github" not in fields:
+        person.moodle_row = {heading: row[heading] for heading in MOODLE if heading in row}
+    return person
+
+
+def _check_login(path: Path, person: Person) -> None:
+    """Raise RosterError if a login cannot be the name of a folder."""
+    if "/" in person.login or "\0" in person.login or person.login.startswith("."):
+        raise RosterError(f"{path}: the login {person.login!r} cannot be the name of a folder")
+
+
+def _same_person(known: Roster, person: Person, newcomers: list[Person]) -> Person | None:
+    """Return the student of other tables who has the name of this one, if both are unique."""
+    namesakes = [other for other in newcomers if other.names() & person.names()]
+    found = [other for other in known.people if other.names() & person.names()]
+    if len(found) == 1 and len(namesakes) == 1:
+        return found[0]
+    return None
+
+
+def _enrol(roster: Roster, person: Person, namesake: Person | None) -> None:
+    """Add a student to the roster, or what is new of one who stands there, maybe in several rows.
+
+    The name decides only where no login, address or number does.
+    """
+    same = [other for other in roster.people if other.exact_keys() & person.exact_keys()]
+    if namesake and namesake not in same and not any(other.names() for other in same):
+        same.append(namesake)
+    first, *others = [other for other in roster.people if other in same] or [person]
+    for other in (*others, person):
+        first.fields = other.fields | first.fields
+        first.participants = other.participants | first.participants
+        first.canvas_row = first.canvas_row or other.canvas_row
+        first.moodle_row = other.moodle_row | first.moodle_row
+    kept = [other for other in roster.people if other not in others]
+    roster.people = kept if same else [*kept, first]

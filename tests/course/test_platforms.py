@@ -1,0 +1,650 @@
+"""In and out of the platforms: which student handed in what and when, and what goes back.
+
+Nothing here runs a notebook but the last test.
+"""
+
+import codecs
+import csv
+import os
+import shutil
+import time
+import unicodedata
+import zipfile
+from datetime import UTC, datetime
+
+import nbformat
+import pytest
+from course import cli, collecting, files, lateness, returns, roster, sources, year
+from course.release import release
+from course.roster import Roster, RosterError
+from nbformat.v4 import new_code_cell, new_notebook
+from test_course import answered, tiny
+
+STUB = "raise NotImplementedError"
+
+
+def assignment(name):
+    """A released notebook of two steps; its marks are its own."""
+    cells = []
+    for step in ("one", "two"):
+        cell = new_code_cell(STUB, id=step)
+        cell.metadata["nbgrader"] = {"grade_id": f"{step}-{name}", "solution": True}
+        cells.append(cell)
+    return new_notebook(cells=cells)
+
+
+RELEASED = {name: assignment(name) for name in ("1-gap-equation", "2-transfer")}
+
+
+def solved(name="1-gap-equation", answers=("pass", "pass")):
+    """The text of a notebook that was handed in; `answers` are the sources of its cells."""
+    notebook = assignment(name)
+    for cell, answer in zip(notebook.cells, answers, strict=False):
+        cell.source = answer
+    return nbformat.writes(notebook).encode()
+
+
+BLANK = solved(answers=())
+
+
+def hand_in(folder, *places, data=None):
+    """Write solved notebooks (or `data`) at places of a folder."""
+    for place in places:
+        path = folder / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        name = "2-transfer" if "2-transfer" in place else "1-gap-equation"
+        path.write_bytes(solved(name) if data is None else data)
+
+
+def pack(folder, archive):
+    """Pack all files of a folder into a .zip file, and return its path."""
+    with zipfile.ZipFile(archive, "w") as packed:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                packed.write(path, path.relative_to(folder))
+    return archive
+
+
+@pytest.fixture
+def submitted(tmp_path):
+    folder = tmp_path / "submitted"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def collect(tmp_path):
+    """A function that collects a folder or archive of submissions to RELEASED."""
+
+    def collect(submitted, people=None):
+        scratch = tmp_path / "scratch"
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
+        return collecting.collect(submitted, scratch, RELEASED, people or Roster())
+
+    return collect
+
+
+def table(path, *lines):
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+# --- layouts
+
+MOODLE = (
+    "Müller Jana_1234567_assignsubmission_file_/1-gap-equation.ipynb",
+    "O'Brien Pat_1234568_assignsubmission_file_/1-gap-equation (1).ipynb",
+)
+LAYOUTS = {
+    "Moodle, folders": (MOODLE, {"Müller Jana", "O'Brien Pat"}),
+    "Moodle 4.1, folders": (
+        [place.replace("file_/", "file/") for place in MOODLE],
+        {"Müller Jana", "O'Brien Pat"},
+    ),
+    "Moodle, flat": (
+        [place.replace("file_/", "file_") for place in MOODLE],
+        {"Müller Jana", "O'Brien Pat"},
+    ),
+    "Moodle, a zip in a folder": (
+        [f"course-1-gap/{place}" for place in MOODLE],
+        {"Müller Jana", "O'Brien Pat"},
+    ),
+    "Canvas": (
+        [
+            "müllerjana_12345_67890_1-gap-equation.ipynb",
+            "obrienpat_LATE_12346_67891_1-gap-equation-1.ipynb",
+        ],
+        {"müllerjana_12345", "obrienpat_12346"},
+    ),
+    "Canvas, anonymous": (["anon_a1b2C_67890_work.ipynb"], {"anon_a1b2C"}),
+    "GitHub Classroom": (
+        ["1-gap-equation-octojana/x.ipynb", "1-gap-equation-pat99/1-gap-equation.ipynb"],
+        {"octojana", "pat99"},
+    ),
+    "GitHub Classroom's command": (
+        ["week1-submissions/week1-octojana/x.ipynb", "week1-submissions/week1-pat-99/x.ipynb"],
+        {"octojana", "pat-99"},
+    ),
+    "by student": (["jana/x.ipynb", "pat/1-gap-equation/a.ipynb"], {"jana", "pat"}),
+    "by assignment": (
+        ["1-gap-equation/jana/x.ipynb", "1-gap-equation/pat/x.ipynb"],
+        {"jana", "pat"},
+    ),
+    "by weeks": (["hw1/jana/x.ipynb", "hw1/pat/x.ipynb"], {"jana", "pat"}),
+    "two levels too many": (["a/b/jana/x.ipynb", "a/b/pat/x.ipynb"], {"jana", "pat"}),
+    "flat": (["jana.ipynb", "pat_1-gap-equation (2).ipynb"], {"jana", "pat"}),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("packed", [False, True])
+def test_who_handed_in_what_is_told_by_the_platforms_names(
+    layout, packed, submitted, collect, tmp_path
+):
+    places, students = LAYOUTS[layout]
+    hand_in(submitted, *places)
+    source = pack(submitted, tmp_path / "download.zip") if packed else submitted
+    collected = collect(source)
+    assert set(collected.submissions) == {(student, "1-gap-equation") for student in students}
+    assert collected.students == students and not collected.unread
+
+
+def test_a_student_of_moodle_is_one_in_all_weeks(submitted, collect):
+    """The number in the folder's name is another one for each assignment."""
+    hand_in(
+        submitted,
+        "week1/Müller Jana_1234567_assignsubmission_file_/1-gap-equation.ipynb",
+        "week2/Müller Jana_1250001_assignsubmission_file_/2-transfer.ipynb",
+    )
+    assert set(collect(submitted).submissions) == {
+        ("Müller Jana", "1-gap-equation"),
+        ("Müller Jana", "2-transfer"),
+    }
+
+
+def test_names_are_compared_under_unicode_normalisation(submitted, collect):
+    """macOS stores an umlaut as two characters."""
+    hand_in(submitted, "Müller/1-gap-equation.ipynb")
+    hand_in(submitted, unicodedata.normalize("NFD", "Müller") + "/2-transfer.ipynb")
+    assert {student for student, _ in collect(submitted).submissions} == {"Müller"}
+
+
+def test_names_in_a_zip_of_macos_are_utf_8(submitted, collect, tmp_path):
+    """Finder does not set the flag that says so, and adds files of its own."""
+    with zipfile.ZipFile(tmp_path / "ascii.zip", "w") as archive:
+        archive.writestr("Zo__/1-gap-equation.ipynb", solved())
+        archive.writestr("__MACOSX/Zo__/._1-gap-equation.ipynb", solved())
+    data = (tmp_path / "ascii.zip").read_bytes()
+    (submitted / "mac.zip").write_bytes(data.replace(b"Zo__", "Zoë".encode()))
+    collected = collect(submitted / "mac.zip")
+    assert set(collected.submissions) == {("Zoë", "1-gap-equation")} and not collected.unread
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a.ipynb.txt",
+        "a.ipynb.json",
+        "A.IPYNB",
+        "a.Ipynb.TXT",
+        "a (1).ipynb",
+        "a.ipynb.zip",
+        "a.ZIP",
+    ],
+)
+def test_endings_of_browsers_and_archives_are_read(name, submitted, collect, tmp_path):
+    path = submitted / "jana" / name
+    if name.lower().endswith(".zip"):
+        hand_in(tmp_path / "inner", "deep/1-gap-equation.ipynb")
+        path.parent.mkdir()
+        pack(tmp_path / "inner", path)
+    else:
+        hand_in(submitted, f"jana/{name}")
+    collected = collect(submitted)
+    assert set(collected.submissions) == {("jana", "1-gap-equation")} and not collected.unread
+
+
+def test_a_zip_for_each_student_is_read(submitted, collect, tmp_path):
+    hand_in(tmp_path / "inner", "1-gap-equation.ipynb", "2-transfer.ipynb")
+    pack(tmp_path / "inner", submitted / "jana.zip")
+    pack(tmp_path / "inner", submitted / "müllerpat_12345_777_work.zip")
+    assert collect(submitted).students == {"jana", "müllerpat_12345_777_work"}
+    (submitted / "jana.zip").unlink()
+    assert collect(submitted).students == {"müllerpat_12345"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_notebooks_with_a_byte_order_mark_and_in_utf_16_are_read(encoding, submitted, collect):
+    hand_in(submitted, "jana/a.ipynb", data=solved(answers=["# ü"]).decode().encode(encoding))
+    submission = collect(submitted).submissions["jana", "1-gap-equation"]
+    assert submission.notebook.cells[0].source == "# ü" and not submission.remarks
+
+
+# --- what was not understood
+
+
+@pytest.mark.parametrize(
+    "place, reason",
+    [
+        ("jana/1-gap-equation.pdf", "it is not a notebook (.ipynb)"),
+        ("jana/work", "it is not a notebook (.ipynb)"),
+        ("jana/all.rar", "it is an archive of another kind: unpack it, or make it a .zip"),
+        ("jana/1-gap-equation.zip", "it cannot be unpacked: File is not a zip file"),
+        ("jana/notes.ipynb", "notes.ipynb is not a notebook: it is empty or damaged."),
+        (
+            "jana/1-gap-equation.ipynb",
+            "1-gap-equation.ipynb is not a notebook: it is empty or damaged.",
+        ),
+    ],
+)
+def test_what_is_not_understood_is_listed_with_its_reason(place, reason, submitted, collect):
+    hand_in(submitted, place, data=b"%PDF-1.7")
+    collected = collect(submitted)
+    assert collected.unread == [("jana", place, reason)]
+    assert collected.students == {"jana"}
+
+
+def test_a_file_outside_the_students_folders_is_listed(submitted, collect):
+    hand_in(submitted, "jana/a.ipynb", "pat.ipynb", "1-gap-equation.ipynb")
+    reason = "it lies outside any student's folder"
+    assert collect(submitted).unread == [
+        ("", "1-gap-equation.ipynb", reason),
+        ("", "pat.ipynb", reason),
+    ]
+
+
+def test_other_files_are_a_note_beside_a_notebook_and_unread_work_in_its_place(submitted, collect):
+    hand_in(submitted, "jana/a.ipynb")
+    hand_in(submitted, "jana/README.md", "jana/2-transfer.docx", "jana/checks.py", data=b"")
+    (submitted / "pat").mkdir()
+    collected = collect(submitted)
+    assert collected.notes == [("jana", "Other files, which were not read: README.md")]
+    assert collected.unread == [("jana", "jana/2-transfer.docx", "it is not a notebook (.ipynb)")]
+    assert collected.students == {"jana", "pat"}
+
+
+def test_a_name_that_is_no_text_is_listed(submitted, collect):
+    (submitted / os.fsdecode(b"\xff")).mkdir()
+    assert collect(submitted).unread == [
+        ("", "\ufffd", "the name of this folder is not text: rename it")
+    ]
+
+
+def test_hostile_archives_are_refused(submitted, collect, monkeypatch):
+    for name in ("../../jana/a.ipynb", "/etc/a.ipynb"):
+        with zipfile.ZipFile(submitted / "pat.zip", "w") as archive:
+            archive.writestr(name, solved())
+        collected = collect(submitted)
+        assert not collected.submissions
+        assert collected.unread == [("pat", "pat.zip", f"it holds {name!r}, which leads out of it")]
+
+    with zipfile.ZipFile(submitted / "pat.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.ipynb", bytes(1 << 20))
+    monkeypatch.setattr(files, "LARGEST_ARCHIVE", 1 << 19)
+    assert "it would unpack to 1,048,576 bytes" in collect(submitted).unread[0].reason
+
+    data = solved()
+    for depth in range(files.DEEPEST_ARCHIVE + 1):
+        with zipfile.ZipFile(submitted / "pat.zip", "w") as archive:
+            archive.writestr(f"{depth}.zip" if depth else "a.ipynb", data)
+        data = (submitted / "pat.zip").read_bytes()
+    assert "other archives: unpack it" in collect(submitted).unread[0].reason
+
+
+# --- several copies
+
+
+def at(path, seconds):
+    """Say that a file was last changed so many seconds ago."""
+    moment = time.time() - seconds
+    os.utime(path, (moment, moment))
+
+
+@pytest.mark.parametrize(
+    "ages, answers, graded, reason",
+    [
+        ((0, 0), ([], ["x", "y"]), 1, "answers 2 cells, not 0"),
+        ((0, 60), ([], ["x", "y"]), 1, "answers 2 cells, not 0, though older,"),
+        ((0, 60), (["x"], ["x", "y"]), 1, "answers 2 cells, not 1, though older,"),
+        ((60, 0), (["x", "y"], ["x", "z"]), 1, "is newer"),
+        ((0, 60), (["x", "y"], ["x", "z"]), 0, "is newer"),
+        ((0, 0), (["x", "y"], ["x", "z"]), 1, "is as old and has the later name"),
+    ],
+)
+def test_of_copies_the_best_supported_is_graded(ages, answers, graded, reason, submitted, collect):
+    names = ("a (1).ipynb", "b.ipynb")
+    for name, age, answer in zip(names, ages, answers, strict=True):
+        hand_in(submitted, f"jana/{name}", data=solved(answers=answer))
+        at(submitted / "jana" / name, age)
+    submission = collect(submitted).submissions["jana", "1-gap-equation"]
+    best = names[graded]
+    other = names[1 - graded]
+    assert submission.file.place[-1] == best
+    assert submission.remarks == [f"{other} was handed in as well: {best} {reason} and was graded."]
+
+
+def test_of_a_cell_that_stands_twice_the_answer_counts(submitted, collect):
+    """A stub that was pasted once more below the answer is no answer."""
+    notebook = assignment("1-gap-equation")
+    stub = notebook.cells[0].copy()
+    stub["id"] = "pasted"
+    notebook.cells[0].source = "answer"
+    notebook.cells.insert(1, stub)
+    hand_in(submitted, "jana/a.ipynb", data=nbformat.writes(notebook).encode())
+    submission = collect(submitted).submissions["jana", "1-gap-equation"]
+    marked = [cell.source for cell in submission.notebook.cells if "nbgrader" in cell.metadata]
+    assert marked == ["answer", STUB]
+    assert submission.remarks == [
+        "There were two cells one-1-gap-equation: the last with an answer of them was graded."
+    ]
+
+
+# --- the roster
+
+CANVAS_TABLE = (
+    "Student,ID,SIS User ID,SIS Login ID,Section,1 GAP equation (4711),Final Score",
+    "    Points Possible,,,,,25,(read only)",
+    '"Müller, Jana",12345,S1,jana,A,,',
+    '"O\'Brien, Pat",12346,S2,pat,A,,',
+    '"Student, Test",99,,,A,,',
+)
+WORKSHEET = (
+    '\ufeffIdentifier,"Full name","Email address",Status,Grade,"Last modified (submission)"',
+    '"Participant 1234567","Jana Müller",jana@example.org,Submitted,,'
+    '"Friday, 9 October 2026, 9:30 PM"',
+    '"Participant 1234568","Pat O\'Brien",pat@example.org,Submitted,,-',
+)
+
+
+def test_a_roster_maps_names_numbers_and_logins_to_one_student(submitted, collect, tmp_path):
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    table(tables / "canvas.csv", *CANVAS_TABLE)
+    table(tables / "moodle.csv", *WORKSHEET)
+    table(
+        tables / "github.csv",
+        "identifier,github_username,github_id,name",
+        "jana,octojana,1,",
+        "pat@example.org,pat99,2,",
+    )
+    people = roster.read(tables)
+    assert [person.login for person in people.people] == ["jana", "pat"]
+    for place in (
+        "Jana Müller_1234567_assignsubmission_file_/a.ipynb",
+        "Somebody Else_1234567_assignsubmission_file_/a.ipynb",
+        "mullerjana_12345_67890_a.ipynb",
+        "1-gap-equation-octojana/a.ipynb",
+        "week1/JANA/a.ipynb",
+        unicodedata.normalize("NFD", "Müller, Jana") + "/a.ipynb",
+        "jana@example.org.ipynb",
+        "S1/a.ipynb",
+    ):
+        shutil.rmtree(submitted)
+        hand_in(submitted, place)
+        collected = collect(submitted, people)
+        assert set(collected.submissions) == {("jana", "1-gap-equation")}, place
+        assert not collected.unread, place
+
+
+def test_who_is_not_in_the_roster_is_listed_and_not_graded(submitted, collect, tmp_path):
+    people = roster.read(table(tmp_path / "canvas.csv", *CANVAS_TABLE))
+    hand_in(submitted, "jana/a.ipynb", "kim/a.ipynb")
+    collected = collect(submitted, people)
+    assert set(collected.submissions) == {("jana", "1-gap-equation")}
+    assert collected.unread == [("", "kim/a.ipynb", "kim is no student, or several, in the roster")]
+
+
+def test_two_students_of_one_name_are_told_apart_by_their_numbers_or_refused(
+    submitted, collect, tmp_path
+):
+    places = [f"Kim Lee_{number}_assignsubmission_file_/a.ipynb" for number in (11, 12)]
+    hand_in(submitted, *places)
+    collected = collect(submitted)
+    assert not collected.submissions
+    assert [line.place for line in collected.unread] == places
+    assert "participant 11, participant 12 have one name" in collected.unread[0].reason
+    rows = [f"Participant {number},Kim Lee,kim{number}@example.org" for number in (11, 12)]
+    people = roster.read(table(tmp_path / "m.csv", "Identifier,Full name,Email address", *rows))
+    logins = {student for student, _ in collect(submitted, people).submissions}
+    assert logins == {"kim11@example.org", "kim12@example.org"}
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        (b"a,b\n1,2\n", "names no student: export it with English headings"),
+        (b"", "names no student"),
+        (b"login\n\xff\n", "is not in UTF-8"),
+        (b"login\n../x\n", "cannot be the name of a folder"),
+    ],
+)
+def test_a_table_that_is_no_roster_is_refused(text, message, tmp_path):
+    (tmp_path / "a.csv").write_bytes(text)
+    with pytest.raises(RosterError, match=message):
+        roster.read(tmp_path / "a.csv")
+
+
+def test_tables_of_spreadsheets_are_read(tmp_path):
+    """Excel writes semicolons in many countries, and UTF-16 as "Unicode text"."""
+    text = "login;name\njana;Müller\n"
+    for data in (text.encode("utf-8-sig"), codecs.BOM_UTF16_LE + text.encode("utf-16-le")):
+        (tmp_path / "a.csv").write_bytes(data)
+        assert roster.read(tmp_path / "a.csv").find(name="müller").login == "jana"
+
+
+def test_the_tables_are_kept_for_later_calls(tmp_path):
+    kept = tmp_path / "students"
+    roster.keep(table(tmp_path / "old.csv", "login", "pat"), kept)
+    people = roster.keep(table(tmp_path / "canvas.csv", *CANVAS_TABLE), kept)
+    assert [path.name for path in kept.iterdir()] == ["canvas.csv"]
+    logins = [person.login for person in roster.read(kept).people]
+    assert logins == [person.login for person in people.people] == ["jana", "pat"]
+
+
+# --- lateness
+
+
+def test_the_time_comes_from_the_hub_or_from_moodle_and_late_from_canvas(
+    submitted, collect, tmp_path
+):
+    hand_in(submitted, "jana/1-gap-equation/1-gap-equation.ipynb")
+    receipt = submitted / "jana" / "1-gap-equation" / "timestamp.txt"
+    receipt.write_text("2026-10-09 21:30:00.000000 UTC\n")
+    submission = collect(submitted).submissions["jana", "1-gap-equation"]
+    assert submission.time == "2026-10-09T21:30:00" and not submission.is_late
+
+    shutil.rmtree(submitted)
+    hand_in(submitted, *MOODLE)
+    people = roster.read(table(tmp_path / "m.csv", *WORKSHEET))
+    found = collect(submitted, people).submissions
+    local = datetime(2026, 10, 9, 21, 30).astimezone(UTC).replace(tzinfo=None)
+    assert found["jana@example.org", "1-gap-equation"].time == local.isoformat()
+    assert found["pat@example.org", "1-gap-equation"].time == ""
+
+    shutil.rmtree(submitted)
+    hand_in(submitted, *LAYOUTS["Canvas"][0])
+    found = collect(submitted).submissions
+    assert [found[key].is_late for key in sorted(found)] == [False, True]
+
+
+def test_a_due_date_is_read_as_it_is_written():
+    assert lateness.parse_due("2026-10-09T23:59+02:00") == datetime(2026, 10, 9, 21, 59)
+    assert lateness.parse_due("2026-10-09") == lateness.parse_due("2026-10-10 00:00")
+    with pytest.raises(ValueError, match="friday"):
+        lateness.parse_due("friday")
+
+
+def test_lateness_costs_what_the_teachers_rule_says():
+    due = datetime(2026, 10, 9, 22)
+
+    def judge(time, is_late=False, rule=lambda student, points, seconds: points * seconds / 7200):
+        return lateness.judge("jana", 8, {"time": time, "is_late": is_late}, due, rule)
+
+    assert judge("2026-10-09T22:00:00") == ("", 0)
+    assert judge("2026-10-09T23:30:00") == ("1.5 hours", 6)
+    assert judge("2026-10-19T23:30:00") == ("241.5 hours", 8), "not below zero"
+    assert judge("2026-10-09T23:30:00", rule=lambda *_: None) == ("1.5 hours", 0)
+    assert judge("", is_late=True, rule=lambda student, points, seconds: seconds) == ("late", 1)
+    assert judge("") == ("", 0)
+
+
+# --- what goes back
+
+
+def test_marks_go_back_as_canvas_exports_them(tmp_path):
+    """Canvas reads Student, ID, SIS User ID, SIS Login ID, Section, then the assignments.
+
+    The heading of an assignment keeps Canvas' number, and the row after it the possible points.
+    """
+    people = roster.read(table(tmp_path / "canvas.csv", *CANVAS_TABLE))
+    most = {"1-gap-equation": 25, "2-transfer": 25}
+    rows = list(returns.canvas_rows(people, most, {("jana", "1-gap-equation"): "21"}))
+    assert rows == [
+        [
+            "Student",
+            "ID",
+            "SIS User ID",
+            "SIS Login ID",
+            "Section",
+            "1 GAP equation (4711)",
+            "2-transfer",
+        ],
+        ["    Points Possible", "", "", "", "", "25", "25"],
+        ["Müller, Jana", "12345", "S1", "jana", "A", "21", ""],
+        ["O'Brien, Pat", "12346", "S2", "pat", "A", "", ""],
+    ]
+
+
+def test_marks_go_back_with_the_columns_by_which_moodle_finds_a_student(tmp_path):
+    """Moodle's import maps a column to the address, the ID number or the user name."""
+    people = roster.read(table(tmp_path / "moodle.csv", *WORKSHEET))
+    rows = list(
+        returns.moodle_rows(people, {"2-transfer": 25}, {("pat@example.org", "2-transfer"): "9.5"})
+    )
+    assert rows == [
+        ["Full name", "Email address", "2-transfer"],
+        ["Jana Müller", "jana@example.org", ""],
+        ["Pat O'Brien", "pat@example.org", "9.5"],
+    ]
+
+
+def moodle_reads(name, numbers):
+    """Return (number, file) as Moodle's bulk upload takes a name in a zip apart, or None.
+
+    That is `is_valid_filename_for_import` of mod/assign/feedback/file/importziplib.php: the parts
+    of a folder's name between underscores are the full name, the number, the kind and name of the
+    plugin, and a rest that may be empty.
+    """
+    parts = name.split("/")
+    while parts:
+        info = parts.pop(0).split("_", 4)
+        if len(info) < 4 or info[1] not in numbers or info[2:4] != ["assignsubmission", "file"]:
+            continue
+        rest = [part for part in (*info[4:], *parts) if part]
+        return info[1], "/".join(rest)
+    return None
+
+
+def test_feedback_goes_back_as_moodles_bulk_upload(tmp_path):
+    for student in ("jana", "pat"):
+        page = year.feedback_path(tmp_path, "1-gap-equation", student)
+        page.parent.mkdir(parents=True)
+        page.write_text(student)
+    starts = {"jana": "Müller Jana_1234567", "pat": "OBrien Pat_1234568"}
+    path = returns.write_moodle_feedback(tmp_path, "1-gap-equation", starts)
+    with zipfile.ZipFile(path) as archive:
+        found = {
+            moodle_reads(name, ["1234567", "1234568"]): archive.read(name)
+            for name in archive.namelist()
+        }
+    assert found == {
+        ("1234567", "1-gap-equation.html"): b"jana",
+        ("1234568", "1-gap-equation.html"): b"pat",
+    }
+
+
+# --- from end to end, on a tiny assignment
+
+RULE = """
+from nbgrader.plugins import BasePlugin
+
+class HalfAPointAnHour(BasePlugin):
+    def late_submission_penalty(self, student_id, score, total_seconds_late):
+        return total_seconds_late / 7200
+
+c.AssignLatePenalties.plugin_class = HalfAPointAnHour
+"""
+
+
+def read_rows(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))
+
+
+def test_a_download_is_graded_and_goes_back(tmp_path, capsys):
+    folder = tmp_path / "year"
+    folder.mkdir()
+    nbformat.write(tiny(), folder / "1-tiny.ipynb")
+    settings = (sources.HERE / "nbgrader_config.py").read_text(encoding="utf-8")
+    (folder / "nbgrader_config.py").write_text(settings + RULE, encoding="utf-8")
+    release(folder, 2026, [folder / "1-tiny.ipynb"])
+    notebook = answered(nbformat.read(year.released_path(folder, "1-tiny"), as_version=4))
+
+    submitted = tmp_path / "submitted"
+    data = nbformat.writes(notebook).encode()
+    hand_in(submitted, MOODLE[0].replace("1-gap-equation", "1-tiny"), data=data)
+    hand_in(submitted, "O'Brien Pat_1234568_assignsubmission_file_/1-tiny.pdf", data=b"%PDF")
+    students = table(tmp_path / "worksheet.csv", *WORKSHEET)
+
+    def call(*arguments):
+        cli.main(["--folder", str(folder), "grade", *map(str, arguments)])
+
+    archive = pack(submitted, tmp_path / "download.zip")
+    with pytest.raises(SystemExit) as ended:
+        call(archive, "--students", students, "--due", "1-tiny=2026-10-09T20:30")
+    place = "O'Brien Pat_1234568_assignsubmission_file_/1-tiny.pdf"
+    assert ended.value.code == (
+        "error: 1 file was not understood:\n"
+        f"  pat@example.org: {place}: it is not a notebook (.ipynb)"
+    )
+    assert ["Müller", "", "jana@example.org", "", "3.5", "1.0 hours"] in [
+        [row[0].split()[-1], *row[1:]] for row in read_rows(folder / "grades.csv")
+    ]
+    assert read_rows(folder / "moodle.csv") == [
+        ["Full name", "Email address", "1-tiny"],
+        ["Jana Müller", "jana@example.org", "3.5"],
+        ["Pat O'Brien", "pat@example.org", ""],
+    ]
+    assert not (folder / "canvas.csv").exists()
+    with zipfile.ZipFile(folder / "moodle-feedback" / "1-tiny.zip") as packed:
+        (name,) = packed.namelist()
+        page = packed.read(name).decode()
+    assert name == "Müller Jana_1234567_assignsubmission_file_/1-tiny.html"
+    assert "It was handed in 1.0 hours late: 0.5 points are taken off." in page
+    remarks = read_rows(folder / "remarks.csv")
+    assert ["pat@example.org", "", f"{place}: it is not a notebook (.ipynb)"] in remarks
+
+    # Without the table of students, which was kept, and without the file that nobody can read.
+    (submitted / place).unlink()
+    call(submitted, "--due", "1-tiny=2026-10-09T21:30")
+    assert read_rows(folder / "moodle.csv")[1][2] == "4"
+    capsys.readouterr()
+    (submitted / "empty").mkdir()
+    with pytest.raises(SystemExit, match="holds no notebook"):
+        call(submitted / "empty")
+
+
+def test_the_command_line_refuses_what_it_cannot_use(tmp_path, capsys):
+    folder = tmp_path / "year"
+    (folder / "release" / "1-tiny").mkdir(parents=True)
+    (folder / "gradebook.db").write_text("")
+    for arguments, message in (
+        ([tmp_path / "none"], "is not a folder or .zip file"),
+        ([tmp_path, "--students", tmp_path / "none.csv"], "none.csv does not exist"),
+        ([tmp_path, "--due", "2-x=2026-10-09"], "--due 2-x: there are 1-tiny"),
+        ([tmp_path, "--due", "1-tiny=friday"], "is not like 3-cam=2026-10-09T23:59"),
+    ):
+        with pytest.raises(SystemExit):
+            cli.main(["--folder", str(folder), "grade", *map(str, arguments)])
+        assert message in capsys.readouterr().err
