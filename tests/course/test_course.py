@@ -499,7 +499,7 @@ def test_no_cell_is_a_formula(graded):
 def test_a_folder_whose_name_is_no_text_is_set_aside(folder_copy, tmp_path):
     (tmp_path / os.fsdecode(b"\xff")).mkdir()
     grading.grade(folder_copy, tmp_path)
-    assert ["", "", "\ufffd: the name of this folder is not text: rename it"] in table(
+    assert ["", "", "\ufffd: the name of a folder is not text: rename it"] in table(
         folder_copy / "remarks.csv"
     )
 

@@ -266,8 +266,13 @@ def test_other_files_are_a_note_beside_a_notebook_and_unread_work_in_its_place(s
 
 def test_a_name_that_is_no_text_is_listed(submitted, collect):
     (submitted / os.fsdecode(b"\xff")).mkdir()
+    hand_in(submitted, "jana/" + os.fsdecode(b"\xff.ipynb"), "pat/.work.ipynb")
+    assert set(collect(submitted).submissions) == {
+        ("jana", "1-gap-equation"),
+        ("pat", "1-gap-equation"),
+    }
     assert collect(submitted).unread == [
-        ("", "\ufffd", "the name of this folder is not text: rename it")
+        ("", "\ufffd", "the name of a folder is not text: rename it")
     ]
 
 

@@ -103,10 +103,10 @@ def collect(
     listing = files.list_files(submitted, scratch)
     texts = [file for file in listing.files if _is_text(file.place)]
     for place in {file.place for file in listing.files if not _is_text(file.place)}:
-        _add_unread(collected, "", place, "its name is not text: rename it")
+        _add_unread(collected, "", place, "the name of a folder is not text: rename it")
     for folder in listing.empty:
         if not _is_text(folder):
-            _add_unread(collected, "", folder, "the name of this folder is not text: rename it")
+            _add_unread(collected, "", folder, "the name of a folder is not text: rename it")
     candidates = [
         submissions.examine(file, released) for file in texts if submissions.is_notebook(file)
     ]

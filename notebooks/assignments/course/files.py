@@ -1,5 +1,6 @@
 """The files of a folder of submissions, and those in the .zip archives in it."""
 
+import errno
 import os
 import shutil
 import tempfile
@@ -62,7 +63,7 @@ def list_files(submitted: Path, scratch: Path) -> Listing:
         return listing
     for folder, subfolders, names in os.walk(submitted):
         subfolders[:] = sorted(name for name in subfolders if not _is_ignored(name))
-        names = sorted(name for name in names if not _is_ignored(name))
+        names = sorted(name for name in names if not _is_ignored_file(name))
         parts = Path(folder).relative_to(submitted).parts
         if not subfolders and not names:
             listing.empty.append(parts)
@@ -71,7 +72,9 @@ def list_files(submitted: Path, scratch: Path) -> Listing:
             if is_archive(name):
                 _add_archive(path, (*parts, name), scratch, listing)
             elif path.is_file():
-                file = File((*parts, name), path, path.stat().st_mtime)
+                # A name is shown to people, whatever bytes it is made of.
+                shown = os.fsencode(name).decode(errors="replace")
+                file = File((*parts, shown), path, path.stat().st_mtime)
                 listing.files.append(file)
     return listing
 
@@ -85,6 +88,13 @@ def _is_ignored(name: str) -> bool:
     return name.startswith((".", *IGNORED))
 
 
+def _is_ignored_file(name: str) -> bool:
+    """Return whether a file is hidden and no notebook, or one of macOS' files beside each."""
+    if name.startswith("._") or not name.startswith("."):
+        return name.startswith(("._", *IGNORED))
+    return not name.lower().endswith(".ipynb")
+
+
 def _add_archive(
     archive: Path, place: tuple[str, ...], scratch: Path, listing: Listing, depth: int = 1
 ) -> None:
@@ -94,9 +104,9 @@ def _add_archive(
     except BadArchive as error:
         listing.unread[place] = str(error)
         return
-    # RuntimeError is raised for a password, NotImplementedError for an unknown compression.
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, OSError) as error:
-        if isinstance(error, OSError) and error.errno:
+    # zipfile raises whatever its decoders and its arithmetic on damaged bytes raise.
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
         listing.unread[place] = f"it cannot be unpacked: {error}"
         return
@@ -117,7 +127,8 @@ def _unpack(archive: Path, place: tuple[str, ...], scratch: Path) -> list[File]:
         _check_members(infos, scratch)
         for info in infos:
             parts = _parts(info)
-            if any(_is_ignored(part) for part in parts):
+            *folders, name = parts
+            if _is_ignored_file(name) or any(_is_ignored(folder) for folder in folders):
                 continue
             descriptor, path = tempfile.mkstemp(dir=scratch)
             with source.open(info) as packed, open(descriptor, "wb") as unpacked:
@@ -136,7 +147,7 @@ def _check_members(infos: list[zipfile.ZipInfo], scratch: Path) -> None:
         raise BadArchive(f"it would unpack to {size:,} bytes, where {most:,} are allowed")
     for info in infos:
         parts = _parts(info)
-        if ".." in parts or info.filename.startswith("/"):
+        if not parts or ".." in parts or info.filename.startswith("/"):
             raise BadArchive(f"it holds {info.filename!r}, which leads out of it")
 
 
