@@ -257,7 +257,7 @@ def _percentage(text: str) -> Fraction:
     number = text.removesuffix("%")
     try:
         share = Fraction(number) / 100
-    except ValueError:
+    except (ValueError, ZeroDivisionError):
         share = Fraction(-1)
     if number == text or not 0 <= share <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a percentage, such as 1%")
@@ -427,9 +427,15 @@ def _check_broken(result: dict[str, Any], limit: Fraction) -> None:
         raise ValueError("no image has a label, so that none can be broken: omit --fail-on-broken")
     if broken > limit * labelled:
         verb = "is" if broken == 1 else "are"
+        percentage = Fraction(100 * broken, labelled)
+        # Rounded, it must still be more than the limit.
+        digits = 1
+        while round(percentage, digits) <= 100 * limit:
+            digits += 1
+        remedy = "" if result["page"] else ": --out PAGE shows them"
         raise _LimitExceeded(
-            f"{broken} of {labelled} images {verb} broken, {100 * broken / labelled:.2g} %, and "
-            f"--fail-on-broken allows {100 * float(limit):g} %: --out PAGE shows them",
+            f"{broken} of {labelled} images {verb} broken, {float(percentage):.{digits}f} %, and "
+            f"--fail-on-broken allows {100 * float(limit):g} %{remedy}",
             result,
         )
 
@@ -692,8 +698,8 @@ def _add_atlas(commands: argparse._SubParsersAction, analysed: argparse.Argument
         parents=[analysed],
         help="write the error atlas of an analysis: a page that opens from disk",
         description=(
-            "Write the error atlas of an analysis: a folder with index.html, which opens with a "
-            "double click and needs no network."
+            "Write the error atlas of an analysis: a folder with index.html or, by --single, one "
+            "file. It opens with a double click and needs no network."
         ),
     )
     parser.add_argument(

@@ -95,7 +95,7 @@ class Comparison:
 
     def __repr__(self) -> str:
         """Return the comparison in words, a line for each sentence."""
-        head = f"Comparison of {len(self)} images"
+        head = f"Comparison of {_pictures(len(self))}"
         counts = [f"{count} {change}" for change, count in self.counts.items() if count]
         return "\n".join([head, *self.sentences, f"{'; '.join(counts)}."])
 
@@ -154,12 +154,12 @@ class Comparison:
 
     @property
     def per_class(self) -> pd.DataFrame:
-        """Return a table with a row for each class that occurs, the largest loss first.
+        """Return a table with a row for each class that occurs, the most broken first.
 
         Columns: "support", the number of images with the label; "recall_before" and "recall_after";
         "precision_before" and "precision_after"; "mended" and "broken", the images with the label
-        for which it is predicted now and was not before, and the reverse. A share of nothing is
-        NaN.
+        for which it is predicted now and was not before, and the reverse. Rows are ordered by
+        broken − mended. A share of nothing is NaN.
 
         Example:
             >>> import camkit
@@ -283,22 +283,22 @@ class Comparison:
             >>> model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
             >>> analysis = camkit.analyze(model, images)
             >>> camkit.compare(analysis, analysis).sentences[0]
-            '8.3 % correct before, 8.3 % after: +0.0 points (95 % interval -19.8 to +19.8).'
+            '8.3 % correct before, 8.3 % after: +0.0 points (95 % interval −19.8 to +19.8).'
         """
         return [*self._sentences_on_accuracy(), *self.notes]
 
     def _sentences_on_accuracy(self) -> list[str]:
         accuracy = self.accuracy
         if not accuracy["images"]:
-            return ["No image has a label, so that only the answers are compared."]
+            return ["No picture has a label, so that only the answers are compared."]
         correct = "with all labels correct" if self.after.has_label_sets else "correct"
         shares = f"{_percent(accuracy['before'])} {correct} before, {_percent(accuracy['after'])}"
-        difference, low, high = 100 * accuracy[["difference", "low", "high"]]
+        difference, low, high = accuracy[["difference", "low", "high"]]
         mended, broken = self.counts[["mended", "broken"]]
         return [
-            f"{shares} after: {difference:+.1f} points (95 % interval {low:+.1f} to {high:+.1f}).",
-            f"{mended} mended, {broken} broken: chance alone divides them so unequally with "
-            f"{_chance(accuracy['p'])} (McNemar's exact test).",
+            f"{shares} after: {in_points(difference, low, high)}.",
+            f"{mended} mended, {broken} broken: chance alone divides them at least so unequally "
+            f"with {_chance(accuracy['p'])} (McNemar's exact test).",
         ]
 
 
@@ -325,7 +325,8 @@ def compare(before: "Analysis", after: "Analysis") -> Comparison:
     Raises:
         ValueError: The analyses have no image or no class in common, or images have several labels
             in one of them only.
-        OSError: An image cannot be read, which only analyses by version 1.0.0 need.
+        OSError: An image is missing or cannot be read, which only analyses by version 1.0.0 and
+            those with `inputs` need.
 
     Example:
         >>> import camkit
@@ -391,10 +392,12 @@ def _matched_rows(before: "Analysis", after: "Analysis") -> tuple[np.ndarray, np
 def _contents(analysis: "Analysis") -> dict[int, str]:
     """Return a digest of the file of each image by its row: of what was analysed.
 
-    Version 1.0.0 stored none, so there it is that of the file that the path names now.
+    Version 1.0.0 stored none, and with inputs they are not of the file alone. There it is that of
+    the file that the path names now.
     """
     digests = analysis._digests
     if digests is None:
+        check_files(analysis)
         digests = [digest_of(path).hex() for path in analysis.paths]
     return dict(enumerate(digests))
 
@@ -546,13 +549,13 @@ def _notes(
         if lacking:
             listed = _listed([names[c] for c in lacking])
             errors = truth[:, lacking].any(axis=1).sum()
-            consequence = f", and so errs on {_images(errors)}" if errors else ""
+            consequence = f", and so errs on {_pictures(errors)}" if errors else ""
             notes.append(f"The model of {word} knows no {listed}{consequence}.")
     if differs.any():
-        count = _images(differs.sum())
+        count = _pictures(differs.sum())
         notes.append(f"{count} with another label in each: both are judged by that of after.")
     if any(left_out):
-        of_before, of_after = map(_images, left_out)
+        of_before, of_after = map(_pictures, left_out)
         notes.append(f"Left out: {of_before} of before alone and {of_after} of after alone.")
     return notes
 
@@ -626,6 +629,18 @@ def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.divide((part & whole).sum(axis=0), count, out=share, where=count > 0)
 
 
+def in_points(difference: float, low: float, high: float) -> str:
+    """Return a difference of shares and its interval of 95 % in words.
+
+    Example:
+        >>> from camkit.analysis.compare import in_points
+        >>> in_points(-0.019, -0.05, 0.012)
+        '−1.9 points (95 % interval −5.0 to +1.2)'
+    """
+    words = f"{100 * difference:+.1f} points (95 % interval {100 * low:+.1f} to {100 * high:+.1f})"
+    return words.replace("-", "−")
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
@@ -634,8 +649,8 @@ def _chance(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
-def _images(count: int) -> str:
-    return f"{count} image" if count == 1 else f"{count} images"
+def _pictures(count: int) -> str:
+    return f"{count} picture" if count == 1 else f"{count} pictures"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from camkit.analysis.compare import Comparison, compare
+from camkit.analysis.compare import Comparison, compare, in_points
 
 # At most this many images, evenly spread, say how much of the evidence lies on the object.
 SAMPLE = 500
@@ -49,7 +49,7 @@ def _lines(comparison: Comparison) -> list[str]:
     """Return the comparison in words, the first line to be set large."""
     difference = comparison.accuracy["difference"]
     head = f"{100 * difference:+.1f} points" if np.isfinite(difference) else "No labels"
-    return [head, *comparison.sentences, *_lines_on_evidence(comparison)]
+    return [head.replace("-", "−"), *comparison.sentences, *_lines_on_evidence(comparison)]
 
 
 def _lines_on_evidence(comparison: Comparison) -> list[str]:
@@ -62,11 +62,11 @@ def _lines_on_evidence(comparison: Comparison) -> list[str]:
         return []
     if moved["images"] < 2:
         return []
-    before, after, difference, low, high = 100 * moved.drop("images")
+    before, after, difference, low, high = moved.drop("images")
     return [
-        f"Of the evidence for the true class, {before:.1f} % lay on the object before and "
-        f"{after:.1f} % does after: {difference:+.1f} points (95 % interval {low:+.1f} to "
-        f"{high:+.1f}, over {moved['images']:.0f} pictures)."
+        f"Of the evidence for the true class, {100 * before:.1f} % lay on the object before and "
+        f"{100 * after:.1f} % lies there after: {in_points(difference, low, high)}, over "
+        f"{moved['images']:.0f} pictures."
     ]
 
 

@@ -127,7 +127,8 @@ def write_atlas(
     writes one file in its place, for mail and tickets: it holds the pictures and has at most 18 MB.
     Where these are too large, it holds them with 256 or 128 pixels on their longer side, and says
     so. To keep it small, images of the reference that are near correctly classified images only
-    are left out.
+    are left out. Its paths, and those in the CSV file that it saves, begin with the folder that all
+    images share, so that they tell nothing of the machine.
 
     Each class map is stored in 8 bits with its own scale and offset, so it is off by at most 1/510
     of its range. The maps of all classes are stored for every image if they come to 64 MB or less.
@@ -167,7 +168,8 @@ def write_atlas(
         model: The model that was analysed: it goes into the page and runs there, as
             camkit.write_playground describes it, so that the picture under review can be painted
             out or get noise, and be asked again. The page is then larger by 5 MB, by the model, and
-            by the pictures once more. A model that cannot be converted is told in a warning.
+            in a folder by the pictures once more. A model that cannot be converted is told in a
+            warning.
 
     Returns:
         The path of index.html, or of the one file.
@@ -175,8 +177,9 @@ def write_atlas(
     Raises:
         TypeError: If there is no folder, or `images` is not an ImageSet.
         ValueError: If analysis, images, reference and before do not belong together, the folder
-            holds something other than an atlas, `verdicts` is not a table of verdicts, there are
-            too many images for one file, or `model` is another one than that of the analysis.
+            holds something other than an atlas, `verdicts` is not a table of verdicts, the
+            images or the model are too large for one file, or `model` is another one than that of
+            the analysis.
         OSError: If an image is missing or cannot be read, or the folder cannot be written to.
 
     Example:
@@ -196,7 +199,7 @@ def write_atlas(
     else:
         _check_folder(target)
     check_files(analysis, reference)
-    record = Record(analysis, reference, before=before)
+    record = Record(analysis, reference, before=before, is_portable=single)
     table = None if verdicts is None else read_verdicts(verdicts)
     root = analysis.images.root if images is None else images.root
     title = f"Error atlas: {'/'.join(root.parts[-2:])}"
@@ -243,11 +246,21 @@ def _check_file(file: Path, count: int) -> None:
         raise _too_large(count)
 
 
-def _too_large(count: int) -> ValueError:
+def _too_large(count: int, scripts: str = "") -> ValueError:
+    """Return the error for a page of `count` images, and of scripts that run a model, if any."""
+    most = f"{SINGLE_BYTES // 1_000_000} MB"
+    of_model = f"the model and its engine take {len(scripts) / 1_000_000:.1f} MB"
+    if len(scripts) > SINGLE_BYTES:
+        return ValueError(
+            f"{of_model}, too much for one file of {most}: leave out model, or single"
+        )
+    images = "1 image comes" if count == 1 else f"{count} images come"
+    remedy = "leave out single to write a folder, or choose fewer images by analysis.select"
+    if scripts:
+        remedy = f"{of_model}; leave out model, {remedy}"
     return ValueError(
-        f"{count} images come to more than {SINGLE_BYTES // 1_000_000} MB, even with pictures of "
-        f"{SINGLE_SIDES[-1]} pixels, which is too much for one file: leave out single to write a "
-        "folder, or choose fewer images by analysis.select"
+        f"{images} to more than {most}, even with pictures of {SINGLE_SIDES[-1]} pixels, which is "
+        f"too much for one file: {remedy}"
     )
 
 
@@ -413,6 +426,8 @@ def _write_file(record: Record, index: dict[str, Any], file: Path, title: str, p
     scripts = ""
     if play is not None and "refusal" not in play:
         scripts = f"<script>{engine_script()}</script><script>{_play_script(play)}</script>"
+    if len(scripts) > SINGLE_BYTES:
+        raise _too_large(len(record.analysis), scripts)
     for side in SINGLE_SIDES:
         heading = f"<h1>{html.escape(title)}</h1>"
         if side != LONGEST_SIDE:
@@ -430,7 +445,7 @@ def _write_file(record: Record, index: dict[str, Any], file: Path, title: str, p
         if data and len(page) <= SINGLE_BYTES:
             write_whole(file, page)
             return file
-    raise _too_large(len(record.analysis))
+    raise _too_large(len(record.analysis), scripts)
 
 
 def _inline_script(

@@ -67,9 +67,10 @@ def write_playground(
 
     The model is converted by Keras to ONNX and run by onnxruntime-web, which is part of the page
     (4.9 MB). Its maps differ from those of camkit.CAM by rounding only, less than 1/1000 of the
-    highest value. Pictures are stretched to the input of the model exactly as `camkit.read_image`
-    does it; files of photographs may differ by a grey level or so, since browsers decode JPEG in
-    their own ways and as a whole.
+    highest value. Equal pixels are stretched to the input of the model exactly as
+    `camkit.read_image` does it; files of photographs may differ by a few grey levels, since
+    browsers decode JPEG in their own ways and as a whole, and camkit decodes large files at a
+    fraction of their size.
 
     Args:
         model: A Keras model with a GAP → Dense head on one map (h, w, K), which reads gray or RGB

@@ -4,6 +4,7 @@ Images are numbered: first those of the analysis, then those of the reference.
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Any
@@ -74,6 +75,7 @@ class Record:
         points: np.ndarray | None = None,
         panels: Sequence[str] = PANELS,
         before: Analysis | None = None,
+        is_portable: bool = False,
     ) -> None:
         """Store an analysis and what is to be shown of it.
 
@@ -84,6 +86,8 @@ class Record:
             points: The map of features (N, 2), in place of a t-SNE.
             panels: The parts to show, a selection of PANELS.
             before: The analysis of the same images by another model, with which it is compared.
+            is_portable: Whether the view is for other machines: paths then begin with the folder
+                that all images share.
 
         Raises:
             ValueError: If the reference has other classes or features than the analysis, there is
@@ -100,6 +104,7 @@ class Record:
         self.reference = reference
         self.points = points
         self.panels = panels
+        self.is_portable = is_portable
         self.comparison = None if before is None else compare(before, analysis)
 
     def locate(self, i: int) -> tuple[Analysis, int]:
@@ -119,6 +124,16 @@ class Record:
         """The paths of all images, by their numbers."""
         others = [] if self.reference is None else self.reference.paths
         return [*self.analysis.paths, *others]
+
+    @cached_property
+    def _shown_paths(self) -> list[str]:
+        """The paths of all images as the view shows them, by their numbers."""
+        if not self.is_portable:
+            return self.paths
+        shared = os.path.commonpath({os.path.dirname(path) for path in self.paths})
+        # With one folder at least, PathMatcher finds the images again.
+        above = os.path.dirname(shared)
+        return [os.path.relpath(path, above) for path in self.paths]
 
     def picture(self, i: int, longest_side: float = LONGEST_SIDE) -> tuple[bytes, str]:
         """Return image i for a browser, and its type, see `browser_image`."""
@@ -227,7 +242,7 @@ class Record:
         predicted = int(analysis.predicted[row])
         return {
             "name": short_name(analysis.paths[row]),
-            "path": analysis.paths[row],
+            "path": self._shown_paths[i],
             "split": self.split(i),
             **self._label(i),
             "predicted": predicted,
@@ -265,7 +280,7 @@ class Record:
             labels = np.full(len(analysis), -1)
         return {
             "id": hashlib.sha256(paths).hexdigest()[:16],
-            "paths": list(analysis.paths),
+            "paths": self._shown_paths[: len(analysis)],
             "names": [short_name(path) for path in analysis.paths],
             "labels": labels.tolist(),
             "labelSets": sets,

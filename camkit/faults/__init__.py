@@ -54,7 +54,7 @@ def data_faults(
       discriminant analysis that was fitted without the image, and without copies under two labels,
       images of poor quality and other suspects. How certain it may be, and how many labels are
       wrong (one in a hundred or more), are the values that make the labels of all images most
-      likely: where classes overlap, what lies in between is not listed. `suggestion` is the most
+      likely: where classes overlap, hardly any image in between is listed. `suggestion` is the most
       probable other class, and `other` the most similar image of it. Score: 1 − probability of the
       given label. Images that are listed as copies or as of poor quality are not listed again, nor
       is the kept one of copies under two labels.

@@ -59,7 +59,8 @@ def load_images(
 
     The source is one of:
 
-    - "mini" or "photographs" (embedded) or "fruits-360" (downloaded on first use);
+    - "mini" or "photographs" (embedded) or "fruits-360" (downloaded on first use). A folder of
+      such a name is "./photographs";
     - a folder. At most three levels down, it holds Training/ and Test/ with a folder for
       each class, or class folders with Training/ and Test/ in each, or the class folders
       alone. What lies deeper in a class folder belongs to the class. A folder of images
@@ -312,10 +313,20 @@ def _of_name(
         return images_of_table(table, split, folder, is_searched=True, **options)
     _allow(options, "a folder, whose folders are the classes")
     if path.is_dir():
-        return _of_folder(path, split, classes, reader)
+        images = _of_folder(path, split, classes, reader)
+        return replace(images, notes=[*_note_of_name(source, path), *images.notes])
     raise FileNotFoundError(
         f"{path} is a file: pass a folder of images, a table ({', '.join(TABLES)}) or a .zip file"
     )
+
+
+def _note_of_name(source: str | os.PathLike, path: Path) -> list[str]:
+    """Return a note if a name of camkit's own images is also that of a folder, else nothing."""
+    folder = Path(source).expanduser().resolve()
+    if folder == path or not folder.exists():
+        return []
+    name = os.fspath(source)
+    return [f"{name!r} stands for camkit's own images: pass './{name}' for the folder {folder}"]
 
 
 def _of_folder(

@@ -40,6 +40,9 @@ _POSSIBLE_SPLITS = ("fold", "is_valid", "is_val", "is_test", "is_train")
 _TRIED = 20
 _MOST_MISSING = 3
 
+# A message lists at most this many cells of the first line.
+_MOST_NAMED = 5
+
 
 def read_table(file: str | os.PathLike) -> pd.DataFrame:
     r"""Return the table in a file.
@@ -299,10 +302,17 @@ def _guess_path(table: pd.DataFrame, finder: "_Finder") -> str:
     name = Path(str(column))
     if name.suffix and finder.path(name).is_file():
         raise ValueError(
-            f"the first line of the table is {quote(table.columns)}, not the names of columns: "
+            f"the first line of the table is {_first_line(table)}, not the names of columns: "
             "pass load_images(pandas.read_csv(file, header=None, names=[...]), root=...)"
         )
     return column
+
+
+def _first_line(table: pd.DataFrame) -> str:
+    """Return the first names of the columns in quotes, in their order."""
+    names = [repr(str(name)) for name in table.columns[:_MOST_NAMED]]
+    more = ", ..." if len(table.columns) > _MOST_NAMED else ""
+    return ", ".join(names) + more
 
 
 def _no_files(table: pd.DataFrame, texts: list, finder: "_Finder") -> str:

@@ -188,7 +188,7 @@ def test_any_class_of_a_picture(atlas, leaf):
     probability = f"{100 * analysis.probs[i, c]:.1f} %"
     assert f"Map of Zebra: {score}, probability {probability}." in status(page)
     assert page.get_by_label("Map of class").locator("option").count() == 1
-    page.get_by_label("Search a class (/)").fill("")
+    page.get_by_label("Search for a class (/)").fill("")
     assert page.get_by_label("Map of class").locator("option").count() == 5
     assert page.locator("figure.chosen figcaption").inner_text() == "map of Zebra"
 
@@ -526,7 +526,7 @@ def test_keys_in_the_list_of_verdicts_go_on_by_enter_and_digits_work_outside_of_
     page.keyboard.press("Enter")
     page.keyboard.press("5")
     page.wait_for_function(current % 5)
-    assert page.get_by_label("Search a class (/)").input_value() == "zeb1"
+    assert page.get_by_label("Search for a class (/)").input_value() == "zeb1"
 
 
 def test_where_nothing_is_listed_nothing_is_reviewed(leaf):

@@ -416,7 +416,7 @@ def test_the_maps_of_a_mobilenet(browser, tmp_path):
         answer = page.evaluate(ANSWER, [JS, address_of(Image.open(tmp_path / "noise.png"))])
         # Of more than 24 classes, those are listed that the search finds.
         assert page.locator(".class-maps li:visible").count() == 24
-        page.get_by_label("Search a class").fill("class 17")
+        page.get_by_label("Search for a class").fill("class 17")
         assert page.locator(".class-maps li:visible strong").all_inner_texts() == ["class 17"]
     image = camkit.read_image(tmp_path / "noise.png", (96, 96))
     maps, probs = differences(model, [answer], [image])

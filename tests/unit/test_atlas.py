@@ -911,6 +911,24 @@ def test_one_file_holds_all_pictures_and_their_maps(analysis, images, tmp_path):
     assert len(inline_data(target.read_text())["pictures"]) == 8
 
 
+def test_one_file_tells_nothing_of_the_machine(analysis, images, tmp_path):
+    training = image_set(images.root.parent / "train", np.tile(LABELS, 2))
+    reference = analysis_of(training, predicted=training.labels)
+    file = camkit.write_atlas(analysis, tmp_path / "a.html", reference=reference, single=True)
+    text = file.read_text()
+    assert str(images.root.parent) not in text
+    data = inline_data(text)
+    paths = [detail["about"]["path"] for detail in data["chunks"][0]]
+    assert paths[:8] == data["index"]["paths"]
+    assert f"{images.root.parent.name}/{images.root.name}/Ant/0.png" == paths[0]
+    # The CSV file that the page saves has these paths.
+    matcher = PathMatcher([*analysis.paths, *reference.paths])
+    found = [matcher.find(path) for path in paths]
+    assert found[:8] == list(range(8)) and len(set(found)) == len(paths) > 8 and None not in found
+    alone = camkit.write_atlas(analysis.select([0]), tmp_path / "b.html", single=True)
+    assert inline_data(alone.read_text())["index"]["paths"] == ["Ant/0.png"]
+
+
 def test_pictures_of_one_file_are_reduced_until_it_is_small_enough(tmp_path, monkeypatch):
     analysis = analysis_of(image_set(tmp_path / "pets"))
     file = tmp_path / "pets.html"

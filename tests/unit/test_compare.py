@@ -5,6 +5,7 @@ evidence moved.
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -149,7 +150,7 @@ def test_images_are_found_by_content_wherever_they_lie(images, before, tmp_path)
     comparison = camkit.compare(before, analysis_of(moved, AFTER[rows], step=0.1))
     assert comparison.only_before == [str(images.paths[0])]
     assert comparison.only_after == [str(tmp_path / "Ant" / "new.png")]
-    assert comparison.notes == ["Left out: 1 image of before alone and 1 image of after alone."]
+    assert comparison.notes == ["Left out: 1 picture of before alone and 1 picture of after alone."]
     assert [names[path] for path in comparison.table["path"]] == comparison.table[
         "before_row"
     ].tolist()
@@ -170,7 +171,7 @@ def test_copies_are_matched_by_their_folder_and_name(images, tmp_path):
     assert comparison.table["before_row"].tolist() == [1, 0]
     # Of one copy alone, the image is found all the same, and the other label is told.
     [note, _] = camkit.compare(both.select([0]), both.select([1])).notes[:1] + [None]
-    assert note == "1 image with another label in each: both are judged by that of after."
+    assert note == "1 picture with another label in each: both are judged by that of after."
 
 
 def test_classes_go_by_name_and_a_class_that_one_lacks_is_told(images, before):
@@ -183,7 +184,7 @@ def test_classes_go_by_name_and_a_class_that_one_lacks_is_told(images, before):
     table = comparison.table
     assert table.loc[table["true"] != "Cat", "change"].isin(CHANGES[:1] + CHANGES[3:4]).all()
     assert table.loc[table["true"] == "Cat", "p_before"].isna().all()
-    assert comparison.notes == ["The model of before knows no Cat, and so errs on 3 images."]
+    assert comparison.notes == ["The model of before knows no Cat, and so errs on 3 pictures."]
     assert np.isnan(comparison.shares_on_object(np.ones((8, 4, 4), bool))["before"][5])
     reverse = camkit.compare(before, old)
     assert reverse.class_names == ["Bee", "Ant", "Cat"]
@@ -195,7 +196,7 @@ def test_labels_of_after_judge_both(before, after):
     comparison = camkit.compare(before, relabelled)
     assert comparison.table["change"][2] == "both right"
     assert comparison.notes == [
-        "1 image with another label in each: both are judged by that of after."
+        "1 picture with another label in each: both are judged by that of after."
     ]
 
 
@@ -246,14 +247,25 @@ def test_what_cannot_be_compared_is_refused(before, images, tmp_path):
 
 def test_in_words(comparison):
     assert repr(comparison).splitlines() == [
-        "Comparison of 8 images",
-        "37.5 % correct before, 50.0 % after: +12.5 points (95 % interval -33.4 to +53.4).",
-        "2 mended, 1 broken: chance alone divides them so unequally with p = 1.000 "
+        "Comparison of 8 pictures",
+        "37.5 % correct before, 50.0 % after: +12.5 points (95 % interval −33.4 to +53.4).",
+        "2 mended, 1 broken: chance alone divides them at least so unequally with p = 1.000 "
         "(McNemar's exact test).",
         "2 both right; 2 mended; 1 broken; 2 both wrong, same answer; 1 both wrong, changed "
         "answer.",
     ]
     assert json.dumps(comparison.table.to_dict("records"), default=str)
+
+
+def test_a_loss_has_a_minus(before, after):
+    assert ": −12.5 points (95 % interval −53.4 to +33.4)." in repr(camkit.compare(after, before))
+
+
+def test_files_that_must_be_read_are_told_if_they_are_missing(before, tmp_path):
+    moved = analysis_of(image_set(tmp_path))
+    Path(moved.paths[3]).unlink()
+    with pytest.raises(FileNotFoundError, match=r"1 of 8 images is missing, such as .*3\.png: put"):
+        camkit.compare(before, moved)
 
 
 # Where the evidence lies --------------------------------------------------------------------------

@@ -233,11 +233,24 @@ def test_errors_say_what_was_looked_for_and_what_was_found(tmp_path):
 
 
 def test_without_the_embedded_set_the_error_names_the_way_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(folders, "MINI", tmp_path / "mini-fruits")
+    monkeypatch.setitem(folders._EMBEDDED, "mini", tmp_path / "mini-fruits")
     with pytest.raises(
         FileNotFoundError, match="mini-fruits is missing: .* come with camkit: install it again"
     ):
         load_images()
+
+
+def test_a_name_of_embedded_images_and_of_a_folder_is_noted(tmp_path, monkeypatch):
+    (tmp_path / "mini" / "Kiwi").mkdir(parents=True)
+    Image.new("RGB", (4, 4)).save(tmp_path / "mini" / "Kiwi" / "a.png")
+    monkeypatch.chdir(tmp_path)
+    images = load_images("mini", per_class=1)
+    note = f"'mini' stands for camkit's own images: pass './mini' for the folder {tmp_path}/mini"
+    assert len(images) == 12 and images.notes == [note]
+    own = load_images("./mini", None)
+    assert own.class_names == ["Kiwi"] and own.notes == []
+    monkeypatch.chdir(tmp_path / "mini")
+    assert load_images("mini", per_class=1).notes == []
 
 
 # What cannot be read ------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from keras import layers
 from PIL import Image
 
 import camkit
+from camkit import _cli
 from camkit._cli import _FORMATS, _METHODS, _class_names, main
 from camkit._files import any_bytes
 
@@ -656,7 +657,7 @@ def test_compare_says_what_changed_and_may_fail(twelve, twelve_blind, tmp_path, 
     assert told(capsys, *given, "8.4%")[0] == 0
     error, result, err = answer(capsys, *given, "8.3%")
     assert error == (
-        "1 of 12 images is broken, 8.3 %, and --fail-on-broken allows 8.3 %: --out PAGE shows them"
+        "1 of 12 images is broken, 8.33 %, and --fail-on-broken allows 8.3 %: --out PAGE shows them"
     )
     assert err[-1] == f"error: {error}"
     assert result["accuracy"]["difference"] == 0 and result["counts"]["broken"] == 1
@@ -664,14 +665,29 @@ def test_compare_says_what_changed_and_may_fail(twelve, twelve_blind, tmp_path, 
     assert len(result["per_class"]) == 12 and result["per_class"][0]["class"] == "Apple Green"
     assert (result["page"], result["notes"], result["only_after"]) == (None, [], [])
     out = tmp_path / "new" / "page"
-    assert answer(capsys, "compare", twelve, twelve_blind, "--out", out)[1]["page"] == str(
-        out / "index.html"
-    )
+    error, result, _ = answer(capsys, *given, "1%", "--out", out)
+    assert error == "1 of 12 images is broken, 8.3 %, and --fail-on-broken allows 1 %"
+    assert result["page"] == str(out / "index.html")
     code, [page], _ = told(capsys, "atlas", twelve_blind, "--before", twelve, "--out", out)
     assert code == 0 and '"name":"broken"' in (out / "data" / "index.js").read_text()
 
 
-@pytest.mark.parametrize("limit", ["1", "0.01", "x%", "-1%", "101%", "nan%"])
+@pytest.mark.parametrize(
+    "broken, images, limit, told",
+    [
+        (60, 60, "1", "60 of 60 images are broken, 100.0 %, and --fail-on-broken allows 1 %"),
+        (1, 96, "1", "1 of 96 images is broken, 1.04 %, and --fail-on-broken allows 1 %"),
+        (1, 3000, "0.03", "is broken, 0.033 %, and --fail-on-broken allows 0.03 %"),
+        (1, 3, "0", "is broken, 33.3 %, and --fail-on-broken allows 0 %"),
+    ],
+)
+def test_a_share_of_broken_images_is_told_as_more_than_the_limit(broken, images, limit, told):
+    result = {"counts": {"broken": broken}, "accuracy": {"images": images}, "page": None}
+    with pytest.raises(_cli._LimitExceeded, match=told):
+        _cli._check_broken(result, _cli._percentage(f"{limit}%"))
+
+
+@pytest.mark.parametrize("limit", ["1", "0.01", "x%", "-1%", "101%", "nan%", "1/0%"])
 def test_a_limit_is_a_percentage(limit, capsys):
     with pytest.raises(SystemExit) as end:
         main(["compare", "a", "b", f"--fail-on-broken={limit}"])

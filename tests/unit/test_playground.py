@@ -10,6 +10,7 @@ from keras import layers
 
 import camkit
 from camkit._cli import main
+from camkit.atlas import page
 from camkit.maps import _onnx
 
 
@@ -129,6 +130,26 @@ def test_an_atlas_holds_the_model_and_pictures_that_it_can_read(unconverted, ana
     plain = camkit.write_atlas(analysis, tmp_path / "plain")
     assert not list(plain.parent.rglob("engine.js")) and not list(plain.parent.rglob("pictures-*"))
     assert '"play"' not in (plain.parent / "data" / "index.js").read_text()
+
+
+def test_a_model_that_is_too_large_for_one_file_is_refused(
+    unconverted, analysed, tmp_path, monkeypatch
+):
+    model, analysis = analysed
+    single = {"single": True, "model": model}
+    monkeypatch.setattr(page, "SINGLE_BYTES", 4_000_000)
+    told = (
+        r"the model and its engine take 4\.9 MB, too much for one file of 4 MB: leave out model, "
+    )
+    with pytest.raises(ValueError, match=told):
+        camkit.write_atlas(analysis.select([0]), tmp_path / "atlas.html", **single)
+    # The engine alone fits, but not with the view.
+    monkeypatch.setattr(page, "SINGLE_BYTES", 4_920_000)
+    told = (
+        r"^1 image comes to more than 4 MB, .*: the model and its engine take .*; leave out model"
+    )
+    with pytest.raises(ValueError, match=told):
+        camkit.write_atlas(analysis.select([0]), tmp_path / "atlas.html", **single)
 
 
 def test_another_model_than_that_of_the_analysis_is_refused(unconverted, analysed, tmp_path):

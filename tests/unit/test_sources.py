@@ -845,7 +845,8 @@ def test_a_file_that_is_no_table_is_refused(tmp_path):
 def test_a_table_without_names_of_columns_is_refused(table, tmp_path):
     file = tmp_path / "labels.csv"
     table[["file", "label"]].to_csv(file, index=False, header=False)
-    with pytest.raises(ValueError, match=r"not the names of columns: pass .*header=None"):
+    found = "the first line of the table is 'pictures/0.png', 'cat', not the names of columns"
+    with pytest.raises(ValueError, match=rf"{found}: pass .*header=None"):
         load_images(file)
     numbered = pd.read_csv(file, header=None)
     images = load_images(numbered, root=tmp_path)

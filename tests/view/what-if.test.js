@@ -125,7 +125,7 @@ test("what remains above a threshold", () => {
   assert.deepEqual([remaining.value, remaining.area, remaining.evidence], [2, 0.5, 1]);
   assert.equal(
     remainingLine(remaining, 0.5, 1, 4),
-    "From 50 % of its range on (+2.00), 50.0 % of the area and 100.0 % of the evidence remain. " +
+    "At 50 % of its range and above (+2.00), 50.0 % of the area and 100.0 % of the evidence remain. " +
       "Box of the largest part: x 2 to 4, y 0 to 1 of 4 × 1 pixels.",
   );
   const flat = remainingOf([-1, -1], [1, 2], 1, 2, 0);

@@ -50,7 +50,7 @@ function changedClassesCard(index, comparison, showGroup) {
     return [title, ...numbers.map(String)];
   });
   const heads = ["class", "before", "after", "mended", "broken"];
-  const heading = "Recall of each class, largest loss first";
+  const heading = "Recall of each class, most broken first";
   const element = card(heading, scrollingTable(heading, heads, rows));
   element.open = matchMedia(WIDE).matches;
   return element;

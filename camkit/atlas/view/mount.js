@@ -175,7 +175,7 @@ class Atlas {
 
   help() {
     const keys = ["← → other picture"];
-    if (this.has("classes")) keys.push("/ search a class");
+    if (this.has("classes")) keys.push("/ search for a class");
     if (this.has("review")) {
       keys.push("0 to 6 verdict", "among the tiles Shift, Space or Ctrl+A for several");
     }
@@ -201,7 +201,7 @@ class Atlas {
   classesPanel() {
     const { search, list } = this.classes;
     const sum = this.index.bias ? "mean, bias = logit" : "logit";
-    const searchField = field(this.id, "Search a class (/)", search);
+    const searchField = field(this.id, "Search for a class (/)", search);
     const listField = field(this.id, `Map of class · probability · ${sum}`, list);
     return section("classes", "Classes", searchField, listField);
   }

@@ -69,9 +69,9 @@ export class PlayPanel {
     const shown = section("now", "The picture and its map", figures, this.maps.bar.element);
     shown.append(this.status, this.makeSources(), this.makeControls());
     const classes = section("all-classes", "The maps of all classes");
-    classes.append(make("h3", {}, "What each class sees"));
+    classes.append(make("h3", {}, "The map of each class"));
     if (this.model.classNames.length > this.maps.slots.length) {
-      classes.append(field(this.id, "Search a class", this.maps.search));
+      classes.append(field(this.id, "Search for a class", this.maps.search));
     }
     classes.append(this.maps.list);
     const columns = make("div", { className: "play-columns" }, shown, classes);

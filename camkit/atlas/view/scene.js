@@ -3,7 +3,7 @@
 /** @import { Photograph } from "./types.js" */
 import { resize } from "./resample.js";
 
-// The opaque background of an object is at most this far from the colour of its border.
+// The opaque background of an object is at most this far from the colour of its top left pixel.
 const TOLERANCE = 28;
 
 // How many strokes can be taken back.
@@ -39,7 +39,7 @@ export function meanColour(bytes) {
 
 /**
  * Return the opacity (0 or 255) of each pixel of a picture, bytes of RGBA: what has the colour of
- * the border and is connected to it is transparent.
+ * the top left pixel and is connected to the border is transparent.
  *
  * @param {Uint8ClampedArray} bytes
  * @param {[number, number]} shape height and width

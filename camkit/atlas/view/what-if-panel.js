@@ -23,8 +23,8 @@ const BRUSH_HELP =
 
 const NOT_ADDITIVE =
   "These maps are not class maps of CAM: they do not add up to the scores, so that no cell can be " +
-  "struck out exactly. An analysis without a method of its own, camkit.analyze(model, images), " +
-  "has maps that do.";
+  "struck out exactly. If the model has a GAP → Dense head, an analysis without a method of its " +
+  "own, camkit.analyze(model, images), has maps that do.";
 
 // The map of the predicted class minus that of the true one, among the maps to choose from.
 const DIFFERENCE = "difference";

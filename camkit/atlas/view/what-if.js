@@ -247,7 +247,7 @@ export function remainingOf(cells, shape, height, width, threshold) {
  * @param {number} width
  */
 export function remainingLine({ value, area, evidence, box }, threshold, height, width) {
-  const limit = `From ${Math.round(100 * threshold)} % of its range on (${signed(value)})`;
+  const limit = `At ${Math.round(100 * threshold)} % of its range and above (${signed(value)})`;
   const shares =
     evidence === null
       ? `${percent(area)} of the area remain; the map has no evidence`
