@@ -52,12 +52,12 @@ def data_faults(
       of the contrast.
     - "label": the label is more probably wrong than right. The probabilities are those of linear
       discriminant analysis that was fitted without the image, and without copies under two labels,
-      images of poor quality and other suspects. How certain it may be, and how many labels are
-      wrong (one in a hundred or more), are the values that make the labels of all images most
-      likely: where classes overlap, hardly any image in between is listed. `suggestion` is the most
+      images of poor quality and other suspects. How certain it may be, and how often images of one
+      class are labelled as another, are the values that make the labels of all images most likely:
+      where classes overlap, hardly any image in between is listed. `suggestion` is the most
       probable other class, and `other` the most similar image of it. Score: 1 − probability of the
-      given label. Images that are listed as copies or as of poor quality are not listed again, nor
-      is the kept one of copies under two labels.
+      given label. Images that are listed as copies, as strangers or as of poor quality are not
+      listed again, nor is the kept one of copies under two labels.
     - "background": the background of a class differs from the typical one, and does so more than
       that of the median class, by at least 2 % of the range from black to white and beyond Tukey's
       fence (of the lower half, mirrored). `path` and `other` are the two images whose background is
@@ -129,6 +129,10 @@ def data_faults(
     # Images that are known to be wrong say nothing of the labels of others.
     wrong_images = of_two_labels | {fault.image for fault in poor}
     opinions, wrong_labels = _judged_labels(images, wrong_images)
+    # What is of no class is not of another class either.
+    strangers = list(find_strangers(images, neighbours.several))
+    strange = {fault.image for fault in strangers}
+    wrong_labels = [fault for fault in wrong_labels if fault.image not in strange]
     copy_faults = list(list_copies(images, copies, pixels.area, opinions))
     listed = wrong_images | {fault.image for fault in copy_faults}
     # Backgrounds are compared class by class, of images with one label.
@@ -138,7 +142,7 @@ def data_faults(
         *(fault for fault in wrong_labels if fault.image not in listed),
         *backgrounds,
         *_unexplained(find_twins(images, neighbours, copies), images, copy_faults, wrong_labels),
-        *find_strangers(images, neighbours.several),
+        *strangers,
         *of_groups,
         *poor,
     ]

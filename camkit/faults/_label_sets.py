@@ -14,8 +14,7 @@ _LEAST = 3
 def find_wrong_label_sets(images: Images, is_trusted: np.ndarray) -> Iterator[Fault]:
     """Yield the images that lack a label that they should have, or have one that they should not.
 
-    Of each class it is asked whether an image has the label or not. Classes share the rate of wrong
-    answers, see `judge`.
+    Of each class it is asked whether an image has the label or not, see `judge`.
 
     Args:
         images: The images.
@@ -27,19 +26,18 @@ def find_wrong_label_sets(images: Images, is_trusted: np.ndarray) -> Iterator[Fa
     classes = np.flatnonzero(np.minimum(with_label, without_label) >= _LEAST)
     if not len(classes):
         return
-    given = images.label_sets[:, classes].astype(int)
-    verdict = judge(images.features, given, is_trusted)
-    for n, question in np.argwhere(verdict.is_suspect).tolist():
-        answers = given[:, question]
-        other = images.most_similar(n, candidates=np.flatnonzero(answers != answers[n]))
-        given_probability = float(np.exp(verdict.given_log_probability[n, question]))
-        score = 1 - given_probability
-        c = int(classes[question])
+    for c in classes.tolist():
+        given = images.label_sets[:, c].astype(int)
+        verdict = judge(images.features, given, is_trusted)
         name = images.class_names[c]
-        if answers[n]:
-            reason = f"the label {name} is {probable(given_probability, 1)} probable"
-            yield Fault(n, "label", reason, score, other)
-            continue
-        probability = float(verdict.probability[n, question])
-        reason = f"{name} is {probable(probability)} probable, and no label of the image"
-        yield Fault(n, "label", reason, score, other, c, probability)
+        for n in np.flatnonzero(verdict.is_suspect).tolist():
+            other = images.most_similar(n, candidates=np.flatnonzero(given != given[n]))
+            given_probability = float(np.exp(verdict.given_log_probability[n]))
+            score = 1 - given_probability
+            if given[n]:
+                reason = f"the label {name} is {probable(given_probability, 1)} probable"
+                yield Fault(n, "label", reason, score, other)
+                continue
+            probability = float(verdict.probability[n])
+            reason = f"{name} is {probable(probability)} probable, and no label of the image"
+            yield Fault(n, "label", reason, score, other, c, probability)
