@@ -23,6 +23,7 @@ from camkit.atlas._encoding import browser_image, script_json
 from camkit.atlas._view import joined, stylesheet
 from camkit.atlas.record import palette
 from camkit.images import ImageSet
+from camkit.images._label_sets import joined_names
 from camkit.plots import SIGNED
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def write_playground(
 
     Raises:
         HeadError: The model has no such head.
+        TypeError: `images` is not an ImageSet.
         ValueError: The model cannot be converted, its input size is unknown, there are fewer or
             more names than classes, or the folder holds something other than a playground.
         OSError: An image cannot be read, or the folder cannot be written to.
@@ -107,6 +109,11 @@ def write_playground(
     # Keras is loaded where a model is met.
     from camkit.maps._onnx import onnx_features
 
+    if not isinstance(images, ImageSet | None):
+        raise TypeError(
+            f"images must be an ImageSet or be left out, not {images!r:.80}: pass "
+            "camkit.load_images(...)"
+        )
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()) and not (folder / "data" / "model.js").exists():
         raise ValueError(
@@ -202,16 +209,27 @@ def _examples(images: ImageSet | None) -> list[dict[str, str]]:
 
         images = load_images("mini", "Test", per_class=1)
     examples = []
-    if images.class_names:
-        _, first = np.unique(images.labels, return_index=True)
-    else:
-        first = np.arange(len(images))
-    for i in first[:MOST_EXAMPLES]:
-        path = images.paths[i]
-        data, kind = browser_image(path, images.reader)
-        name = images.class_names[images.labels[i]] if images.class_names else Path(path).stem
+    for i, name in _first_of_each_class(images)[:MOST_EXAMPLES]:
+        data, kind = browser_image(images.paths[i], images.reader)
         examples.append({"name": name, "src": f"data:image/{kind};base64,{_base64(data)}"})
     return examples
+
+
+def _first_of_each_class(images: ImageSet) -> list[tuple[int, str]]:
+    """Return number and name of the first image with each label; of all, if there are no labels.
+
+    Of several labels, an image may be the first with more than one: it is there once, and named
+    by all of its labels.
+    """
+    if not images.class_names:
+        return [(i, Path(path).stem) for i, path in enumerate(images.paths)]
+    labels = np.asarray(images.labels)
+    if labels.ndim == 1:
+        labels = labels[:, None] == np.arange(len(images.class_names))
+    occurs = labels.any(axis=0)
+    first = dict.fromkeys(labels.argmax(axis=0)[occurs].tolist())
+    names = joined_names(labels, images.class_names)
+    return [(i, names[i]) for i in first]
 
 
 @cache

@@ -6,15 +6,17 @@ Keras itself converts: with tf2onnx on TensorFlow, jax2onnx on JAX, PyTorch's ex
 import logging
 import tempfile
 import warnings
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 
 from camkit._quiet import brief, held_back
 from camkit.maps.cam import CAM
 from camkit.models._copy import feature_model
-from camkit.models._graph import REMEDY, HeadError, one_way
+from camkit.models._graph import REMEDY, HeadError, network_of, one_way
 from camkit.models._head import find_head
 from camkit.models._places import is_tokens
 
@@ -50,10 +52,16 @@ def onnx_features(
             that of the model's input.
 
     Raises:
-        HeadError: The model has no such head, or reads something other than gray or RGB images.
+        HeadError: The model has no such head, or reads something other than one gray or RGB image.
         ValueError: The model takes images of any size and none is given, or it cannot be converted.
         ImportError: The packages that convert it are missing.
     """
+    count = len(network_of(model).inputs)
+    if count != 1:
+        raise HeadError(
+            f"the model has {count} inputs, and a page gives a model one image and nothing else: "
+            "analyse it in Python"
+        )
     # It refuses heads that cannot be read, and compares a copy of the model with the model.
     cam = CAM(model, input_size=input_size)
     network = one_way(model)
@@ -111,4 +119,36 @@ def _converted(copy: keras.Model) -> bytes:
         except Exception as error:
             # The converters fail in any way at an operation that they do not know.
             raise ValueError(f"Keras cannot convert the model to ONNX: {brief(error)}") from error
-        return file.read_bytes()
+        content = file.read_bytes()
+    _check_operations(content)
+    return content
+
+
+def _check_operations(content: bytes) -> None:
+    """Raise ValueError if an ONNX file asks for operations that are not part of ONNX.
+
+    The converters write what they do not know as an operation of its name, which no engine runs.
+    """
+    import onnx
+
+    model = onnx.load_model_from_string(content)
+    functions = {(function.domain, function.name) for function in model.functions}
+    nodes = [*_nodes(model.graph.node)]
+    for function in model.functions:
+        nodes.extend(_nodes(function.node))
+    for node in nodes:
+        is_standard = node.domain in ("", "ai.onnx") and onnx.defs.has(node.op_type)
+        if not is_standard and (node.domain, node.op_type) not in functions:
+            raise ValueError(
+                f"the model computes {node.op_type}, which ONNX does not know and no page can run: "
+                "write that layer with operations of keras.ops"
+            )
+
+
+def _nodes(nodes: Iterable[Any]) -> Iterator[Any]:
+    """Yield the nodes of a graph, and those of the branches and loops within."""
+    for node in nodes:
+        yield node
+        for attribute in node.attribute:
+            for graph in [attribute.g, *attribute.graphs]:
+                yield from _nodes(graph.node)

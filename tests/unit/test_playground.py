@@ -10,7 +10,7 @@ from keras import layers
 
 import camkit
 from camkit._cli import main
-from camkit.atlas import page
+from camkit.atlas import page, playground
 from camkit.maps import _onnx
 
 
@@ -80,6 +80,47 @@ def test_what_no_page_computes_is_refused(tmp_path):
     flat = keras.Model(tokens, layers.Dense(3, activation="softmax")(layers.Flatten()(tokens)))
     with pytest.raises(camkit.HeadError, match="Flatten"):
         camkit.write_playground(flat, tmp_path)
+    table = keras.Input((4,))
+    both = layers.Concatenate()([layers.GlobalAveragePooling2D()(tokens), table])
+    two = keras.Model([tokens, table], layers.Dense(3, activation="softmax")(both))
+    with pytest.raises(camkit.HeadError, match="2 inputs, and a page gives a model one image and"):
+        camkit.write_playground(two, tmp_path)
+
+
+def test_examples_of_images_with_several_labels(tmp_path):
+    image = np.zeros((2, 2, 3), "uint8")
+    labels = np.array([[0, 0, 0], [1, 1, 0], [1, 0, 0], [0, 0, 1]])
+    images = camkit.load_images(([image] * 4, labels), class_names=["cat", "dog", "owl"])
+    examples = playground._examples(images)
+    assert [example["name"] for example in examples] == ["cat|dog", "owl"]
+    with pytest.raises(TypeError, match=r"must be an ImageSet or be left out, not 'own': pass cam"):
+        camkit.write_playground(small_model(), tmp_path / "page", images="own")
+
+
+def graph_of(node):
+    """Return an ONNX file of one node, which has two outputs at most."""
+    from onnx import TensorProto, helper
+
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y")]
+    return helper.make_graph([node], "graph", values[:1], values[1:])
+
+
+def test_an_operation_that_no_engine_runs_is_refused():
+    helper = pytest.importorskip("onnx").helper
+    known = helper.make_node("Relu", ["x"], ["y"])
+    _onnx._check_operations(helper.make_model(graph_of(known)).SerializeToString())
+    foreign = helper.make_node("PyFunc", ["x"], ["y"])
+    custom = helper.make_node("Relu", ["x"], ["y"], domain="own")
+    branch = helper.make_node("If", ["x"], ["y"], then_branch=graph_of(foreign))
+    for node, name in [(foreign, "PyFunc"), (custom, "Relu"), (branch, "PyFunc")]:
+        model = helper.make_model(graph_of(node))
+        with pytest.raises(ValueError, match=f"the model computes {name}, which ONNX does not"):
+            _onnx._check_operations(model.SerializeToString())
+    # A function that the file itself holds is no foreign operation.
+    imports = [helper.make_opsetid("", 20), helper.make_opsetid("own", 1)]
+    function = helper.make_function("own", "Relu", ["x"], ["y"], [known], imports)
+    model = helper.make_model(graph_of(custom), functions=[function])
+    _onnx._check_operations(model.SerializeToString())
 
 
 @pytest.mark.parametrize(
