@@ -1,5 +1,6 @@
 """Two models on the same images: what the second one mends, what it breaks, where it looks."""
 
+import warnings
 from collections import defaultdict, deque
 from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -190,20 +191,22 @@ class Comparison:
         """Return which share of the evidence for the true class lies on the object, image by image.
 
         That is the sum of the positive values of the class map on the object, divided by that of
-        all. The zero of a class map is a convention of the head, so compare models whose heads are
-        of one kind.
+        all. It is taken at the cells of the map: a cell that the object covers in part counts by
+        the part. The zero of a class map is a convention of the head, so compare models whose heads
+        are of one kind.
 
         Args:
             masks: A mask (H, W), bool, of the object in each image of `table`, in its order. None
-                for `camkit.scenes.foreground`, which reads images of one object on white.
+                for `camkit.scenes.foreground`, which reads images of one object on white; how many
+                are none is told in a warning.
 
         Returns:
             A table with the index of `table` and the columns "before" and "after", 0 to 1. NaN
-            where the image has not exactly one label, a map of it is not stored or has no positive
-            value.
+            where the image has not exactly one label, is not of an object on white, or a map of it
+            is not stored or has no positive value.
 
         Raises:
-            ValueError: There is not one mask for each image, or an image is not on white.
+            ValueError: There is not one mask for each image, or no image is on white.
             OSError: An image cannot be read.
 
         Example:
@@ -239,7 +242,7 @@ class Comparison:
             Student's t over the images.
 
         Raises:
-            ValueError: There is not one mask for each image, or an image is not on white.
+            ValueError: There is not one mask for each image, or no image is on white.
             OSError: An image cannot be read.
 
         Example:
@@ -258,19 +261,30 @@ class Comparison:
             rows[change] = _paired(of_change)
         return pd.DataFrame(rows).T
 
-    def _foregrounds(self) -> list[np.ndarray]:
-        """Return the masks of the objects. Raises ValueError if an image is not on white."""
+    def _foregrounds(self) -> list[np.ndarray | None]:
+        """Return the masks of the objects, None for an image that is not on white.
+
+        Warns of such images. Raises ValueError if there are no others.
+        """
         check_files(self.after)
         read = partial(self.after.viewer, size=(_SIDE, _SIDE))
         paths = self.table["path"].tolist()
-        masks = []
+        masks: list[np.ndarray | None] = []
         with (
             ThreadPoolExecutor(THREADS) as pool,
             progress(len(paths), "Finding the objects", "image") as bar,
         ):
-            for path, image in zip(paths, pool.map(read, paths), strict=True):
-                masks.append(_foreground(image, path))
+            for image in pool.map(read, paths):
+                masks.append(_foreground(image))
                 bar.update()
+        others = [path for path, mask in zip(paths, masks, strict=True) if mask is None]
+        if others:
+            remedy = "pass a mask of the object in each image"
+            what = f"no images of an object on white, such as {others[0]}"
+            if len(others) == len(paths):
+                raise ValueError(f"these are {what}: {remedy}")
+            count = f"{len(others)} of {len(paths)} images"
+            warnings.warn(f"{count} are {what}, and have no share: {remedy}", stacklevel=3)
         return masks
 
     @property
@@ -295,8 +309,11 @@ class Comparison:
         shares = f"{_percent(accuracy['before'])} {correct} before, {_percent(accuracy['after'])}"
         difference, low, high = accuracy[["difference", "low", "high"]]
         mended, broken = self.counts[["mended", "broken"]]
+        first = f"{shares} after: {in_points(difference, low, high)}."
+        if not mended + broken:
+            return [first, "No answer changed from right to wrong or back."]
         return [
-            f"{shares} after: {in_points(difference, low, high)}.",
+            first,
             f"{mended} mended, {broken} broken: chance alone divides them at least so unequally "
             f"with {_chance(accuracy['p'])} (McNemar's exact test).",
         ]
@@ -323,6 +340,7 @@ def compare(before: "Analysis", after: "Analysis") -> Comparison:
         A Comparison.
 
     Raises:
+        TypeError: One of them is no analysis, but a path, for example.
         ValueError: The analyses have no image or no class in common, or images have several labels
             in one of them only.
         OSError: An image is missing or cannot be read, which only analyses by version 1.0.0 and
@@ -338,6 +356,8 @@ def compare(before: "Analysis", after: "Analysis") -> Comparison:
         >>> list(comparison.table.columns)[:5]
         ['path', 'true', 'before', 'after', 'change']
     """
+    _check_is_analysis("before", before)
+    _check_is_analysis("after", after)
     if before.has_label_sets != after.has_label_sets:
         several = "after" if after.has_label_sets else "before"
         raise ValueError(
@@ -362,6 +382,17 @@ def compare(before: "Analysis", after: "Analysis") -> Comparison:
         truth,
         sides,
     )
+
+
+def _check_is_analysis(name: str, value: object) -> None:
+    """Raise TypeError for anything other than an analysis, such as the path of one."""
+    from camkit.analysis.result import Analysis
+
+    if not isinstance(value, Analysis):
+        raise TypeError(
+            f"{name} must be an analysis, not {value!r:.80}: pass camkit.load_analysis(folder) or "
+            "what camkit.analyze returns"
+        )
 
 
 # The images ---------------------------------------------------------------------------------------
@@ -432,7 +463,8 @@ def _all_names(before: "Analysis", after: "Analysis") -> list[str]:
     if set(names).isdisjoint(names_before):
         raise ValueError(
             f"the analyses have no class in common, before has {_listed(names_before)} and after "
-            f"{_listed(names)}: pass class_names to camkit.analyze"
+            f"{_listed(names)}: analyse both with the same class_names=..., on images in folders "
+            "of these names"
         )
     return [*names, *(name for name in names_before if name not in names)]
 
@@ -555,27 +587,29 @@ def _notes(
         count = _pictures(differs.sum())
         notes.append(f"{count} with another label in each: both are judged by that of after.")
     if any(left_out):
-        of_before, of_after = map(_pictures, left_out)
-        notes.append(f"Left out: {of_before} of before alone and {of_after} of after alone.")
+        parts = [
+            f"{_pictures(count)} of {word} alone"
+            for word, count in zip(("before", "after"), left_out, strict=True)
+            if count
+        ]
+        notes.append(f"Left out: {' and '.join(parts)}.")
     return notes
 
 
 # Where the evidence lies --------------------------------------------------------------------------
 
 
-def _foreground(image: np.ndarray, path: str) -> np.ndarray:
-    """Return the mask of the object in an image on white. Raises ValueError for other images."""
+def _foreground(image: np.ndarray) -> np.ndarray | None:
+    """Return the mask of the object in an image on white, None for other images."""
     try:
         return scenes.foreground(image)
-    except ValueError as error:
-        raise ValueError(
-            f"{path} is no image of an object on white: pass a mask of the object in each image"
-        ) from error
+    except ValueError:
+        return None
 
 
-def _share_on(mask: np.ndarray, analysis: "Analysis", row: int, c: int) -> float:
+def _share_on(mask: np.ndarray | None, analysis: "Analysis", row: int, c: int) -> float:
     """Return the share of the positive values of a class map on a mask, NaN if there is none."""
-    if c not in analysis.map_classes[row]:
+    if mask is None or c not in analysis.map_classes[row]:
         return np.nan
     evidence = np.maximum(analysis.class_map(row, c), 0)
     total = evidence.sum()

@@ -243,6 +243,30 @@ def test_what_cannot_be_compared_is_refused(before, images, tmp_path):
         camkit.compare(before, other)
     with pytest.raises(ValueError, match="no class in common, before has Ant, Bee, Cat and after"):
         camkit.compare(before, replace(before, class_names=["x", "y", "z"]))
+    with pytest.raises(TypeError, match=r"after must be an analysis, not 'b': pass camkit.load_an"):
+        camkit.compare(before, "b")
+
+
+def test_the_remedy_for_other_class_names_holds(tmp_path):
+    """The same images in folders of other names are compared once these are the same, too."""
+    names = ["Lemon", "Lime"]
+    images = camkit.load_images("mini", "Test", per_class=1, classes=names)
+    for name, path in zip(images.class_names, images.paths, strict=True):
+        for folder in (tmp_path / "other" / f"{name} 1", tmp_path / "same" / name):
+            folder.mkdir(parents=True)
+            shutil.copy(path, folder)
+    model = camkit.gap_classifier(camkit.backbone("mini"), names)
+
+    def analysed(folder, class_names):
+        return camkit.analyze(model, camkit.load_images(folder), class_names=class_names)
+
+    before = analysed(tmp_path / "same", names)
+    after = analysed(tmp_path / "other", ["Lemon 1", "Lime 1"])
+    with pytest.raises(
+        ValueError, match="analyse both with the same class_names=..., on images in"
+    ):
+        camkit.compare(before, after)
+    assert len(camkit.compare(before, analysed(tmp_path / "same", names))) == 2
 
 
 def test_in_words(comparison):
@@ -266,6 +290,13 @@ def test_files_that_must_be_read_are_told_if_they_are_missing(before, tmp_path):
     Path(moved.paths[3]).unlink()
     with pytest.raises(FileNotFoundError, match=r"1 of 8 images is missing, such as .*3\.png: put"):
         camkit.compare(before, moved)
+
+
+def test_in_words_when_nothing_changed_or_one_side_has_more(before):
+    same = camkit.compare(before, before)
+    assert same.sentences[1:] == ["No answer changed from right to wrong or back."]
+    some = before.select([0, 1, 2])
+    assert camkit.compare(before, some).notes == ["Left out: 5 pictures of before alone."]
 
 
 # Where the evidence lies --------------------------------------------------------------------------
@@ -314,9 +345,19 @@ def test_objects_on_white_are_found():
     np.testing.assert_allclose(shares["before"], areas, atol=0.03)
 
 
-def test_an_image_that_is_not_on_white_is_named(comparison):
-    with pytest.raises(ValueError, match=r"0.png is no image of an object on white: pass a mask"):
+def test_images_that_are_not_on_white_have_no_share(comparison, tmp_path):
+    with pytest.raises(ValueError, match=r"these are no images of an object .* as .*0.png: pass"):
         comparison.evidence()
+    images = camkit.load_images("mini", "Test", per_class=1, classes=["Lemon", "Lime", "Plum"])
+    for i, path in enumerate(images.paths):
+        (tmp_path / str(i)).mkdir()
+        shutil.copy(path, tmp_path / str(i) / "a.png")
+    Image.new("RGB", (100, 100), "green").save(tmp_path / "1" / "a.png")
+    analysis = analysis_of(camkit.load_images(tmp_path), np.arange(3), names=["0", "1", "2"])
+    compared = camkit.compare(analysis, analysis)
+    with pytest.warns(UserWarning, match=r"1 of 3 images are no images of an .* as .*1.a.png, and"):
+        shares = compared.shares_on_object()
+    assert shares["before"].isna().tolist() == [False, True, False]
 
 
 def test_stored_digests_are_those_of_what_was_analysed(images, tmp_path):
