@@ -260,7 +260,7 @@ def _percentage(text: str) -> Fraction:
     except (ValueError, ZeroDivisionError):
         share = Fraction(-1)
     if number == text or not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a percentage, such as 1%")
+        raise argparse.ArgumentTypeError(f"{text!r} is no percentage from 0% to 100%, such as 1%")
     return share
 
 

@@ -225,7 +225,12 @@ def _images_and_target(
 
 
 def _check_folder(folder: Path) -> None:
-    """Raise ValueError if the folder is a file, or holds something other than an atlas."""
+    """Raise ValueError for the name of a page, a file, or a folder of something else."""
+    if folder.suffix.lower() in (".html", ".htm") and not folder.is_dir():
+        raise ValueError(
+            f"{folder} is the name of a page, and an atlas is a folder: pass single=True for an "
+            "atlas in one file (in the shell --single), or the name of a folder"
+        )
     if not folder.exists() or (folder / "data" / "index.js").exists():
         return
     if folder.is_file() or any(folder.iterdir()):

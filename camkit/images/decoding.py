@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from io import BufferedReader
+from operator import index
 from pathlib import Path
 
 import numpy as np
@@ -173,7 +174,7 @@ def suffixes() -> set[str]:
 
 
 def read_image(
-    path: str | os.PathLike, size: tuple[int, int] | None = None, *, channels: int = 3
+    path: str | os.PathLike, size: int | tuple[int, int] | None = None, *, channels: int = 3
 ) -> np.ndarray:
     """Return the image in a file as uint8, turned upright by its EXIF orientation.
 
@@ -196,15 +197,15 @@ def read_image(
 
     Args:
         path: The file.
-        size: (height, width) that the image is stretched to, bilinear with antialiasing; None
-            keeps the size of the file.
+        size: (height, width) that the image is stretched to, bilinear with antialiasing, or one
+            number for both; None keeps the size of the file.
         channels: 1 for gray, 3 for RGB, 4 for RGBA.
 
     Returns:
         The pixels (H, W, channels), uint8, 0 to 255.
 
     Raises:
-        ValueError: There are no images of so many channels.
+        ValueError: There are no images of so many channels or of such a size.
         OSError: The file cannot be read; the message says why.
 
     Example:
@@ -213,7 +214,20 @@ def read_image(
         >>> camkit.read_image(path, size=(50, 80)).shape
         (50, 80, 3)
     """
-    return FileReader()(path, size, channels=channels)
+    return FileReader()(path, _height_and_width(size), channels=channels)
+
+
+def _height_and_width(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    """Return a size as (height, width), None for None. Raises ValueError for any other one."""
+    if size is None:
+        return None
+    try:
+        height, width = map(index, np.broadcast_to(size, 2).tolist())
+    except (TypeError, ValueError):
+        height = width = 0
+    if height < 1 or width < 1:
+        raise ValueError(f"size={size!r} is no size in pixels: pass (height, width) or one number")
+    return height, width
 
 
 def checked_channels(channels: int | None) -> int:

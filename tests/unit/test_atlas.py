@@ -969,6 +969,8 @@ def test_one_file_replaces_an_atlas_and_nothing_else(analysis, tmp_path):
     with pytest.raises(ValueError, match="thesis.html holds something other than an atlas"):
         camkit.write_atlas(analysis, thesis, single=True)
     assert thesis.read_text() == "<p>years</p>"
+    with pytest.raises(ValueError, match="x.html is the name of a page, .*: pass single=True"):
+        camkit.write_atlas(analysis, tmp_path / "x.html")
 
 
 @pytest.fixture

@@ -453,3 +453,12 @@ def test_the_digest_of_a_fresh_file_is_not_kept(tmp_path):
     first = _digests.digest_of(path)
     path.write_bytes(b"two")
     assert _digests.digest_of(path) != first and str(path) not in _digests._known
+
+
+def test_a_size_is_one_number_or_two():
+    path = load_images("mini", "Test").paths[0]
+    np.testing.assert_array_equal(read_image(path, 32), read_image(path, (32, 32)))
+    assert read_image(path, (20, 30)).shape == (20, 30, 3)
+    for size in (0, (5, -5), (5, 5, 3), "64", 6.4):
+        with pytest.raises(ValueError, match="is no size in pixels: pass .height, width. or one"):
+            read_image(path, size)

@@ -692,7 +692,7 @@ def test_a_limit_is_a_percentage(limit, capsys):
     with pytest.raises(SystemExit) as end:
         main(["compare", "a", "b", f"--fail-on-broken={limit}"])
     assert end.value.code == 2
-    assert f"'{limit}' is not a percentage, such as 1%" in capsys.readouterr().err
+    assert f"'{limit}' is no percentage from 0% to 100%, such as 1%" in capsys.readouterr().err
 
 
 def test_errors_are_told_in_json_and_the_exit_codes_are_the_same(analysed, capsys, monkeypatch):
