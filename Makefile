@@ -231,6 +231,7 @@ build/versions/%: pyproject.toml | build/uv
 # processors alone can lie ready on a machine: the newest one otherwise comes with gigabytes for graphics cards.
 BACKENDS = jax torch
 REQUIREMENT_torch = torch==2.13.0
+REQUIREMENT_jax = jax2onnx
 TESTS_OF_BACKENDS = $(patsubst %,tests/unit/test_%.py,backends cam rows attribution attribution_places transformers grad_cam head graph \
   expansion network places preprocessor models efficientnet_lite method analysis fingerprint)
 
@@ -246,7 +247,7 @@ build/backends/%: requirements.lock pyproject.toml
 	mkdir -p build/backends
 	"$(PYTHON)" -m venv --clear $@
 	sed -n '/^[a-z0-9].*==/s/ \\$$//p' requirements.lock > $@.txt
-	$@/bin/python -m pip install --disable-pip-version-check --quiet --constraint $@.txt $(REQUIREMENT_$*) -e ".[$*]" pytest pytest-xdist
+	$@/bin/python -m pip install --disable-pip-version-check --quiet --constraint $@.txt $(REQUIREMENT_$*) -e ".[$*,playground]" pytest pytest-xdist
 	touch $@
 
 # KerasHub comes with TensorFlow Text, which the lessons do not need: an environment of its own, too.

@@ -66,6 +66,11 @@ def write_playground(
     with their scores, mean(M) + b. It follows at once when something is painted out, when an object
     is moved over the picture, and when noise is added. Nothing that is shown leaves the computer.
 
+    On the page one can also teach it classes of one's own, by a few pictures each: a new head is
+    trained on their averaged features, and its class maps are shown at once. The head can be
+    downloaded as JSON (class_names, kernel, bias) and given to a model of the same backbone:
+    `camkit.gap_classifier(backbone, class_names).get_layer("logits").set_weights([kernel, bias])`.
+
     The model is converted by Keras to ONNX and run by onnxruntime-web, which is part of the page
     (4.9 MB). Its maps differ from those of camkit.CAM by rounding only, less than 1/1000 of the
     highest value. Equal pixels are stretched to the input of the model exactly as

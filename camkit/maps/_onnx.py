@@ -114,7 +114,7 @@ def _converted(copy: keras.Model) -> bytes:
         except ImportError as error:
             raise ImportError(
                 f"a model becomes an ONNX file with packages of an extra: pip install "
-                f"'camkit[playground]' ({brief(error)})"
+                f"'camkit[playground]', on JAX jax2onnx ({brief(error)})"
             ) from error
         except Exception as error:
             # The converters fail in any way at an operation that they do not know.

@@ -2,7 +2,9 @@
 
 import base64
 import io
+import json
 import re
+from functools import cache
 
 import axe_playwright_python.sync_playwright as axe
 import keras
@@ -13,6 +15,7 @@ from PIL import Image
 
 import camkit
 from camkit.atlas import _view
+from camkit.maps import _onnx
 
 pytestmark = needs_chromium
 
@@ -62,6 +65,15 @@ def model():
     return model
 
 
+@pytest.fixture(scope="module", autouse=True)
+def converted_once():
+    """Convert each model once: no test asks for another size than that of the model."""
+    features_of = cache(_onnx.onnx_features)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_onnx, "onnx_features", lambda model, input_size=None: features_of(model))
+        yield
+
+
 @pytest.fixture(scope="module")
 def playground(model, tmp_path_factory):
     """Return the path of the page of the embedded backbone with a random head."""
@@ -109,6 +121,10 @@ def example():
     return camkit.load_images("mini", "Test", per_class=1)[0]
 
 
+# The CAM of a model, which takes seconds to compile.
+cam_of = cache(camkit.CAM)
+
+
 def show_example(page, name):
     page.get_by_role("group", name="Examples").get_by_role("button", name=name).click()
 
@@ -122,6 +138,11 @@ def status(page):
     return page.get_by_role("status").inner_text()
 
 
+def wait_for_another_answer(page, before):
+    changed = "before => document.querySelector('.status').textContent !== before"
+    page.wait_for_function(changed, arg=before)
+
+
 def pixels(page, selector):
     """Return the pixels of a canvas, uint8 (H, W, 3)."""
     address = page.locator(selector).evaluate("canvas => canvas.toDataURL()")
@@ -130,7 +151,7 @@ def pixels(page, selector):
 
 def says(model, image, name):
     """Return the line of the page on the class that the model says of an image."""
-    cam = camkit.CAM(model)
+    cam = cam_of(model)
     out = cam(image[None].astype("float32"))
     c = int(out.logits[0].argmax())
     answer = cam.class_names[c]
@@ -144,7 +165,7 @@ def says(model, image, name):
 
 def differences(model, answers, images):
     """Return the largest difference of maps and of probabilities, relative to the highest map."""
-    out = camkit.CAM(model)(np.stack(images).astype("float32"))
+    out = cam_of(model)(np.stack(images).astype("float32"))
     maps = np.array([answer["maps"] for answer in answers])
     expected = np.moveaxis(out.maps, -1, 1).reshape(maps.shape)
     relative = np.abs(maps - expected).max() / np.abs(expected).max()
@@ -263,9 +284,7 @@ def test_painting_out_and_noise(model, page):
     np.testing.assert_array_equal(pixels(page, ".stage canvas"), image)
 
     page.get_by_label("Noise").fill("40")
-    page.wait_for_function(
-        "before => document.querySelector('.status').textContent !== before", arg=before
-    )
+    wait_for_another_answer(page, before)
     noisy = pixels(page, ".stage canvas").astype(int)
     inside = (image > 120) & (image < 136)
     assert abs((noisy - image)[inside].std() - 40) < 4
@@ -276,9 +295,11 @@ def test_painting_out_and_noise(model, page):
 
 
 def test_an_object_over_a_picture_by_keys(model, page):
+    before = status(page)
     page.get_by_label("Object over the picture").select_option("Strawberry")
     stage = page.get_by_role("application")
     assert page.get_by_role("radio", name="Move the object").is_checked()
+    wait_for_another_answer(page, before)
     image = example().astype(int)
     middle = np.abs(pixels(page, ".stage canvas") - image).sum(axis=-1)
     rows, columns = np.nonzero(middle)
@@ -307,11 +328,11 @@ def test_a_stroke_by_keys(model, page):
 
 
 def test_the_map_of_any_class(model, page):
-    cam = camkit.CAM(model)
+    cam = cam_of(model)
     image = example()
     out = cam(image[None].astype("float32"))
     ranking = np.argsort(-out.logits[0])
-    buttons = page.locator(".class-maps button")
+    buttons = page.locator(".class-maps li:visible button")
     names = [cam.class_names[c] for c in ranking]
     assert buttons.locator("strong").all_inner_texts() == names
     buttons.nth(3).click()
@@ -321,14 +342,66 @@ def test_the_map_of_any_class(model, page):
         f"bias {signed(cam.bias[c])}, score {signed(out.logits[0, c])}."
     )
     assert buttons.nth(3).get_attribute("aria-pressed") == "true"
-    # The map over the picture has the colours of camkit.overlay, with the limits of the bar.
+    # Over the gray and lightened picture the map has the colours and the limits of the bar.
     reach = np.abs(out.maps).max()
     assert page.locator(".bar.signed").inner_text().startswith(signed(-reach))
-    expected = camkit.overlay(image, out.maps[0, ..., c], vmin=-reach, vmax=reach, cmap="coolwarm")
+    values = camkit.upsample(out.maps, image.shape[:2])[0, ..., c]
+    limits = {"vmin": -reach, "vmax": reach, "cmap": "coolwarm"}
+    colours = camkit.overlay(image, out.maps[0, ..., c], alpha=1, **limits)
+    opacity = 0.85 * np.minimum(2 * np.abs(values) / reach, 1)[..., None]
+    gray = np.array(Image.fromarray(image).convert("L"))[..., None]
+    expected = opacity * colours + (1 - opacity) * (127.5 + gray / 2)
     shown = pixels(page, ".pair figure:last-child canvas").astype(int)
     assert np.abs(shown - expected).max() <= 2
     buttons.nth(3).click()
     assert status(page) == says(model, image, "Apple Green")
+
+
+def test_classes_of_ones_own_are_learnt_and_taken_to_keras(model, page, tmp_path):
+    page.get_by_role("button", name="Teach it classes of your own").click()
+    taught = page.locator(".teach .note")
+    first, second = (page.get_by_role("region", name=f"class {n}", exact=True) for n in (1, 2))
+    for name, region in [("Lime", first), ("Cherry", second)]:
+        show_example(page, name)
+        page.get_by_role("status").filter(has_text=f"{name}: the model says").wait_for()
+        region.get_by_role("button", name="Add the picture above").click()
+        region.get_by_text("1 picture; choose one to take it out").wait_for()
+    taught.filter(has_text="It has learnt 2 classes from 2 pictures.").wait_for()
+    files = [tmp_path / name for name in ("Apple Green.png", "Pear.png", "broken.png")]
+    images = camkit.load_images("mini", "Test", per_class=1)
+    for file in files[:2]:
+        Image.fromarray(images[images.class_names.index(file.stem)]).save(file)
+    files[2].write_text("no picture")
+    first.get_by_label("Pictures for class 1").set_input_files(files)
+    taught.filter(has_text="It has learnt 2 classes from 4 pictures. Not a picture").wait_for()
+    first.get_by_role("button", name="Take picture 3 out").click()
+    taught.filter(has_text="It has learnt 2 classes from 3 pictures.").wait_for()
+    page.get_by_label("Name of class 1").fill("green")
+    page.get_by_label("Name of class 2").fill("red")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the head").click()
+    head = json.loads(download.value.path().read_text())
+    assert head["class_names"] == ["green", "red"]
+
+    # The weights give a model of Keras the maps and scores of the page.
+    backbone = camkit.backbone("mini")
+    taught_model = camkit.gap_classifier(backbone, head["class_names"])
+    weights = [np.array(head[name]) for name in ("kernel", "bias")]
+    taught_model.get_layer("logits").set_weights(weights)
+    for name, answer in [("Apple Green", "green"), ("Strawberry", "red")]:
+        show_example(page, name)
+        image = images[images.class_names.index(name)]
+        line = says(taught_model, image, name)
+        assert f"the model says {answer}" in line
+        page.get_by_text(line).wait_for()
+    names = page.locator(".class-maps li:visible strong").all_inner_texts()
+    assert names == ["red", "green"]
+    found = axe.Axe().run(page).response["violations"]
+    assert [rule["id"] for rule in found if rule["impact"] in ("serious", "critical")] == []
+
+    page.get_by_role("button", name="Back to the classes of the model").click()
+    page.get_by_text(says(model, image, "Strawberry")).wait_for()
+    assert page.get_by_role("button", name="Download the head").is_hidden()
 
 
 def test_a_photograph_by_the_camera(playwright, playground):

@@ -6,11 +6,14 @@ import sys
 
 import keras
 import numpy as np
+import onnx
 import pytest
 import zoo
 from keras import layers, ops
+from onnx.reference import ReferenceEvaluator
 from repository import child_environment
 
+from camkit.maps._onnx import onnx_features
 from camkit.models._backend import compile_forward, compile_query, gradient
 
 
@@ -28,6 +31,19 @@ def give(model, value):
 def as_arrays(function):
     """Return a function of tensors as one of arrays, without compiling it."""
     return lambda array: ops.convert_to_numpy(function(ops.convert_to_tensor(array)))
+
+
+def test_a_model_becomes_an_onnx_file_with_the_same_features():
+    image = keras.Input((8, 8, 3))
+    convolution = layers.Conv2D(4, 3, strides=2, padding="same", activation="relu")(image)
+    pooled = layers.GlobalAveragePooling2D()(convolution)
+    model = keras.Model(image, layers.Dense(3, activation="softmax")(pooled))
+    features = onnx_features(model)
+    evaluator = ReferenceEvaluator(onnx.load_from_string(features.content))
+    batch = np.random.default_rng(0).integers(0, 256, (1, 8, 8, 3)).astype("float32")
+    [found] = evaluator.run(None, {evaluator.input_names[0]: batch})
+    logits = found.mean(axis=(1, 2)) @ features.cam.kernel + features.cam.bias
+    np.testing.assert_allclose(logits, features.cam(batch).logits, rtol=1e-4, atol=1e-4)
 
 
 # The functions ------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The playground as files: what is written, and what is refused in one line."""
 
 import json
+from functools import cache
 
 import engine
 import keras
@@ -22,10 +23,15 @@ def small_model(channels=3, size=8):
     return keras.Model(image, layers.Dense(3, activation="softmax")(pooled))
 
 
+# A model is read once for all tests, which takes a second.
+FEATURES_OF = cache(_onnx.onnx_features)
+
+
 @pytest.fixture
 def unconverted(monkeypatch):
     """Have models converted to some bytes; tests/browser converts and runs them."""
     monkeypatch.setattr(_onnx, "_converted", lambda copy: b"onnx")
+    monkeypatch.setattr(_onnx, "onnx_features", FEATURES_OF)
 
 
 def test_the_engine_is_what_was_published():
@@ -46,12 +52,13 @@ def test_what_a_page_needs_to_know_of_a_model(unconverted):
 
 
 def test_the_folder_is_written_anew_and_no_other_is(unconverted, tmp_path):
-    page = camkit.write_playground(small_model(), tmp_path / "page")
+    model = small_model()
+    page = camkit.write_playground(model, tmp_path / "page")
     assert page == tmp_path / "page" / "index.html"
     files = {file.name for file in page.parent.rglob("*") if file.is_file()}
     assert files == {"index.html", "engine.js", "model.js"}
     (page.parent / "data" / "left.js").touch()
-    camkit.write_playground(small_model(), tmp_path / "page", class_names=["a", "b", "</script>"])
+    camkit.write_playground(model, tmp_path / "page", class_names=["a", "b", "</script>"])
     assert not (page.parent / "data" / "left.js").exists()
     written = (page.parent / "data" / "model.js").read_text()
     data = json.loads(written.removeprefix("window.camkitPlayground=").removesuffix(";"))
@@ -61,9 +68,9 @@ def test_the_folder_is_written_anew_and_no_other_is(unconverted, tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.tex").touch()
     with pytest.raises(ValueError, match="something other than a playground"):
-        camkit.write_playground(small_model(), tmp_path / "other")
+        camkit.write_playground(model, tmp_path / "other")
     with pytest.raises(ValueError, match="there are 2 class names and the model has 3 classes"):
-        camkit.write_playground(small_model(), tmp_path / "page", class_names=["a", "b"])
+        camkit.write_playground(model, tmp_path / "page", class_names=["a", "b"])
 
 
 def test_what_no_page_computes_is_refused(tmp_path):

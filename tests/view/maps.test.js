@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { colours, interpolation, upsample } from "../../camkit/atlas/view/maps.js";
+import { colours, interpolation, overGray, upsample } from "../../camkit/atlas/view/maps.js";
 
 test("pixels and cells have their centres at halves", () => {
   const [first, second, third, fourth] = interpolation(2, 4);
@@ -36,4 +36,15 @@ test("limits take the end colours, as do values beyond them", () => {
 test("limits that are equal do not divide by zero", () => {
   const palette = Array.from({ length: 256 }, (_, k) => [k, k, k]);
   assert.deepEqual([...colours([5, 5], 5, 5, palette)], [0, 0, 0, 255, 0, 0, 0, 255]);
+});
+
+test("over a photograph a map is opaque where it is strong, and white stays white at zero", () => {
+  const palette = Array.from({ length: 256 }, (_, k) => [k, 0, 255 - k]);
+  const gray = Uint8ClampedArray.of(255, 255, 255, 255, 0, 0, 0, 255, 55, 55, 55, 255);
+  const bytes = [...overGray(gray, [0, 0.5, -2], 2, palette)];
+  assert.deepEqual(bytes.slice(0, 4), [255, 255, 255, 255]);
+  // Half of the strongest opacity, 0.85, over half of the darkness: 160 is the colour of 0.5.
+  assert.deepEqual(bytes.slice(4, 8), [141, 73, 114, 255]);
+  // The strongest: 0.85 of the first colour, 0.15 of 155.
+  assert.deepEqual(bytes.slice(8, 12), [23, 23, 240, 255]);
 });

@@ -4,15 +4,13 @@
 import { contextOf, make } from "./dom.js";
 import { classMap, logitsOf, probabilities } from "./equation.js";
 import { ColourBar } from "./figures.js";
-import { colours, upsample } from "./maps.js";
+import { colours, overGray, upsample } from "./maps.js";
+import { toGray } from "./resample.js";
 import { opaque } from "./stage.js";
 import { percent, signed } from "./words.js";
 
 // So many classes are shown at once.
-const MOST = 24;
-
-// The opacity of the map over the picture, as in camkit.overlay.
-const OVER = 0.5;
+export const MOST = 24;
 
 // Pixels along the longer side of a small map.
 const SMALL_SIDE = 78;
@@ -55,6 +53,19 @@ export class Answer {
   }
 }
 
+/**
+ * Put pixels on a canvas, which gets their size.
+ *
+ * @param {HTMLCanvasElement} canvas
+ * @param {Uint8ClampedArray<ArrayBuffer>} bytes RGBA
+ * @param {number} height
+ * @param {number} width
+ */
+function put(canvas, bytes, height, width) {
+  Object.assign(canvas, { height, width });
+  contextOf(canvas).putImageData(new ImageData(bytes, width, height), 0, 0);
+}
+
 export class ClassMaps {
   /**
    * @param {PlayModel} model
@@ -62,6 +73,7 @@ export class ClassMaps {
    */
   constructor(model, onchange) {
     this.model = model;
+    this.classNames = model.classNames;
     this.onchange = onchange;
     /** @type {Answer | null} */
     this.answer = null;
@@ -70,11 +82,14 @@ export class ClassMaps {
     this.chosen = null;
     this.reach = LEAST;
     this.search = make("input", { type: "search", oninput: () => this.draw() });
-    const count = Math.min(model.classNames.length, MOST);
-    this.slots = Array.from({ length: count }, () => this.makeSlot());
+    this.slots = Array.from({ length: MOST }, () => this.makeSlot());
     this.list = make("ul", { className: "class-maps" }, ...this.slots.map(({ item }) => item));
     this.canvas = make("canvas", { role: "img" });
-    this.bar = new ColourBar("signed", "against and for a class", model.palette);
+    this.bar = new ColourBar(
+      "signed",
+      "against and for a class, limits of all classes",
+      model.palette,
+    );
   }
 
   makeSlot() {
@@ -100,6 +115,18 @@ export class ClassMaps {
     return this.chosen ?? this.answer?.ranking[0] ?? 0;
   }
 
+  /**
+   * Show other classes from the next answer on.
+   *
+   * @param {string[]} classNames
+   */
+  newClasses(classNames) {
+    this.classNames = classNames;
+    this.chosen = null;
+    this.search.value = "";
+    this.newPicture();
+  }
+
   /** Set the limits of the colours anew with the next answer. */
   newPicture() {
     this.reach = LEAST;
@@ -121,7 +148,7 @@ export class ClassMaps {
     const { answer } = this;
     if (!answer) return;
     const wanted = this.search.value.trim().toLowerCase();
-    const { classNames } = this.model;
+    const { classNames } = this;
     const found = answer.ranking.filter((c) => classNames[c].toLowerCase().includes(wanted));
     this.slots.forEach((slot, position) => {
       slot.item.hidden = position >= found.length;
@@ -146,14 +173,22 @@ export class ClassMaps {
    * @param {number} width
    */
   paint(canvas, c, height, width) {
-    const { answer, reach, model } = this;
-    if (!answer) return;
-    const [h, w] = model.featureShape;
-    const pixels = upsample(answer.mapOf(c), [h, w], height, width);
-    const bytes = colours(pixels, -reach, reach, model.palette);
-    canvas.height = height;
-    canvas.width = width;
-    contextOf(canvas).putImageData(new ImageData(bytes, width, height), 0, 0);
+    const values = this.enlarged(c, height, width);
+    const bytes = colours(values, -this.reach, this.reach, this.model.palette);
+    put(canvas, bytes, height, width);
+  }
+
+  /**
+   * Return the map of a class, enlarged to height × width pixels.
+   *
+   * @param {number} c
+   * @param {number} height
+   * @param {number} width
+   */
+  enlarged(c, height, width) {
+    const [h, w] = this.model.featureShape;
+    const { answer } = this;
+    return upsample(answer ? answer.mapOf(c) : new Float32Array(h * w), [h, w], height, width);
   }
 
   /**
@@ -165,13 +200,10 @@ export class ClassMaps {
   paintOver(rgb, aspect) {
     if (!this.answer) return;
     const [height, width] = this.model.inputShape;
-    this.paint(this.canvas, this.shown, height, width);
-    const under = make("canvas", { height, width });
-    contextOf(under).putImageData(new ImageData(opaque(rgb), width, height), 0, 0);
-    const context = contextOf(this.canvas);
-    context.globalAlpha = 1 - OVER;
-    context.drawImage(under, 0, 0);
+    const values = this.enlarged(this.shown, height, width);
+    const gray = toGray(opaque(rgb), 4);
+    put(this.canvas, overGray(gray, values, this.reach, this.model.palette), height, width);
     this.canvas.style.aspectRatio = String(aspect);
-    this.canvas.ariaLabel = `Map of ${this.model.classNames[this.shown]} over the picture`;
+    this.canvas.ariaLabel = `Map of ${this.classNames[this.shown]} over the picture`;
   }
 }

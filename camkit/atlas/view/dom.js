@@ -58,6 +58,16 @@ export async function showPicture(image, source, i) {
 }
 
 /**
+ * Return a button with a text.
+ *
+ * @param {string} text
+ * @param {() => void} onclick
+ */
+export function button(text, onclick) {
+  return make("button", { type: "button", onclick }, text);
+}
+
+/**
  * Return a control under its label.
  *
  * @param {string} atlasId

@@ -27,6 +27,8 @@ export class Engine {
   constructor(model, files) {
     this.model = model;
     this.files = files;
+    // Settles when the worker has answered all that it was asked.
+    this.last = Promise.resolve();
     /** @type {Worker | null} */
     this.worker = null;
   }
@@ -46,11 +48,13 @@ export class Engine {
    * @returns {Promise<Result>}
    */
   run(image) {
-    return this.ask({ image, shape: this.model.inputShape });
+    const answer = this.last.then(() => this.ask({ image, shape: this.model.inputShape }));
+    this.last = answer.catch(() => {});
+    return answer;
   }
 
   /**
-   * Return what the worker answers. It is asked one thing at a time.
+   * Return what the worker answers. It may be asked one thing at a time.
    *
    * @param {object} message
    * @returns {Promise<any>}

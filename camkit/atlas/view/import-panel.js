@@ -3,7 +3,7 @@
 /** @import { Conflict, Index, PathVerdict, Source, Verdict } from "./types.js" */
 /** @import { VerdictTable } from "./verdicts.js" */
 import { decodeText } from "./csv.js";
-import { make, section } from "./dom.js";
+import { button, make, section } from "./dom.js";
 import { PathMatcher } from "./paths.js";
 import { lastOfEach, verdictsOfCsv, wordsOf } from "./verdicts.js";
 import { messageOf, pictureOf } from "./words.js";
@@ -196,12 +196,4 @@ function listOf(lines) {
 /** @param {number} count */
 function countOfVerdicts(count) {
   return `${count} ${count === 1 ? "verdict" : "verdicts"}`;
-}
-
-/**
- * @param {string} text
- * @param {() => void} onclick
- */
-function button(text, onclick) {
-  return make("button", { type: "button", onclick }, text);
 }

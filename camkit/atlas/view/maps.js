@@ -42,6 +42,34 @@ export function upsample(cells, [h, w], height, width) {
   return pixels;
 }
 
+// How much darker than white the photograph under a map is, as a share of its own.
+const DARKNESS = 0.5;
+
+// The opacity of the strongest values over a photograph.
+const OPACITY_OVER = 0.85;
+
+/**
+ * Return RGBA bytes of a signed map over a photograph, which is gray and light, so that all colours
+ * are the map's. Its opacity grows with |value| up to half the limit: where the map is zero, white
+ * stays white.
+ *
+ * @param {Uint8ClampedArray} gray the photograph, bytes of RGBA
+ * @param {ArrayLike<number>} values
+ * @param {number} reach the limit of the colours
+ * @param {Palette} palette 256 colours
+ */
+export function overGray(gray, values, reach, palette) {
+  const bytes = colours(values, -reach, reach, palette);
+  for (let i = 0; i < bytes.length; i++) {
+    if (i % 4 === 3) continue;
+    const value = values[Math.floor(i / 4)];
+    const opacity = OPACITY_OVER * Math.min((2 * Math.abs(value)) / reach, 1);
+    const light = 255 - DARKNESS * (255 - gray[i]);
+    bytes[i] = opacity * bytes[i] + (1 - opacity) * light;
+  }
+  return bytes;
+}
+
 /**
  * Return opaque RGBA bytes of values: `low` takes the first colour of the palette, `high` the last.
  * The index is rounded as matplotlib does it.

@@ -1,14 +1,15 @@
 // The panel in which the model runs: a picture, what is done to it, and the maps of all classes.
 
 /** @import { EngineFiles, Example, Head, Photograph, PlayModel } from "./types.js" */
-import { Answer, ClassMaps } from "./class-maps.js";
-import { field, make, section, uniqueId } from "./dom.js";
+import { Answer, ClassMaps, MOST } from "./class-maps.js";
+import { button, field, make, section, uniqueId } from "./dom.js";
 import { Engine } from "./engine.js";
 import { decodeBase64 } from "./packed.js";
 import { Camera, fetchPhotograph, readPhotograph } from "./photograph.js";
 import { resize, toGray } from "./resample.js";
 import { Scene } from "./scene.js";
 import { MOVE, PAINT, Stage } from "./stage.js";
+import { TeachPanel } from "./teach-panel.js";
 import { messageOf, percent } from "./words.js";
 
 // The strongest noise, in grey levels (standard deviation).
@@ -30,7 +31,9 @@ export class PlayPanel {
     this.examples = examples;
     this.id = uniqueId();
     /** @type {Head} */
-    this.head = { kernel: floats(model.kernel), bias: floats(model.bias) };
+    this.ownHead = { kernel: floats(model.kernel), bias: floats(model.bias) };
+    this.head = this.ownHead;
+    this.activation = model.activation;
     const [height, width] = model.inputShape;
     this.scene = new Scene([height, width]);
     this.engine = new Engine(model, files);
@@ -49,6 +52,7 @@ export class PlayPanel {
       this.update();
     });
     this.objects = make("select", { onchange: () => this.chooseObject() });
+    this.teaching = new TeachPanel(this, () => this.teach());
     this.tools = this.makeTools();
     this.element = this.makeElement();
     this.listen();
@@ -67,14 +71,15 @@ export class PlayPanel {
     const map = make("figure", {}, this.maps.canvas, this.mapName);
     const figures = make("div", { className: "pair" }, picture, map);
     const shown = section("now", "The picture and its map", figures, this.maps.bar.element);
-    shown.append(this.status, this.makeSources(), this.makeControls());
+    shown.append(this.status, this.makeSources());
+    const changes = section("changes", "Changes of the picture", this.makeControls());
     const classes = section("all-classes", "The maps of all classes");
     classes.append(make("h3", {}, "The map of each class"));
-    if (this.model.classNames.length > this.maps.slots.length) {
+    if (this.model.classNames.length > MOST) {
       classes.append(field(this.id, "Search for a class", this.maps.search));
     }
-    classes.append(this.maps.list);
-    const columns = make("div", { className: "play-columns" }, shown, classes);
+    classes.append(this.maps.list, this.teaching.element);
+    const columns = make("div", { className: "play-columns" }, shown, classes, changes);
     return make("div", { className: "play" }, columns, this.makeFooter());
   }
 
@@ -85,16 +90,16 @@ export class PlayPanel {
   }
 
   makeSources() {
-    const input = make("input", { type: "file", accept: "image/*", id: `${this.id}-file` });
+    const input = make("input", { type: "file", accept: "image/*", hidden: true });
+    input.ariaLabel = "Choose a picture";
     input.addEventListener("change", () => {
       const [file] = input.files ?? [];
       if (file) this.open(file, file.name);
       input.value = "";
     });
-    const label = make("label", { htmlFor: input.id }, "Choose a picture");
-    const camera = make("button", { type: "button", onclick: () => this.camera.open() });
-    camera.append("Use the camera");
-    const tools = make("div", { className: "sources" }, make("div", {}, label, input), camera);
+    const choose = button("Choose a picture", () => input.click());
+    const camera = button("Use the camera", () => this.camera.open());
+    const tools = make("div", { className: "sources" }, choose, input, camera);
     tools.append(make("span", { className: "help" }, "or drop a picture here, or paste one."));
     const hidden = !this.examples.length;
     const examples = make("div", { className: "examples", role: "group", hidden });
@@ -143,9 +148,8 @@ export class PlayPanel {
     this.examples.forEach(({ name }, i) => {
       this.objects.append(make("option", { value: String(i) }, name));
     });
-    const undo = make("button", { type: "button", onclick: () => this.undo() }, "Undo the stroke");
-    const reset = make("button", { type: "button", onclick: () => this.reset() });
-    reset.append("Picture as it was");
+    const undo = button("Undo the stroke", () => this.undo());
+    const reset = button("Picture as it was", () => this.reset());
     const controls = make("div", { className: "controls" });
     if (this.examples.length) {
       controls.append(
@@ -233,19 +237,26 @@ export class PlayPanel {
   }
 
   /**
-   * Show a photograph, stretched to the size that the model reads, as camkit reads files.
+   * Return the pixels of a photograph, bytes of RGB, stretched to the size that the model reads, as
+   * camkit reads files.
+   *
+   * @param {Photograph} photograph
+   */
+  stretched({ bytes, height, width }) {
+    const [modelHeight, modelWidth, channels] = this.model.inputShape;
+    const source = channels === 1 ? toGray(bytes, 4) : bytes;
+    const rgba = resize(source, [height, width, 4], [modelHeight, modelWidth]);
+    return rgba.filter((_, i) => i % 4 < 3);
+  }
+
+  /**
+   * Show a photograph, stretched to the size that the model reads.
    *
    * @param {Photograph} photograph
    * @param {string} name
    */
-  show({ bytes, height, width }, name) {
-    const [modelHeight, modelWidth, channels] = this.model.inputShape;
-    const source = channels === 1 ? toGray(bytes, 4) : bytes;
-    const rgba = resize(source, [height, width, 4], [modelHeight, modelWidth]);
-    this.scene.show(
-      rgba.filter((_, i) => i % 4 < 3),
-      width / height,
-    );
+  show(photograph, name) {
+    this.scene.show(this.stretched(photograph), photograph.width / photograph.height);
     this.scene.cut();
     this.name = name;
     this.noise.value = "0";
@@ -254,16 +265,19 @@ export class PlayPanel {
   }
 
   async chooseObject() {
-    const example = this.examples[Number(this.objects.value)];
-    const isNone = this.objects.value === "";
-    const photograph = isNone ? null : await fetchPhotograph(example.src);
-    if (photograph && this.model.inputShape[2] === 1)
-      photograph.bytes = toGray(photograph.bytes, 4);
-    this.scene.object = photograph;
-    this.scene.cut();
-    const tool = isNone ? PAINT : MOVE;
+    const { value } = this.objects;
+    const tool = value === "" ? PAINT : MOVE;
     for (const { tool: of, input } of this.tools) input.checked = of === tool;
     this.stage.choose(tool);
+    const photograph =
+      value === "" ? null : await fetchPhotograph(this.examples[Number(value)].src);
+    // Another one may have been chosen in the meantime.
+    if (value !== this.objects.value) return;
+    if (photograph && this.model.inputShape[2] === 1) {
+      photograph.bytes = toGray(photograph.bytes, 4);
+    }
+    this.scene.object = photograph;
+    this.scene.cut();
     this.update();
   }
 
@@ -290,22 +304,45 @@ export class PlayPanel {
   async run() {
     this.isRunning = true;
     try {
-      await this.start();
       while (this.isOutdated) {
         this.isOutdated = false;
-        const rgb = /** @type {Uint8ClampedArray} */ (this.rgb);
-        const channels = this.model.inputShape[2];
-        const image = channels === 1 ? rgb.filter((_, i) => i % 3 === 0) : rgb;
-        const result = await this.engine.run(Float32Array.from(image));
-        this.speed.textContent = `${Math.max(Math.round(result.milliseconds), 1)} ms a picture.`;
-        this.maps.show(new Answer(result.features, this.head, this.model.activation));
-        this.showAnswer();
+        this.features = await this.featuresOf(/** @type {Uint8ClampedArray} */ (this.rgb));
+        this.answer();
       }
     } catch (error) {
       this.say(`The model does not run in this browser: ${messageOf(error)}`);
     } finally {
       this.isRunning = false;
     }
+  }
+
+  /**
+   * Return the features of a picture, bytes of RGB of the size that the model reads.
+   *
+   * @param {Uint8ClampedArray} rgb
+   */
+  async featuresOf(rgb) {
+    await this.start();
+    const channels = this.model.inputShape[2];
+    const image = channels === 1 ? rgb.filter((_, i) => i % 3 === 0) : rgb;
+    const result = await this.engine.run(Float32Array.from(image));
+    this.speed.textContent = `${Math.max(Math.round(result.milliseconds), 1)} ms a picture.`;
+    return result.features;
+  }
+
+  /** Answer with the classes of the model, or with those that were taught. */
+  teach() {
+    const { taught } = this.teaching;
+    this.head = taught?.head ?? this.ownHead;
+    this.activation = taught ? "softmax" : this.model.activation;
+    this.maps.newClasses(taught?.classNames ?? this.model.classNames);
+    this.answer();
+  }
+
+  answer() {
+    if (!this.features) return;
+    this.maps.show(new Answer(this.features, this.head, this.activation));
+    this.showAnswer();
   }
 
   /** Start the engine, once. */
@@ -322,7 +359,7 @@ export class PlayPanel {
     if (!answer || !this.rgb || !this.mapName) return;
     this.maps.draw();
     this.maps.paintOver(this.rgb, this.scene.aspect);
-    const { classNames } = this.model;
+    const { classNames } = this.maps;
     const [first] = answer.ranking;
     this.mapName.textContent = `Map of ${classNames[shown]}`;
     const lead = `${this.name}: the model says ${classNames[first]}, ${percent(answer.probs[first])}.`;
