@@ -364,7 +364,7 @@ def test_classes_of_ones_own_are_learnt_and_taken_to_keras(model, page, tmp_path
     for name, region in [("Lime", first), ("Cherry", second)]:
         show_example(page, name)
         page.get_by_role("status").filter(has_text=f"{name}: the model says").wait_for()
-        region.get_by_role("button", name="Add the picture above").click()
+        region.get_by_role("button", name="Add the picture shown").click()
         region.get_by_text("1 picture; choose one to take it out").wait_for()
     taught.filter(has_text="It has learnt 2 classes from 2 pictures.").wait_for()
     files = [tmp_path / name for name in ("Apple Green.png", "Pear.png", "broken.png")]

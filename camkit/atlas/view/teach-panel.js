@@ -42,7 +42,7 @@ class OwnClass {
       files.value = "";
     });
     const buttons = make("div", { className: "tools" });
-    buttons.append(button("Add the picture above", () => panel.addShown(this)));
+    buttons.append(button("Add the picture shown", () => panel.addShown(this)));
     buttons.append(
       button("Add files", () => files.click()),
       files,
@@ -100,7 +100,7 @@ export class TeachPanel {
     /** The head that was trained. @type {{head: Head, classNames: string[]} | null} */
     this.taught = null;
     this.list = make("div", { className: "own-classes" });
-    this.note = make("p", { className: "note", role: "note" });
+    this.note = make("p", { className: "note", ariaLive: "polite" });
     this.download = button("Download the head", () => this.save());
     const tools = make("div", { className: "tools" });
     tools.append(
