@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 import nbformat
 import pytest
-from course import cli, collecting, files, lateness, returns, roster, sources, year
+from course import cli, collecting, files, grading, lateness, returns, roster, sources, year
 from course.release import release
 from course.roster import Roster, RosterError
 from nbformat.v4 import new_code_cell, new_notebook
@@ -492,6 +492,21 @@ def test_lateness_costs_what_the_teachers_rule_says():
     assert judge("2026-10-09T23:30:00", rule=lambda *_: None) == ("1.5 hours", 0)
     assert judge("", is_late=True, rule=lambda student, points, seconds: seconds) == ("late", 1)
     assert judge("") == ("", 0)
+
+
+@pytest.mark.parametrize(
+    "due, time, is_late, told",
+    [
+        (datetime(2026, 10, 9), "", None, [grading.NO_TIME]),
+        (datetime(2026, 10, 9), "", False, []),
+        (datetime(2026, 10, 9), "2026-10-09T00:00:00", None, []),
+        (None, "", None, []),
+    ],
+)
+def test_work_whose_time_nobody_knows_is_told(due, time, is_late, told):
+    """Canvas marks what is late, so what it does not mark is on time."""
+    record = {"told": [], "points": {}, "time": time, "is_late": is_late, "late": lateness.Late()}
+    assert grading.remarks_on(record, due) == told
 
 
 # --- what goes back

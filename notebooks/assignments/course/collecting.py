@@ -51,13 +51,13 @@ class Owner(NamedTuple):
     Args:
         name: A login or a name; it is "" if the place names nobody.
         number: "canvas 12345" or "participant 12345"; "" if the place has none.
-        is_late: Whether the platform marked it as late.
+        is_late: Whether the platform marked it as late; None if it marks nothing.
         moodle: The beginning of Moodle's folder, FULLNAME_NUMBER.
     """
 
     name: str
     number: str = ""
-    is_late: bool = False
+    is_late: bool | None = None
     moodle: str = ""
 
 

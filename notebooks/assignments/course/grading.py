@@ -29,6 +29,7 @@ from course.tables import Result
 
 NOTHING = "Nothing was handed in."
 WAITS = "The written answer waits to be graded by hand."
+NO_TIME = "Nobody says when it was handed in: it counts as on time."
 LONGEST_RECEIPT = 1000
 
 
@@ -252,6 +253,7 @@ def _write_tables(
             folder / "grades.csv", tables.grade_rows(book, everyone, assignments, results)
         )
         begun = {assignment for _, assignment in results}
+        due = {name: book.find_assignment(name).duedate for name in assignments}
         most = {name: book.find_assignment(name).max_score for name in assignments if name in begun}
     points = {key: result.points for key, result in results.items()}
     if any(person.canvas_row for person in roster.people):
@@ -272,14 +274,16 @@ def _write_tables(
     for (student, assignment), record in records.items():
         # Of an assignment that nobody has handed in yet there is nothing to remark.
         if assignment in begun:
-            remarks += [(student, assignment, line) for line in _remarks_on(record)]
+            remarks += [(student, assignment, line) for line in remarks_on(record, due[assignment])]
     tables.write_csv(folder / "remarks.csv", [tables.REMARK_COLUMNS, *sorted(remarks)])
 
 
-def _remarks_on(record: Mapping) -> list[str]:
+def remarks_on(record: Mapping, due: datetime | None) -> list[str]:
     """Return a line on each thing that the teacher should know of a submission."""
     if not record:
         return [NOTHING]
     lines = record["told"] + _remarks_on_time(record["late"])
+    if due and not record.get("time") and record.get("is_late") is None:
+        lines.append(NO_TIME)
     waits = any(points is None for points, _, _ in record["points"].values())
     return lines + [WAITS] if waits else lines

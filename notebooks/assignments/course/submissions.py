@@ -26,7 +26,7 @@ class Submission:
         notebook: The notebook, None if no file is one.
         remarks: Lines for the student and the teacher.
         file: The file that counts.
-        is_late: Whether the platform marked it as late.
+        is_late: Whether the platform marked it as late; None if it marks nothing.
         moodle: The beginning of the name of Moodle's folder.
         time: When the platform received it, in ISO 8601 and UTC; "" if that is not known.
     """
@@ -34,7 +34,7 @@ class Submission:
     notebook: NotebookNode | None
     remarks: list[str]
     file: File
-    is_late: bool = False
+    is_late: bool | None = None
     moodle: str = ""
     time: str = ""
 
