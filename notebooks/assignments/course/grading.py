@@ -269,13 +269,23 @@ def _write_tables(
         if starts:
             returns.write_moodle_feedback(folder, assignment, starts)
 
-    remarks = [(student, "", line) for student, line in collected.notes]
-    remarks += [(line.student, "", f"{line.place}: {line.reason}") for line in collected.unread]
+    remarks = _remarks_on_files(collected)
     for (student, assignment), record in records.items():
         # Of an assignment that nobody has handed in yet there is nothing to remark.
         if assignment in begun:
             remarks += [(student, assignment, line) for line in remarks_on(record, due[assignment])]
     tables.write_csv(folder / "remarks.csv", [tables.REMARK_COLUMNS, *sorted(remarks)])
+
+
+def _remarks_on_files(collected: Collected) -> list[tuple[str, str, str]]:
+    """Return the rows of remarks on files that are no assignment's."""
+    remarks = [(student, "", line) for student, line in collected.notes]
+    # What stands in for a notebook is remarked with its assignment.
+    told = {line for handed_in in collected.submissions.values() for line in handed_in.remarks}
+    for line in collected.unread:
+        if line.reason not in told:
+            remarks.append((line.student, "", f"{line.place}: {line.reason}"))
+    return remarks
 
 
 def remarks_on(record: Mapping, due: datetime | None) -> list[str]:
