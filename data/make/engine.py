@@ -3,14 +3,17 @@
     python data/make/engine.py
 
 The two files are those of the npm package, unchanged; the WebAssembly is compressed. LICENSE and
-ThirdPartyNotices.txt are those of the Python package onnxruntime of the same project. To take
-another version, change VERSION, run this, and write the new sums to SHA256SUMS after the tests in
-tests/browser/test_playground.py have passed.
+ThirdPartyNotices.txt are those of the Python package onnxruntime of the same project.
+
+Files with other sums than those in SHA256SUMS are not written. To take another version, change
+VERSION and run this, which prints the new sums; write these to SHA256SUMS, run this again, and then
+the tests in tests/browser/test_playground_page.py.
 """
 
 import gzip
 import hashlib
 import subprocess
+import sys
 import tarfile
 import tempfile
 from pathlib import Path
@@ -52,13 +55,13 @@ def sums(files: dict[str, bytes]) -> str:
 
 
 def main() -> None:
-    """Write the files, and print their sums if they are not those in SHA256SUMS."""
+    """Write the files, or exit with their sums if these are not those in SHA256SUMS."""
     files = published()
+    if sums(files) != (FOLDER / "SHA256SUMS").read_text():
+        sys.exit(f"nothing is written, since SHA256SUMS has other sums than these:\n{sums(files)}")
     (FOLDER / MODULE).write_bytes(files[MODULE])
     compressed = gzip.compress(files[WASM], compresslevel=9, mtime=0)
     (FOLDER / f"{WASM}.gz").write_bytes(compressed)
-    if sums(files) != (FOLDER / "SHA256SUMS").read_text():
-        print(f"SHA256SUMS differs:\n{sums(files)}", end="")
 
 
 if __name__ == "__main__":

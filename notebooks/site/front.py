@@ -1,9 +1,9 @@
 """Write what can be used while the lessons run: python notebooks/site/front.py FOLDER
 
 That is the playground, in which the model of the lessons runs, and the front page, which begins
-with it. The model is the embedded backbone with a head that is trained here as in lesson 2, on all
-embedded images: seconds. The files in `playground/` serve all pages. Each shows the playground in a
-frame of its own, `pages.FRAME`.
+with it. The model is the embedded backbone with a head that is trained here as in lesson 2, on the
+embedded training images: seconds. The files in `playground/` serve all pages. Each shows the
+playground in a frame of its own, `pages.FRAME`.
 """
 
 import sys

@@ -40,6 +40,15 @@ def test_the_engine_is_what_was_published():
     assert b"ONNX Runtime Web v" + engine.VERSION.encode() in engine.stored()[engine.MODULE]
 
 
+def test_an_engine_with_other_sums_is_not_written(monkeypatch, tmp_path):
+    (tmp_path / "SHA256SUMS").write_text((engine.FOLDER / "SHA256SUMS").read_text())
+    monkeypatch.setattr(engine, "FOLDER", tmp_path)
+    monkeypatch.setattr(engine, "published", lambda: {engine.MODULE: b"other", engine.WASM: b""})
+    with pytest.raises(SystemExit, match="nothing is written"):
+        engine.main()
+    assert [file.name for file in tmp_path.iterdir()] == ["SHA256SUMS"]
+
+
 def test_what_a_page_needs_to_know_of_a_model(unconverted):
     model = small_model()
     features = _onnx.onnx_features(model)
