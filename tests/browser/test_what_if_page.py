@@ -136,7 +136,8 @@ def test_the_brush_the_keys_undo_and_reset(analysis, leaf):
         page.keyboard.press(key)
     cells[2, 4] = True
     assert readout(page) == expected_readout(analysis, worst, cells)
-    assert page.get_by_text(re.compile("^Row 3, column 5: .*, struck out")).is_visible()
+    cell = page.get_by_text(re.compile("^Row 3, column 5: "))
+    assert cell.inner_text().endswith(", struck out.")
 
     page.get_by_role("radio", name=re.compile("cells that are left")).check()
     assert readout(page) == expected_readout(analysis, worst, cells, "remaining")
@@ -144,6 +145,12 @@ def test_the_brush_the_keys_undo_and_reset(analysis, leaf):
     page.get_by_role("button", name="Undo").click()
     cells[2, 4] = False
     assert readout(page) == expected_readout(analysis, worst, cells, "remaining")
+    assert cell.inner_text().endswith(", not struck out.")
+    told = cell.inner_text()
+    page.get_by_label("Map under the brush").select_option(index=1)
+    assert cell.inner_text() != told
+    page.get_by_label("Map under the brush").select_option(index=0)
+    assert cell.inner_text() == told
     page.get_by_role("button", name="Reset").click()
     assert readout(page) == "No cell is struck out."
     assert abs(plain - pixel(page, 1, 0)).max() <= 2
@@ -167,6 +174,18 @@ def test_the_flip_set(analysis, leaf):
     # Another picture starts afresh.
     page.locator(".tile").nth(1).click()
     page.locator(".readout", has_text="No cell is struck out.").wait_for()
+
+
+def test_the_keys_of_a_page_that_was_just_opened(analysis, leaf):
+    leaf.reload()
+    first = leaf.locator(".tile[aria-selected=true]").get_attribute("id")
+    leaf.keyboard.press("ArrowRight")
+    assert leaf.locator(".tile[aria-selected=true]").get_attribute("id") != first
+    leaf.keyboard.press("ArrowLeft")
+    assert leaf.locator(".tile[aria-selected=true]").get_attribute("id") == first
+    leaf.keyboard.press("/")
+    leaf.keyboard.type("a")
+    assert leaf.evaluate("document.activeElement.value") == "a"
 
 
 def test_the_threshold_and_its_box(analysis, leaf):

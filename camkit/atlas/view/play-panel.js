@@ -5,7 +5,7 @@ import { Answer, ClassMaps, MOST } from "./class-maps.js";
 import { button, field, make, section, uniqueId } from "./dom.js";
 import { Engine } from "./engine.js";
 import { decodeBase64 } from "./packed.js";
-import { Camera, fetchPhotograph, readPhotograph } from "./photograph.js";
+import { Camera, fetchPhotograph, MisreadFile, readPhotograph } from "./photograph.js";
 import { resize, toGray } from "./resample.js";
 import { Scene } from "./scene.js";
 import { MOVE, PAINT, Stage } from "./stage.js";
@@ -222,8 +222,10 @@ export class PlayPanel {
   async open(file, name) {
     try {
       this.show(await readPhotograph(file), name);
-    } catch {
-      this.say(`${name} is not a picture that this browser can read: save it as JPEG or PNG.`);
+    } catch (error) {
+      const isMisread = error instanceof MisreadFile;
+      const reason = "is not a picture that this browser can read: save it as JPEG or PNG";
+      this.say(`${name} ${isMisread ? error.message : reason}.`);
     }
   }
 

@@ -17,6 +17,12 @@ export class TryIt {
     // The picture that the panel shows.
     this.shown = -1;
     this.content = make("div");
+    const onclick = () => this.back();
+    this.backButton = make(
+      "button",
+      { type: "button", onclick },
+      "Back to the picture under review",
+    );
     const summary = make("summary", {}, "Try it: change the picture and ask the model again");
     this.details = make("details", { ontoggle: () => this.update() }, summary, this.content);
     this.element = section("try-it", "Try it", this.details);
@@ -53,13 +59,19 @@ export class TryIt {
     }
   }
 
+  /** Show the picture under review again, after another file was chosen. */
+  back() {
+    this.shown = -1;
+    this.update();
+  }
+
   /** Return the panel, whose model is loaded when it is first needed. */
   async start() {
     if (!this.panel) {
       this.starting ??= this.source.play();
       const { model, engine } = await this.starting;
       this.panel ??= new PlayPanel(model, async () => engine, []);
-      this.content.replaceChildren(this.panel.element);
+      this.content.replaceChildren(this.backButton, this.panel.element);
     }
     return this.panel;
   }

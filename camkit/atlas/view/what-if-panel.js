@@ -75,6 +75,7 @@ export class WhatIfPanel {
     const onchange = () => {
       this.drawMap();
       this.fillButtons();
+      this.followCell();
     };
     this.map = make("select", { onchange });
     const range = { type: "range", min: 0, max: 100, step: 1, value: 0 };
@@ -291,6 +292,13 @@ export class WhatIfPanel {
     const { image } = this.selection;
     if (!image || !this.drawn) return;
     context.drawImage(image, 0, 0, width, height);
+    if (this.map.value === DIFFERENCE) {
+      // A photograph without colours: red and blue are those of the map.
+      context.globalCompositeOperation = "saturation";
+      context.fillStyle = "gray";
+      context.fillRect(0, 0, width, height);
+      context.globalCompositeOperation = "source-over";
+    }
     context.globalAlpha = HEAT_OPACITY;
     context.drawImage(this.drawn.heat, 0, 0, width, height);
     context.globalAlpha = 1;
@@ -476,15 +484,21 @@ export class WhatIfPanel {
     if (!map) return;
     const [row, column] = this.cursor;
     const cell = this.cellAt(this.cursor);
-    const state = this.struck.has(cell) ? ", struck out" : "";
+    const state = this.struck.has(cell) ? "struck out" : "not struck out";
     const value = signed(map.cells[cell]);
-    this.cell.textContent = `Row ${row + 1}, column ${column + 1}: ${value}${state}.`;
+    this.cell.textContent = `Row ${row + 1}, column ${column + 1}: ${value}, ${state}.`;
+  }
+
+  /** Say it anew, if it was said, since the map or the struck cells have changed. */
+  followCell() {
+    if (this.cell.textContent) this.tellCell();
   }
 
   /** @param {Set<number>} struck */
   change(struck) {
     this.past.push(this.struck);
     this.struck = struck;
+    this.followCell();
     this.update();
   }
 
@@ -492,6 +506,7 @@ export class WhatIfPanel {
     const before = this.past.pop();
     if (!before) return;
     this.struck = before;
+    this.followCell();
     this.update();
   }
 
