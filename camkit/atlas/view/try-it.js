@@ -18,11 +18,8 @@ export class TryIt {
     this.shown = -1;
     this.content = make("div");
     const onclick = () => this.back();
-    this.backButton = make(
-      "button",
-      { type: "button", onclick },
-      "Back to the picture under review",
-    );
+    const back = make("button", { type: "button", onclick }, "Back to the picture under review");
+    this.tools = make("div", { className: "tools" }, back);
     const summary = make("summary", {}, "Try it: change the picture and ask the model again");
     this.details = make("details", { ontoggle: () => this.update() }, summary, this.content);
     this.element = section("try-it", "Try it", this.details);
@@ -71,7 +68,7 @@ export class TryIt {
       this.starting ??= this.source.play();
       const { model, engine } = await this.starting;
       this.panel ??= new PlayPanel(model, async () => engine, []);
-      this.content.replaceChildren(this.backButton, this.panel.element);
+      this.content.replaceChildren(this.tools, this.panel.element);
     }
     return this.panel;
   }
