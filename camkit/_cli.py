@@ -739,8 +739,8 @@ def _add_faults(commands: argparse._SubParsersAction, analysed: argparse.Argumen
         description=(
             "List copies (also saved again, resized, mirrored or cropped), wrong labels with the "
             "one that is suggested, backgrounds that give a class away, twins (very similar "
-            "images under two labels), strangers (unlike all others) and images of poor quality, "
-            "worst first."
+            "images under two labels), classes that overlap, strangers (unlike all others) and "
+            "images of poor quality, worst first."
         ),
     )
     parser.add_argument(

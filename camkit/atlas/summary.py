@@ -26,6 +26,7 @@ MEANING = {
     "label": "Similar pictures point to another class than the label: look at it, then relabel.",
     "background": "This class has another background than the others: does the model rely on it?",
     "twin": "Very similar to one with another label: one object, shot twice?",
+    "overlap": "Pictures of two classes look like the other one: can a person tell them apart?",
     "stranger": "Not similar to any other picture: does it belong here?",
     "group": "Pictures that belong together are in both splits: put them into one.",
     "dark": "Hardly anything is brighter than black: can a person name it?",

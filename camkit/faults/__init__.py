@@ -1,8 +1,8 @@
 """Suspected faults in the data of an analysis.
 
 They are copies, labels that the images contradict, backgrounds that give a class away, twins,
-strangers, images of poor quality, and groups that lie in both splits. Images are compared by their
-standardised GAP features and by their pixels; the network is not run again.
+classes that overlap, strangers, images of poor quality, and groups that lie in both splits. Images
+are compared by their standardised GAP features and by their pixels; the network is not run again.
 """
 
 from collections.abc import Iterator
@@ -19,6 +19,7 @@ from camkit.faults._images import Fault, Images
 from camkit.faults._label_sets import find_wrong_label_sets
 from camkit.faults._labels import Opinions, find_opinions, find_wrong_labels, no_opinions
 from camkit.faults._neighbours import find_neighbours
+from camkit.faults._overlaps import find_overlaps
 from camkit.faults._pixels import read_pixels
 from camkit.faults._quality import QUALITY, find_poor_quality
 from camkit.faults._strangers import find_strangers
@@ -31,7 +32,7 @@ __all__ = ["COLUMNS", "KINDS", "data_faults"]
 
 COLUMNS = ["path", "kind", "reason", "score", "other", "suggestion", "probability"]
 
-KINDS = ["copy", "label", "background", "twin", "stranger", "group", *QUALITY]
+KINDS = ["copy", "label", "background", "twin", "overlap", "stranger", "group", *QUALITY]
 
 
 @any_bytes()
@@ -69,6 +70,11 @@ def data_faults(
     - "twin": not a copy, but closer to an image of another label than 90 % of images are to their
       nearest neighbour of their own label. Score: the cosine. Images that are listed as "copy" or
       "label" are not listed again, and nobody is the twin of a wrong label.
+    - "overlap": two classes that the images do not tell apart: at least a tenth of the images of
+      both, and three, look more like the other class and are not listed as "label". Either the
+      classes overlap, or so many labels were exchanged that none is known to be right: look at
+      both. One row for each pair; `path` is the image with the least probable label. Score: the
+      share of the images.
     - "stranger": not similar to any image: its distance to the third nearest one, in standardised
       features, is beyond Tukey's fence (on logarithms). `other` is the nearest image. Score: 1 −
       the usual distance as a share of it.
@@ -83,7 +89,8 @@ def data_faults(
 
     Where images have several labels, two images have the same label if they have the same set of
     labels. Labels are judged class by class: "label" is an image that lacks a label or has one too
-    many, perhaps several times. Twins have a cosine above 0.9999. Backgrounds are not looked at.
+    many, perhaps several times. Twins have a cosine above 0.9999. Backgrounds and overlaps are not
+    looked at.
 
     The analysis and its reference are two splits, and so are the images of one analysis that lie in
     folders such as Training and Test. Images without a label (-1) have no faults of labels, twins
@@ -142,6 +149,7 @@ def data_faults(
         *(fault for fault in wrong_labels if fault.image not in listed),
         *backgrounds,
         *_unexplained(find_twins(images, neighbours, copies), images, copy_faults, wrong_labels),
+        *find_overlaps(images, opinions),
         *strangers,
         *of_groups,
         *poor,

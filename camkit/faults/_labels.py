@@ -55,11 +55,13 @@ class Opinions(NamedTuple):
         probability: (N,) of the suggestion; NaN without one.
         label_log_probability: (N,) the logarithm of the probability of the label; -inf if the label
             is not known or has fewer than three images.
+        preferred: (N,) int, the most probable class, -1 where the label has no probability.
     """
 
     suggestion: np.ndarray
     probability: np.ndarray
     label_log_probability: np.ndarray
+    preferred: np.ndarray
 
 
 def find_opinions(images: Images, is_trusted: np.ndarray) -> Opinions:
@@ -82,12 +84,16 @@ def find_opinions(images: Images, is_trusted: np.ndarray) -> Opinions:
     opinions.label_log_probability[rows] = verdict.given_log_probability
     opinions.suggestion[suspects] = classes[verdict.alternative[is_suspect]]
     opinions.probability[suspects] = verdict.probability[is_suspect]
+    is_other = verdict.probability > np.exp(verdict.given_log_probability)
+    opinions.preferred[rows] = classes[np.where(is_other, verdict.alternative, given)]
     return opinions
 
 
 def no_opinions(count: int) -> Opinions:
     """Return the opinions on images of which nothing is known."""
-    return Opinions(np.full(count, -1), np.full(count, np.nan), np.full(count, -np.inf))
+    no_class = np.full(count, -1)
+    log_probability = np.full(count, -np.inf)
+    return Opinions(no_class, np.full(count, np.nan), log_probability, no_class.copy())
 
 
 def find_wrong_labels(images: Images, opinions: Opinions) -> Iterator[Fault]:

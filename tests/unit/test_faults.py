@@ -409,6 +409,18 @@ def test_a_stranger_is_not_said_to_be_of_another_class(tmp_path):
     assert "owl.png" in rows(table, "stranger") and "label" not in set(table["kind"])
 
 
+def test_classes_that_are_not_told_apart_are_named_together(tmp_path):
+    paths, labels, gap = clusters(tmp_path, each=20)
+    # Limes are apples, and half of the labels say so.
+    noise = np.random.default_rng(0)
+    gap[20:40] = gap[:20].mean(axis=0) + 0.1 * noise.normal(size=(20, gap.shape[1]))
+    table = camkit.data_faults(analysis_of(paths, labels, gap))
+    ((_, (_, reason, score)),) = rows(table, "overlap").items()
+    assert "of 40 images of Apple and Lime look more like the other" in reason
+    assert score == int(reason.split()[0]) / 40
+    assert "label" not in set(table["kind"])
+
+
 def test_a_class_of_one_picture_is_no_obstacle(tmp_path):
     paths, labels, gap = clusters(tmp_path)
     labels[0] = 3
