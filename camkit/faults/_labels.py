@@ -30,6 +30,9 @@ TEMPERATURES = np.geomspace(0.25, 16, 13)
 # Learning Benchmarks", NeurIPS 2021).
 LEAST_RATE = 0.01
 
+# At most this share of the images of a class is labelled wrongly: beyond, names would be swapped.
+HIGHEST_RATE = 0.5
+
 # What is known of a class before its images are seen weighs as much as so many images. With ten,
 # labels that are swapped between two classes pass for an overlap at 20 % of them; with one, two
 # classes that are the same accuse each other.
@@ -211,9 +214,8 @@ def _most_likely_rates(
         # How many images of each class (rows) are labelled as each (columns), by the rates so far.
         counts = (is_label @ (shares / of_labels[:, None])).T
         share_wrong = 1 - np.trace(counts) / total
-        expected = _even_rates(max(share_wrong, LEAST_RATE), count)
-        rates = counts + PRIOR_IMAGES * expected
-        rates = rates / rates.sum(axis=1, keepdims=True)
+        expected = _even_rates(np.clip(share_wrong, LEAST_RATE, HIGHEST_RATE), count)
+        rates = _limited_rates(counts + PRIOR_IMAGES * expected)
     return float(likelihood), rates
 
 
@@ -222,6 +224,15 @@ def _even_rates(share: float, count: int) -> np.ndarray:
     rates = np.full((count, count), share / (count - 1))
     np.fill_diagonal(rates, 1 - share)
     return rates
+
+
+def _limited_rates(counts: np.ndarray) -> np.ndarray:
+    """Return the most likely rates (K, K) by counts > 0, of which HIGHEST_RATE at most is wrong."""
+    is_right = np.eye(len(counts), dtype=bool)
+    wrong = np.where(is_right, 0, counts)
+    of_wrong = wrong.sum(axis=1, keepdims=True)
+    share_wrong = np.minimum(of_wrong / counts.sum(axis=1, keepdims=True), HIGHEST_RATE)
+    return np.where(is_right, 1 - share_wrong, share_wrong * wrong / of_wrong)
 
 
 def _rows_of_common_labels(labels: np.ndarray) -> np.ndarray:

@@ -818,6 +818,11 @@ def test_rates_of_wrong_labels_are_those_of_each_pair_of_classes():
     assert np.allclose(rates.sum(axis=1), 1)
 
 
+def test_at_most_half_of_a_class_is_labelled_wrongly():
+    rates = _labels._limited_rates(np.array([[6.0, 1, 1], [6, 2, 2], [1, 1, 8]]))
+    assert np.allclose(rates, [[0.75, 0.125, 0.125], [0.375, 0.5, 0.125], [0.1, 0.1, 0.8]])
+
+
 @pytest.mark.parametrize("distance", [0, 0.5, 1])
 def test_two_classes_that_overlap_do_not_accuse_each_other(distance):
     noise = np.random.default_rng(0)
