@@ -47,6 +47,9 @@ _MOST_NAMES = 12
 # The exit code after Ctrl-C: 128 and the number of the signal SIGINT.
 _STOPPED = 130
 
+# The exit code when nobody reads on, as in `camkit ... | head`: 128 and the number of SIGPIPE.
+_UNREAD = 141
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command of the shell.
@@ -55,13 +58,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after `camkit`; None for those of this process.
 
     Returns:
-        0 on success, 1 after an error, which is printed in one line that says what to do, and 130
-        after Ctrl-C. Wrong usage ends the process with 2 and nothing on standard output; without a
-        command the help is printed. With --json, standard output is otherwise one JSON object, and
-        everything else is printed on standard error. The object has "command", "exit_code", "error"
-        (the line, or null), and "result", whose entries are those that the function of the command
-        returns. It is null after an error, unless that is a limit which was exceeded.
+        0 on success, 1 after an error, which is printed in one line that says what to do, 130 after
+        Ctrl-C, and 141 when nobody reads on what is printed, as in `camkit ... | head`. Wrong usage
+        ends the process with 2 and nothing on standard output; without a command the help is
+        printed. With --json, standard output is otherwise one JSON object, and everything else is
+        printed on standard error. The object has "command", "exit_code", "error" (the line, or
+        null), and "result", whose entries are those that the function of the command returns. It is
+        null after an error, unless that is a limit which was exceeded.
     """
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            # What is still to be printed, also by the help, which ends by SystemExit.
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # At its end, Python flushes standard output once more, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _UNREAD
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    """Run a command and return its exit code, as `main` says."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.run is None:
@@ -72,6 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with redirect_stdout(sys.stderr) if options.json else nullcontext():
             result = options.run(options)
+    except BrokenPipeError:
+        raise
     except (ValueError, OSError, ImportError) as error:
         if isinstance(error, _LimitExceeded):
             result = error.result

@@ -33,6 +33,9 @@ PathLike = str | os.PathLike
 # A part of a map begins at this share of its range (Zhou et al., CVPR 2016, section 3.2).
 THRESHOLD = 0.2
 
+# The endings of files that somebody may expect where a format is a folder.
+_OF_FILES = {".csv", ".json", ".npz", ".parquet", ".txt", ".xml", ".yaml", ".yml", ".zip"}
+
 # Maps of FiftyOne have so many pixels for the side of a cell, so that they look smooth.
 _ENLARGED = 8
 
@@ -66,7 +69,8 @@ def parquet(analysis: "Analysis", file: PathLike) -> Path:
     """Write the table of an analysis with its features, and return the path of the file.
 
     The columns are those of `analysis.table` and "features", the GAP features, lists of float32. A
-    column of the metadata with that name is called "metadata_features".
+    column of the metadata with that name is called "metadata_features". The ending .parquet is
+    added to the name of the file if it is missing.
     Renumics Spotlight opens it by `spotlight.show("file.parquet", dtype={"path": spotlight.Image,
     "features": spotlight.Embedding})`, Embedding Atlas by
     `embedding-atlas file.parquet --vector features`.
@@ -94,7 +98,7 @@ def parquet(analysis: "Analysis", file: PathLike) -> Path:
     table = table.assign(features=list(np.asarray(analysis.gap)))
     # Names of columns are text there.
     table.columns = table.columns.map(str)
-    target = Path(file)
+    target = _with_suffix(file, ".parquet", ".pq")
     try:
         write_whole(target, lambda stream: table.to_parquet(stream, engine="pyarrow", index=False))
     except (pyarrow.ArrowException, UnicodeEncodeError) as error:
@@ -112,7 +116,7 @@ def cleanlab(analysis: "Analysis", file: PathLike) -> Path:
     Its arrays are "labels" (N,), or a mask (N, C) for images with several labels, "pred_probs"
     (N, C), "features" (N, K), "paths" (N,) and "class_names" (C,); images without a label are left
     out. `cleanlab.filter.find_label_issues(data["labels"], data["pred_probs"])` assumes that the
-    model was not trained on these images.
+    model was not trained on these images. The ending .npz is added if it is missing.
 
     Raises:
         ValueError: No image has a label.
@@ -141,7 +145,7 @@ def cleanlab(analysis: "Analysis", file: PathLike) -> Path:
         "paths": np.array(analysis.paths)[is_labelled],
         "class_names": np.array(analysis.class_names),
     }
-    target = Path(file)
+    target = _with_suffix(file, ".npz")
     write_whole(target, lambda stream: np.savez(stream, **arrays))
     return target
 
@@ -157,7 +161,7 @@ def coco(
 
     Args:
         analysis: The analysis.
-        file: The file, such as "instances.json".
+        file: The file, such as "instances.json"; the ending is added if it is missing.
         of: "predicted", or "true" for the maps of the labels.
         threshold: Where a part begins, as a share of the range of its map, 0..1.
 
@@ -176,6 +180,7 @@ def coco(
         ...     len(json.loads(file.read_text())["images"])
         12
     """
+    target = _with_suffix(file, ".json")
     files = _relative_files(analysis)
     images = []
     annotations: list[dict[str, Any]] = []
@@ -207,7 +212,7 @@ def coco(
         "categories": categories,
         "annotations": annotations,
     }
-    return _write_json(Path(file), content)
+    return _write_json(target, content)
 
 
 def yolo(
@@ -531,9 +536,24 @@ def _relative_files(analysis: "Analysis") -> list[str]:
     return analysis.table["file"].tolist()
 
 
+def _with_suffix(file: PathLike, *suffixes: str) -> Path:
+    """Return a file with one of the suffixes of its format; the first is added to other names."""
+    path = Path(file)
+    if path.suffix.lower() in suffixes:
+        return path
+    return path.with_name(path.name + suffixes[0])
+
+
 def _empty_folder(folder: PathLike) -> Path:
-    """Return a folder that is made if needed. Raises ValueError if there is something in it."""
+    """Return a folder that is made if needed.
+
+    Raises ValueError if there is something in it, or if its name is that of a file.
+    """
     path = Path(folder)
+    if path.is_file() or path.suffix.lower() in _OF_FILES:
+        raise ValueError(
+            f"{path} has the name of a file, and this format is several: pass that of a new folder"
+        )
     path.mkdir(parents=True, exist_ok=True)
     if any(path.iterdir()):
         raise ValueError(f"{path} is not empty: choose a new folder")

@@ -343,13 +343,14 @@ class Analysis:
             raise ValueError(
                 f"threshold is {thresholds}: pass one number, or one for each of {classes} classes"
             )
-        values = np.asarray(thresholds, dtype="float64")
-        are_probabilities = (values >= 0) & (values <= 1)
-        if not are_probabilities.all():
+        given = np.asarray(thresholds)
+        is_number = given.dtype.kind in "fiu"
+        # NaN is not between them.
+        if not is_number or not ((given >= 0) & (given <= 1)).all():
             raise ValueError(
-                f"threshold is {thresholds}: pass probabilities, which are from 0 to 1"
+                f"threshold is {thresholds!r}: pass probabilities, numbers from 0 to 1"
             )
-        return np.broadcast_to(values, classes)
+        return np.broadcast_to(given.astype("float64"), classes)
 
     @property
     def _thresholds(self) -> np.ndarray:
@@ -568,7 +569,8 @@ class Analysis:
         `camkit.export` has other formats.
 
         Args:
-            file: The file, which is replaced if it exists.
+            file: The file, which is replaced if it exists. The ending .parquet is added if it is
+                missing.
 
         Raises:
             ImportError: pyarrow is not installed.

@@ -330,7 +330,7 @@ def _keep(images: ImageSet, kept: ImageSet) -> None:
     if kept is images or kept.root.exists():
         return
     unfinished = kept.root.with_name(f"{kept.root.name}.partial")
-    images.copy_to(unfinished)
+    images._copy_files(images._copied_to(unfinished.resolve()))
     os.replace(unfinished, kept.root)
 
 

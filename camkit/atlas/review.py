@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from camkit._files import any_bytes
-from camkit.atlas.verdicts import BLANK, PathMatcher, read_verdicts
+from camkit.atlas.verdicts import BLANK, VERDICTS, PathMatcher, read_verdicts
 from camkit.images import ImageSet
 from camkit.images._label_sets import SEPARATOR, joined_names
 
@@ -174,8 +174,9 @@ class Review:
             >>> import camkit
             >>> import pandas as pd
             >>> rows = {"path": list("abcd"), "true": "Pear", "predicted": "Apple"}
-            >>> kim = pd.DataFrame(rows).assign(reviewer="Kim", verdict=["x", "x", "y", "y"])
-            >>> lee = pd.DataFrame(rows).assign(reviewer="Lee", verdict=["x", "x", "y", "x"])
+            >>> given = ["other", "other", "ambiguous", "ambiguous"]
+            >>> kim = pd.DataFrame(rows).assign(reviewer="Kim", verdict=given)
+            >>> lee = kim.assign(reviewer="Lee", verdict=[*given[:3], "other"])
             >>> camkit.load_verdicts(kim, lee).agreement()[["same", "kappa"]].values.tolist()
             [[0.75, 0.5]]
         """
@@ -252,7 +253,8 @@ def load_verdicts(*sources: str | os.PathLike[str] | pd.DataFrame) -> Review:
 
     Raises:
         TypeError: No file is given.
-        ValueError: A file is not a table of verdicts.
+        ValueError: A file is not a table of verdicts, or has a verdict that the atlas has not, such
+            as a misspelt one.
         OSError: A file cannot be read.
 
     Example:
@@ -267,6 +269,7 @@ def load_verdicts(*sources: str | os.PathLike[str] | pd.DataFrame) -> Review:
     tables: list[pd.DataFrame] = []
     for number, source in enumerate(sources, 1):
         table = read_verdicts(source).reset_index()
+        _check_verdicts(table, source)
         if len(sources) > 1:
             name = f"table {number}" if isinstance(source, pd.DataFrame) else Path(source).stem
             table["reviewer"] = table["reviewer"].replace("", name)
@@ -282,6 +285,21 @@ def load_verdicts(*sources: str | os.PathLike[str] | pd.DataFrame) -> Review:
         table = pd.concat(tables, ignore_index=True).fillna("")
     table = table.drop_duplicates(["path", "reviewer"], keep="last", ignore_index=True)
     return Review(table)
+
+
+def _check_verdicts(table: pd.DataFrame, source: str | os.PathLike[str] | pd.DataFrame) -> None:
+    """Raise ValueError if a verdict is none that the atlas has, which would decide nothing."""
+    unknown = table[~table["verdict"].isin(VERDICTS)]
+    if unknown.empty:
+        return
+    first = unknown.iloc[0]
+    name = "the table" if isinstance(source, pd.DataFrame) else source
+    reviewer = f" by {first['reviewer']}" if first["reviewer"] else ""
+    more = f" ({len(unknown) - 1} more like it)" if len(unknown) > 1 else ""
+    raise ValueError(
+        f"{name} has the verdict {first['verdict']!r} on {first['path']}{reviewer}{more}: write "
+        f"one of {', '.join(VERDICTS)}"
+    )
 
 
 def _decide(rows: pd.DataFrame, before: str, remove: Collection[str]) -> _Decision:

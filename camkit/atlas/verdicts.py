@@ -23,7 +23,7 @@ NEEDED = ("path", "true", "predicted", "verdict")
 COLUMNS = (*NEEDED, "comment", "reviewer", "correct_label")
 KEY = ["path", "reviewer"]
 
-# The verdicts that a reviewer may choose, as in verdicts.js; files may have others.
+# The verdicts that a reviewer may choose, as in verdicts.js; the page shows others, too.
 VERDICTS = (
     "not reviewed",
     "label wrong",

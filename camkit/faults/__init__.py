@@ -113,8 +113,9 @@ def data_faults(
         have suggestions, and images of poor quality have no `other`.
 
     Raises:
-        ValueError: The two analyses differ in their classes or features, there are fewer than
-            three images, or `group` is no column of the metadata or there is only one split.
+        ValueError: The two analyses are of the same images, or differ in their classes or features,
+            there are fewer than three images, or `group` is no column of the metadata or there is
+            only one split.
         OSError: An image can no longer be read.
 
     Example:

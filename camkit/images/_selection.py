@@ -34,7 +34,26 @@ def positions(indices: Sequence[int] | np.ndarray | pd.Series | slice, count: in
         )
     if is_mask and isinstance(indices, pd.Series):
         chosen = _in_order(indices)
-    return rows[chosen] if len(chosen) else rows[:0]
+    if not is_mask:
+        chosen = _checked(chosen, count)
+    return rows[chosen]
+
+
+def _checked(chosen: np.ndarray, count: int) -> np.ndarray:
+    """Return rows as integers. Raises IndexError for what is none, or none of the images."""
+    # An empty list is an array of floats.
+    if len(chosen) and not pd.api.types.is_integer_dtype(chosen.dtype):
+        raise IndexError(
+            f"indices has {chosen[0]!r}: rows are whole numbers, such as [0, 1], and a mask is of "
+            "booleans"
+        )
+    chosen = chosen.astype(int)
+    outside = chosen[(chosen < -count) | (chosen >= count)]
+    if len(outside):
+        raise IndexError(
+            f"there is no image {outside[0]}: the {count} images have the rows 0 to {count - 1}"
+        )
+    return chosen
 
 
 def _in_order(mask: pd.Series) -> np.ndarray:

@@ -2,9 +2,10 @@
 
 import os
 import re
+import shlex
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -557,15 +558,29 @@ def _split_layout(root: _Folder, split: str | None, classes: set[str]) -> Layout
         if name in chosen and not inner.with_images:
             files += inner.files
     roles = {_role_in(name) for name in chosen}
+    beside = []
     for folder in root.with_images:
         if folder.name not in splits and not _has_splits(folder):
             # One with splits of its own, such as masks, is another set.
             builder.skipped.append((folder.path, f"beside the splits {quote(splits)}"))
+            beside.append(folder.name)
         elif folder.name in set(splits) - chosen and _role_in(folder.name) in roles:
             reason = f"another split of this kind: split={folder.name!r}"
             builder.skipped.append((folder.path, reason))
     builder.skipped += root.foreign
+    builder.notes += _note_of_others(split, splits, beside)
     return builder.layout(files)
+
+
+def _note_of_others(split: str | None, splits: Iterable[str], beside: Sequence[str]) -> list[str]:
+    """Return a note on folders beside the splits if all splits were requested, which they miss."""
+    if split is not None or not beside:
+        return []
+    (name, *_) = sorted(beside)
+    return [
+        f"all splits are {quote(splits)}, without {quote(beside)} beside them: split={name!r} (in "
+        f"the shell --split {shlex.quote(name)}) loads that folder"
+    ]
 
 
 def _flat_split(root: _Folder, split: str | None) -> str:
@@ -616,14 +631,17 @@ def _class_first_layout(root: _Folder, split: str | None) -> Layout:
     builder = _Builder(root)
     builder.notes.append(f"the splits {quote(names)} lie in the class folders")
     builder.leave_empty_out(root)
+    beside = set()
     for folder, splits in splits_of.items():
         for name, inner in splits.items():
             builder.add_class(inner, folder.name, name, is_chosen=name in chosen)
         for inner in folder.with_images:
             if inner.name not in splits:
                 builder.skipped.append((inner.path, f"beside the splits {quote(names)}"))
+                beside.add(inner.name)
         for path in folder.files if folder.has_images_itself else []:
             builder.skipped.append((path, f"beside the splits {quote(names)}"))
+    builder.notes += _note_of_others(split, names, sorted(beside))
     return builder.layout()
 
 

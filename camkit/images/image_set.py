@@ -18,6 +18,7 @@ import pandas as pd
 
 from camkit.images._as_arrays import ArrayReader
 from camkit.images._as_keras import SUFFIXES, KerasReader, Reader
+from camkit.images._class_folders import class_places
 from camkit.images._selection import positions
 from camkit.images.decoding import THREADS, FileReader
 from camkit.images.folders import split_of
@@ -221,18 +222,28 @@ class ImageSet:
         """Return the same set with its files copied into a folder.
 
         Images that were arrays, or lay in an archive, are there only as long as the set is; in a
-        folder they last.
+        folder they last. `camkit.load_images` reads the folder with the same labels and splits, so
+        that labels which a review has changed last, too: the folder of an image is that of its
+        class. The classes are then sorted, without those that have no images.
+
+        Folders cannot tell several labels of an image. Such a set, and one without labels, keeps
+        the folders that it has, and the labels stay in the set that is returned.
 
         Args:
-            folder: The folder, which is created if it does not exist. Files keep their places below
-                the root of the set, and an image that lies elsewhere gets its number as its name.
-                Files that are there already are left as they are.
+            folder: The folder, which is created if it does not exist; choose a new one after each
+                change of labels. Files keep their places below the root of the set, save for the
+                folder of the class. Where these places would not tell the labels and splits, they
+                go to split/class/name. If two files would have one place, one gets a number. An
+                image without a label that lies elsewhere gets its number as its name. Files that
+                are there already are left as they are.
 
         Returns:
-            The ImageSet whose root is the folder.
+            The ImageSet whose root is the folder, with the classes in the same order.
 
         Raises:
-            ValueError: The folder holds another file of the same name; nothing is copied.
+            ValueError: The folder holds another file of the same name, only some images have
+                labels, or a class has a name that folders of classes cannot have; nothing is
+                copied.
             OSError: The folder cannot be written to, or a file cannot be read.
 
         Example:
@@ -243,6 +254,13 @@ class ImageSet:
             ['0000000.png', '0000001.png']
         """
         copied = self._copied_to(Path(folder).resolve())
+        if self.labels.ndim == 1 and (self.labels >= 0).any():
+            copied = copied._in_class_folders(self)
+        self._copy_files(copied)
+        return copied
+
+    def _copy_files(self, copied: "ImageSet") -> None:
+        """Copy the files to their places in another set, as `copy_to` says."""
         missing = {}
         for source, target in zip(self.paths, copied.paths, strict=True):
             if not target.exists():
@@ -256,10 +274,22 @@ class ImageSet:
             unfinished = target.with_name(f"{target.name}.partial")
             shutil.copyfile(source, unfinished)
             os.replace(unfinished, target)
-        return copied
+
+    def _in_class_folders(self, source: "ImageSet") -> "ImageSet":
+        """Return a copy of the set `source`, of which no file is there yet, in class folders."""
+        places = [path.relative_to(self.root) for path in self.paths]
+        splits = source.splits
+        places = class_places(source.paths, places, self.labels, self.class_names, splits)
+        paths = [self.root / place for place in places]
+        if self.root == source.root and paths != source.paths:
+            raise ValueError(
+                f"the labels are not those of the folders in {self.root}, which would stay: choose "
+                "a new folder"
+            )
+        return replace(self, paths=paths, _splits=splits)
 
     def _copied_to(self, folder: Path) -> "ImageSet":
-        """Return the set that `copy_to` returns, before there are files in the folder."""
+        """Return the set in a folder in which there are no files yet, at their places."""
         paths = []
         for number, path in enumerate(self.paths):
             is_inside = path.is_relative_to(self.root)

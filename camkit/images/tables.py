@@ -28,7 +28,10 @@ _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*')
 # How 1.5 is written where tables have semicolons between their columns, and the entry of `attrs`
 # that says that a table has.
 _MAY_HAVE_DECIMAL_COMMAS = "camkit: may have decimal commas"
-_DECIMAL_COMMA = r"-?(0|[1-9]\d*)(,\d+)?"
+_DECIMAL_COMMA = r"-?(0|[1-9]\d*|[1-9]\d{0,2}(\.\d{3})+)(,\d+)?"
+
+# What looks like a number of some country.
+_DIGITS = r"-?\d[\d.,]*"
 
 # Columns whose names say what they hold, in lower case.
 _LABELS = ("label", "labels", "class", "classes", "class_name", "category", "target")
@@ -490,18 +493,32 @@ def _indicators(columns: pd.DataFrame) -> np.ndarray:
 
 
 def _read_decimal_commas(metadata: pd.DataFrame) -> list[str]:
-    """Make numbers of the columns of texts such as "1,5", and return a note on them.
+    """Make numbers of columns of texts such as "1,5" and "1.229,50", and return notes on them.
 
     Labels such as "1,5" stay what they are, since they may be two.
     """
     read = []
+    unread = []
     for name in metadata.select_dtypes(["object", "string"]):
         texts = metadata[name].dropna()
-        has_commas = texts.str.contains(",").any()
-        if has_commas and texts.str.fullmatch(_DECIMAL_COMMA).all():
-            metadata[name] = pd.to_numeric(metadata[name].str.replace(",", "."))
+        if not texts.str.contains(",").any():
+            continue
+        if texts.str.fullmatch(_DECIMAL_COMMA).all():
+            plain = metadata[name].str.replace(".", "", regex=False)
+            plain = plain.str.replace(",", ".", regex=False)
+            metadata[name] = pd.to_numeric(plain)
             read.append(name)
-    return [f"numbers with decimal commas in the columns {quote(read)}"] if read else []
+        elif texts.str.fullmatch(_DIGITS).all():
+            unread.append(name)
+    notes = []
+    if read:
+        notes.append(f"numbers with decimal commas in the columns {quote(read)}")
+    if unread:
+        notes.append(
+            f"the columns {quote(unread)} stay texts, since not all of their values are numbers "
+            "with a decimal comma, such as 1.229,50"
+        )
+    return notes
 
 
 # Files --------------------------------------------------------------------------------------------

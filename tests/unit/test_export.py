@@ -214,3 +214,14 @@ def test_boxes_of_cropped_images_and_other_classes_are_refused(analysis, tmp_pat
         ValueError, match="were read with crop_to_aspect_ratio, so the maps are not"
     ):
         export.coco(cropped, tmp_path / "a.json")
+
+
+def test_names_of_files_get_their_ending_and_are_no_names_of_folders(analysis, tmp_path):
+    assert export.cleanlab(analysis, tmp_path / "run.v2") == tmp_path / "run.v2.npz"
+    assert export.coco(analysis, tmp_path / "boxes") == tmp_path / "boxes.json"
+    (tmp_path / "present").touch()
+    for write in (export.yolo, export.label_studio, export.fiftyone):
+        for name in ("ls.json", "present"):
+            with pytest.raises(ValueError, match=f"{name} has the name of a file, .*new folder"):
+                write(analysis, tmp_path / name)
+    assert not (tmp_path / "ls.json").exists()

@@ -313,9 +313,10 @@ def test_a_path_in_two_splits_of_a_table_is_a_copy(tmp_path):
     assert rows(camkit.data_faults(test, train), "copy") == {}
 
 
-def test_a_set_without_splits_is_not_its_own_copy(tmp_path):
+def test_a_set_is_not_its_own_reference(tmp_path):
     one = analysis_of(*clusters(tmp_path))
-    assert camkit.data_faults(one, one).empty
+    with pytest.raises(ValueError, match="the reference holds the images of the analysis itself"):
+        camkit.data_faults(one, one)
 
 
 def test_a_wrong_label_comes_with_its_class_and_the_picture_that_speaks_for_it(tmp_path):

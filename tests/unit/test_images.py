@@ -685,6 +685,10 @@ def test_a_mask_of_a_table_is_aligned_by_its_index(tmp_path):
         found.select(low.set_axis(range(10, 18)))
     with pytest.raises(IndexError, match="the mask has 5 values for 8 images: pass one for each"):
         found.select(low[:5])
+    with pytest.raises(IndexError, match="there is no image 999: the 8 images have the rows 0 to"):
+        found.select([0, 999])
+    with pytest.raises(IndexError, match=r"indices has .*0.0.*: rows are whole numbers, such as"):
+        found.select([0.0, 1.0])
     with pytest.raises(IndexError, match=r"indices is 3: pass a list of rows such as \[3\]"):
         found.select(3)
 

@@ -149,6 +149,9 @@ def test_no_other_threshold_has_a_higher_f1():
 def test_thresholds_that_do_not_apply_are_refused(made):
     with pytest.raises(ValueError, match="one for each of 3 classes"):
         made.with_thresholds([0.5, 0.5])
+    for odd in ("x", True, [True, False, True]):
+        with pytest.raises(ValueError, match="threshold is .*: pass probabilities, numbers from 0"):
+            made.with_thresholds(odd)
     one_each = replace(made, labels=np.array([0, 1, 0, 2]))
     for call in (lambda: one_each.with_thresholds(0.4), one_each.best_thresholds):
         with pytest.raises(ValueError, match="one label each"):
@@ -307,7 +310,8 @@ def test_copies_under_other_label_sets(clean, tmp_path):
 def test_an_analysis_and_its_reference_have_labels_of_one_kind(clean, tmp_path):
     labels, gap = clean
     several = analysis_of(labels, gap, tmp_path)
-    one_each = replace(several, labels=labels.argmax(axis=1))
+    paths = [f"{path} of training" for path in several.paths]
+    one_each = replace(several, labels=labels.argmax(axis=1), paths=paths)
     with pytest.raises(ValueError, match="labels of one kind"):
         camkit.data_faults(several, one_each)
 

@@ -105,11 +105,13 @@ def test_nothing_is_changed_where_reviewers_decide_differently(images):
 
 
 def test_a_label_that_was_changed_since_the_review_is_left_alone(images):
-    review = camkit.load_verdicts(verdicts(images, {0: ("label wrong", "Cat"), 1: ("x", "Bee")}))
+    review = camkit.load_verdicts(
+        verdicts(images, {0: ("label wrong", "Cat"), 1: ("other", "Bee")})
+    )
     labels = np.array([1, 1, *images.labels[2:]])
     applied = review.apply(replace(images, labels=labels))
     assert applied.log["action"].tolist() == ["unchanged", "unchanged"]
-    whys = ["label wrong: Cat, but its label was Ant then", f"x, {ONLY}"]
+    whys = ["label wrong: Cat, but its label was Ant then", f"other, {ONLY}"]
     assert applied.log["why"].tolist() == whys
     assert applied.images.labels.tolist() == labels.tolist()
 
@@ -215,3 +217,49 @@ def test_files_without_reviewers_are_those_of_their_names(images, tmp_path):
     assert np.isnan(camkit.load_verdicts(other).agreement()["kappa"][0])
     with pytest.raises(TypeError, match="no verdicts to load"):
         camkit.load_verdicts()
+
+
+def named(images):
+    """The label and the split of each file."""
+    names = [images.class_names[label] for label in images.labels]
+    return dict(zip(images.paths, zip(names, images.splits, strict=True), strict=True))
+
+
+def test_a_mended_set_that_is_copied_is_loaded_with_the_new_labels(tmp_path):
+    images = camkit.load_images("mini", None, classes=["Lemon", "Lime"], per_class=3)
+    corrected = {0: "Lime", 1: "Quince"}
+    table = pd.DataFrame(
+        {
+            "path": [str(images.paths[i]) for i in corrected],
+            "true": "Lemon",
+            "predicted": "Lime",
+            "verdict": "label wrong",
+            "correct_label": list(corrected.values()),
+        }
+    )
+    mended = camkit.load_verdicts(table).apply(images).images
+    copied = mended.copy_to(tmp_path / "mended")
+    assert mended.copy_to(tmp_path / "mended").paths == copied.paths
+    loaded = camkit.load_images(tmp_path / "mended", None)
+    assert loaded.class_names == ["Lemon", "Lime", "Quince"] and not loaded.skipped
+    assert named(loaded) == named(copied)
+    assert [name for name, _ in named(copied).values()] == [
+        name for name, _ in named(mended).values()
+    ]
+    assert copied.splits == mended.splits
+    assert copied.paths[1].parent.name == "Quince"
+    with pytest.raises(ValueError, match="not those of the folders in .*: choose a new folder"):
+        mended.copy_to(images.root)
+
+
+@pytest.mark.parametrize("word", ["nonsense", "labelwrong"])
+def test_a_misspelt_verdict_is_refused_with_those_there_are(images, tmp_path, word):
+    table = verdicts(images, {0: ("other", ""), 3: (word, ""), 4: (word, "")}, "Kim")
+    path = images.paths[3]
+    expected = f"has the verdict '{word}' on {path} by Kim .1 more like it.: write one of not revi"
+    with pytest.raises(ValueError, match=f"the table {expected}"):
+        camkit.load_verdicts(table)
+    file = tmp_path / "kim.csv"
+    table.to_csv(file, sep=";", index=False)
+    with pytest.raises(ValueError, match=f"{file} {expected}"):
+        camkit.load_verdicts(file)

@@ -406,6 +406,55 @@ def test_a_copy_replaces_no_other_file_and_may_be_made_twice(tmp_path):
     assert other.read_bytes() == b"mine" and not (tmp_path / "b" / "cat" / "0.png").exists()
 
 
+def loaded_labels(images, folder, split=None):
+    """The names of the labels and the splits that a copy of images is loaded with, by content."""
+    copied = images.copy_to(folder)
+    loaded = load_images(folder, split)
+    for each in (copied, loaded):
+        names = [each.class_names[label] for label in each.labels]
+        content = [path.read_bytes() for path in each.paths]
+        yield dict(zip(content, zip(names, each.splits, strict=True), strict=True))
+
+
+def test_the_folders_of_a_copy_tell_the_labels_and_splits(x, y, tmp_path):
+    arrays = load_images((x, y))
+    copied, loaded = loaded_labels(arrays, tmp_path / "arrays")
+    assert copied == loaded and len(loaded) == len(x)
+    # Files of one name, of which two become one class; splits that only a table tells.
+    write(*(tmp_path / "from" / folder / "0.png" for folder in "abc"))
+    listed = pd.DataFrame({"file": ["a/0.png", "b/0.png", "c/0.png"], "label": ["a", "a", "d"]})
+    listed["split"] = ["train", "train", "val"]
+    images = load_images(listed, None, root=tmp_path / "from")
+    copied, loaded = loaded_labels(images, tmp_path / "listed")
+    assert copied == loaded and set(loaded.values()) == {("a", "training"), ("d", "validation")}
+    files = sorted(path.name for path in (tmp_path / "listed").rglob("a/*"))
+    assert len(files) == 2 and "0.png" in files
+
+
+def test_what_folders_cannot_tell_is_not_copied(x, tmp_path):
+    some = load_images((x[:3], ["cat", None, "dog"]))
+    with pytest.raises(ValueError, match="1 of 3 images have no label, so that no folder"):
+        some.copy_to(tmp_path / "some")
+    slash = load_images((x[:2], ["a/b", "c"]))
+    with pytest.raises(ValueError, match="the class 'a/b' cannot be the name of a folder: rename"):
+        slash.copy_to(tmp_path / "slash")
+    hidden = load_images((x[:2], [".a", "c"]))
+    with pytest.raises(ValueError, match="would not be read as these classes: rename"):
+        hidden.copy_to(tmp_path / "hidden")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_split_of_its_own_name_keeps_its_folder(tmp_path):
+    write_classes(tmp_path / "from" / "train")
+    write_classes(tmp_path / "from" / "unseen", count=1)
+    images = load_images(tmp_path / "from", "unseen")
+    copied = images.copy_to(tmp_path / "to")
+    assert {path.parent.parent.name for path in copied.paths} == {"unseen"}
+    every = load_images(tmp_path / "from", None)
+    note = "all splits are 'train', without 'unseen' beside them: split='unseen' (in the shell "
+    assert every.notes == [f"{note}--split unseen) loads that folder"]
+
+
 def test_analyze_says_what_to_load(x, y):
     model = model_of(CLASSES)
     for source, words in [
@@ -704,6 +753,8 @@ def test_commas_between_semicolons_are_decimal_in_metadata_and_told(table, tmp_p
         weight=["1,5", "2", "", "-0,25", "3", "4,0"],
         size=["1,5", "x", "2", "3", "4", "5"],
         code=["01,5", "2", "3", "4", "5", "6"],
+        price=["1.229,50", "0,5", "-12.000", "1.000.000", "7", ""],
+        mixed=["1.229,50", "1,229.50", "3", "4", "5", "6"],
         label=["1,5", "1,5", "2", "2", "2", "2"],
     )
     columns = {"path_column": "file", "label_column": "label"}
@@ -711,7 +762,11 @@ def test_commas_between_semicolons_are_decimal_in_metadata_and_told(table, tmp_p
     images = load_images(tmp_path / "labels.csv", **columns)
     weight = images.metadata["weight"]
     np.testing.assert_array_equal(weight, [1.5, 2, np.nan, -0.25, 3, 4])
-    assert "numbers with decimal commas in the columns 'weight'" in images.notes
+    price = images.metadata["price"]
+    np.testing.assert_array_equal(price, [1229.5, 0.5, -12000, 1e6, 7, np.nan])
+    assert "numbers with decimal commas in the columns 'price', 'weight'" in images.notes
+    assert any(note.startswith("the columns 'code', 'mixed' stay texts") for note in images.notes)
+    assert images.metadata["mixed"][0] == "1.229,50"
     assert images.metadata["size"][0] == "1,5" and images.metadata["code"][0] == "01,5"
     assert images.class_names == ["1,5", "2"]
     table.to_csv(tmp_path / "labels.csv", index=False)
