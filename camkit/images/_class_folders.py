@@ -48,8 +48,9 @@ def class_places(
     mended = [
         _with_class(place, name, classes) for place, name in zip(places, of_images, strict=True)
     ]
-    if all(mended) and _is_read_so(mended, of_images, splits):
-        return _distinct(paths, places, mended)
+    found = [place for place in mended if place is not None]
+    if len(found) == len(paths) and _is_read_so(found, of_images, splits):
+        return _distinct(paths, places, found)
     folders = _split_folders(paths, splits)
     plain = [
         Path(folders.get(split, ""), name, path.name)

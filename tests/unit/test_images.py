@@ -218,7 +218,12 @@ def test_errors_say_what_was_looked_for_and_what_was_found(tmp_path):
         ),
         ("empty", "Test", FileNotFoundError, ["no image set", "found nothing"]),
         ("broken", "Test", FileNotFoundError, ["no readable image", "'Apple'", "0.png: empty"]),
-        ("absent", "Test", FileNotFoundError, ["absent is missing", "'mini' or 'fruits-360'"]),
+        (
+            "absent",
+            "Test",
+            FileNotFoundError,
+            ["absent is missing", "'photographs' or 'fruits-360'"],
+        ),
         ("flat/apple.png", "Test", FileNotFoundError, ["is a file"]),
     ]:
         with pytest.raises(error) as raised:
