@@ -61,11 +61,6 @@ def deviation_of(gap: np.ndarray) -> np.ndarray:
 
 def check_reference(analysis: "Analysis", reference: "Analysis") -> None:
     """Raise ValueError if two analyses are of one split, or differ in classes or features."""
-    if analysis.paths == reference.paths and analysis.images.splits == reference.images.splits:
-        raise ValueError(
-            "the reference holds the images of the analysis itself: pass the analysis of another "
-            "split, such as the training set, or no reference"
-        )
     classes = list(analysis.class_names)
     features = analysis.gap.shape[1]
     reference_classes = list(reference.class_names)
@@ -76,6 +71,11 @@ def check_reference(analysis: "Analysis", reference: "Analysis") -> None:
             f"{len(classes)} classes and {features} features, the reference "
             f"{len(reference_classes)} and {reference_features}"
             f"{_differing(classes, reference_classes)}; analyse both with one model"
+        )
+    if analysis.paths == reference.paths and analysis.images.splits == reference.images.splits:
+        raise ValueError(
+            "the reference holds the images of the analysis itself: pass the analysis of another "
+            "split, such as the training set, or no reference"
         )
 
 
