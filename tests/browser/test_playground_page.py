@@ -471,6 +471,16 @@ def test_the_picture_under_review_is_changed(model, analysis, browser, tmp_path,
         painted = pixels(page, ".stage canvas")
         assert (painted != image).any()
         panel.get_by_text(says(model, painted, name)).wait_for()
+    # A file of one's own, one that the browser reads otherwise than camkit, and the way back.
+    other = 255 - image
+    Image.fromarray(other).save(tmp_path / "other.png")
+    Image.fromarray(other[..., 0].astype("uint16")).save(tmp_path / "gray.png")
+    panel.locator("input[type=file]").first.set_input_files(tmp_path / "other.png")
+    panel.get_by_text(says(model, other, "other.png")).wait_for()
+    panel.locator("input[type=file]").first.set_input_files(tmp_path / "gray.png")
+    panel.get_by_text("gray.png is gray of 16 bits, of which browsers show 8 only").wait_for()
+    panel.get_by_role("button", name="Back to the picture under review").click()
+    panel.get_by_text(says(model, image, name)).wait_for()
     assert told == []
     context.close()
 

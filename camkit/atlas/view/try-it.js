@@ -19,7 +19,7 @@ export class TryIt {
     this.content = make("div");
     const onclick = () => this.back();
     const back = make("button", { type: "button", onclick }, "Back to the picture under review");
-    this.tools = make("div", { className: "tools" }, back);
+    this.tools = make("div", { className: "sources" }, back);
     const summary = make("summary", {}, "Try it: change the picture and ask the model again");
     this.details = make("details", { ontoggle: () => this.update() }, summary, this.content);
     this.element = section("try-it", "Try it", this.details);
@@ -68,7 +68,8 @@ export class TryIt {
       this.starting ??= this.source.play();
       const { model, engine } = await this.starting;
       this.panel ??= new PlayPanel(model, async () => engine, []);
-      this.content.replaceChildren(this.tools, this.panel.element);
+      this.panel.element.prepend(this.tools);
+      this.content.replaceChildren(this.panel.element);
     }
     return this.panel;
   }
