@@ -312,6 +312,10 @@ def test_an_object_over_a_picture_by_keys(model, page):
     moved = np.abs(pixels(page, ".stage canvas") - image).sum(axis=-1)
     assert np.nonzero(moved)[1].mean() == pytest.approx(columns.mean() + 20, abs=3)
     page.get_by_text(says(model, pixels(page, ".stage canvas"), "Apple Green")).wait_for()
+    page.get_by_role("button", name="Picture as it was").click()
+    page.get_by_text(before).wait_for()
+    assert page.get_by_label("Object over the picture").input_value() == ""
+    np.testing.assert_array_equal(pixels(page, ".stage canvas"), image)
 
 
 def test_a_stroke_by_keys(model, page):

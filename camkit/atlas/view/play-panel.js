@@ -287,10 +287,12 @@ export class PlayPanel {
     if (this.scene.undo()) this.update();
   }
 
+  /** Take back everything but the picture. */
   reset() {
     this.scene.reset();
     this.noise.value = "0";
-    this.update();
+    this.objects.value = "";
+    this.chooseObject();
   }
 
   // The answer ----------------------------------------------------------------------------------
