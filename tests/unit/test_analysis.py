@@ -1203,7 +1203,7 @@ def test_a_model_of_several_labels_predicts_those_that_reach_a_threshold(images,
     with pytest.raises(ValueError, match="threshold is .0.1, 0.9.: pass one number, or one for"):
         analysis.predicted_labels([0.1, 0.9])
     for wrong in (7, -0.1, float("nan"), [0.1, 0.9, 0.5, float("nan")]):
-        with pytest.raises(ValueError, match="pass probabilities, which are from 0 to 1"):
+        with pytest.raises(ValueError, match="pass probabilities, numbers from 0 to 1"):
             analysis.predicted_labels(wrong)
 
 
