@@ -28,6 +28,7 @@ TARGETS |= {name: CORE + lines for name, lines in EXTRAS.items() if name not in 
 OPTIONAL = {
     "IPython": "ipython",
     "anywidget": "anywidget",
+    "onnx": "onnx",
     "openTSNE": "opentsne",
     "pillow_heif": "pillow-heif",
     "pooch": "pooch",

@@ -210,9 +210,12 @@ def test_a_model_that_is_too_large_for_one_file_is_refused(
 
 
 def test_another_model_than_that_of_the_analysis_is_refused(unconverted, analysed, tmp_path):
-    _, analysis = analysed
+    model, analysis = analysed
+    other = small_model()
+    kernel, bias = model.layers[-1].get_weights()
+    other.layers[-1].set_weights([kernel, bias + np.float32([1, 0, 0])])
     with pytest.raises(ValueError, match="pass the model that was analysed"):
-        camkit.write_atlas(analysis, tmp_path / "atlas", model=small_model())
+        camkit.write_atlas(analysis, tmp_path / "atlas", model=other)
     assert not (tmp_path / "atlas").exists()
 
 
