@@ -3,6 +3,7 @@
 Keras itself converts: with tf2onnx on TensorFlow, jax2onnx on JAX, PyTorch's exporter on PyTorch.
 """
 
+import importlib
 import logging
 import tempfile
 import warnings
@@ -109,6 +110,8 @@ def _converted(copy: keras.Model) -> bytes:
         warnings.simplefilter("ignore")
         file = Path(folder) / "model.onnx"
         try:
+            # The check of the operations needs it, the converter of PyTorch may not.
+            importlib.import_module("onnx")
             with held_back(), held_back(1):
                 copy.export(str(file), format="onnx", verbose=False, input_signature=signature)
         except ImportError as error:
