@@ -237,8 +237,12 @@ def test_make_test_imports_what_its_extra_brings():
 
 @pytest.mark.sweep
 def test_all_tests_and_the_benchmarks_import_what_the_extra_check_brings():
-    """But for cleanlab, with which a benchmark compares where somebody has installed it."""
-    modules = imported_modules(sources_of("tests")) - {"cleanlab"}
+    """But for cleanlab, with which a benchmark compares where somebody has installed it, and for
+    the programs of tests/exports, which have environments of their own.
+    """
+    exports = sources_of("tests/exports")
+    sources = [source for source in sources_of("tests") if source not in exports]
+    modules = imported_modules(sources) - {"cleanlab"}
     assert packages_of(modules) <= closure(CORE + EXTRAS["check"])
 
 
