@@ -14,7 +14,7 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from sklearn.neighbors import NearestNeighbors
 
-from camkit._features import analyze_again, check_reference, feature_space
+from camkit._features import analyze_again, check_same_model, feature_space
 from camkit._files import any_bytes
 from camkit.analysis import Analysis
 from camkit.analysis.compare import compare
@@ -94,7 +94,7 @@ class Record:
                 not one point for each image, or `before` cannot be compared.
         """
         if reference is not None:
-            check_reference(analysis, reference)
+            check_same_model(analysis, reference)
         if points is not None and np.shape(points) != (len(analysis), 2):
             raise ValueError(
                 f"points has the shape {np.shape(points)}, and the analysis holds {len(analysis)} "

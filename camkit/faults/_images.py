@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from camkit._features import check_files, check_reference, deviation_of, feature_space
+from camkit._features import check_files, check_same_model, deviation_of, feature_space
 from camkit.images._label_sets import joined_names
 from camkit.images.decoding import FileReader
 
@@ -50,7 +50,7 @@ class Images:
     def __init__(self, analysis: "Analysis", reference: "Analysis | None") -> None:
         self._analyses = [analysis]
         if reference is not None:
-            check_reference(analysis, reference)
+            check_same_model(analysis, reference)
             self._analyses.append(reference)
         tables = [_table_of(analysis, source) for source, analysis in enumerate(self._analyses)]
         table = pd.concat(tables)

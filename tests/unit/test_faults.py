@@ -313,10 +313,13 @@ def test_a_path_in_two_splits_of_a_table_is_a_copy(tmp_path):
     assert rows(camkit.data_faults(test, train), "copy") == {}
 
 
-def test_a_set_is_not_its_own_reference(tmp_path):
-    one = analysis_of(*clusters(tmp_path))
-    with pytest.raises(ValueError, match="the reference holds the images of the analysis itself"):
-        camkit.data_faults(one, one)
+def test_a_set_as_its_own_reference_has_the_faults_that_it_has_without(tmp_path):
+    paths, labels, gap = clusters(tmp_path)
+    labels[5] = 2
+    one = analysis_of(paths, labels, gap)
+    alone = camkit.data_faults(one)
+    beside = camkit.data_faults(one, one)
+    assert len(alone) and beside[["kind", "path"]].equals(alone[["kind", "path"]])
 
 
 def test_a_wrong_label_comes_with_its_class_and_the_picture_that_speaks_for_it(tmp_path):

@@ -526,8 +526,6 @@ def test_files_go_to_new_folders_and_groups_are_named(twelve, tmp_path, capsys):
     assert (code, err) == (0, []) and (tmp_path / "new" / "faults.csv").exists()
     code, _, err = told(capsys, "faults", twelve, "--group", "patient")
     assert code == 1 and "no column 'patient' in the metadata" in err[0]
-    code, _, [line] = told(capsys, "faults", twelve, "--reference", twelve)
-    assert code == 1 and line.startswith("error: the reference holds the images of the analysis")
     target = tmp_path / "other" / "labels.npz"
     assert told(capsys, "export", twelve, "--to", "cleanlab", "--out", target)[0] == 0
     missing = tmp_path / "missing.csv"
