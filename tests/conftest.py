@@ -110,6 +110,14 @@ def site_playground():
 
 
 @pytest.fixture(scope="module")
+def marked(tmp_path_factory):
+    """Return the analysis that the programs of tests/exports open, in an environment each."""
+    from made_analyses import marked_analysis
+
+    return marked_analysis(tmp_path_factory.mktemp("export"))
+
+
+@pytest.fixture(scope="module")
 def playwright():
     """Return Playwright, which drives the browsers."""
     from playwright.sync_api import sync_playwright

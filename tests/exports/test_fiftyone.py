@@ -9,26 +9,26 @@ from camkit import export
 SHARES = [0.2, 0.25, 0.4, 0.25]
 
 
-def test_the_importer_reads_the_set(analysis, tmp_path):
+def test_the_importer_reads_the_set(marked, tmp_path):
     """MongoDB is not asked for until a set is stored."""
     from fiftyone.utils.data.importers import LegacyFiftyOneDatasetImporter
 
-    root = export.fiftyone(analysis, tmp_path / "set", tags=[["other"]] * 8)
+    root = export.fiftyone(marked, tmp_path / "set", tags=[["other"]] * 8)
     with LegacyFiftyOneDatasetImporter(str(root)) as importer:
         samples = list(importer)
     assert len(samples) == 8 and samples[0].tags == ["other"]
-    assert [sample.filepath for sample in samples] == analysis.paths
+    assert [sample.filepath for sample in samples] == marked.paths
     assert samples[1].prediction.label == "Bee" and samples[1].ground_truth.label == "Ant"
     assert samples[1].heatmap.get_map().shape == (160, 240)
     assert samples[1].boxes.detections[0].bounding_box == SHARES
 
 
-def test_the_set_is_stored_in_the_data_base(analysis, tmp_path):
+def test_the_set_is_stored_in_the_data_base(marked, tmp_path):
     """The package fiftyone-db has no MongoDB in it, but downloads it when it is installed."""
     import fiftyone
     from fiftyone.core.config import FiftyOneConfigError
 
-    root = export.fiftyone(analysis, tmp_path / "set", tags=[["other"]] * 8)
+    root = export.fiftyone(marked, tmp_path / "set", tags=[["other"]] * 8)
     try:
         dataset = fiftyone.Dataset.from_dir(
             str(root), dataset_type=fiftyone.types.LegacyFiftyOneDataset
@@ -40,26 +40,26 @@ def test_the_set_is_stored_in_the_data_base(analysis, tmp_path):
     dataset.delete()
 
 
-def test_the_folder_of_yolo_is_read(analysis, tmp_path):
+def test_the_folder_of_yolo_is_read(marked, tmp_path):
     from fiftyone.utils.yolo import YOLOv5DatasetImporter
 
-    root = export.yolo(analysis, tmp_path / "yolo").parent
+    root = export.yolo(marked, tmp_path / "yolo").parent
     with YOLOv5DatasetImporter(str(root), yaml_path="data.yaml", split="val") as importer:
         found = {path: labels.detections for path, _, labels in importer}
     assert len(found) == 8
-    for path, name, predicted in zip(found, sorted(analysis.table["file"]), PREDICTED, strict=True):
+    for path, name, predicted in zip(found, sorted(marked.table["file"]), PREDICTED, strict=True):
         assert path.endswith(name)
         [detection] = found[path]
         assert detection.label == ["Ant", "Bee", "Cat"][predicted]
         assert detection.bounding_box == pytest.approx(SHARES, abs=1e-6)
 
 
-def test_the_boxes_and_masks_of_coco_are_read(analysis, tmp_path):
+def test_the_boxes_and_masks_of_coco_are_read(marked, tmp_path):
     from fiftyone.utils.coco import COCODetectionDatasetImporter
 
-    file = export.coco(analysis, tmp_path / "instances.json")
+    file = export.coco(marked, tmp_path / "instances.json")
     with COCODetectionDatasetImporter(
-        data_path=str(analysis.root),
+        data_path=str(marked.root),
         labels_path=str(file),
         label_types=["detections", "segmentations"],
     ) as importer:

@@ -5,10 +5,10 @@ import json
 from camkit import export
 
 
-def test_label_studio_accepts_the_tasks(analysis, tmp_path):
+def test_label_studio_accepts_the_tasks(marked, tmp_path):
     from label_studio_sdk.label_interface import LabelInterface
 
-    file = export.label_studio(analysis, tmp_path / "tasks")
+    file = export.label_studio(marked, tmp_path / "tasks")
     interface = LabelInterface((file.parent / "config.xml").read_text())
     interface.validate()
     tasks = json.loads(file.read_text())

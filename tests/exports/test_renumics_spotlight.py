@@ -6,10 +6,10 @@ from urllib.request import urlopen
 from camkit import export
 
 
-def test_spotlight_serves_the_table(analysis, tmp_path):
+def test_spotlight_serves_the_table(marked, tmp_path):
     from renumics import spotlight
 
-    file = export.parquet(analysis, tmp_path / "analysis.parquet")
+    file = export.parquet(marked, tmp_path / "analysis.parquet")
     viewer = spotlight.show(
         file,
         dtype={"path": spotlight.Image, "features": spotlight.Embedding},
@@ -24,7 +24,7 @@ def test_spotlight_serves_the_table(analysis, tmp_path):
     finally:
         viewer.close()
     assert columns["path"]["dtype"]["name"] == "Image"
-    assert columns["path"]["values"] == analysis.paths
+    assert columns["path"]["values"] == marked.paths
     assert columns["features"]["dtype"]["name"] == "Embedding"
-    assert columns["predicted"]["values"] == analysis.table["predicted"].tolist()
+    assert columns["predicted"]["values"] == marked.table["predicted"].tolist()
     assert columns["camera"]["values"] == ["old", None] * 4
