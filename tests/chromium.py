@@ -2,10 +2,14 @@
 notebook open.
 """
 
+import base64
+import io
 import shutil
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
+from PIL import Image
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ["chromium", "google-chrome", "chromium-browser"])), None
@@ -25,6 +29,9 @@ needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium or 
 
 # How far the page is wider than the window.
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+# Unfold or fold, by its argument, all that can be folded.
+FOLD = "open => document.querySelectorAll('details').forEach(details => details.open = open)"
 
 # The texts whose contrast with their background, as WCAG 2 has it, is below 4.5.
 FAINT = """() => {
@@ -46,6 +53,52 @@ FAINT = """() => {
         .filter(element => element.checkVisibility() && written(element) && contrast(element) < 4.5)
         .map(element => `${contrast(element).toFixed(1)} ${element.textContent}`);
 }"""
+
+
+# Addresses of what needs no network.
+LOCAL = ("file:", "data:", "blob:")
+
+
+def watch(page, told, fetched=None):
+    """Add what a page tells on its console to a list, and what it asks for to another one."""
+    page.on("console", lambda message: told.append(message.text))
+    page.on("pageerror", lambda error: told.append(str(error)))
+    if fetched is not None:
+        page.on("request", lambda request: fetched.append(request.url))
+
+
+def elsewhere(fetched):
+    """Return the addresses that are asked of a network."""
+    return [url for url in fetched if not url.startswith(LOCAL)]
+
+
+def serious(page, **options):
+    """Return what axe finds serious or critical on a page: the rules, with some of the elements."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    return [
+        (fault["id"], fault["impact"], [node["html"] for node in fault["nodes"]][:3])
+        for fault in Axe().run(page, **options).response["violations"]
+        if fault["impact"] in ("serious", "critical")
+    ]
+
+
+def pixels(canvas):
+    """Return what a canvas shows, one pixel of the screen for each of its own, int (H, W, 3).
+
+    Also of a canvas that a page from disk must not read itself.
+    """
+    canvas.evaluate("""c => { c.style.cssText =
+        `width: ${c.width}px; position: fixed; left: 0; top: 0; z-index: 9; border-radius: 0`; }""")
+    shot = Image.open(io.BytesIO(canvas.screenshot())).convert("RGB")
+    canvas.evaluate("c => { c.style.cssText = ''; }")
+    return np.asarray(shot).astype(int)
+
+
+def drawn(canvas):
+    """Return what a page has drawn on a canvas, uint8 (H, W, 3)."""
+    address = canvas.evaluate("canvas => canvas.toDataURL()")
+    return np.array(Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))))[..., :3]
 
 
 @contextmanager

@@ -1,14 +1,23 @@
 """The error atlas as a page on disk, in a headless browser, with hostile names."""
 
 import base64
-import io
 import json
 import pathlib
 
 import numpy as np
 import pandas as pd
 import pytest
-from chromium import FAINT, OVERFLOW, changed, needs_chromium
+from chromium import (
+    FAINT,
+    FOLD,
+    OVERFLOW,
+    changed,
+    elsewhere,
+    needs_chromium,
+    pixels,
+    serious,
+    watch,
+)
 from made_analyses import ROOT, analysis_of
 from matplotlib.path import Path as Polygon
 from PIL import Image
@@ -84,9 +93,7 @@ def leaf(atlas, browser):
         )
         opened.append(context)
         page = context.new_page()
-        page.on("console", lambda message: told.append(message.text))
-        page.on("pageerror", lambda error: told.append(str(error)))
-        page.on("request", lambda request: fetched.append(request.url))
+        watch(page, told, fetched)
         page.goto(atlas[1])
         page.get_by_role("option", selected=True).first.wait_for()
         page.wait_for_function("document.querySelector('.status').textContent")
@@ -94,7 +101,7 @@ def leaf(atlas, browser):
 
     yield open_page
     assert told == []
-    assert [url for url in fetched if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert elsewhere(fetched) == []
     for context in set(opened):
         context.close()
 
@@ -732,9 +739,7 @@ def test_one_file_needs_no_other_and_does_all_that_the_page_does(atlas, browser,
     context = browser.new_context(accept_downloads=True, reduced_motion="reduce")
     page = context.new_page()
     told, fetched = [], []
-    page.on("console", lambda message: told.append(message.text))
-    page.on("pageerror", lambda error: told.append(str(error)))
-    page.on("request", lambda request: fetched.append(request.url))
+    watch(page, told, fetched)
     page.goto(file.as_uri())
     group(page, "all errors")
     worst = analysis.errors["path"].iloc[0]
@@ -790,15 +795,6 @@ def test_the_file_of_the_picture_opens_at_full_size(atlas, leaf):
 
 
 # --- what is seen
-
-
-def pixels(canvas):
-    """What a canvas shows, one pixel of the screen for each of its own."""
-    canvas.evaluate("""c => { c.style.cssText =
-        `width: ${c.width}px; position: fixed; left: 0; top: 0; z-index: 9; border-radius: 0`; }""")
-    shot = Image.open(io.BytesIO(canvas.screenshot())).convert("RGB")
-    canvas.evaluate("c => { c.style.cssText = ''; }")
-    return np.asarray(shot).astype(int)
 
 
 def test_canvases_show_what_camkit_overlay_makes(atlas, leaf):
@@ -902,10 +898,8 @@ def test_the_mathematics_is_that_of_camkit(browser, tmp_path):  # noqa: F811
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(atlas, leaf, scheme, tmp_path):
     """Also with a verdict, several pictures selected, and a file that differs."""
-    from axe_playwright_python.sync_playwright import Axe
-
     page = leaf(color_scheme=scheme)
-    page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
+    page.evaluate(FOLD, True)
     page.get_by_label("Verdict").select_option("other")
     path = page.get_by_label("File", exact=True).input_value()
     rows = pd.DataFrame([[path, "", "", "ambiguous"], ["/x.jpg", "", "", "other"]])
@@ -915,12 +909,7 @@ def test_axe_finds_nothing_serious(atlas, leaf, scheme, tmp_path):
     page.get_by_role("button", name="Select several").click()
     page.locator(".tile").nth(1).click()
     assert page.locator(".tile[aria-selected=true]").count() == 2
-    found = [
-        (fault["id"], fault["impact"], [node["html"] for node in fault["nodes"]][:3])
-        for fault in Axe().run(page).response["violations"]
-        if fault["impact"] in ("serious", "critical")
-    ]
-    assert found == []
+    assert serious(page) == []
     assert page.evaluate(FAINT) == []
 
 
@@ -935,7 +924,7 @@ def test_it_fits_screens_of_three_widths(leaf, width):
         page.wait_for_timeout(300)
         page.screenshot(path=folder / f"atlas-{width}-{scheme}.png", full_page=True)
         assert page.evaluate(OVERFLOW) <= 0
-    page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
+    page.evaluate(FOLD, True)
     assert page.evaluate(OVERFLOW) <= 0
     for element in page.locator(
         "main button, main select, main input, main textarea, main canvas"
@@ -957,7 +946,7 @@ FOCUSED = """() => {
 
 def test_everything_is_reached_by_keyboard_and_focus_is_seen(leaf):
     page = leaf()
-    page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
+    page.evaluate(FOLD, True)
     page.locator("summary").first.focus()
     reached = set()
     for _ in range(1000):

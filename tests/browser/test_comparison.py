@@ -1,13 +1,11 @@
 """Two models side by side on a page from disk, in Chromium and in a released Firefox."""
 
-import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from chromium import FAINT, OVERFLOW, needs_chromium
+from chromium import FAINT, OVERFLOW, needs_chromium, pixels, serious, watch
 from made_analyses import LABELS, NAMES, analysis_of, image_set
-from PIL import Image
 
 import camkit
 
@@ -38,8 +36,7 @@ def leaf(atlas, request):
         )
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda message: told.append(message.text))
-        page.on("pageerror", lambda error: told.append(str(error)))
+        watch(page, told)
         page.goto(atlas[2])
         page.wait_for_function("document.querySelector('.both p').textContent")
         return page
@@ -56,15 +53,6 @@ def opened(page, name, answers):
     page.wait_for_function(
         "text => document.querySelector('.both p').textContent === text", arg=answers
     )
-
-
-def pixels(canvas):
-    """What a canvas shows, one pixel of the screen for each of its own."""
-    canvas.evaluate("""c => { c.style.cssText =
-        `width: ${c.width}px; position: fixed; left: 0; top: 0; z-index: 9; border-radius: 0`; }""")
-    shot = Image.open(io.BytesIO(canvas.screenshot())).convert("RGB")
-    canvas.evaluate("c => { c.style.cssText = ''; }")
-    return np.asarray(shot).astype(int)
 
 
 def wait_until_shown(page, canvas, wanted):
@@ -159,12 +147,5 @@ def test_it_fits_a_telephone(leaf):
 
 
 def test_axe_finds_nothing_serious(leaf):
-    from axe_playwright_python.sync_playwright import Axe
-
     page = leaf()
-    found = [
-        (fault["id"], [node["html"] for node in fault["nodes"]][:3])
-        for fault in Axe().run(page).response["violations"]
-        if fault["impact"] in ("serious", "critical")
-    ]
-    assert found == []
+    assert serious(page) == []

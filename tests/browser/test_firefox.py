@@ -1,6 +1,7 @@
 """The error atlas as a page on disk in a released Firefox: the folder, and one file."""
 
 import pytest
+from chromium import watch
 from made_analyses import analysis_of, image_set
 
 import camkit
@@ -25,8 +26,7 @@ def leaf(atlas, firefox):
 
     def open_page(address=atlas[1]):
         page = context.new_page()
-        page.on("console", lambda message: told.append(message.text))
-        page.on("pageerror", lambda error: told.append(str(error)))
+        watch(page, told)
         page.goto(address)
         page.wait_for_function("document.querySelector('.status').textContent")
         return page

@@ -3,13 +3,12 @@
 import base64
 import io
 
-import axe_playwright_python.sync_playwright as axe
 import front
 import nbformat
 import numpy as np
 import pages
 import pytest
-from chromium import OVERFLOW, needs_chromium
+from chromium import OVERFLOW, drawn, elsewhere, needs_chromium, serious, watch
 from lesson_files import LESSONS
 from PIL import Image
 
@@ -45,16 +44,14 @@ def opened(browser):
 
     def open_page(path):
         page = context.new_page()
-        page.on("console", lambda message: told.append(message.text))
-        page.on("pageerror", lambda error: told.append(str(error)))
-        page.on("request", lambda request: fetched.append(request.url))
+        watch(page, told, fetched)
         page.goto(path.as_uri())
         return page
 
     yield open_page
     context.close()
     assert told == []
-    assert [url for url in fetched if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert elsewhere(fetched) == []
 
 
 def answered(page, text="Apple Green: the model says Apple Green"):
@@ -65,12 +62,6 @@ def answered(page, text="Apple Green: the model says Apple Green"):
     return frame
 
 
-def pixels(frame):
-    """Return the map over the picture, uint8 (H, W, 3)."""
-    address = frame.locator(MAP).evaluate("canvas => canvas.toDataURL()")
-    return np.array(Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))))[..., :3]
-
-
 def choose(frame, name):
     frame.get_by_role("group", name="Examples").get_by_role("button", name=name).click()
     frame.get_by_role("status").filter(has_text=f"{name}: the model says {name}").wait_for()
@@ -79,14 +70,14 @@ def choose(frame, name):
 def check_another_example(page):
     """Another example has another map, and a place that is painted out changes it again."""
     frame = answered(page)
-    apple = pixels(frame)
+    apple = drawn(frame.locator(MAP))
     choose(frame, "Lemon")
-    lemon = pixels(frame)
+    lemon = drawn(frame.locator(MAP))
     assert np.abs(lemon.astype(int) - apple).mean() > 10
     before = frame.get_by_role("status").inner_text()
     frame.get_by_role("application").press("Space")
     frame.get_by_role("status").filter(has_not_text=before).wait_for()
-    assert np.abs(pixels(frame).astype(int) - lemon).max() > 10
+    assert np.abs(drawn(frame.locator(MAP)).astype(int) - lemon).max() > 10
 
 
 @pytest.fixture(scope="module")
@@ -121,12 +112,7 @@ def test_axe_finds_nothing_serious_on_the_front_page_and_in_its_frame(front_page
     front_page.set_viewport_size({"width": 1280, "height": 900})
     answered(front_page)
     for frame in front_page.frames:
-        found = (
-            axe.Axe()
-            .run(frame, options={"iframes": False, "preload": False})
-            .response["violations"]
-        )
-        assert [rule["id"] for rule in found if rule["impact"] in ("serious", "critical")] == []
+        assert serious(frame, options={"iframes": False, "preload": False}) == []
 
 
 def test_a_picture_is_pasted_on_the_page_around_the_frame(front_page):
@@ -163,8 +149,7 @@ def test_lessons_show_the_playground(number, opened, site):
 def test_the_front_page_in_firefox(firefox, site):
     page = firefox.new_page(viewport={"width": 1280, "height": 900})
     told = []
-    page.on("console", lambda message: told.append(message.text))
-    page.on("pageerror", lambda error: told.append(str(error)))
+    watch(page, told)
     page.goto((site / "index.html").as_uri())
     check_another_example(page)
     page.close()

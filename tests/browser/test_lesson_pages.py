@@ -4,12 +4,11 @@ from contextlib import contextmanager
 
 import pages
 import pytest
-from chromium import FAINT, OVERFLOW, changed, needs_chromium, next_class
+from chromium import FAINT, FOLD, OVERFLOW, changed, elsewhere, needs_chromium, next_class, watch
 from lesson_files import LESSONS, ROOT, lessons
 
 pytestmark = needs_chromium
 
-FOLD = "open => document.querySelectorAll('details').forEach(details => details.open = open)"
 CUT_CODE = """Array.from(document.querySelectorAll(".highlight pre"))
     .filter(pre => Math.max(...pre.textContent.split("\\n").map(line => line.length)) <= 100)
     .filter(pre => pre.scrollWidth > pre.clientWidth).map(pre => pre.textContent)"""
@@ -44,13 +43,11 @@ def leaf(executed, site_playground, browser, tmp_path):
         context = browser.new_context(viewport={"width": width, "height": height})
         page = context.new_page()
         messages, fetched = [], []
-        page.on("console", lambda message: messages.append(message.text))
-        page.on("pageerror", lambda error: messages.append(str(error)))
-        page.on("request", lambda request: fetched.append(request.url))
+        watch(page, messages, fetched)
         page.goto((tmp_path / "page.html").as_uri())
         yield page
         assert messages == []
-        assert [url for url in fetched if not url.startswith(("file:", "data:", "blob:"))] == []
+        assert elsewhere(fetched) == []
         context.close()
 
     return open_page

@@ -6,11 +6,10 @@ import json
 import re
 from functools import cache
 
-import axe_playwright_python.sync_playwright as axe
 import keras
 import numpy as np
 import pytest
-from chromium import CHROMIUM, FLAGS, OVERFLOW, needs_chromium
+from chromium import CHROMIUM, FLAGS, OVERFLOW, drawn, elsewhere, needs_chromium, serious, watch
 from PIL import Image
 
 import camkit
@@ -85,14 +84,12 @@ def opened(browser, playground, **options):
     told, fetched = [], []
     context = browser.new_context(**options)
     page = context.new_page()
-    page.on("console", lambda message: told.append(message.text))
-    page.on("pageerror", lambda error: told.append(str(error)))
-    page.on("request", lambda request: fetched.append(request.url))
+    watch(page, told, fetched)
     page.goto(playground.as_uri())
     page.get_by_role("status").filter(has_text="Apple Green: the model says").wait_for()
     yield page
     assert told == []
-    assert [url for url in fetched if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert elsewhere(fetched) == []
     context.close()
 
 
@@ -143,12 +140,6 @@ def wait_for_another_answer(page, before):
     page.wait_for_function(changed, arg=before)
 
 
-def pixels(page, selector):
-    """Return the pixels of a canvas, uint8 (H, W, 3)."""
-    address = page.locator(selector).evaluate("canvas => canvas.toDataURL()")
-    return np.array(Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))))[..., :3]
-
-
 def says(model, image, name):
     """Return the line of the page on the class that the model says of an image."""
     cam = cam_of(model)
@@ -190,7 +181,7 @@ def test_pixels_and_maps_are_those_of_camkit(model, page, tmp_path):
 
 def test_what_the_page_tells_of_an_example(model, page):
     image = example()
-    np.testing.assert_array_equal(pixels(page, ".stage canvas"), image)
+    np.testing.assert_array_equal(drawn(page.locator(".stage canvas")), image)
     assert status(page) == says(model, image, "Apple Green")
 
 
@@ -271,7 +262,7 @@ def test_painting_out_and_noise(model, page):
     page.mouse.down()
     page.mouse.move(middle[0] + box["width"] / 5, middle[1], steps=4)
     page.mouse.up()
-    painted = pixels(page, ".stage canvas")
+    painted = drawn(page.locator(".stage canvas"))
     changed = (painted != image).any(axis=-1)
     # The brush has a radius of 8 % of the height; it was drawn over 20 % of the width.
     assert changed[44:57, 45:75].mean() > 0.9
@@ -281,11 +272,11 @@ def test_painting_out_and_noise(model, page):
 
     page.get_by_role("button", name="Undo the stroke").click()
     page.get_by_text(before).wait_for()
-    np.testing.assert_array_equal(pixels(page, ".stage canvas"), image)
+    np.testing.assert_array_equal(drawn(page.locator(".stage canvas")), image)
 
     page.get_by_label("Noise").fill("40")
     wait_for_another_answer(page, before)
-    noisy = pixels(page, ".stage canvas").astype(int)
+    noisy = drawn(page.locator(".stage canvas")).astype(int)
     inside = (image > 120) & (image < 136)
     assert abs((noisy - image)[inside].std() - 40) < 4
     page.get_by_text(says(model, noisy.astype("uint8"), "Apple Green")).wait_for()
@@ -301,7 +292,7 @@ def test_an_object_over_a_picture_by_keys(model, page):
     assert page.get_by_role("radio", name="Move the object").is_checked()
     wait_for_another_answer(page, before)
     image = example().astype(int)
-    middle = np.abs(pixels(page, ".stage canvas") - image).sum(axis=-1)
+    middle = np.abs(drawn(page.locator(".stage canvas")) - image).sum(axis=-1)
     rows, columns = np.nonzero(middle)
     # Half as tall as the picture, its white background aside.
     assert 25 < np.ptp(rows) <= 50
@@ -309,23 +300,23 @@ def test_an_object_over_a_picture_by_keys(model, page):
     stage.focus()
     for _ in range(5):
         page.keyboard.press("ArrowRight")
-    moved = np.abs(pixels(page, ".stage canvas") - image).sum(axis=-1)
+    moved = np.abs(drawn(page.locator(".stage canvas")) - image).sum(axis=-1)
     assert np.nonzero(moved)[1].mean() == pytest.approx(columns.mean() + 20, abs=3)
-    page.get_by_text(says(model, pixels(page, ".stage canvas"), "Apple Green")).wait_for()
+    page.get_by_text(says(model, drawn(page.locator(".stage canvas")), "Apple Green")).wait_for()
     page.get_by_role("button", name="Picture as it was").click()
     page.get_by_text(before).wait_for()
     assert page.get_by_label("Object over the picture").input_value() == ""
-    np.testing.assert_array_equal(pixels(page, ".stage canvas"), image)
+    np.testing.assert_array_equal(drawn(page.locator(".stage canvas")), image)
 
 
 def test_a_stroke_by_keys(model, page):
     stage = page.get_by_role("application")
-    before = pixels(page, ".stage canvas")
+    before = drawn(page.locator(".stage canvas"))
     stage.focus()
     page.keyboard.press("ArrowUp")
     assert page.locator(".ring").is_visible()
     page.keyboard.press("Space")
-    after = pixels(page, ".stage canvas")
+    after = drawn(page.locator(".stage canvas"))
     rows, _ = np.nonzero((after != before).any(axis=-1))
     assert rows.mean() == pytest.approx(45.5, abs=1.5)
     page.get_by_text(says(model, after, "Apple Green")).wait_for()
@@ -355,7 +346,7 @@ def test_the_map_of_any_class(model, page):
     opacity = 0.85 * np.minimum(2 * np.abs(values) / reach, 1)[..., None]
     gray = np.array(Image.fromarray(image).convert("L"))[..., None]
     expected = opacity * colours + (1 - opacity) * (127.5 + gray / 2)
-    shown = pixels(page, ".pair figure:last-child canvas").astype(int)
+    shown = drawn(page.locator(".pair figure:last-child canvas")).astype(int)
     assert np.abs(shown - expected).max() <= 2
     buttons.nth(3).click()
     assert status(page) == says(model, image, "Apple Green")
@@ -400,8 +391,7 @@ def test_classes_of_ones_own_are_learnt_and_taken_to_keras(model, page, tmp_path
         page.get_by_text(line).wait_for()
     names = page.locator(".class-maps li:visible strong").all_inner_texts()
     assert names == ["red", "green"]
-    found = axe.Axe().run(page).response["violations"]
-    assert [rule["id"] for rule in found if rule["impact"] in ("serious", "critical")] == []
+    assert serious(page) == []
 
     page.get_by_role("button", name="Back to the classes of the model").click()
     page.get_by_text(says(model, image, "Strawberry")).wait_for()
@@ -417,7 +407,7 @@ def test_a_photograph_by_the_camera(playwright, playground):
         page.get_by_role("button", name="Take the photograph").click()
         page.get_by_role("status").filter(has_text="your photograph: the model says").wait_for()
         # The fake device shows a green picture.
-        red, green, blue = pixels(page, ".stage canvas")[10, 10].astype(int)
+        red, green, blue = drawn(page.locator(".stage canvas"))[10, 10].astype(int)
         assert green > red + 50 and green > blue + 50
         assert page.locator(".camera").is_hidden()
     chromium.close()
@@ -436,8 +426,7 @@ def test_the_page_on_a_telephone(page):
 
 
 def test_axe_finds_nothing_serious(page):
-    found = axe.Axe().run(page).response["violations"]
-    assert [rule["id"] for rule in found if rule["impact"] in ("serious", "critical")] == []
+    assert serious(page) == []
 
 
 @pytest.fixture(scope="module")
@@ -452,8 +441,7 @@ def test_the_picture_under_review_is_changed(model, analysis, browser, tmp_path,
     context = browser.new_context()
     page = context.new_page()
     told = []
-    page.on("console", lambda message: told.append(message.text))
-    page.on("pageerror", lambda error: told.append(str(error)))
+    watch(page, told)
     page.goto(atlas.as_uri())
     page.get_by_label("Pictures of", exact=True).select_option(label="all pictures (12)")
     page.get_by_text("Try it: change the picture").click()
@@ -469,10 +457,10 @@ def test_the_picture_under_review_is_changed(model, analysis, browser, tmp_path,
         name = page.locator(".status").first.inner_text().partition(" (")[0]
         image = analysis.images[analysis.table["path"].str.endswith(name).argmax()]
         panel.get_by_text(says(model, image, name)).wait_for()
-        np.testing.assert_array_equal(pixels(page, ".stage canvas"), image)
+        np.testing.assert_array_equal(drawn(page.locator(".stage canvas")), image)
         panel.get_by_role("application").focus()
         page.keyboard.press("Space")
-        painted = pixels(page, ".stage canvas")
+        painted = drawn(page.locator(".stage canvas"))
         assert (painted != image).any()
         panel.get_by_text(says(model, painted, name)).wait_for()
     # A file of one's own, one that the browser reads otherwise than camkit, and the way back.
@@ -522,5 +510,5 @@ def test_the_playground_in_firefox(model, firefox_page, tmp_path):
     assert maps <= 1e-3
     page.get_by_role("application").focus()
     page.keyboard.press("Space")
-    painted = pixels(page, ".stage canvas")
+    painted = drawn(page.locator(".stage canvas"))
     page.get_by_text(says(model, painted, "Apple Green")).wait_for()

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from chromium import needs_chromium
+from chromium import needs_chromium, watch
 from made_analyses import NAMES, analysis_of, image_set
 from PIL import Image
 
@@ -44,8 +44,7 @@ def leaf(request, address):
     )
     page = context.new_page()
     told = []
-    page.on("console", lambda message: told.append(message.text))
-    page.on("pageerror", lambda error: told.append(str(error)))
+    watch(page, told)
     page.goto(address)
     page.get_by_label("Pictures of", exact=True).select_option(label="all errors (5)")
     page.locator("summary", has_text="What if?").click()

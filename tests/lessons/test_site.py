@@ -9,13 +9,10 @@ import pages
 import pytest
 import reference
 from bs4 import BeautifulSoup
-from chromium import FAINT, OVERFLOW, needs_chromium
+from chromium import FAINT, OVERFLOW, elsewhere, needs_chromium, serious, watch
 from lesson_files import LESSONS, ROOT, read_page
 
 import camkit
-
-# Addresses of what needs no network.
-LOCAL = ("file:", "data:", "blob:")
 
 
 @pytest.fixture(scope="module")
@@ -214,9 +211,7 @@ def test_a_word_leads_to_its_section(typed, heading, page, site, site_playground
         (site / pages.PLAYGROUND).symlink_to(site_playground)
     leaf = browser.new_page(viewport={"width": 1280, "height": 800})
     told, fetched = [], []
-    leaf.on("console", lambda message: told.append(message.text))
-    leaf.on("pageerror", lambda error: told.append(str(error)))
-    leaf.on("request", lambda request: fetched.append(request.url))
+    watch(leaf, told, fetched)
     leaf.goto((site / "index.html").as_uri())
     leaf.get_by_role("searchbox").fill(typed)
     leaf.keyboard.press("Enter")
@@ -233,7 +228,7 @@ def test_a_word_leads_to_its_section(typed, heading, page, site, site_playground
         leaf.wait_for_url(f"**/{page}#*")
         landed = leaf.locator("main").get_by_role("heading", name=heading, exact=True)
         assert 0 <= landed.bounding_box()["y"] < 100
-    assert told == [] and [url for url in fetched if not url.startswith(LOCAL)] == []
+    assert told == [] and elsewhere(fetched) == []
     leaf.close()
 
 
@@ -241,8 +236,6 @@ def test_a_word_leads_to_its_section(typed, heading, page, site, site_playground
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_reference_is_easy_on_the_eye(width, site, browser):  # noqa: F811
     """build/screenshots/NAME-WIDTH-light.png and -dark.png show what a person has to judge."""
-    from axe_playwright_python.sync_playwright import Axe
-
     folder = ROOT / "build" / "screenshots"
     folder.mkdir(parents=True, exist_ok=True)
     leaf = browser.new_page(viewport={"width": width, "height": 900})
@@ -254,10 +247,5 @@ def test_the_reference_is_easy_on_the_eye(width, site, browser):  # noqa: F811
             assert leaf.evaluate(FAINT) == [], path.name
             if path.stem in ("camkit", "camkit.maps", "search"):
                 leaf.screenshot(path=folder / f"{path.stem}-{width}-{scheme}.png", full_page=True)
-                faults = [
-                    (fault["id"], fault["impact"], [node["html"] for node in fault["nodes"]][:3])
-                    for fault in Axe().run(leaf).response["violations"]
-                    if fault["impact"] in ("serious", "critical")
-                ]
-                assert faults == [], path.name
+                assert serious(leaf) == [], path.name
     leaf.close()
