@@ -356,7 +356,8 @@ def _doubt(pair: Pair) -> float:
 
 def _graph(pairs: dict[tuple[int, int], Pair], count: int) -> csr_array:
     """Return the pairs as a graph of images (N, N), weighted by their doubt."""
-    ends = np.array(list(pairs), int)
+    # SciPy 1.15 takes a tree with indices of 32 bits alone.
+    ends = np.array(list(pairs), "int32")
     rows_and_columns = ends.reshape(-1, 2).T
     doubts = [_doubt(pair) for pair in pairs.values()]
     return csr_array((doubts, rows_and_columns), shape=(count, count))
