@@ -36,15 +36,17 @@ def flips_of_classes(
         scores = np.asarray(logits[rows], "float64")
         predicted = scores.argmax(axis=1)
         leads = _leads_of_classes(scores, predicted, labels[rows])
-        images = np.arange(len(scores))
-        of_predicted = values[images, :, predicted]
+        of_predicted = _maps_of(predicted, values)
         differences = of_predicted[:, :, None] - values
         fewest, targets = _first_to_flip(differences, leads)
-        cells = largest_cells(differences[images, :, targets], fewest)
+        of_targets = _maps_of(targets, differences)
+        cells = largest_cells(of_targets, fewest)
         struck = np.einsum("np,npc->nc", cells, values, optimize=True)
-        without = scores - struck / values.shape[1]
+        cell_count = values.shape[1]
+        without = scores - struck / cell_count
         counts[rows] = fewest
-        winners[rows] = np.where(np.isnan(fewest), -1, without.argmax(axis=1))
+        winners[rows] = without.argmax(axis=1)
+    winners[np.isnan(counts)] = -1
     return counts, winners
 
 
@@ -53,13 +55,18 @@ def _leads_of_classes(scores: np.ndarray, predicted: np.ndarray, labels: np.ndar
 
     The predicted class does not compete and, in an error, only the true one does.
     """
-    classes = np.arange(scores.shape[1])
-    highest = scores.max(axis=1, keepdims=True)
-    competes = classes != predicted[:, None]
+    images = np.arange(len(scores))
     is_error = (labels >= 0) & (labels != predicted)
-    true_classes = labels[is_error]
-    competes[is_error] = classes == true_classes[:, None]
-    return np.where(competes, highest - scores, np.inf)
+    errors = np.flatnonzero(is_error)
+    true_classes = labels[errors]
+    competes = np.ones(scores.shape, dtype=bool)
+    competes[images, predicted] = False
+    competes[errors] = False
+    competes[errors, true_classes] = True
+    highest = scores.max(axis=1, keepdims=True)
+    leads = highest - scores
+    leads[~competes] = np.inf
+    return leads
 
 
 def flips_of_labels(
@@ -82,13 +89,16 @@ def flips_of_labels(
     counts = np.full(len(labels), np.nan)
     classes = np.full(len(labels), -1)
     is_wrong = labels != predicted
-    competes = is_wrong | ~is_wrong.any(axis=1, keepdims=True)
-    leads = np.where(competes, np.abs(margins), np.inf)
+    has_errors = is_wrong.any(axis=1, keepdims=True)
+    competes = is_wrong | ~has_errors
+    leads = np.abs(margins)
+    leads = np.where(competes, leads, np.inf)
     for rows, values in _chunks(maps):
         differences = _signed(values, predicted[rows, None])
         fewest, first = _first_to_flip(differences, leads[rows])
         counts[rows] = fewest
-        classes[rows] = np.where(np.isnan(fewest), -1, first)
+        classes[rows] = first
+    classes[np.isnan(counts)] = -1
     return counts, classes
 
 
@@ -100,11 +110,14 @@ def flips_of_errors(
     The arguments are those of `flips_of_labels`; the errors are in the order of `np.nonzero`.
     """
     counts = []
-    for row, c in np.argwhere(labels != predicted):
-        values = np.asarray(maps[row, ..., c], "float32").reshape(1, -1)
-        differences = _signed(values, predicted[row, c])
-        counts.append(fewest_cells(differences, np.abs(margins[row, [c]])))
-    return np.concatenate([*counts, np.empty(0)])
+    errors = np.argwhere(labels != predicted)
+    for row, c in errors:
+        values = np.asarray(maps[row, ..., c], "float32")
+        differences = _signed(values.reshape(1, -1), predicted[row, c])
+        lead = np.abs(margins[[row], c])
+        [count] = fewest_cells(differences, lead)
+        counts.append(count)
+    return np.array(counts, dtype="float64")
 
 
 def _signed(maps: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -116,10 +129,18 @@ def _chunks(maps: np.ndarray) -> Iterator[tuple[slice, Any]]:
     """Yield slices of the images, with their maps as float32 (n, P, C)."""
     count, *places, classes = maps.shape
     size = int(np.prod(places))
-    step = max(CHUNK_VALUES // (size * classes), 1)
+    step = CHUNK_VALUES // (size * classes)
+    step = max(step, 1)
     for start in range(0, count, step):
         rows = slice(start, start + step)
-        yield rows, np.asarray(maps[rows], "float32").reshape(-1, size, classes)
+        values = np.asarray(maps[rows], "float32")
+        yield rows, values.reshape(-1, size, classes)
+
+
+def _maps_of(classes: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """Return of maps (n, P, C) those (n, P) of one class (n,) for each image."""
+    images = np.arange(len(classes))
+    return maps[images, :, classes]
 
 
 def _first_to_flip(differences: np.ndarray, leads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -133,22 +154,22 @@ def _first_to_flip(differences: np.ndarray, leads: np.ndarray) -> tuple[np.ndarr
         The numbers, NaN where no number is enough, and the classes; of several the one that was
         closest.
     """
-    images = np.arange(len(leads))
     closest = leads.argmin(axis=1)
-    fewest = fewest_cells(differences[images, :, closest], leads[images, closest])
-    rows, classes = np.nonzero(_may_take_fewer(differences, leads, fewest))
-    counts = fewest_cells(differences[rows, :, classes], leads[rows, classes])
-    # The fewest cells of each image come first and, of several, the closest class.
-    order = np.lexsort((leads[rows, classes], counts, rows))
-    contested, positions = np.unique(rows[order], return_index=True)
-    best = order[positions]
-    limits = np.nan_to_num(fewest[contested], nan=np.inf)
-    is_fewer = counts[best] < limits
-    chosen = contested[is_fewer]
-    best = best[is_fewer]
-    first = closest.copy()
-    first[chosen] = classes[best]
-    fewest[chosen] = counts[best]
+    least_leads = leads.min(axis=1)
+    of_closest = fewest_cells(_maps_of(closest, differences), least_leads)
+    is_contested = _may_take_fewer(differences, leads, of_closest)
+    images, classes = np.nonzero(is_contested)
+    of_contested = fewest_cells(differences[images, :, classes], leads[images, classes])
+
+    counts = np.full(leads.shape, np.inf)
+    np.put_along_axis(counts, closest[:, None], of_closest[:, None], axis=1)
+    counts[images, classes] = of_contested
+    counts[np.isnan(counts)] = np.inf
+    fewest = counts.min(axis=1)
+    # Of classes that take equally many cells, the one that was closest comes first.
+    is_fewest = counts == fewest[:, None]
+    first = np.where(is_fewest, leads, np.inf).argmin(axis=1)
+    fewest[np.isinf(fewest)] = np.nan
     return fewest, first
 
 
@@ -160,6 +181,8 @@ def _may_take_fewer(differences: np.ndarray, leads: np.ndarray, fewest: np.ndarr
     cell_count = differences.shape[1]
     largest = differences.max(axis=1)
     # All cells where no number was enough; a little more, so that rounding leaves none out.
-    limits = np.nan_to_num(fewest - 1, nan=cell_count) + 1e-6
+    limits = np.nan_to_num(fewest - 1, nan=cell_count)
+    limits += 1e-6
     most_taken = limits[:, None] * largest / cell_count
-    return np.isfinite(leads) & (leads < most_taken)
+    # It is finite, and infinite leads are those of classes that do not compete.
+    return leads < most_taken
