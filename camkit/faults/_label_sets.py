@@ -24,8 +24,6 @@ def find_wrong_label_sets(images: Images, is_trusted: np.ndarray) -> Iterator[Fa
     with_label = images.label_sets[is_trusted].sum(axis=0)
     without_label = is_trusted.sum() - with_label
     classes = np.flatnonzero(np.minimum(with_label, without_label) >= _LEAST)
-    if not len(classes):
-        return
     for c in classes.tolist():
         given = images.label_sets[:, c].astype(int)
         verdict = judge(images.features, given, is_trusted)

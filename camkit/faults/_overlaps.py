@@ -19,22 +19,31 @@ def find_overlaps(images: Images, opinions: Opinions) -> Iterator[Fault]:
         images: The images.
         opinions: What the other images say of the labels.
     """
-    counts = np.bincount(images.labels[images.labels > -1])
-    is_doubtful = (opinions.preferred != images.labels) & (opinions.preferred > -1)
-    doubtful = np.flatnonzero(is_doubtful & (opinions.suggestion == -1))
-    pairs = np.stack([images.labels[doubtful], opinions.preferred[doubtful]], axis=1)
+    labels = images.labels
+    preferred = opinions.preferred
+    counts = np.bincount(labels[labels > -1])
+    is_judged = preferred > -1
+    is_listed = opinions.suggestion > -1
+    is_doubtful = is_judged & ~is_listed & (preferred != labels)
+    doubtful = np.flatnonzero(is_doubtful)
+    pairs = np.stack([labels[doubtful], preferred[doubtful]], axis=1)
     pairs = np.sort(pairs, axis=1)
     for a, b in np.unique(pairs, axis=0).tolist():
-        of_pair = doubtful[(pairs == (a, b)).all(axis=1)]
+        is_of_pair = (pairs == (a, b)).all(axis=1)
+        of_pair = doubtful[is_of_pair]
+        count = len(of_pair)
         total = int(counts[a] + counts[b])
-        share = len(of_pair) / total
-        if len(of_pair) < LEAST_COUNT or share < LEAST_SHARE:
+        share = count / total
+        if count < LEAST_COUNT or share < LEAST_SHARE:
             continue
-        i = int(of_pair[opinions.label_log_probability[of_pair].argmin()])
-        of_other = np.flatnonzero(images.labels == opinions.preferred[i])
+        least_probable = opinions.label_log_probability[of_pair].argmin()
+        i = int(of_pair[least_probable])
+        of_other = np.flatnonzero(labels == preferred[i])
+        other = images.most_similar(i, candidates=of_other)
+        first = images.class_names[a]
+        second = images.class_names[b]
         reason = (
-            f"{len(of_pair)} of {total} images of {images.class_names[a]} and "
-            f"{images.class_names[b]} look more like the other of the two, none of which is "
-            "listed as a wrong label"
+            f"{count} of {total} images of {first} and {second} look more like the other of the "
+            "two, none of which is listed as a wrong label"
         )
-        yield Fault(i, "overlap", reason, share, images.most_similar(i, candidates=of_other))
+        yield Fault(i, "overlap", reason, share, other)
