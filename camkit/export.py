@@ -367,7 +367,7 @@ def fiftyone(
     root = _empty_folder(folder)
     metadata = _metadata_fields(analysis)
     true = _classes_of(analysis, "true")
-    margins = analysis.table["margin"].tolist()
+    margins = analysis._margins.tolist()
     samples = []
     for marked in _marked(analysis, "predicted", THRESHOLD):
         row = marked.row
@@ -533,7 +533,7 @@ def _run_lengths(mask: np.ndarray) -> dict[str, list[int]]:
 
 def _relative_files(analysis: "Analysis") -> list[str]:
     """Return the paths of the images below the root, with slashes."""
-    return analysis.table["file"].tolist()
+    return analysis._files()
 
 
 def _with_suffix(file: PathLike, *suffixes: str) -> Path:

@@ -405,7 +405,7 @@ class Analysis:
             "true": self._true_names(),
             "predicted": self._predicted_names(),
             "confidence": self.probs[rows, self.predicted],
-            "margin": self._margins(),
+            "margin": self._margins,
             "correct": self._correct(),
             "second": self._names_of(second),
             "second_confidence": self.probs[rows, second] if has_second else np.nan,
@@ -466,7 +466,7 @@ class Analysis:
             return np.full(len(self), np.nan), np.full(len(self), -1)
         if not self.has_label_sets:
             return _flips.flips_of_classes(self.maps, self.logits, self.labels)
-        margins = _label_sets.margins(self.logits, self.labels, self._thresholds)
+        margins = self._label_margins()
         predicted = self.predicted_labels()
         return _flips.flips_of_labels(self.maps, margins, self.labels, predicted)
 
@@ -475,11 +475,15 @@ class Analysis:
         beginning = f"{self.root}{os.sep}"
         return [path.removeprefix(beginning).replace(os.sep, "/") for path in self.paths]
 
+    def _label_margins(self) -> np.ndarray:
+        """Return by how much the logits (N, C) lie on the right side of their thresholds."""
+        return _label_sets.margins(self.logits, self.labels, self._thresholds)
+
+    @cached_property
     def _margins(self) -> np.ndarray:
-        """Return the margins (N,) of the table."""
+        """The margins (N,) of the table."""
         if self.has_label_sets:
-            margins = _label_sets.margins(self.logits, self.labels, self._thresholds)
-            return margins.min(axis=1)
+            return self._label_margins().min(axis=1)
         margins = np.full(len(self), np.nan, dtype=self.logits.dtype)
         labelled = np.flatnonzero(self.labels >= 0)
         labels = self.labels[labelled]
@@ -512,7 +516,7 @@ class Analysis:
             11
         """
         if self.has_label_sets:
-            margins = _label_sets.margins(self.logits, self.labels, self._thresholds)
+            margins = self._label_margins()
             predicted = self.predicted_labels()
             flip_cells = np.full((self.labels != predicted).sum(), np.nan)
             if self.bias is not None:

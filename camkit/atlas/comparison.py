@@ -25,7 +25,7 @@ def describe_comparison(comparison: Comparison) -> dict[str, Any]:
     for name, images in table.groupby("change", observed=True):
         changes.append({"name": name, "images": images.index.tolist()})
     before = comparison.before
-    numbers = np.array([comparison.class_names.index(str(name)) for name in before.class_names])
+    numbers = numbers_before(comparison)
     rows = table["before_row"].to_numpy()
     answers = before.predicted[rows]
     count = len(comparison.after)
@@ -43,6 +43,12 @@ def describe_comparison(comparison: Comparison) -> dict[str, Any]:
         "predictedSets": _predicted_sets(comparison, numbers),
         "classes": _class_rows(comparison),
     }
+
+
+def numbers_before(comparison: Comparison) -> np.ndarray:
+    """Return the numbers (C,) in a comparison of the classes of the model before."""
+    names = comparison.class_names
+    return np.array([names.index(str(name)) for name in comparison.before.class_names])
 
 
 def _lines(comparison: Comparison) -> list[str]:

@@ -20,7 +20,7 @@ from camkit.analysis import Analysis
 from camkit.analysis.compare import compare
 from camkit.atlas._embedding import cluster, embed, scale_to_unit
 from camkit.atlas._encoding import LONGEST_SIDE, browser_image, pack
-from camkit.atlas.comparison import describe_comparison
+from camkit.atlas.comparison import describe_comparison, numbers_before
 from camkit.atlas.summary import list_slices, short_name, summarize
 from camkit.faults import COLUMNS as FAULT_COLUMNS, data_faults
 from camkit.images import ImageSet
@@ -366,8 +366,7 @@ class Record:
         """The numbers (C,) in the comparison of the classes of the model before."""
         if self.comparison is None:
             return np.array([], dtype=int)
-        names = self.comparison.class_names
-        return np.array([names.index(str(name)) for name in self.comparison.before.class_names])
+        return numbers_before(self.comparison)
 
     @property
     def changed(self) -> set[int]:
@@ -433,7 +432,7 @@ def _packed(analysis: Analysis, row: int, all_classes: bool, numbers: np.ndarray
 
 def _about(analysis: Analysis, row: int, highest: float) -> dict[str, Any]:
     """Return what the captions of an image need; `highest` is the highest value of its maps."""
-    margin = float(analysis.table["margin"].iat[row])
+    margin = float(analysis._margins[row])
     return {
         "high": round(highest, 4),
         "margin": round(margin, 3) if np.isfinite(margin) else None,
