@@ -1,5 +1,6 @@
 """Class maps, images and JSON in forms that JavaScript and any browser can read."""
 
+import base64
 import io
 import json
 import os
@@ -111,6 +112,16 @@ def _fit_for_browsers(
     except (OSError, SyntaxError, ValueError):
         # The reader raises an error that says what is wrong.
         return None
+
+
+def to_base64(data: bytes) -> str:
+    """Return bytes as text in Base64."""
+    return base64.b64encode(data).decode("ascii")
+
+
+def picture_address(data: bytes, kind: str) -> str:
+    """Return the address of a picture of a type, "jpeg" or "png", that has its data itself."""
+    return f"data:image/{kind};base64,{to_base64(data)}"
 
 
 def script_json(value: object) -> str:

@@ -4,7 +4,6 @@ A page on disk may neither import modules nor read files. So the view stands in 
 data are scripts that the page runs when it needs them, and images are files.
 """
 
-import base64
 import hashlib
 import html
 import math
@@ -23,7 +22,7 @@ from camkit._features import check_files
 from camkit._files import in_turn, write_whole
 from camkit._progress import progress
 from camkit.analysis import Analysis
-from camkit.atlas._encoding import LONGEST_SIDE, script_json
+from camkit.atlas._encoding import LONGEST_SIDE, picture_address, script_json, to_base64
 from camkit.atlas._view import joined, stylesheet
 from camkit.atlas.playground import engine_script, entry_of, model_of_analysis
 from camkit.atlas.record import Record, checked_images, images_of_faults
@@ -78,7 +77,7 @@ FRAME = (
 
 PathLike = str | os.PathLike[str]
 
-# What runs the model in a page, {"refusal": reason} if it cannot, or None without a model.
+# What runs the model in a page; None without a model, and for one that cannot run there.
 Play = dict[str, Any] | None
 
 
@@ -209,6 +208,8 @@ def write_atlas(
         if model is not None:
             play = model_of_analysis(model, analysis)
             index["play"] = entry_of(play)
+            if "refusal" in play:
+                play = None
         write = _write_file if single else _write_folder
         return write(record, index, target, title, play)
 
@@ -304,8 +305,7 @@ def _write_page(
     content = _Content(record, index | {"chunk": CHUNK}, MAP_BYTES)
     pictures: list[str] = []
     keys: list[str] = []
-    runs = play is not None and "refusal" not in play
-    if runs:
+    if play is not None:
         (folder / "data" / "engine.js").write_text(engine_script(), encoding="ascii")
         (folder / "data" / "play.js").write_text(_play_script(play), encoding="ascii")
     with (
@@ -315,7 +315,7 @@ def _write_page(
         for start in range(0, len(content.numbers), CHUNK):
             numbers = content.numbers[start : start + CHUNK]
             images = list(pool.map(partial(_picture_and_key, record), numbers))
-            if runs:
+            if play is not None:
                 _write_readable(folder, start // CHUNK, images)
             for position, (data, kind, key) in enumerate(images, start):
                 pictures.append(_write_picture(folder, position, data, kind))
@@ -377,19 +377,14 @@ def _write_picture(folder: Path, position: int, data: bytes, kind: str) -> str:
 
 def _write_readable(folder: Path, chunk: int, images: list[tuple[bytes, str, str]]) -> None:
     """Write a data file: a script that adds pictures as data, whose pixels a page may read."""
-    addresses = [_address(data, kind) for data, kind, _ in images]
+    addresses = [picture_address(data, kind) for data, kind, _ in images]
     script = f"camkitAtlas.readable[{chunk}]={script_json(addresses)};"
     (folder / "data" / f"pictures-{chunk:05d}.js").write_text(script, encoding="ascii")
 
 
-def _play_script(play: Play) -> str:
+def _play_script(play: dict[str, Any]) -> str:
     """Return the script that gives the page the model."""
     return f"window.camkitPlay={script_json(play)};"
-
-
-def _address(data: bytes, kind: str) -> str:
-    """Return the address of a picture that has its data itself."""
-    return f"data:image/{kind};base64,{_base64(data)}"
 
 
 def _write_details(folder: Path, chunk: int, details: list[dict[str, Any]]) -> None:
@@ -429,7 +424,7 @@ def _write_file(record: Record, index: dict[str, Any], file: Path, title: str, p
     """
     content = _Content(record, index, EMBEDDED_MAP_BYTES, neighbours_of_errors_only=True)
     scripts = ""
-    if play is not None and "refusal" not in play:
+    if play is not None:
         scripts = f"<script>{engine_script()}</script><script>{_play_script(play)}</script>"
     if len(scripts) > SINGLE_BYTES:
         raise _too_large(len(record.analysis), scripts)
@@ -462,7 +457,7 @@ def _inline_script(
     size = 0
     for i in content.numbers:
         data, kind, key = _picture_and_key(content.record, i, longest_side)
-        pictures.append(_address(data, kind))
+        pictures.append(picture_address(data, kind))
         keys.append(key)
         size += len(pictures[-1])
         if size > most:
@@ -576,9 +571,5 @@ class _Content:
             if position is not None:
                 neighbours.append(neighbour | {"i": position})
         if before is not None:
-            detail["before"] = _base64(before)
-        return detail | {"near": neighbours, "packed": _base64(packed)}
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
+            detail["before"] = to_base64(before)
+        return detail | {"near": neighbours, "packed": to_base64(packed)}

@@ -5,7 +5,6 @@ that runs it, onnxruntime-web in `engine/`. From the features the page computes 
 and probabilities by the equation, M = F · W and mean(M) + b.
 """
 
-import base64
 import gzip
 import os
 import shutil
@@ -19,7 +18,7 @@ import numpy as np
 
 from camkit._class_names import names_in_order
 from camkit.analysis import Analysis
-from camkit.atlas._encoding import browser_image, script_json
+from camkit.atlas._encoding import browser_image, picture_address, script_json, to_base64
 from camkit.atlas._view import joined, stylesheet
 from camkit.atlas.record import palette
 from camkit.images import ImageSet
@@ -180,11 +179,11 @@ def _play_model(
     """
     cam = features.cam
     onnx = _compressed(features.content)
-    kernel = _base64(cam.kernel.astype("<f4").tobytes())
+    kernel = to_base64(cam.kernel.astype("<f4").tobytes())
     return {
         "onnx": onnx,
         "kernel": kernel,
-        "bias": _base64(cam.bias.astype("<f4").tobytes()),
+        "bias": to_base64(cam.bias.astype("<f4").tobytes()),
         "inputShape": features.input_shape,
         "featureShape": features.feature_shape,
         "activation": features.activation,
@@ -216,7 +215,7 @@ def _examples(images: ImageSet | None) -> list[dict[str, str]]:
     examples = []
     for i, name in _first_of_each_class(images)[:MOST_EXAMPLES]:
         data, kind = browser_image(images.paths[i], images.reader)
-        examples.append({"name": name, "src": f"data:image/{kind};base64,{_base64(data)}"})
+        examples.append({"name": name, "src": picture_address(data, kind)})
     return examples
 
 
@@ -250,13 +249,9 @@ def engine_files() -> dict[str, str]:
     return {
         "worker": joined("engine-worker.js"),
         "module": _compressed((ENGINE / "ort.wasm.bundle.min.mjs").read_bytes()),
-        "wasm": _base64((ENGINE / "ort-wasm-simd-threaded.wasm.gz").read_bytes()),
+        "wasm": to_base64((ENGINE / "ort-wasm-simd-threaded.wasm.gz").read_bytes()),
     }
 
 
 def _compressed(data: bytes) -> str:
-    return _base64(gzip.compress(data, mtime=0))
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
+    return to_base64(gzip.compress(data, mtime=0))
