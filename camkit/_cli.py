@@ -322,16 +322,22 @@ def _load_images(options: argparse.Namespace) -> "camkit.ImageSet":
 
 @contextmanager
 def _warnings_as_notes() -> Iterator[None]:
-    """Print what camkit warns of as notes on standard error, and other warnings as usual."""
-    with warnings.catch_warnings(record=True) as told:
-        yield
-    for warning in told:
-        if warning.category is UserWarning:
-            print(f"note: {warning.message}", file=sys.stderr)
-        else:
-            warnings.showwarning(
-                warning.message, warning.category, warning.filename, warning.lineno
-            )
+    """Print what camkit warns of as notes on standard error, and other warnings as usual.
+
+    They are printed before an error, too.
+    """
+    told: list[warnings.WarningMessage] = []
+    try:
+        with warnings.catch_warnings(record=True) as told:
+            yield
+    finally:
+        for warning in told:
+            if warning.category is UserWarning:
+                print(f"note: {warning.message}", file=sys.stderr)
+            else:
+                warnings.showwarning(
+                    warning.message, warning.category, warning.filename, warning.lineno
+                )
 
 
 def _has_a_remedy(error: Exception) -> bool:
@@ -376,6 +382,11 @@ def _atlas(options: argparse.Namespace) -> dict[str, Any]:
             single=options.single,
             model=model,
         )
+    return _shown_page(page, options)
+
+
+def _shown_page(page: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Print the path of a page, open it if asked to, and return {"page": path}."""
     print(page)
     if options.open:
         webbrowser.open(page.resolve().as_uri())
@@ -533,10 +544,7 @@ def _playground(options: argparse.Namespace) -> dict[str, Any]:
         class_names=class_names,
         input_size=options.size,
     )
-    print(page)
-    if options.open:
-        webbrowser.open(page.resolve().as_uri())
-    return {"page": page}
+    return _shown_page(page, options)
 
 
 # lessons ------------------------------------------------------------------------------------------

@@ -103,6 +103,17 @@ def test_atlas_writes_the_page_and_opens_it(analysed, twelve, tmp_path, capsys, 
     assert "data:image/" in (twelve / "atlas.html").read_text()
 
 
+def test_notes_are_told_before_an_error(twelve, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("camkit.atlas.page.SINGLE_BYTES", 20_000)
+    verdicts = tmp_path / "verdicts.csv"
+    verdicts.write_text("path,true,predicted,verdict,reviewer\n/elsewhere/1.jpg,,,other,Kim\n")
+    given = ("--single", "--out", tmp_path / "atlas.html", "--verdicts", verdicts)
+    code, out, [note, error] = told(capsys, "atlas", twelve, *given)
+    assert (code, out) == (1, [])
+    assert note.startswith("note: 1 of 1 verdicts are on images that the atlas does not hold")
+    assert error.startswith("error: 12 images come to more than")
+
+
 def test_an_analysis_knows_its_images(analysed):
     ours, same = camkit.load_analysis(analysed).images, camkit.load_images("mini", "Test")
     assert (
