@@ -285,16 +285,19 @@ def _check_columns(table: pd.DataFrame, columns: Iterable) -> None:
 def _guess_path(table: pd.DataFrame, finder: "_Finder") -> str:
     """Return the column whose texts are files. Raises an error if columns name different files."""
     texts = [column for column in table if not is_numeric_dtype(table[column])]
-    columns = [column for column in texts if _holds_files(table[column], finder)]
-    if not columns:
+    files = {}
+    for column in texts:
+        named = _files(table[column], finder)
+        if named is not None:
+            files[column] = named
+    if not files:
         raise FileNotFoundError(_no_files(table, texts, finder))
-    files = {column: _files(table[column], finder) for column in columns}
     # An identifier, or a name beside a path, is found to be the same file; the path says it best.
-    column = max(columns, key=lambda column: len(files[column]))
+    column = max(files, key=lambda column: len(files[column]))
     # Few values of other columns are the names of files, such as numbers.
     rivals = [
         other
-        for other in columns
+        for other in files
         if 2 * len(files[other]) >= len(files[column]) and not _agree(files[column], files[other])
     ]
     if rivals:
@@ -330,19 +333,17 @@ def _no_files(table: pd.DataFrame, texts: list, finder: "_Finder") -> str:
     )
 
 
-def _holds_files(column: pd.Series, finder: "_Finder") -> bool:
-    """Return whether some of the first texts of a column are files that may be images."""
-    is_unclear = any(path in finder.unclear for _, path in _tried(column, finder))
-    return is_unclear or bool(_files(column, finder))
+def _files(column: pd.Series, finder: "_Finder") -> dict[int, Path] | None:
+    """Return the files that may be images, by their rows, that the first texts of a column name.
 
-
-def _files(column: pd.Series, finder: "_Finder") -> dict[int, Path]:
-    """Return the files that are named by the first texts of a column, by their rows."""
-    return {
-        row: path
-        for row, path in _tried(column, finder)
-        if path.is_file() and path.suffix.lower() not in TABLES
+    They may be none if several files have the name of a text; None if no text is that of a file.
+    """
+    tried = _tried(column, finder)
+    is_unclear = any(path in finder.unclear for _, path in tried)
+    files = {
+        row: path for row, path in tried if path.is_file() and path.suffix.lower() not in TABLES
     }
+    return files if files or is_unclear else None
 
 
 def _tried(column: pd.Series, finder: "_Finder") -> list[tuple[int, Path]]:
