@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,13 +15,11 @@ from camkit import scenes
 from camkit._features import check_files
 from camkit._files import any_bytes
 from camkit._progress import progress
+from camkit.analysis.result import Analysis
 from camkit.images._digests import digest_of
 from camkit.images._label_sets import joined_names
 from camkit.images.decoding import THREADS
 from camkit.maps.arrays import coverage
-
-if TYPE_CHECKING:
-    from camkit.analysis.result import Analysis
 
 # What became of an image. The last two are those of images without a label.
 CHANGES = (
@@ -79,8 +76,8 @@ class Comparison:
         (0, True)
     """
 
-    before: "Analysis"
-    after: "Analysis"
+    before: Analysis
+    after: Analysis
     table: pd.DataFrame
     class_names: list[str]
     only_before: list[str]
@@ -320,7 +317,7 @@ class Comparison:
 
 
 @any_bytes()
-def compare(before: "Analysis", after: "Analysis") -> Comparison:
+def compare(before: Analysis, after: Analysis) -> Comparison:
     """Return what changed between two analyses of the same images.
 
     The models may differ in anything: weights, architecture, input size, method of the maps, and
@@ -386,8 +383,6 @@ def compare(before: "Analysis", after: "Analysis") -> Comparison:
 
 def _check_is_analysis(name: str, value: object) -> None:
     """Raise TypeError for anything other than an analysis, such as the path of one."""
-    from camkit.analysis.result import Analysis
-
     if not isinstance(value, Analysis):
         raise TypeError(
             f"{name} must be an analysis, not {value!r:.80}: pass camkit.load_analysis(folder) or "
@@ -398,7 +393,7 @@ def _check_is_analysis(name: str, value: object) -> None:
 # The images ---------------------------------------------------------------------------------------
 
 
-def _matched_rows(before: "Analysis", after: "Analysis") -> tuple[np.ndarray, np.ndarray]:
+def _matched_rows(before: Analysis, after: Analysis) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows (N,) in `before` and in `after` of the images that both hold.
 
     Copies are matched by folder and file name first, then in their order. Raises ValueError if
@@ -420,7 +415,7 @@ def _matched_rows(before: "Analysis", after: "Analysis") -> tuple[np.ndarray, np
     return np.array([pairs[row] for row in rows]), np.array(rows)
 
 
-def _contents(analysis: "Analysis") -> dict[int, str]:
+def _contents(analysis: Analysis) -> dict[int, str]:
     """Return a digest of the file of each image by its row: of what was analysed.
 
     Version 1.0.0 stored none, and with inputs they are not of the file alone. There it is that of
@@ -433,7 +428,7 @@ def _contents(analysis: "Analysis") -> dict[int, str]:
     return dict(enumerate(digests))
 
 
-def _with_names(contents: dict[int, str], analysis: "Analysis") -> dict[int, tuple[str, ...]]:
+def _with_names(contents: dict[int, str], analysis: Analysis) -> dict[int, tuple[str, ...]]:
     """Return the digest, folder and file name of each image by its row."""
     keys = {}
     for row, content in contents.items():
@@ -456,7 +451,7 @@ def _pairs(keys: Mapping[int, Hashable], keys_after: Mapping[int, Hashable]) -> 
 # Labels and answers -------------------------------------------------------------------------------
 
 
-def _all_names(before: "Analysis", after: "Analysis") -> list[str]:
+def _all_names(before: Analysis, after: Analysis) -> list[str]:
     """Return the names of the classes of both. Raises ValueError if they share none."""
     names = [str(name) for name in after.class_names]
     names_before = [str(name) for name in before.class_names]
@@ -481,7 +476,7 @@ class _Side:
         knows_labels: A mask that broadcasts to (N, C) of the labels that it can tell.
     """
 
-    def __init__(self, analysis: "Analysis", rows: np.ndarray, names: Sequence[str]) -> None:
+    def __init__(self, analysis: Analysis, rows: np.ndarray, names: Sequence[str]) -> None:
         positions = {name: position for position, name in enumerate(names)}
         self.analysis = analysis
         self.rows = rows
@@ -607,7 +602,7 @@ def _foreground(image: np.ndarray) -> np.ndarray | None:
         return None
 
 
-def _share_on(mask: np.ndarray | None, analysis: "Analysis", row: int, c: int) -> float:
+def _share_on(mask: np.ndarray | None, analysis: Analysis, row: int, c: int) -> float:
     """Return the share of the positive values of a class map on a mask, NaN if there is none."""
     if mask is None or c not in analysis.map_classes[row]:
         return np.nan
