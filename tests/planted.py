@@ -1,6 +1,8 @@
 """Faults planted in a set of images, and how many of them `camkit.data_faults` finds."""
 
 import io
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,6 +10,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFilter
 
+ROOT = Path(__file__).resolve().parents[1]
 SPLITS = ("Training", "Test")
 
 
@@ -194,6 +197,36 @@ def plant(images, folder, each=3, seed=0):
         for kind, change in REPLACED.items():
             garden.replace(kind, change)
     return garden.planted
+
+
+def names_of(paths):
+    """Return split, class and name of each path, as data/planted.json has them."""
+    return ["/".join(Path(path).parts[-3:]) for path in paths]
+
+
+def faults_of_the_set():
+    """Return the wrong labels in the embedded set, as data/planted.json has them."""
+    return json.loads((ROOT / "data" / "planted.json").read_text())
+
+
+def wrong_in_the_set():
+    """Return the names of the images of the embedded set whose label is wrong, or one of two."""
+    keys = ("path", "other_path")
+    return [fault[key] for fault in faults_of_the_set() for key in keys if key in fault]
+
+
+def clean(part):
+    """Return images, or an analysis of them, without those whose label is wrong already."""
+    return part.select(~np.isin(names_of(part.paths), wrong_in_the_set()))
+
+
+def with_wrong_labels(analysis, share, random):
+    """Return an analysis with a share of its labels changed, and the paths of those images."""
+    labels = analysis.labels.copy()
+    rows = random.permutation(len(labels))[: round(share * len(labels))]
+    classes = len(analysis.class_names)
+    labels[rows] = (labels[rows] + random.integers(1, classes, len(rows))) % classes
+    return replace(analysis, labels=labels), {analysis.paths[i] for i in rows}
 
 
 def results(planted, faults):

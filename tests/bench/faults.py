@@ -4,12 +4,9 @@ for neighbours.
 
 import contextlib
 import io
-import json
 import sys
 import tempfile
 import time
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from measure import ROOT, Line, peak_memory
@@ -120,8 +117,6 @@ def planted_faults(name, backbone, source, each):
 
 def clean_sets(source):
     """Return the training and the test set without what is wrong in them already."""
-    given = json.loads((ROOT / "data" / "planted.json").read_text())
-    wrong = {fault[key] for fault in given for key in ("path", "other_path") if key in fault}
     classes = None
     if source != "mini":
         names = camkit.load_images(source, "Test").class_names[::STEP]
@@ -129,8 +124,7 @@ def clean_sets(source):
     sets = []
     for split in planted.SPLITS:
         images = camkit.load_images(source, split, classes=classes, per_class=60)
-        names = ["/".join(Path(path).parts[-3:]) for path in images.paths]
-        sets.append(images.select(~np.isin(names, list(wrong))))
+        sets.append(planted.clean(images))
     return sets
 
 
@@ -207,7 +201,7 @@ def flips(name, backbone, source, draws):
             average = average_precision_score(is_wrong, ranks) if wrong else np.nan
             right = [len(wrong & set(found)), len(wrong & theirs)]
             rows.append([average, len(wrong), len(found), right[0], len(theirs), right[1]])
-        average, _ = np.mean(rows, axis=0)[:2]
+        average = np.mean(rows, axis=0)[0]
         _, planted_count, listed, right, listed_theirs, right_theirs = np.sum(rows, axis=0)
         details = (
             f"{planted_count:.0f} changed; {right:.0f} of {listed:.0f} listed; "
@@ -225,13 +219,6 @@ def flips(name, backbone, source, draws):
 
 def with_wrong_labels(analyses, share, random):
     """Return the analyses with a share of their labels changed, and the paths of those images."""
-    changed = []
-    wrong = set()
-    for analysis in analyses:
-        labels = analysis.labels.copy()
-        some = random.permutation(len(labels))[: round(share * len(labels))]
-        classes = len(analysis.class_names)
-        labels[some] = (labels[some] + random.integers(1, classes, len(some))) % classes
-        changed.append(replace(analysis, labels=labels))
-        wrong |= {analysis.paths[i] for i in some}
-    return changed, wrong
+    pairs = [planted.with_wrong_labels(analysis, share, random) for analysis in analyses]
+    changed, wrong = zip(*pairs, strict=True)
+    return changed, set().union(*wrong)

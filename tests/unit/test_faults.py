@@ -1,6 +1,5 @@
 """Faults that were put in are found and described correctly; what is no fault is left alone."""
 
-import json
 import tracemalloc
 from pathlib import Path
 
@@ -653,17 +652,6 @@ def test_what_does_not_belong_together_is_refused(tmp_path):
         camkit.data_faults(analysis_of(paths[:2], labels[:2], gap[:2]))
 
 
-def names_of(paths):
-    """Return split, class and name of each path, as data/planted.json has them."""
-    return ["/".join(Path(path).parts[-3:]) for path in paths]
-
-
-def wrong_in_the_set():
-    """Return the names of the images of the embedded set whose label is wrong, or one of two."""
-    given = json.loads((Path(__file__).parents[2] / "data" / "planted.json").read_text())
-    return [fault[key] for fault in given for key in ("path", "other_path") if key in fault]
-
-
 @pytest.fixture(scope="module")
 def embedded():
     train, test = (camkit.load_images("mini", split) for split in ("Training", "Test"))
@@ -676,10 +664,10 @@ def test_planted_faults_are_found(embedded):
     table = camkit.data_faults(test, known)
     assert "background" not in set(table["kind"]), "no class of the set is marked"
     listed = table[table["kind"].isin(["copy", "label"])]
-    short = dict(zip(names_of(listed["path"]), listed["kind"], strict=True))
-    planted = json.loads((Path(__file__).parents[2] / "data" / "planted.json").read_text())
-    assert len(planted) == 6
-    for fault in planted:
+    short = dict(zip(planted.names_of(listed["path"]), listed["kind"], strict=True))
+    given = planted.faults_of_the_set()
+    assert len(given) == 6
+    for fault in given:
         assert short.pop(fault["path"]) == ("copy" if fault["kind"] == "two labels" else "label")
         short.pop(fault.get("other_path"), None)
     assert len(short) <= 2, "of 720 pictures hardly one that is no fault"
@@ -731,10 +719,7 @@ def test_a_marked_class_is_found_and_no_other(tmp_path, name, mark):
 @pytest.mark.slow
 def test_planted_faults_of_every_kind_are_found_and_hardly_anything_else(tmp_path):
     """`tests/bench` has the figures of two sets, beside cleanvision and cleanlab."""
-    sets = []
-    for split in planted.SPLITS:
-        images = camkit.load_images("mini", split)
-        sets.append(images.select(~np.isin(names_of(images.paths), wrong_in_the_set())))
+    sets = [planted.clean(camkit.load_images("mini", split)) for split in planted.SPLITS]
     truth = planted.plant(sets, tmp_path, each=3)
     train, test = (camkit.load_images(tmp_path, split) for split in planted.SPLITS)
     model = camkit.gap_classifier(camkit.backbone("mini"), train.class_names)
@@ -751,13 +736,7 @@ def flipped(part, share, seed):
 
     Images whose label is wrong already are left out.
     """
-    noise = np.random.default_rng(seed)
-    part = part.select(~np.isin(names_of(part.paths), wrong_in_the_set()))
-    labels = part.labels.copy()
-    some = noise.permutation(len(labels))[: round(share * len(labels))]
-    labels[some] = (labels[some] + noise.integers(1, 12, len(some))) % 12
-    made = analysis_of(part.paths, labels, part.gap, part.class_names)
-    return made, {part.paths[i] for i in some}
+    return planted.with_wrong_labels(planted.clean(part), share, np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("share", [0.01, 0.05])
@@ -786,7 +765,8 @@ def citrus(embedded):
     images = Images(*embedded)
     names = np.array(images.class_names)[images.labels]
     is_citrus = np.isin(names, ["Orange", "Mandarin", "Lemon", "Lime"])
-    rows = np.flatnonzero(is_citrus & ~np.isin(names_of(images.paths), wrong_in_the_set()))
+    is_wrong = np.isin(planted.names_of(images.paths), planted.wrong_in_the_set())
+    rows = np.flatnonzero(is_citrus & ~is_wrong)
     return images.features[rows], names[rows]
 
 
