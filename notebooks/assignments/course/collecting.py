@@ -14,6 +14,7 @@ Read are, as folders and as .zip archives:
   sorted by assignment or not; a flat folder of files named by students; one folder too many.
 """
 
+import functools
 import os
 import re
 import unicodedata
@@ -39,7 +40,7 @@ CANVAS = re.compile(
 CLASSROOM = "-submissions"
 
 # What is handed out beside a notebook, and the receipts of nbgrader's exchange.
-KNOWN_FILES = ("checks.py", "nbgrader_config.py", "timestamp.txt", "submission_secret.txt")
+KNOWN_FILES = ("checks.py", "nbgrader_config.py", lateness.RECEIPT, "submission_secret.txt")
 
 # Endings of archives that cannot be unpacked here.
 OTHER_ARCHIVES = (".rar", ".7z", ".tar", ".tgz", ".gz", ".xz")
@@ -102,11 +103,9 @@ def collect(
     collected = Collected()
     listing = files.list_files(submitted, scratch)
     texts = [file for file in listing.files if _is_text(file.place)]
-    for place in {file.place for file in listing.files if not _is_text(file.place)}:
-        _add_unread(collected, "", place, "the name of a folder is not text: rename it")
-    for folder in listing.empty:
-        if not _is_text(folder):
-            _add_unread(collected, "", folder, "the name of a folder is not text: rename it")
+    for place in [file.place for file in listing.files] + listing.empty:
+        if not _is_text(place):
+            _add_unread(collected, "", place, "the name of a folder is not text: rename it")
     candidates = [
         submissions.examine(file, released) for file in texts if submissions.is_notebook(file)
     ]
@@ -116,12 +115,12 @@ def collect(
     if owners.note:
         collected.notes.append(("", owners.note))
     for folder in empty:
-        _student(collected, folder, owners.of(folder), roster)
+        _student(collected, folder, owners)
     for place, reason in listing.unread.items():
-        student = _student(collected, place, owners.of(place), roster)
+        student = _student(collected, place, owners)
         _add_unread(collected, student, place, reason)
-    _assemble(collected, candidates, owners, released, roster)
-    _mention_others(collected, texts, owners, released, roster)
+    _assemble(collected, candidates, owners, released)
+    _mention_others(collected, texts, owners, released)
     return collected
 
 
@@ -157,6 +156,8 @@ class _Owners:
     ) -> None:
         self.assignments = assignments
         self.roster = roster
+        # Each of a student's files asks for the same names, and the roster compares all people.
+        self.find = functools.cache(roster.find)
         self.note = ""
         self.canvas_folders = _canvas_folders(places)
         plain = [place for place in places if self._by_platform(place) is None]
@@ -171,7 +172,7 @@ class _Owners:
         folders = self._folders(place)
         stem = _without_assignment(_stem(place[-1]), self.assignments)
         for name in (*folders, stem):
-            if self.roster.find(name=name):
+            if self.find(name=name):
                 return Owner(name)
         if len(folders) > self.level:
             return Owner(folders[self.level])
@@ -279,16 +280,17 @@ def _without_assignment(name: str, assignments: Collection[str]) -> str:
 # --- what is whose
 
 
-def _student(collected: Collected, place: tuple[str, ...], owner: Owner, roster: Roster) -> str:
+def _student(collected: Collected, place: tuple[str, ...], owners: _Owners) -> str:
     """Return the student whose a file is, and note it if that is nobody: then it is ""."""
+    owner = owners.of(place)
     if not owner.name and not owner.number:
         _add_unread(collected, "", place, "it lies outside any student's folder")
         return ""
-    person = roster.find(name=owner.name, number=owner.number)
+    person = owners.find(name=owner.name, number=owner.number)
     number = owner.number.removeprefix("canvas ") if "canvas" in owner.number else ""
     if person:
         student = person.login
-    elif roster:
+    elif owners.roster:
         who = " ".join(part for part in (owner.name, f"({owner.number})") if part != "()")
         _add_unread(collected, "", place, f"{who} is no student, or several, in the roster")
         return ""
@@ -307,15 +309,14 @@ def _assemble(
     candidates: Sequence[Candidate],
     owners: _Owners,
     released: Mapping[str, NotebookNode],
-    roster: Roster,
 ) -> None:
     """Sort the notebooks by students, and choose among copies."""
     by_student: dict[str, list[tuple[Candidate, Owner]]] = defaultdict(list)
     for candidate in candidates:
-        owner = owners.of(candidate.file.place)
-        student = _student(collected, candidate.file.place, owner, roster)
+        place = candidate.file.place
+        student = _student(collected, place, owners)
         if student:
-            by_student[student].append((candidate, owner))
+            by_student[student].append((candidate, owners.of(place)))
     for student, pairs in by_student.items():
         pairs = _without_namesakes(collected, student, pairs)
         handed_in, unassigned = submissions.choose([one for one, _ in pairs], released)
@@ -328,16 +329,16 @@ def _assemble(
                 submission,
                 is_late=owner.is_late,
                 moodle=owner.moodle,
-                time=lateness.time_handed_in(submission.file, _time_in_roster(owner, roster)),
+                time=lateness.time_handed_in(submission.file, _time_in_roster(owner, owners)),
             )
             if submission.notebook is None:
                 for remark in submission.remarks:
                     _add_unread(collected, student, submission.file.place, remark)
 
 
-def _time_in_roster(owner: Owner, roster: Roster) -> str:
+def _time_in_roster(owner: Owner, owners: _Owners) -> str:
     """Return when Moodle's grading worksheet says that something was handed in, "" without one."""
-    person = roster.find(number=owner.number) if owner.number else None
+    person = owners.find(number=owner.number) if owner.number else None
     if not person:
         return ""
     return person.participants.get(owner.number.removeprefix("participant "), "")
@@ -370,7 +371,6 @@ def _mention_others(
     texts: Sequence[File],
     owners: _Owners,
     released: Mapping[str, NotebookNode],
-    roster: Roster,
 ) -> None:
     """Mention the files that are no notebooks.
 
@@ -383,7 +383,7 @@ def _mention_others(
         name = file.place[-1]
         if submissions.is_notebook(file) or name in KNOWN_FILES:
             continue
-        student = _student(collected, file.place, owners.of(file.place), roster)
+        student = _student(collected, file.place, owners)
         if not student:
             continue
         named = submissions.assignment_in_name(file.place, released)

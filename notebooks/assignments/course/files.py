@@ -90,9 +90,9 @@ def _is_ignored(name: str) -> bool:
 
 def _is_ignored_file(name: str) -> bool:
     """Return whether a file is hidden and no notebook, or one of macOS' files beside each."""
-    if name.startswith("._") or not name.startswith("."):
-        return name.startswith(("._", *IGNORED))
-    return not name.lower().endswith(".ipynb")
+    if name.startswith(("._", *IGNORED)):
+        return True
+    return name.startswith(".") and not name.lower().endswith(".ipynb")
 
 
 def _add_archive(

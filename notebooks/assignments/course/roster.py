@@ -162,11 +162,9 @@ def read(source: Path) -> Roster:
         RosterError: If a table is no CSV, has none of the headings, or a login cannot name a
             folder.
     """
-    source = Path(source)
-    paths = sorted(source.glob("*.csv")) if source.is_dir() else [source]
     roster = Roster()
     headings: list[str] = []
-    for path in paths:
+    for path in _tables(source):
         rows = _rows(path)
         newcomers = [person for person in map(_person, rows) if person]
         if not newcomers:
@@ -190,15 +188,19 @@ def keep(source: Path, folder: Path) -> Roster:
         RosterError: As `read` does; then the earlier copies stay.
     """
     roster = read(source)
-    source = Path(source)
-    tables = sorted(source.glob("*.csv")) if source.is_dir() else [source]
-    copies = {path.name: path.read_bytes() for path in tables}
+    copies = {path.name: path.read_bytes() for path in _tables(source)}
     folder.mkdir(exist_ok=True)
     for path in folder.glob("*.csv"):
         path.unlink()
     for name, data in copies.items():
         write_whole(folder / name, data)
     return roster
+
+
+def _tables(source: Path) -> list[Path]:
+    """Return the path of a table, or those of all tables (.csv) in a folder."""
+    source = Path(source)
+    return sorted(source.glob("*.csv")) if source.is_dir() else [source]
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
