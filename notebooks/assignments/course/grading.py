@@ -15,7 +15,6 @@ from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
-from nbgrader.api import Gradebook
 from tqdm import tqdm
 
 from camkit._files import write_whole
@@ -35,13 +34,14 @@ LONGEST_RECEIPT = 1000
 
 @dataclass(frozen=True)
 class Job:
-    """One submission to grade into a year's folder."""
+    """One submission to grade into a year's folder, and the teacher's rule on lateness."""
 
     folder: Path
     assignment: str
     student: str
     released: NotebookNode
     submission: Submission
+    rule: lateness.Rule
 
 
 def grade(
@@ -76,16 +76,17 @@ def grade(
     with year.exclusive(folder), tempfile.TemporaryDirectory() as scratch:
         released = _released_notebooks(folder)
         lateness.set_due(folder, due or {})
+        rule = lateness.penalty(folder)
         collected = collect(Path(submitted), Path(scratch), released, roster)
         _enrol(folder, roster, collected.numbers)
         jobs = [
-            Job(folder, assignment, student, released[assignment], submission)
+            Job(folder, assignment, student, released[assignment], submission, rule)
             for (student, assignment), submission in collected.submissions.items()
         ]
         _grade_all(jobs, workers)
         for job in jobs:
             _hand_back(job)
-        _write_tables(folder, list(released), roster, collected)
+        _write_tables(folder, list(released), roster, collected, rule)
     return collected
 
 
@@ -139,7 +140,9 @@ def _grade_if_changed(job: Job) -> None:
         "moodle": job.submission.moodle,
     }
     with year.open_gradebook(job.folder) as book:
-        late = _late(book, job.assignment, job.student, record, lateness.penalty(job.folder))
+        due = book.find_assignment(job.assignment).duedate
+        points = book.find_submission(job.assignment, job.student).score
+    late = lateness.judge(job.student, points, record, due, job.rule)
     record["late"] = list(late)
     if record == old:
         return
@@ -148,15 +151,6 @@ def _grade_if_changed(job: Job) -> None:
     path = year.record_path(job.folder, job.assignment, job.student)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, json.dumps(record).encode())
-
-
-def _late(
-    book: Gradebook, assignment: str, student: str, record: Mapping, rule: lateness.Rule
-) -> Late:
-    """Return how late a graded submission was, and what that costs."""
-    due = book.find_assignment(assignment).duedate
-    points = book.find_submission(assignment, student).score
-    return lateness.judge(student, points, record, due, rule)
 
 
 def _remarks_on_time(late: Late) -> list[str]:
@@ -217,7 +211,7 @@ def _hand_back(job: Job) -> None:
     submission = job.submission.file.path.parent
     page_folder = year.feedback_path(job.folder, job.assignment, job.student).parent
     dummies = {
-        "timestamp.txt": b"",
+        lateness.RECEIPT: b"",
         "submission_secret.txt": secrets.token_hex().encode(),
     }
     for name, dummy in dummies.items():
@@ -230,11 +224,15 @@ def _hand_back(job: Job) -> None:
 
 
 def _write_tables(
-    folder: Path, assignments: list[str], roster: Roster, collected: Collected
+    folder: Path,
+    assignments: list[str],
+    roster: Roster,
+    collected: Collected,
+    rule: lateness.Rule,
 ) -> None:
     """Write all tables, and what goes back to a platform, for everyone in the gradebook."""
-    rule = lateness.penalty(folder)
     with year.open_gradebook(folder) as book:
+        due = {name: book.find_assignment(name).duedate for name in assignments}
         everyone = sorted({*collected.students, *(person.id for person in book.students)})
         records = {
             (student, assignment): _read_record(folder, assignment, student)
@@ -244,16 +242,15 @@ def _write_tables(
         results = {}
         for (student, assignment), record in records.items():
             if record:
+                points = book.find_submission(assignment, student).score
                 # When the work is due may have changed since it was graded.
-                late = _late(book, assignment, student, record, rule)
+                late = lateness.judge(student, points, record, due[assignment], rule)
                 record["late"] = late
-                points = book.find_submission(assignment, student).score - late.lost
-                results[student, assignment] = Result(f"{points:g}", late.words)
+                results[student, assignment] = Result(f"{points - late.lost:g}", late.words)
         tables.write_csv(
             folder / "grades.csv", tables.grade_rows(book, everyone, assignments, results)
         )
         begun = {assignment for _, assignment in results}
-        due = {name: book.find_assignment(name).duedate for name in assignments}
         most = {name: book.find_assignment(name).max_score for name in assignments if name in begun}
     points = {key: result.points for key, result in results.items()}
     if any(person.canvas_row for person in roster.people):
