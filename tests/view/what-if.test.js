@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { probabilities } from "../../camkit/atlas/view/equation.js";
 import {
   boxOf,
   fewestCells,
   flipSet,
   labelFlipSet,
   logitsWithout,
-  probabilitiesOf,
   ranking,
   readout,
   remainingLine,
@@ -27,9 +27,9 @@ test("struck cells contribute nothing, or the mean is taken over those that are 
 });
 
 test("probabilities are a softmax, or a sigmoid for each label", () => {
-  assert.deepEqual(probabilitiesOf([0, 0], false), [0.5, 0.5]);
-  assert.deepEqual(probabilitiesOf([800, 0], false), [1, 0]);
-  const [half, more] = probabilitiesOf([0, Math.log(3)], true);
+  assert.deepEqual(probabilities(Float64Array.of(0, 0), "softmax"), Float64Array.of(0.5, 0.5));
+  assert.deepEqual(probabilities(Float64Array.of(800, 0), "softmax"), Float64Array.of(1, 0));
+  const [half, more] = probabilities(Float64Array.of(0, Math.log(3)), "sigmoid");
   assert.equal(half, 0.5);
   assert.ok(Math.abs(more - 0.75) < 1e-12);
 });

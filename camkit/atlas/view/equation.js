@@ -41,9 +41,18 @@ export function classMap(features, { kernel, bias }, c) {
  * @param {Float32Array} features
  * @param {Head} head
  */
-export function logitsOf(features, { kernel, bias }) {
+export function logitsOf(features, head) {
+  return scoresOf(gapOf(features, head.kernel.length / head.bias.length), head);
+}
+
+/**
+ * Return the logit of each class: gap · W_c + b_c.
+ *
+ * @param {Float64Array} gap
+ * @param {{kernel: ArrayLike<number>, bias: ArrayLike<number>}} head
+ */
+export function scoresOf(gap, { kernel, bias }) {
   const classes = bias.length;
-  const gap = gapOf(features, kernel.length / classes);
   const logits = Float64Array.from(bias);
   gap.forEach((mean, k) => {
     for (let c = 0; c < classes; c++) logits[c] += mean * kernel[k * classes + c];

@@ -1,7 +1,7 @@
 // A new head, trained on the averaged features (GAP) of a few pictures: softmax regression.
 
 /** @import { Head } from "./types.js" */
-import { probabilities } from "./equation.js";
+import { probabilities, scoresOf } from "./equation.js";
 
 // Steps of the gradient descent, and the weight of Σ W².
 const DESCENT_STEPS = 400;
@@ -18,20 +18,6 @@ const COMMON_VARIANCE = 0.1;
  */
 
 /**
- * Return the logit of each class: row · W + b.
- *
- * @param {Float64Array} row
- * @param {Softmax} softmax
- */
-function logitsOfRow(row, { weights, biases }) {
-  const logits = biases.slice();
-  row.forEach((value, k) => {
-    for (let c = 0; c < logits.length; c++) logits[c] += value * weights[k * logits.length + c];
-  });
-  return logits;
-}
-
-/**
  * Return the gradient of the mean cross-entropy of rows (N × K) with respect to weights and biases:
  * Σ row_k (p_c − [c is the label]) / N, and the same without row_k.
  *
@@ -43,8 +29,9 @@ function logitsOfRow(row, { weights, biases }) {
 export function gradientOf(rows, labels, softmax) {
   const weights = new Float64Array(softmax.weights.length);
   const biases = new Float64Array(softmax.biases.length);
+  const head = { kernel: softmax.weights, bias: softmax.biases };
   rows.forEach((row, n) => {
-    const excess = probabilities(logitsOfRow(row, softmax), "softmax");
+    const excess = probabilities(scoresOf(row, head), "softmax");
     excess[labels[n]] -= 1;
     excess.forEach((value, c) => {
       const share = value / rows.length;

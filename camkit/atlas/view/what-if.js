@@ -2,6 +2,7 @@
 // camkit.flip_set and camkit.localize.boxes.
 
 /** @import { Index, Mean, Remaining, Shown } from "./types.js" */
+import { probabilities } from "./equation.js";
 import { upsample } from "./maps.js";
 import { percent, signed } from "./words.js";
 
@@ -44,20 +45,6 @@ function changeOfMean(map, struck, mean) {
  */
 export function logitsWithout({ logits, maps }, struck, mean) {
   return maps.map((map, m) => logits[m] + changeOfMean(map, struck, mean));
-}
-
-/**
- * Return probabilities: a sigmoid for each label, or a softmax over the classes that are given.
- *
- * @param {number[]} logits
- * @param {boolean} isMultiLabel
- */
-export function probabilitiesOf(logits, isMultiLabel) {
-  if (isMultiLabel) return logits.map((logit) => 1 / (1 + Math.exp(-logit)));
-  const highest = Math.max(...logits);
-  const weights = logits.map((logit) => Math.exp(logit - highest));
-  const sum = weights.reduce((a, b) => a + b, 0);
-  return weights.map((weight) => weight / sum);
 }
 
 /**
@@ -272,10 +259,12 @@ export function countOfCells(count) {
  * @param {Mean} mean
  */
 export function ranking({ multiLabel }, detail, struck, mean) {
-  const before = Array.from(detail.logits);
-  const after = logitsWithout(detail, struck, mean);
-  const probabilityBefore = probabilitiesOf(before, multiLabel);
-  const probabilityAfter = probabilitiesOf(after, multiLabel);
+  const before = Float64Array.from(detail.logits);
+  const after = Float64Array.from(logitsWithout(detail, struck, mean));
+  // A softmax is over the classes that are stored.
+  const activation = multiLabel ? "sigmoid" : "softmax";
+  const probabilityBefore = probabilities(before, activation);
+  const probabilityAfter = probabilities(after, activation);
   const rows = detail.classes.map((c, m) => ({
     c,
     before: before[m],
