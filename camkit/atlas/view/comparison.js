@@ -1,14 +1,12 @@
 // The comparison with another model: pure functions.
 
 /** @import { Comparison, Group, Index, Layer, Maps, Shown } from "./types.js" */
-import { labelNames } from "./label-sets.js";
+import { labelNames, setsOf } from "./label-sets.js";
+import { SMALLEST_REACH } from "./maps.js";
 import { percent, signed } from "./words.js";
 
 /** The part of the groups of images by what became of them. */
 export const BEFORE_AND_AFTER = "Before and after";
-
-// The limits of a colour map are at least this far from zero, so that a map of zeros has a range.
-const SMALLEST_REACH = 1e-6;
 
 /**
  * Return the images of each change.
@@ -31,9 +29,9 @@ export function changeGroups({ comparison }) {
  * @param {number} c
  * @returns {Group}
  */
-export function changesOfClass({ labels, labelSets }, { changes, classNames }, c) {
+export function changesOfClass(index, { changes, classNames }, c) {
   /** @param {number} i */
-  const hasLabel = (i) => labels[i] === c || Boolean(labelSets?.[i].true.includes(c));
+  const hasLabel = (i) => setsOf(index, i).true.includes(c);
   const decided = changes.filter(({ name }) => name === "mended" || name === "broken");
   const members = decided.flatMap(({ images }) => images).filter(hasLabel);
   return { title: `${classNames[c]}, mended or broken`, members: members.sort((a, b) => a - b) };
@@ -98,18 +96,16 @@ export function comparedClasses(index, { predicted }, i, shown) {
 export function layersOfBoth({ palette }, { classNames }, after, before, classes) {
   const sides = { before, after };
   const drawn = classes.flatMap((c) =>
-    Object.entries(sides).map(([side, maps]) => {
+    Object.entries(sides).map(([name, maps]) => {
       const m = maps.classes.indexOf(c);
-      if (m < 0) return { caption: `${side}: no map of ${classNames[c]}`, cells: null };
+      if (m < 0) return { name, caption: `${name}: no map of ${classNames[c]}`, cells: null };
       const probability = percent(maps.probs[m]);
-      const caption = `${side}: ${classNames[c]}, ${probability}, logit ${signed(maps.logits[m])}`;
-      return { caption, cells: maps.maps[m] };
+      const caption = `${name}: ${classNames[c]}, ${probability}, logit ${signed(maps.logits[m])}`;
+      return { name, caption, cells: maps.maps[m] };
     }),
   );
   const highest = drawn.map(({ cells }) => (cells ? Math.max(...cells) : 0));
   const high = Math.max(SMALLEST_REACH, ...highest);
-  return drawn.map((layer, position) => {
-    const name = position % 2 ? "after" : "before";
-    return { name, low: 0, high, palette: palette.evidence, alone: false, ...layer };
-  });
+  const colours = { low: 0, high, palette: palette.evidence, alone: false };
+  return drawn.map((layer) => ({ ...layer, ...colours }));
 }

@@ -2,10 +2,8 @@
 
 /** @import { Index, LabelSets, Layer, Shown } from "./types.js" */
 import { found, invented, labelNames, missed } from "./label-sets.js";
+import { SMALLEST_REACH } from "./maps.js";
 import { labelName, percent, signed, truth, withSplit } from "./words.js";
-
-// The limits of a colour map are at least this far from zero, so that a map of zeros has a range.
-const SMALLEST = 1e-6;
 
 /** The names of the figures of the labels of an image that may have several: so many have one. */
 export const LABELS = ["label-0", "label-1", "label-2", "label-3", "label-4", "label-5"];
@@ -97,7 +95,7 @@ export function layersOf(index, detail, shown) {
   const { label, sets, predicted, high } = detail.about;
   const evidence = {
     low: 0,
-    high: Math.max(high, SMALLEST),
+    high: Math.max(high, SMALLEST_REACH),
     palette: palette.evidence,
     alone: false,
   };
@@ -120,7 +118,7 @@ export function layersOf(index, detail, shown) {
   }
   const difference = differenceOf(detail);
   if (withPairs && difference) {
-    const reach = Math.max(SMALLEST, ...difference.map(Math.abs));
+    const reach = Math.max(SMALLEST_REACH, ...difference.map(Math.abs));
     const colours = { low: -reach, high: reach, palette: palette.signed, alone: true };
     layers.push({
       name: "difference",

@@ -2,6 +2,9 @@
 
 /** @import { Palette } from "./types.js" */
 
+// The limits of a colour map are at least this far from zero, so that a map of zeros has a range.
+export const SMALLEST_REACH = 1e-6;
+
 /**
  * Return for each of `size` pixels the two of `count` cells between which it lies, and the weight of
  * the second. Pixels and cells have their centres at halves, as in camkit.upsample.
