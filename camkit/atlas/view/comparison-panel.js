@@ -2,10 +2,10 @@
 
 /** @import { Comparison, Group, Index, Maps, Shown } from "./types.js" */
 import { answersLine, changesOfClass, comparedClasses, layersOfBoth } from "./comparison.js";
-import { make, section } from "./dom.js";
+import { button, make, section } from "./dom.js";
 import { ColourBar, paintLayer } from "./figures.js";
 import { remarkOn } from "./layers.js";
-import { card, scrollingTable, WIDE } from "./overview.js";
+import { scrollingTable, wideCard } from "./overview.js";
 import { countOfPictures, percent } from "./words.js";
 
 /**
@@ -20,9 +20,9 @@ export function comparisonPanel(index, comparison, changes, showGroup) {
   const lines = comparison.lines.map((line, k) => make("p", { className: k ? "" : "large" }, line));
   const list = make("ul", { className: "plain" });
   for (const group of changes) {
-    const onclick = () => showGroup(group);
     const text = `${group.title}: ${countOfPictures(group.members.length)}`;
-    list.append(make("li", {}, make("button", { type: "button", onclick }, text)));
+    const choice = button(text, () => showGroup(group));
+    list.append(make("li", {}, choice));
   }
   const cards = [
     section("card", "Before and after", ...lines),
@@ -51,9 +51,7 @@ function changedClassesCard(index, comparison, showGroup) {
   });
   const heads = ["class", "before", "after", "mended", "broken"];
   const heading = "Recall of each class, most broken first";
-  const element = card(heading, scrollingTable(heading, heads, rows));
-  element.open = matchMedia(WIDE).matches;
-  return element;
+  return wideCard(heading, scrollingTable(heading, heads, rows));
 }
 
 /** The maps of both models for the chosen image, with the same limits. */

@@ -115,14 +115,8 @@ class Atlas {
 
   makeSummary() {
     const content = overview(this.index, this.all, this.source, {
-      choose: (i, group) => {
-        this.showGroup(group, i);
-        this.reveal();
-      },
-      showGroup: (group) => {
-        this.showGroup(group);
-        this.reveal();
-      },
+      choose: (i, group) => this.revealGroup(group, i),
+      showGroup: (group) => this.revealGroup(group),
     });
     const properties = { className: "summary", open: this.index.open };
     return make("details", properties, make("summary", {}, "Summary"), ...content);
@@ -137,10 +131,7 @@ class Atlas {
   /** @param {Comparison} comparison */
   makeComparison(comparison) {
     const changes = this.all.filter(({ part }) => part === BEFORE_AND_AFTER);
-    return comparisonPanel(this.index, comparison, changes, (group) => {
-      this.showGroup(group);
-      this.reveal();
-    });
+    return comparisonPanel(this.index, comparison, changes, (group) => this.revealGroup(group));
   }
 
   /** Put the parts into the page and show the first group. */
@@ -241,6 +232,17 @@ class Atlas {
   showGroup(group, i) {
     this.selection.group = group;
     this.browser.show(group, i);
+  }
+
+  /**
+   * Show a group, and bring it into view, after a choice elsewhere.
+   *
+   * @param {Group} group
+   * @param {number} [i]
+   */
+  revealGroup(group, i) {
+    this.showGroup(group, i);
+    this.reveal();
   }
 
   /**

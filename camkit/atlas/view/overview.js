@@ -2,7 +2,7 @@
 // the data.
 
 /** @import { ClassRow, Bin, Fault, FaultKind, Group, Index, Slice, Source } from "./types.js" */
-import { make, section, showPicture } from "./dom.js";
+import { button, make, section, showPicture } from "./dom.js";
 import { SLICES, titleOfFaults } from "./groups.js";
 import { INVENTED, MISSED, mostFrequentFirst } from "./label-sets.js";
 import { reliability } from "./reliability.js";
@@ -12,7 +12,7 @@ import { percent, pictureOf, withSplit } from "./words.js";
 const LISTED_PAIRS = 8;
 
 // From this width on, the cards of the first row are unfolded at first, as in atlas.css.
-export const WIDE = "(min-width: 46rem)";
+const WIDE = "(min-width: 46rem)";
 
 /**
  * Return a part of the summary that is folded at first.
@@ -20,8 +20,20 @@ export const WIDE = "(min-width: 46rem)";
  * @param {string} heading
  * @param {...Node} content
  */
-export function card(heading, ...content) {
+function card(heading, ...content) {
   return make("details", { className: "card" }, make("summary", {}, heading), ...content);
+}
+
+/**
+ * Return a part of the summary that is unfolded at first where there is room.
+ *
+ * @param {string} heading
+ * @param {Node} content
+ */
+export function wideCard(heading, content) {
+  const element = card(heading, content);
+  element.open = matchMedia(WIDE).matches;
+  return element;
 }
 
 /**
@@ -52,12 +64,10 @@ function pairsCard(heading, pairs, showGroup) {
   const list = make("ul", { className: "plain pairs" });
   for (const group of pairs) {
     const text = `${group.title} (${group.members.length})`;
-    const button = make("button", { type: "button", onclick: () => showGroup(group) }, text);
-    list.append(make("li", {}, button));
+    const choice = button(text, () => showGroup(group));
+    list.append(make("li", {}, choice));
   }
-  const element = card(heading, list);
-  element.open = matchMedia(WIDE).matches;
-  return element;
+  return wideCard(heading, list);
 }
 
 /**

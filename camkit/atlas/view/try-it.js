@@ -1,7 +1,7 @@
 // The part of the atlas in which the picture under review is changed, and the model asked again.
 
 /** @import { Source } from "./types.js" */
-import { make, section } from "./dom.js";
+import { button, make, section } from "./dom.js";
 import { PlayPanel } from "./play-panel.js";
 import { messageOf } from "./words.js";
 
@@ -17,8 +17,7 @@ export class TryIt {
     // The picture that the panel shows.
     this.shown = -1;
     this.content = make("div");
-    const onclick = () => this.back();
-    const back = make("button", { type: "button", onclick }, "Back to the picture under review");
+    const back = button("Back to the picture under review", () => this.back());
     this.tools = make("div", { className: "sources" }, back);
     const summary = make("summary", {}, "Try it: change the picture and ask the model again");
     this.details = make("details", { ontoggle: () => this.update() }, summary, this.content);
