@@ -3,6 +3,14 @@
 /** @import { Point } from "./types.js" */
 import { contextOf, make } from "./dom.js";
 
+/** @type {Record<string, Point>} The steps of the arrow keys, to the right and down. */
+export const ARROWS = {
+  ArrowRight: [1, 0],
+  ArrowLeft: [-1, 0],
+  ArrowDown: [0, 1],
+  ArrowUp: [0, -1],
+};
+
 /** A canvas that is drawn at screen resolution, and redrawn when its size or colours change. */
 export class Board {
   /**

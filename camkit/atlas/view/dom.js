@@ -47,6 +47,19 @@ export function contextOf(canvas, settings) {
 }
 
 /**
+ * Put pixels on a canvas, which gets their size.
+ *
+ * @param {HTMLCanvasElement} canvas
+ * @param {Uint8ClampedArray<ArrayBuffer>} bytes RGBA
+ * @param {number} height
+ * @param {number} width
+ */
+export function putPixels(canvas, bytes, height, width) {
+  Object.assign(canvas, { height, width });
+  contextOf(canvas).putImageData(new ImageData(bytes, width, height), 0, 0);
+}
+
+/**
  * Show image i in an img element as soon as its address is known.
  *
  * @param {HTMLImageElement} image

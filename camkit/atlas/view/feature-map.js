@@ -1,7 +1,7 @@
 // The map of GAP features (t-SNE) as a canvas.
 
 /** @import { Index, Point, View } from "./types.js" */
-import { Board } from "./board.js";
+import { ARROWS, Board } from "./board.js";
 import { nearestPoints, nextPoint, pointAt, pointsInside, project, scaleOf } from "./geometry.js";
 import { isError } from "./groups.js";
 import { classColour } from "./legend.js";
@@ -23,9 +23,6 @@ const CLICK_RADIUS = 8;
 
 // The number of points that the key L gathers.
 const GATHERED = 30;
-
-/** @type {Record<string, Point>} */
-const DIRECTIONS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] };
 
 /**
  * Wheel, + and − zoom; a drag is a lasso, and with Shift it moves the map; arrows go to the next point.
@@ -231,7 +228,7 @@ export class FeatureMap {
 
   /** @param {KeyboardEvent} event */
   onKey(event) {
-    const direction = DIRECTIONS[event.key];
+    const direction = ARROWS[event.key];
     const action = direction ? () => this.goTowards(direction) : this.keyAction(event.key);
     if (!action) return;
     event.preventDefault();

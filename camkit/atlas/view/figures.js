@@ -1,7 +1,7 @@
 // The figures of the chosen image: its pixels and its maps, with the colour bars.
 
 /** @import { Index, Layer, Shown } from "./types.js" */
-import { contextOf, make } from "./dom.js";
+import { contextOf, make, putPixels } from "./dom.js";
 import { LABELS, layersOf, remarkOn } from "./layers.js";
 import { colours, upsample } from "./maps.js";
 import { signed } from "./words.js";
@@ -9,7 +9,7 @@ import { signed } from "./words.js";
 const FIGURES = ["picture", "truth", "answer", "difference", ...LABELS, "chosen"];
 
 // Opacity of a map over the image, as in camkit.overlay.
-const OPACITY = 0.5;
+export const OPACITY = 0.5;
 
 /**
  * Paint an image, or a map over it or alone; the canvas gets the pixels of the image.
@@ -30,9 +30,9 @@ export function paintLayer(canvas, image, layer, shape) {
   if (!cells) return;
 
   // A page on disk may show the pixels of an image, but not read them. So the canvas blends them.
-  const heat = make("canvas", { width, height });
+  const heat = make("canvas");
   const bytes = colours(upsample(cells, shape, height, width), low, high, palette);
-  contextOf(heat).putImageData(new ImageData(bytes, width, height), 0, 0);
+  putPixels(heat, bytes, height, width);
   context.globalAlpha = alone ? 1 : OPACITY;
   context.drawImage(heat, 0, 0);
 }
@@ -45,14 +45,13 @@ export class ColourBar {
    * @param {number[][]} palette
    */
   constructor(name, meaning, palette) {
-    const canvas = make("canvas", { width: 256, height: 1, role: "presentation" });
+    const canvas = make("canvas", { role: "presentation" });
     this.low = make("span");
     this.high = make("span");
     const text = make("em", {}, meaning);
     this.element = make("div", { className: `bar ${name}` }, this.low, canvas, this.high, text);
     const values = Float32Array.from({ length: 256 }, (_, k) => k / 255);
-    const pixels = new ImageData(colours(values, 0, 1, palette), 256, 1);
-    contextOf(canvas).putImageData(pixels, 0, 0);
+    putPixels(canvas, colours(values, 0, 1, palette), 1, 256);
   }
 
   /**

@@ -2,15 +2,12 @@
 
 /** @import { Group } from "./types.js" */
 /** @import { Confusion } from "./confusion.js" */
-import { Board } from "./board.js";
+import { ARROWS, Board } from "./board.js";
 
 const MATRIX_HELP = "Confusion matrix: arrow keys move, Enter shows the pictures";
 
 // Cells smaller than this many pixels show no number.
 const SIDE_FOR_NUMBERS = 22;
-
-/** @type {Record<string, [number, number]>} Rows and columns that an arrow key moves. */
-const STEPS = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] };
 
 /**
  * The matrix with true classes in rows and predicted ones in columns. Colour shows errors only, as
@@ -117,11 +114,11 @@ export class Matrix {
 
   /** @param {KeyboardEvent} event */
   onKey(event) {
-    const step = STEPS[event.key];
+    const step = ARROWS[event.key];
     if (!step && event.key !== "Enter") return;
     event.preventDefault();
     event.stopPropagation();
-    if (step) this.moveTo(this.row + step[0], this.column + step[1]);
+    if (step) this.moveTo(this.row + step[1], this.column + step[0]);
     else this.showCell();
     this.refresh();
   }

@@ -1,7 +1,8 @@
 // The picture as the model reads it, where one paints and moves an object: pointer and keys.
 
 /** @import { Scene } from "./scene.js" */
-import { contextOf, make } from "./dom.js";
+import { ARROWS } from "./board.js";
+import { make, putPixels } from "./dom.js";
 
 /** The tools: what the pointer and the arrow keys do. */
 export const PAINT = "paint";
@@ -9,13 +10,6 @@ export const MOVE = "move";
 
 // One step of the arrow keys, as a share of the picture's side.
 const STEP = 1 / 25;
-
-const KEYS = {
-  ArrowLeft: [-1, 0],
-  ArrowRight: [1, 0],
-  ArrowUp: [0, -1],
-  ArrowDown: [0, 1],
-};
 
 /**
  * Return opaque RGBA bytes of RGB bytes.
@@ -74,7 +68,7 @@ export class Stage {
   /** @param {Uint8ClampedArray} rgb */
   draw(rgb) {
     const { height, width, aspect } = this.scene;
-    contextOf(this.canvas).putImageData(new ImageData(opaque(rgb), width, height), 0, 0);
+    putPixels(this.canvas, opaque(rgb), height, width);
     this.canvas.style.aspectRatio = String(aspect);
     this.showRing();
   }
@@ -141,8 +135,8 @@ export class Stage {
     if (event.key === " " && this.tool === PAINT) {
       this.scene.beginStroke();
       this.paintTo(this.cursor[0], this.cursor[1], true);
-    } else if (event.key in KEYS) {
-      const [across, down] = KEYS[/** @type {keyof typeof KEYS} */ (event.key)];
+    } else if (event.key in ARROWS) {
+      const [across, down] = ARROWS[event.key];
       const [x, y] = this.tool === PAINT ? this.cursor : position;
       const to = [
         Math.min(Math.max(x + across * STEP * width, 0), width),

@@ -1,8 +1,9 @@
 // What if? A brush strikes cells out of the maps of the chosen image, and all scores follow.
 
-/** @import { Index, Mean, Remaining, Selection, Shown } from "./types.js" */
-import { Board } from "./board.js";
-import { contextOf, field, make } from "./dom.js";
+/** @import { Index, Mean, Point, Remaining, Selection, Shown } from "./types.js" */
+import { ARROWS, Board } from "./board.js";
+import { button, field, make, putPixels } from "./dom.js";
+import { OPACITY } from "./figures.js";
 import { colours } from "./maps.js";
 import {
   countOfCells,
@@ -32,22 +33,11 @@ const DIFFERENCE = "difference";
 // Classes in the table of scores, besides the true and the predicted one.
 const MOST_SCORES = 6;
 
-// Opacity of the map over the image, as in the figures.
-const HEAT_OPACITY = 0.5;
-
 // The colour of what is below the threshold.
 const GREY = 128;
 
 // Distance in cells between the points of a stroke, so that it leaves none out.
 const STROKE_STEP = 0.25;
-
-/** @type {Record<string, [number, number]>} */
-const CURSOR_STEPS = {
-  ArrowRight: [0, 1],
-  ArrowLeft: [0, -1],
-  ArrowDown: [1, 0],
-  ArrowUp: [-1, 0],
-};
 
 export class WhatIfPanel {
   /**
@@ -110,9 +100,8 @@ export class WhatIfPanel {
 
   /** @param {string} atlasId */
   makeMeans(atlasId) {
-    const count = this.index.cells[0] * this.index.cells[1];
     const texts = {
-      all: `Struck cells contribute nothing: the sum over the others is divided by all ${count} cells.`,
+      all: `Struck cells contribute nothing: the sum over the others is divided by all ${this.count} cells.`,
       remaining: "The mean is taken over the cells that are left, as if the map ended there.",
     };
     const choices = Object.entries(texts).map(([value, text]) => {
@@ -217,8 +206,6 @@ export class WhatIfPanel {
   fillButtons() {
     const { detail } = this.selection;
     if (!detail) return;
-    /** @param {string} text @param {() => void} onclick */
-    const button = (text, onclick) => make("button", { type: "button", onclick }, text);
     const flips = this.flipSets(detail);
     const choices = flips.map(({ name, cells }) => {
       const size = cells ? countOfCells(cells.length) : "no number of cells is enough";
@@ -276,8 +263,8 @@ export class WhatIfPanel {
     remaining.mask.forEach((isKept, pixel) => {
       if (!isKept) bytes.fill(GREY, 4 * pixel, 4 * pixel + 3);
     });
-    const heat = make("canvas", { width, height });
-    contextOf(heat).putImageData(new ImageData(bytes, width, height), 0, 0);
+    const heat = make("canvas");
+    putPixels(heat, bytes, height, width);
     this.drawn = { heat, remaining };
     this.kept.textContent = remainingLine(remaining, threshold, height, width);
     this.board.redraw();
@@ -299,7 +286,7 @@ export class WhatIfPanel {
       context.fillRect(0, 0, width, height);
       context.globalCompositeOperation = "source-over";
     }
-    context.globalAlpha = HEAT_OPACITY;
+    context.globalAlpha = OPACITY;
     context.drawImage(this.drawn.heat, 0, 0, width, height);
     context.globalAlpha = 1;
     for (const cell of this.struck) this.paintStruck(context, this.boxOfCell(cell));
@@ -448,7 +435,7 @@ export class WhatIfPanel {
   /** @param {KeyboardEvent} event */
   onKey(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const step = CURSOR_STEPS[event.key];
+    const step = ARROWS[event.key];
     if (step) this.moveCursor(step);
     else if (event.key === " " || event.key === "Enter") this.toggle();
     else if (event.key.toLowerCase() === "u") this.undo();
@@ -457,8 +444,8 @@ export class WhatIfPanel {
     event.stopPropagation();
   }
 
-  /** @param {[number, number]} step */
-  moveCursor([down, right]) {
+  /** @param {Point} step */
+  moveCursor([right, down]) {
     const [h, w] = this.index.cells;
     const [row, column] = this.cursor;
     this.cursor = [
