@@ -81,6 +81,23 @@ export function button(text, onclick) {
 }
 
 /**
+ * Return a hidden control by which pictures are chosen; the same ones can be chosen again.
+ *
+ * @param {string} name
+ * @param {boolean} multiple
+ * @param {(files: File[]) => void} onfiles
+ */
+export function pictureInput(name, multiple, onfiles) {
+  const input = make("input", { type: "file", accept: "image/*", multiple, hidden: true });
+  input.ariaLabel = name;
+  input.addEventListener("change", () => {
+    onfiles(Array.from(input.files ?? []));
+    input.value = "";
+  });
+  return input;
+}
+
+/**
  * Return a control under its label.
  *
  * @param {string} atlasId
@@ -103,6 +120,19 @@ export function field(atlasId, text, control) {
  */
 export function section(className, name, ...content) {
   return make("section", { className, ariaLabel: name }, ...content);
+}
+
+/**
+ * Offer a file that is made in the page.
+ *
+ * @param {BlobPart[]} parts
+ * @param {string} type
+ * @param {string} name
+ */
+export function download(parts, type, name) {
+  const address = URL.createObjectURL(new Blob(parts, { type }));
+  make("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 1000);
 }
 
 /**

@@ -4,6 +4,7 @@
 // text, and imports the engine from an address that it makes itself.
 
 /** @import { EngineFiles } from "./types.js" */
+import { decodeBase64 } from "./packed.js";
 
 /** @type {any} the module of onnxruntime-web */
 let ort = null;
@@ -17,7 +18,7 @@ let session = null;
  * @param {string} text
  */
 async function expanded(text) {
-  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  const bytes = decodeBase64(text);
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }

@@ -1,7 +1,7 @@
 // The data of a page on disk: an index that is loaded with it, and files that are read when needed.
 
 /** @import { Answer, Change, Detail, Index, PathVerdict, Source, Verdict } from "./types.js" */
-import { loadScript, make } from "./dom.js";
+import { download, loadScript } from "./dom.js";
 import { engineFiles } from "./engine.js";
 import { decodeBase64 } from "./packed.js";
 import { fileAddress } from "./paths.js";
@@ -38,7 +38,7 @@ class PageSource {
   /** @param {number} i */
   async detail(i) {
     const chunk = Math.floor(i / this.chunkSize);
-    if (!this.chunks[chunk]) await this.readChunk(chunk);
+    if (!this.chunks[chunk]) await this.load(chunk);
     const detail = this.chunks[chunk][i - chunk * this.chunkSize];
     const packed = decodeBase64(detail.packed);
     const before = detail.before === undefined ? undefined : decodeBase64(detail.before);
@@ -46,12 +46,14 @@ class PageSource {
   }
 
   /**
-   * Load a data file. A page on disk may not read files, but may run scripts, so data are scripts.
+   * Load a data file, once. A page on disk may not read files, but may run scripts, so data are
+   * scripts.
    *
    * @param {number} chunk
+   * @param {string} [prefix] of the file's name
    */
-  readChunk(chunk) {
-    const src = `data/${String(chunk).padStart(5, "0")}.js`;
+  load(chunk, prefix = "") {
+    const src = `data/${prefix}${String(chunk).padStart(5, "0")}.js`;
     const script = this.scripts.get(src) ?? loadScript(src);
     this.scripts.set(src, script);
     return script;
@@ -72,8 +74,7 @@ class PageSource {
     const address = this.pictures[i];
     if (address.startsWith("data:")) return address;
     const chunk = Math.floor(i / this.chunkSize);
-    if (!this.readable[chunk])
-      await loadScript(`data/pictures-${String(chunk).padStart(5, "0")}.js`);
+    if (!this.readable[chunk]) await this.load(chunk, "pictures-");
     return this.readable[chunk][i - chunk * this.chunkSize];
   }
 
@@ -133,9 +134,7 @@ class PageSource {
   /** @param {string} text */
   exported(text) {
     // By the mark at the beginning, spreadsheets know the text as UTF-8.
-    const address = URL.createObjectURL(new Blob(["\ufeff", text], { type: "text/csv" }));
-    make("a", { href: address, download: "verdicts.csv" }).click();
-    setTimeout(() => URL.revokeObjectURL(address), 1000);
+    download(["\ufeff", text], "text/csv", "verdicts.csv");
   }
 }
 

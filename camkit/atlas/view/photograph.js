@@ -1,7 +1,7 @@
 // Photographs: from files, the clipboard and the camera to bytes.
 
 /** @import { Photograph } from "./types.js" */
-import { contextOf, make } from "./dom.js";
+import { button, contextOf, make } from "./dom.js";
 
 /**
  * Return the bytes, RGBA, of what a browser can draw. What is transparent is laid on white, as
@@ -80,13 +80,12 @@ function isTurned(exif) {
  * Throws a MisreadFile if a browser shows it otherwise than camkit reads it.
  *
  * @param {Blob} file
- * @param {string} [behind] the colour behind what is transparent
  */
-export async function readPhotograph(file, behind = "white") {
+export async function readPhotograph(file) {
   const reason = reasonOfMisreading(await file.arrayBuffer());
   if (reason) throw new MisreadFile(reason);
   const bitmap = await createImageBitmap(file, { colorSpaceConversion: "none" });
-  return drawn(bitmap, bitmap.height, bitmap.width, behind);
+  return drawn(bitmap, bitmap.height, bitmap.width, "white");
 }
 
 /**
@@ -112,11 +111,9 @@ export class Camera {
     this.stream = null;
     this.video = make("video", { muted: true, ariaLabel: "The camera, live" });
     this.video.setAttribute("playsinline", "");
-    const take = () => this.take();
-    const close = () => this.close();
     const buttons = make("div", { className: "tools" });
-    buttons.append(make("button", { type: "button", onclick: take }, "Take the photograph"));
-    buttons.append(make("button", { type: "button", onclick: close }, "Close the camera"));
+    buttons.append(button("Take the photograph", () => this.take()));
+    buttons.append(button("Close the camera", () => this.close()));
     this.element = make("div", { className: "camera", hidden: true }, this.video, buttons);
   }
 

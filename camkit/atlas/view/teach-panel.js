@@ -1,7 +1,16 @@
 // Classes of one's own: pictures are put into them, and a new head is trained on their features.
 
 /** @import { Head, Photograph } from "./types.js" */
-import { button, contextOf, field, make, section, uniqueId } from "./dom.js";
+import {
+  button,
+  download,
+  field,
+  make,
+  pictureInput,
+  putPixels,
+  section,
+  uniqueId,
+} from "./dom.js";
 import { gapOf } from "./equation.js";
 import { trainHead } from "./head-training.js";
 import { readPhotograph } from "./photograph.js";
@@ -35,17 +44,13 @@ class OwnClass {
     this.name = make("input", { value: name, oninput: () => panel.rename() });
     this.count = make("span", { className: "help" });
     this.thumbnails = make("div", { className: "thumbnails" });
-    const files = make("input", { type: "file", accept: "image/*", multiple: true, hidden: true });
-    files.ariaLabel = `Pictures for ${name}`;
-    files.addEventListener("change", () => {
-      panel.addFiles(this, Array.from(files.files ?? []));
-      files.value = "";
-    });
+    const onfiles = (/** @type {File[]} */ files) => panel.addFiles(this, files);
+    const input = pictureInput(`Pictures for ${name}`, true, onfiles);
     const buttons = make("div", { className: "tools" });
     buttons.append(button("Add the picture shown", () => panel.addShown(this)));
     buttons.append(
-      button("Add files", () => files.click()),
-      files,
+      button("Add files", () => input.click()),
+      input,
     );
     buttons.append(button("Remove", () => panel.remove(this)));
     const label = field(panel.id, `Name of ${name}`, this.name);
@@ -65,8 +70,8 @@ class OwnClass {
    */
   add(rgb, gap) {
     const [height, width] = this.panel.host.model.inputShape;
-    const canvas = make("canvas", { height, width });
-    contextOf(canvas).putImageData(new ImageData(opaque(rgb), width, height), 0, 0);
+    const canvas = make("canvas");
+    putPixels(canvas, opaque(rgb), height, width);
     const thumbnail = make("button", { type: "button", onclick: () => this.takeOut(picture) });
     thumbnail.ariaLabel = `Take picture ${this.pictures.length + 1} out`;
     thumbnail.append(canvas);
@@ -216,11 +221,7 @@ export class TeachPanel {
   /** Offer the head as a file: the names, and the weights as a Dense layer of Keras has them. */
   save() {
     if (!this.taught) return;
-    const address = URL.createObjectURL(
-      new Blob([headAsJson(this.taught)], { type: "application/json" }),
-    );
-    make("a", { href: address, download: "head.json" }).click();
-    setTimeout(() => URL.revokeObjectURL(address), 1000);
+    download([headAsJson(this.taught)], "application/json", "head.json");
   }
 }
 
