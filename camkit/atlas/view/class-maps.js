@@ -1,10 +1,10 @@
 // The maps of all classes, the most probable first, and the map of one of them over the picture.
 
 /** @import { Head, PlayModel } from "./types.js" */
-import { contextOf, make } from "./dom.js";
+import { make, putPixels } from "./dom.js";
 import { classMap, logitsOf, probabilities } from "./equation.js";
 import { ColourBar } from "./figures.js";
-import { colours, overGray, upsample } from "./maps.js";
+import { colours, overGray, SMALLEST_REACH, upsample } from "./maps.js";
 import { toGray } from "./resample.js";
 import { opaque } from "./stage.js";
 import { percent, signed } from "./words.js";
@@ -14,9 +14,6 @@ export const MOST = 24;
 
 // Pixels along the longer side of a small map.
 const SMALL_SIDE = 78;
-
-// The limits of the colours are at least this far from zero.
-const LEAST = 1e-6;
 
 /** The answer of the model: logits, probabilities, and the classes by their probability. */
 export class Answer {
@@ -53,19 +50,6 @@ export class Answer {
   }
 }
 
-/**
- * Put pixels on a canvas, which gets their size.
- *
- * @param {HTMLCanvasElement} canvas
- * @param {Uint8ClampedArray<ArrayBuffer>} bytes RGBA
- * @param {number} height
- * @param {number} width
- */
-function put(canvas, bytes, height, width) {
-  Object.assign(canvas, { height, width });
-  contextOf(canvas).putImageData(new ImageData(bytes, width, height), 0, 0);
-}
-
 export class ClassMaps {
   /**
    * @param {PlayModel} model
@@ -80,7 +64,7 @@ export class ClassMaps {
     // The class whose map is shown large; null for the most probable one.
     /** @type {number | null} */
     this.chosen = null;
-    this.reach = LEAST;
+    this.reach = SMALLEST_REACH;
     this.search = make("input", { type: "search", oninput: () => this.draw() });
     this.slots = Array.from({ length: MOST }, () => this.makeSlot());
     this.list = make("ul", { className: "class-maps" }, ...this.slots.map(({ item }) => item));
@@ -97,10 +81,10 @@ export class ClassMaps {
     const name = make("strong");
     const share = make("span", { className: "share" });
     const sum = make("span", { className: "sum" });
-    const slot = { c: 0, canvas, name, share, sum, button: make("button"), item: make("li") };
-    slot.button = make("button", { type: "button", onclick: () => this.choose(slot.c) });
-    slot.button.append(canvas, make("span", { className: "words" }, name, share, sum));
-    slot.item.append(slot.button);
+    const words = make("span", { className: "words" }, name, share, sum);
+    const button = make("button", { type: "button", onclick: () => this.choose(slot.c) });
+    button.append(canvas, words);
+    const slot = { c: 0, canvas, name, share, sum, button, item: make("li", {}, button) };
     return slot;
   }
 
@@ -129,18 +113,21 @@ export class ClassMaps {
 
   /** Set the limits of the colours anew with the next answer. */
   newPicture() {
-    this.reach = LEAST;
+    this.reach = SMALLEST_REACH;
   }
 
-  /** @param {Answer} answer */
-  show(answer) {
+  /**
+   * Take another answer, which is drawn from now on.
+   *
+   * @param {Answer} answer
+   */
+  take(answer) {
     this.answer = answer;
     const listed = new Set([...answer.ranking.slice(0, MOST), this.shown]);
     // While a picture is changed the limits stay, so that its maps can be compared.
     for (const c of listed) {
       for (const value of answer.mapOf(c)) this.reach = Math.max(this.reach, Math.abs(value));
     }
-    this.draw();
   }
 
   /** Draw the small maps of the classes that the search finds. */
@@ -175,7 +162,7 @@ export class ClassMaps {
   paint(canvas, c, height, width) {
     const values = this.enlarged(c, height, width);
     const bytes = colours(values, -this.reach, this.reach, this.model.palette);
-    put(canvas, bytes, height, width);
+    putPixels(canvas, bytes, height, width);
   }
 
   /**
@@ -201,8 +188,9 @@ export class ClassMaps {
     if (!this.answer) return;
     const [height, width] = this.model.inputShape;
     const values = this.enlarged(this.shown, height, width);
-    const gray = toGray(opaque(rgb), 4);
-    put(this.canvas, overGray(gray, values, this.reach, this.model.palette), height, width);
+    const gray = toGray(opaque(rgb));
+    const bytes = overGray(gray, values, this.reach, this.model.palette);
+    putPixels(this.canvas, bytes, height, width);
     this.canvas.style.aspectRatio = String(aspect);
     this.canvas.ariaLabel = `Map of ${this.classNames[this.shown]} over the picture`;
   }

@@ -2,7 +2,7 @@
 
 /** @import { EngineFiles, Example, Head, Photograph, PlayModel } from "./types.js" */
 import { Answer, ClassMaps, MOST } from "./class-maps.js";
-import { button, field, make, section, uniqueId } from "./dom.js";
+import { button, field, make, pictureInput, section, uniqueId } from "./dom.js";
 import { Engine } from "./engine.js";
 import { decodeBase64 } from "./packed.js";
 import { Camera, fetchPhotograph, MisreadFile, readPhotograph } from "./photograph.js";
@@ -32,8 +32,6 @@ export class PlayPanel {
     this.id = uniqueId();
     /** @type {Head} */
     this.ownHead = { kernel: floats(model.kernel), bias: floats(model.bias) };
-    this.head = this.ownHead;
-    this.activation = model.activation;
     const [height, width] = model.inputShape;
     this.scene = new Scene([height, width]);
     this.engine = new Engine(model, files);
@@ -90,12 +88,8 @@ export class PlayPanel {
   }
 
   makeSources() {
-    const input = make("input", { type: "file", accept: "image/*", hidden: true });
-    input.ariaLabel = "Choose a picture";
-    input.addEventListener("change", () => {
-      const [file] = input.files ?? [];
+    const input = pictureInput("Choose a picture", false, ([file]) => {
       if (file) this.open(file, file.name);
-      input.value = "";
     });
     const choose = button("Choose a picture", () => input.click());
     const camera = button("Use the camera", () => this.camera.open());
@@ -141,7 +135,7 @@ export class PlayPanel {
     });
     const size = this.slider(0.1, 1, 0.05, this.scene.objectSize, (value) => {
       this.scene.objectSize = value;
-      this.scene.cut();
+      this.scene.resizeObject();
       this.update();
     });
     this.objects.append(make("option", { value: "" }, "none"));
@@ -246,7 +240,7 @@ export class PlayPanel {
    */
   stretched({ bytes, height, width }) {
     const [modelHeight, modelWidth, channels] = this.model.inputShape;
-    const source = channels === 1 ? toGray(bytes, 4) : bytes;
+    const source = channels === 1 ? toGray(bytes) : bytes;
     const rgba = resize(source, [height, width, 4], [modelHeight, modelWidth]);
     return rgba.filter((_, i) => i % 4 < 3);
   }
@@ -259,7 +253,7 @@ export class PlayPanel {
    */
   show(photograph, name) {
     this.scene.show(this.stretched(photograph), photograph.width / photograph.height);
-    this.scene.cut();
+    this.scene.resizeObject();
     this.name = name;
     this.noise.value = "0";
     this.maps.newPicture();
@@ -276,10 +270,9 @@ export class PlayPanel {
     // Another one may have been chosen in the meantime.
     if (value !== this.objects.value) return;
     if (photograph && this.model.inputShape[2] === 1) {
-      photograph.bytes = toGray(photograph.bytes, 4);
+      photograph.bytes = toGray(photograph.bytes);
     }
-    this.scene.object = photograph;
-    this.scene.cut();
+    this.scene.choose(photograph);
     this.update();
   }
 
@@ -337,15 +330,15 @@ export class PlayPanel {
   /** Answer with the classes of the model, or with those that were taught. */
   teach() {
     const { taught } = this.teaching;
-    this.head = taught?.head ?? this.ownHead;
-    this.activation = taught ? "softmax" : this.model.activation;
     this.maps.newClasses(taught?.classNames ?? this.model.classNames);
     this.answer();
   }
 
   answer() {
     if (!this.features) return;
-    this.maps.show(new Answer(this.features, this.head, this.activation));
+    const { taught } = this.teaching;
+    const activation = taught ? "softmax" : this.model.activation;
+    this.maps.take(new Answer(this.features, taught?.head ?? this.ownHead, activation));
     this.showAnswer();
   }
 

@@ -75,14 +75,13 @@ export function resize(bytes, [height, width, channels], [newHeight, newWidth]) 
 }
 
 /**
- * Return the gray of each pixel, bytes of RGB or RGBA, three times, as Pillow computes it.
+ * Return the gray of each pixel, bytes of RGBA, three times, as Pillow computes it.
  *
  * @param {Uint8ClampedArray} bytes
- * @param {number} channels
  */
-export function toGray(bytes, channels) {
+export function toGray(bytes) {
   const result = new Uint8ClampedArray(bytes);
-  for (let i = 0; i < bytes.length; i += channels) {
+  for (let i = 0; i < bytes.length; i += 4) {
     const sum = 19595 * bytes[i] + 38470 * bytes[i + 1] + 7471 * bytes[i + 2];
     result.fill((sum + 0x8000) >> 16, i, i + 3);
   }

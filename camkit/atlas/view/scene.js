@@ -14,7 +14,7 @@ const STROKES = 100;
  *
  * @param {number} count
  */
-export function gaussian(count) {
+function gaussian(count) {
   let state = 1;
   const uniform = () => {
     state = (Math.imul(state, 1664525) + 1013904223) | 0;
@@ -31,7 +31,7 @@ export function gaussian(count) {
  *
  * @param {Uint8ClampedArray} bytes
  */
-export function meanColour(bytes) {
+function meanColour(bytes) {
   const sums = [0, 0, 0];
   for (let i = 0; i < bytes.length; i++) sums[i % 3] += bytes[i];
   return sums.map((sum) => Math.round((3 * sum) / bytes.length));
@@ -44,7 +44,7 @@ export function meanColour(bytes) {
  * @param {Uint8ClampedArray} bytes
  * @param {[number, number]} shape height and width
  */
-export function opacityOf(bytes, [height, width]) {
+function opacityOf(bytes, [height, width]) {
   const opacity = new Uint8ClampedArray(height * width).fill(255);
   const corner = bytes.slice(0, 3);
   /** @param {number} i */
@@ -78,6 +78,23 @@ export function opacityOf(bytes, [height, width]) {
   return opacity;
 }
 
+/**
+ * Return a picture whose background is transparent. Colours are multiplied by their opacity, so that
+ * they have none of the background at the edge when the picture is resized.
+ *
+ * @param {Photograph} photograph
+ * @returns {Photograph}
+ */
+function withoutBackground({ bytes, height, width }) {
+  const opacity = opacityOf(bytes, [height, width]);
+  const colours = bytes.slice();
+  for (let i = 0; i < opacity.length; i++) {
+    if (!opacity[i]) colours.fill(0, 4 * i, 4 * i + 3);
+    colours[4 * i + 3] = opacity[i];
+  }
+  return { bytes: colours, height, width };
+}
+
 /** A picture of the size that the model reads, bytes of RGB, and what was done to it. */
 export class Scene {
   /**
@@ -96,9 +113,9 @@ export class Scene {
     /** @type {Uint8Array[]} */
     this.strokes = [];
     /** @type {Photograph | null} */
-    this.object = null;
-    /** @type {Photograph | null} */
     this.cutout = null;
+    /** The cutout at its present size. @type {Photograph | null} */
+    this.object = null;
     this.objectSize = 0.5;
     this.position = [width / 2, height / 2];
     this.deviation = 0;
@@ -155,25 +172,28 @@ export class Scene {
     }
   }
 
-  /** Cut the object out again, at its present size. */
-  cut() {
-    if (!this.object) {
-      this.cutout = null;
+  /**
+   * Lay an object over the picture, without its background.
+   *
+   * @param {Photograph | null} photograph null for no object
+   */
+  choose(photograph) {
+    this.cutout = photograph && withoutBackground(photograph);
+    this.resizeObject();
+  }
+
+  /** Bring the object to its present size. */
+  resizeObject() {
+    if (!this.cutout) {
+      this.object = null;
       return;
     }
-    const { bytes, height, width } = this.object;
-    const opacity = opacityOf(bytes, [height, width]);
-    const colours = bytes.slice();
-    for (let i = 0; i < opacity.length; i++) {
-      // Colours count by their opacity, so that the edge has none of the background.
-      if (!opacity[i]) colours.fill(0, 4 * i, 4 * i + 3);
-      colours[4 * i + 3] = opacity[i];
-    }
+    const { bytes, height, width } = this.cutout;
     const newHeight = Math.max(Math.round(this.objectSize * this.height), 1);
     const share = (this.objectSize * this.width * width) / height / this.aspect;
     const newWidth = Math.max(Math.round(share), 1);
-    const small = resize(colours, [height, width, 4], [newHeight, newWidth]);
-    this.cutout = { bytes: small, height: newHeight, width: newWidth };
+    const small = resize(bytes, [height, width, 4], [newHeight, newWidth]);
+    this.object = { bytes: small, height: newHeight, width: newWidth };
   }
 
   /** Return the picture, bytes of RGB. */
@@ -182,7 +202,7 @@ export class Scene {
     this.painted.forEach((isPainted, i) => {
       if (isPainted) result.set(this.mean, 3 * i);
     });
-    if (this.cutout) this.lay(this.cutout, result);
+    if (this.object) this.lay(this.object, result);
     if (this.deviation > 0) {
       for (let i = 0; i < result.length; i++) result[i] += this.deviation * this.noise[i];
     }
@@ -192,7 +212,7 @@ export class Scene {
   /**
    * Lay an object, whose colours are multiplied by its opacity, over a picture.
    *
-   * @param {Photograph} cutout
+   * @param {Photograph} object
    * @param {Uint8ClampedArray} result
    */
   lay({ bytes, height, width }, result) {
