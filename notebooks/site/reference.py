@@ -25,8 +25,16 @@ import camkit
 
 INDEX = "camkit.html"
 # Pages beside the reference: {file: (Markdown file, the words of the link to it)}. The tests write
-# the tables of the first two.
+# the tables of kinds and sources.
 BESIDE = {
+    "camkit.installing.html": (
+        "installing.md",
+        "Installing: extras, backends, Binder and Colab, and the lessons on Fruits-360",
+    ),
+    "camkit.your-model.html": (
+        "your-model.md",
+        "Your own model and photographs: what camkit takes, in Python and in the shell",
+    ),
     "camkit.kinds.html": (
         "kinds.md",
         "What camkit reads: each kind of model, and what becomes of it",
@@ -124,8 +132,8 @@ def read(module: str) -> doc.Module:
 def reference() -> dict[str, NotebookNode]:
     """Return the pages of the reference as notebooks, by file name.
 
-    There is a page for each part of camkit, one that lists the parts and all names, and those that
-    the tests write: the kinds of models that camkit reads, and of sources of images.
+    There is a page for each part of camkit, one that lists the parts and all names, and the pages
+    beside them.
     """
     names = public_names()
     addresses = {}
@@ -138,7 +146,7 @@ def reference() -> dict[str, NotebookNode]:
     notebooks = {}
     for page_file, (source, words) in BESIDE.items():
         text = (FOLDER / source).read_text(encoding="utf-8")
-        notebooks[page_file] = notebook_of([text])
+        notebooks[page_file] = notebook_of([linked_on_the_site(text)])
         index.append(f"[{words}]({page_file})")
     parts = dict.fromkeys(name.part for name in names)
     for part in parts:
@@ -153,6 +161,13 @@ def reference() -> dict[str, NotebookNode]:
         index.append(f"[`camkit.{part}`]({page_file})")
         index.append(table(of_part, addresses))
     return {INDEX: notebook_of(index), **notebooks}
+
+
+def linked_on_the_site(text: str) -> str:
+    """Return a page's Markdown with links to pages of the site in place of files of the clone."""
+    for page_file, (source, _) in BESIDE.items():
+        text = text.replace(f"]({source}", f"]({page_file}")
+    return text.replace("](../", "](")
 
 
 def part_docstring(part: str) -> tuple[str, str]:

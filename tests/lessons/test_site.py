@@ -137,6 +137,13 @@ def test_sections_of_docstrings_become_lists_text_and_code():
     assert soup.find_all("p")[-1].get_text() == "And so on."
 
 
+def test_pages_beside_the_reference_lead_to_pages_of_the_site(soups):
+    """Their links are those of the clone, in which they lie beside one another and the lessons."""
+    links = {link["href"] for link in soups["camkit.your-model.html"].select("main a")}
+    assert {"camkit.kinds.html", "camkit.sources.html", "scale.html"} <= links
+    assert not [link for link in links if link.endswith((".md", ".ipynb"))]
+
+
 def test_signatures_name_classes_as_users_do(soups):
     call = " ".join(entry_of(soups, "camkit.grad_cam").pre.get_text().split())
     assert "model: keras.Model" in call and "keras.src" not in call

@@ -25,7 +25,8 @@ def test_the_version_is_the_same_everywhere():
     latest, date = release.groups()
     assert latest == version
     assert f"\nversion: {version}\ndate-released: {date}\n" in read("CITATION.cff")
-    assert f'pip install "camkit-{version}-py3-none-any.whl[lessons]"' in read("README.md")
+    wheel = f'pip install "camkit-{version}-py3-none-any.whl[lessons]"'
+    assert wheel in read("notebooks/site/installing.md")
 
 
 def test_binder_finds_what_it_needs():
@@ -39,7 +40,7 @@ def test_binder_finds_what_it_needs():
     assert not [name for name in preferred.split() if (ROOT / name).exists()]
     lines = read("environment.yml").splitlines()
     assert "  - python=3.11" in lines and "      - -e ." in lines
-    first = re.search(r"urlpath=lab/tree/(.*?ipynb)", read("README.md"))[1]
+    first = re.search(r"urlpath=lab/tree/(.*?ipynb)", read("notebooks/site/installing.md"))[1]
     assert (ROOT / first).is_file()
 
 
@@ -117,7 +118,8 @@ def test_help_lists_every_target():
 
 
 def test_the_documents_name_targets_that_exist():
-    for document in ("README.md", "CONTRIBUTING.md", ".github/pull_request_template.md"):
+    documents = ["README.md", "CONTRIBUTING.md", "notebooks/site/installing.md"]
+    for document in [*documents, ".github/pull_request_template.md"]:
         named = set(re.findall(r"(?:^|`)make ([a-z][a-z-]*)", read(document), re.M))
         assert named <= set(targets()), document
 
