@@ -198,7 +198,7 @@ UV = build/uv/bin/python -m uv
 # Everything together, so that one version serves all; then what each target needs of it, and what installs camkit itself.
 # What the same targets need stands under one heading, with their names.
 .PHONY: lock
-lock: build/uv ## write requirements.lock anew from pyproject.toml
+lock: build/uv/ready ## write requirements.lock anew from pyproject.toml
 	mkdir -p build/lock
 	sed -n 's/^requires = \["\(.*\)"\]/\1/p' pyproject.toml > build/lock/build.in
 	$(UV) $(COMPILE) --upgrade $(LOCKED_EXTRAS) --output-file build/lock/all
@@ -215,16 +215,16 @@ VERSIONS = lowest-direct highest
 TESTS ?= tests
 
 .PHONY: check-versions
-check-versions: $(VERSIONS:%=build/versions/%) ## the tests with the lowest versions allowed and with the newest (1 hour)
+check-versions: $(VERSIONS:%=build/versions/%/ready) ## the tests with the lowest versions allowed and with the newest (1 hour)
 	for each in $(VERSIONS); do PATH="$$PWD/build/versions/$$each/bin:$$PATH" \
 	  python -m pytest $(TWO) -m "not (sweep or locked or exports)" $(TESTS) || exit 1; done
 
-build/versions/%: pyproject.toml | build/uv
+build/versions/%/ready: pyproject.toml | build/uv/ready
 	mkdir -p build/versions
-	$(UV) pip compile --quiet pyproject.toml $(LOCKED_EXTRAS) --python-version 3.11 --resolution $* --output-file $@.txt
-	$(UV) venv --quiet --clear --seed --python "$(PYTHON)" $@
-	$(UV) pip install --quiet --python $@ -r $@.txt
-	$(UV) pip install --quiet --python $@ --no-deps --no-build-isolation -e .
+	$(UV) pip compile --quiet pyproject.toml $(LOCKED_EXTRAS) --python-version 3.11 --resolution $* --output-file $(@D).txt
+	$(UV) venv --quiet --clear --seed --python "$(PYTHON)" $(@D)
+	$(UV) pip install --quiet --python $(@D) -r $(@D).txt
+	$(UV) pip install --quiet --python $(@D) --no-deps --no-build-isolation -e .
 	touch $@
 
 # The other backends of Keras, each in an environment without TensorFlow. PyTorch in one release, so that a build for
@@ -236,29 +236,29 @@ TESTS_OF_BACKENDS = $(patsubst %,tests/unit/test_%.py,backends cam rows attribut
   expansion network places preprocessor models efficientnet_lite method analysis fingerprint)
 
 .PHONY: backends
-backends: .venv/test $(BACKENDS:%=build/backends/%) ## the tests of maps and models on JAX and PyTorch, and their numbers beside TensorFlow's (15 minutes)
+backends: .venv/test $(BACKENDS:%=build/backends/%/ready) ## the tests of maps and models on JAX and PyTorch, and their numbers beside TensorFlow's (15 minutes)
 	KERAS_BACKEND=tensorflow .venv/bin/python tests/project/backend_numbers.py build/backends/tensorflow.npz
 	for each in $(BACKENDS); do python=build/backends/$$each/bin/python; \
 	  KERAS_HOME=build/backends/home $$python tests/project/backend_numbers.py build/backends/$$each.npz build/backends/tensorflow.npz && \
 	  KERAS_BACKEND=$$each $$python -m pytest -q $(TWO) -m "not (slow or sweep)" $(TESTS_OF_BACKENDS) || exit 1; \
 	done
 
-build/backends/%: requirements.lock pyproject.toml
+build/backends/%/ready: requirements.lock pyproject.toml
 	mkdir -p build/backends
-	"$(PYTHON)" -m venv --clear $@
-	sed -n '/^[a-z0-9].*==/s/ \\$$//p' requirements.lock > $@.txt
-	$@/bin/python -m pip install --disable-pip-version-check --quiet --constraint $@.txt $(REQUIREMENT_$*) -e ".[$*,playground]" pytest pytest-xdist
+	"$(PYTHON)" -m venv --clear $(@D)
+	sed -n '/^[a-z0-9].*==/s/ \\$$//p' requirements.lock > $(@D).txt
+	$(@D)/bin/python -m pip install --disable-pip-version-check --quiet --constraint $(@D).txt $(REQUIREMENT_$*) -e ".[$*,playground]" pytest pytest-xdist
 	touch $@
 
 # KerasHub comes with TensorFlow Text, which the lessons do not need: an environment of its own, too.
 .PHONY: check-hub
-check-hub: build/hub ## the classifiers of KerasHub, each built without a download (12 minutes)
+check-hub: build/hub/ready ## the classifiers of KerasHub, each built without a download (12 minutes)
 	build/hub/bin/python -m pytest $(TWO) tests/unit/test_keras_hub.py tests/unit/test_preprocessor.py
 
-build/hub: requirements.lock pyproject.toml
-	"$(PYTHON)" -m venv --clear $@
+build/hub/ready: requirements.lock pyproject.toml
+	"$(PYTHON)" -m venv --clear $(@D)
 	sed -n '/^[a-z0-9].*==/s/ \\$$//p' requirements.lock > build/hub.txt
-	$@/bin/python -m pip install --disable-pip-version-check --quiet --constraint build/hub.txt -e ".[tensorflow]" keras-hub pytest pytest-xdist
+	$(@D)/bin/python -m pip install --disable-pip-version-check --quiet --constraint build/hub.txt -e ".[tensorflow]" keras-hub pytest pytest-xdist
 	touch $@
 
 # The programs that read exports, in an environment each, since they ask for versions that exclude one another's.
@@ -271,22 +271,23 @@ NOT_NEEDED = accelerate litellm sentence-transformers
 # They report nothing to their makers.
 check-exports: export FIFTYONE_DO_NOT_TRACK = 1
 check-exports: export SPOTLIGHT_OPT_OUT = 1
-check-exports: $(EXPORTS:%=build/exports/%) ## open exports in the programs that read them (3 minutes)
+check-exports: $(EXPORTS:%=build/exports/%/ready) ## open exports in the programs that read them (3 minutes)
 	for each in $(EXPORTS); do build/exports/$$each/bin/python -m pytest "tests/exports/test_$$(echo $$each | tr - _).py" || exit 1; done
 
-build/exports/%: pyproject.toml | build/uv
+build/exports/%/ready: pyproject.toml | build/uv/ready
 	mkdir -p build/exports
-	$(UV) venv --quiet --clear --python "$(PYTHON)" $@
-	printf '%s; python_version < "3"\n' $(NOT_NEEDED) > $@.txt
-	$(UV) pip install --quiet --python $@ --override $@.txt $* $(ALSO_$*) -e . pytest
+	$(UV) venv --quiet --clear --python "$(PYTHON)" $(@D)
+	printf '%s; python_version < "3"\n' $(NOT_NEEDED) > $(@D).txt
+	$(UV) pip install --quiet --python $(@D) --override $(@D).txt $* $(ALSO_$*) -e . pytest
 	touch $@
 
 PYTHONS = 3.11 3.12 3.13
 
 .PHONY: check-pythons
-check-pythons: build/uv ## the core alone, without extras, on the Pythons that this machine has (3 minutes each)
+check-pythons: build/uv/ready ## the core alone, without extras, on the Pythons that this machine has (3 minutes each)
 	"$(PYTHON)" tests/project/pythons.py build/uv/bin/uv $(PYTHONS)
 
-build/uv:
-	"$(PYTHON)" -m venv $@
-	$@/bin/python -m pip install --disable-pip-version-check --quiet uv
+build/uv/ready:
+	"$(PYTHON)" -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --disable-pip-version-check --quiet uv
+	touch $@

@@ -1,6 +1,6 @@
 """Names of classes: what people pass for `class_names` becomes a list, by index."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -15,8 +15,9 @@ def names_in_order(class_names: Sequence[str] | Mapping) -> list[str]:
     Raises:
         ValueError: They have no order.
     """
-    if isinstance(class_names, str | set | frozenset):
-        kind = "text" if isinstance(class_names, str) else "set"
+    has_no_order = isinstance(class_names, str | set | frozenset)
+    if has_no_order or not isinstance(class_names, Iterable):
+        kind = "text" if isinstance(class_names, str) else type(class_names).__name__
         raise ValueError(
             f"class_names is the {kind} {class_names!r}: pass a list of the names, in the order of "
             "the indices"

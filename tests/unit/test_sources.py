@@ -174,6 +174,7 @@ def test_class_names_are_in_the_order_of_their_indices(x, names):
     [
         ({"cat", "dog"}, "class_names is the set .*: pass a list"),
         ("cat", "class_names is the text 'cat': pass a list"),
+        (2, "class_names is the int 2: pass a list"),
         (["cat", "cat"], "class_names has 'cat' twice"),
         ({"cat": 0, "dog": 0}, "give each index from 0 to 1 one name"),
         ({0: "cat", 2: "dog"}, "give each index from 0 to 1 one name"),
