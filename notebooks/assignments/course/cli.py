@@ -170,4 +170,4 @@ def _grade(folder: Path, options: argparse.Namespace) -> None:
         ]
         sys.exit("\n".join([f"error: {what} not understood:", *lines]))
     if not collected.submissions:
-        sys.exit(f"error: {options.submitted} holds no notebook")
+        sys.exit(f"error: {options.submitted} holds no notebook with an answer")

@@ -78,6 +78,7 @@ class Collected:
         submissions: {(student, assignment): what was handed in}.
         students: Everyone who has a file or a folder there.
         numbers: {student: number in Canvas}.
+        blank: {(student, assignment)} of notebooks that are as they were handed out.
         unread: What could not be read or belongs to nobody.
         notes: Lines on how the folders were understood, and on files beside the notebooks.
     """
@@ -85,6 +86,7 @@ class Collected:
     submissions: dict[tuple[str, str], Submission] = field(default_factory=dict)
     students: set[str] = field(default_factory=set)
     numbers: dict[str, str] = field(default_factory=dict)
+    blank: set[tuple[str, str]] = field(default_factory=set)
     unread: list[Unread] = field(default_factory=list)
     notes: list[tuple[str, str]] = field(default_factory=list)
 
@@ -319,11 +321,12 @@ def _assemble(
             by_student[student].append((candidate, owners.of(place)))
     for student, pairs in by_student.items():
         pairs = _without_namesakes(collected, student, pairs)
-        handed_in, unassigned = submissions.choose([one for one, _ in pairs], released)
-        for candidate in unassigned:
+        chosen = submissions.choose([one for one, _ in pairs], released)
+        for candidate in chosen.unassigned:
             _add_unread(collected, student, candidate.file.place, candidate.problem)
+        collected.blank.update((student, assignment) for assignment in chosen.blank)
         owner_of = {candidate.file: owner for candidate, owner in pairs}
-        for assignment, submission in handed_in.items():
+        for assignment, submission in chosen.submissions.items():
             owner = owner_of[submission.file]
             collected.submissions[student, assignment] = replace(
                 submission,
@@ -377,7 +380,8 @@ def _mention_others(
     Beside a student's notebook they are a note. They are unread work where there is no notebook, or
     where they are named as an assignment that the student has no notebook of.
     """
-    students = {student for student, _ in collected.submissions}
+    read = {*collected.submissions, *collected.blank}
+    students = {student for student, _ in read}
     beside: dict[str, list[str]] = defaultdict(list)
     for file in texts:
         name = file.place[-1]
@@ -387,7 +391,7 @@ def _mention_others(
         if not student:
             continue
         named = submissions.assignment_in_name(file.place, released)
-        is_missed = named is not None and (student, named) not in collected.submissions
+        is_missed = named is not None and (student, named) not in read
         if name.lower().endswith(OTHER_ARCHIVES):
             reason = "it is an archive of another kind: unpack it, or make it a .zip"
             _add_unread(collected, student, file.place, reason)

@@ -9,7 +9,8 @@ import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
-LARGEST_FILE = 64 << 20
+# Of a notebook; nearly all of it are outputs, which are dropped.
+LARGEST_FILE = 256 << 20
 LARGEST_ARCHIVE = 8 << 30
 DEEPEST_ARCHIVE = 3
 

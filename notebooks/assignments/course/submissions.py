@@ -1,8 +1,8 @@
-"""Read notebooks: which assignment each is, which copy counts, and what was changed in it."""
+"""Read notebooks: which assignment each is, and which of several copies counts."""
 
 import json
+import re
 import warnings
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,12 +10,16 @@ from typing import NamedTuple
 import nbformat
 from nbformat import NotebookNode
 
+from course.cells import Restored, count_known, restore
 from course.files import LARGEST_FILE, File
-from course.marks import cells_by_grade_id, grade_ids, mark, name_cell
+from course.marks import grade_ids, mark, name_cell
 from course.spies import find_spying
 
 # Archives store times in steps of two seconds.
 SECONDS_APART = 2
+
+# So many functions and checks of an assignment make a notebook without marks one of it.
+LEAST_KNOWN = 3
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,21 @@ class Candidate(NamedTuple):
     problem: str = ""
 
 
+class Chosen(NamedTuple):
+    """What a student handed in.
+
+    Args:
+        submissions: {assignment: Submission}. Its notebook is None if a file is named as the
+            assignment and is not its notebook.
+        blank: The assignments whose notebook was handed in as it was handed out.
+        unassigned: The files that belong to no assignment.
+    """
+
+    submissions: dict[str, Submission]
+    blank: set[str]
+    unassigned: list[Candidate]
+
+
 class NoAssignment(ValueError):
     """A file is the notebook of no assignment; the message says why."""
 
@@ -67,7 +86,7 @@ def is_notebook(file: File) -> bool:
 
 
 def examine(file: File, released: Mapping[str, NotebookNode]) -> Candidate:
-    """Return what a file is. A notebook is recognised by the marks of its cells.
+    """Return what a file is. A notebook is recognised by its cells.
 
     Args:
         file: The file.
@@ -85,34 +104,30 @@ def examine(file: File, released: Mapping[str, NotebookNode]) -> Candidate:
     return Candidate(file, expected, assignment, notebook, problem)
 
 
-def choose(
-    candidates: Sequence[Candidate], released: Mapping[str, NotebookNode]
-) -> tuple[dict[str, Submission], list[Candidate]]:
-    """Return what a student handed in for each assignment, of several copies the best supported.
-
-    Returns:
-        {assignment: Submission}, its notebook None if a file is named as the assignment and is not
-        its notebook; and the files that belong to no assignment.
-    """
+def choose(candidates: Sequence[Candidate], released: Mapping[str, NotebookNode]) -> Chosen:
+    """Return what a student handed in for each assignment, of several copies the best supported."""
     copies: dict[str, list[Candidate]] = {}
     misnamed: dict[str, list[Candidate]] = {}
-    unassigned = []
+    chosen = Chosen({}, set(), [])
     for candidate in candidates:
         if candidate.notebook:
             copies.setdefault(candidate.assignment, []).append(candidate)
         if candidate.problem and candidate.expected:
             misnamed.setdefault(candidate.expected, []).append(candidate)
         elif candidate.problem:
-            unassigned.append(candidate)
+            chosen.unassigned.append(candidate)
 
-    handed_in = {}
     for assignment, files in copies.items():
         submission = _take_best(files, released[assignment])
-        submission.remarks.extend(one.problem for one in misnamed.pop(assignment, []))
-        handed_in[assignment] = submission
+        if submission:
+            submission.remarks.extend(one.problem for one in misnamed.pop(assignment, []))
+            chosen.submissions[assignment] = submission
+        else:
+            chosen.blank.add(assignment)
     for assignment, files in misnamed.items():
-        handed_in[assignment] = Submission(None, [one.problem for one in files], files[-1].file)
-    return handed_in, unassigned
+        problems = [one.problem for one in files]
+        chosen.submissions[assignment] = Submission(None, problems, files[-1].file)
+    return chosen
 
 
 def assignment_in_name(place: Sequence[str], released: Mapping[str, NotebookNode]) -> str | None:
@@ -123,35 +138,50 @@ def assignment_in_name(place: Sequence[str], released: Mapping[str, NotebookNode
     return None
 
 
-def _take_best(copies: list[Candidate], released: NotebookNode) -> Submission:
-    """Return the copy with most answers, of those the newest, tidied, with remarks on the others.
+def _take_best(copies: list[Candidate], released: NotebookNode) -> Submission | None:
+    """Return the copy with most answers, of those the newest, with remarks on the others.
 
-    A released notebook that was downloaded once more is newer than the answers, and has none.
+    A released notebook that was downloaded once more is newer than the answers, and has none. If
+    nothing was written into any copy, the result is None.
     """
-
-    def rank(copy: Candidate) -> tuple:
-        return (
-            count_answers(copy.notebook, released),
-            copy.file.modified // SECONDS_APART,
-            copy.file.place,
-        )
-
-    *others, best = sorted(copies, key=rank)
+    attempts = [_Attempt(copy.file, restore(copy.notebook, released)) for copy in copies]
+    *others, best = sorted(attempts, key=_Attempt.rank)
+    notebook, _, remarks_on_cells = best.restored
+    if notebook == released:
+        return None
     remarks = []
     for other in others:
-        if other.notebook.cells == best.notebook.cells:
+        if other.restored.notebook == notebook:
             continue
-        reason = _why(rank(best), rank(other))
-        shown = _names(best, other)
+        shown = _names(best.file, other.file)
+        reason = _why(best.rank(), other.rank())
         remarks.append(f"{shown[1]} was handed in as well: {shown[0]} {reason} and was graded.")
-    return Submission(best.notebook, remarks + tidy(best.notebook, released), best.file)
+    remarks += remarks_on_cells + _disarm_spies(notebook)
+    return Submission(notebook, remarks, best.file)
 
 
-def _names(best: Candidate, other: Candidate) -> tuple[str, str]:
+class _Attempt(NamedTuple):
+    """One of several copies: its file, and its answers in the released notebook."""
+
+    file: File
+    restored: Restored
+
+    def rank(self) -> tuple:
+        """Return the number of answers, the time, and the name, by which copies are sorted."""
+        name = self.file.place[-1]
+        copy = re.search(r"[-(](\d{1,3})\)?\.ipynb", name, flags=re.I)
+        return (
+            len(self.restored.answered),
+            self.file.modified // SECONDS_APART,
+            (int(copy[1]) if copy else 0, self.file.place),
+        )
+
+
+def _names(best: File, other: File) -> tuple[str, str]:
     """Return the names of two files, with their folders if the names are equal."""
-    if best.file.place[-1] != other.file.place[-1]:
-        return best.file.place[-1], other.file.place[-1]
-    return "/".join(best.file.place), "/".join(other.file.place)
+    if best.place[-1] != other.place[-1]:
+        return best.place[-1], other.place[-1]
+    return "/".join(best.place), "/".join(other.place)
 
 
 def _why(best: tuple, other: tuple) -> str:
@@ -164,31 +194,11 @@ def _why(best: tuple, other: tuple) -> str:
     return "is as old and has the later name"
 
 
-def count_answers(notebook: NotebookNode, released: NotebookNode) -> int:
-    """Return how many cells for answers are not as they were handed out."""
-    stubs = {
-        mark(cell)["grade_id"]: _lines(cell)
-        for cell in released.cells
-        if mark(cell).get("solution")
-    }
-    answered = set()
-    for cell in notebook.cells:
-        grade_id = mark(cell).get("grade_id")
-        if grade_id in stubs and _lines(cell) != stubs[grade_id]:
-            answered.add(grade_id)
-    return len(answered)
-
-
-def _lines(cell: NotebookNode) -> list[str]:
-    """Return the lines of a cell, whatever ends them."""
-    return cell.source.strip().splitlines()
-
-
 def identify(file: File, released: Mapping[str, NotebookNode]) -> tuple[str, NotebookNode]:
     """Return the assignment that a file belongs to, and its notebook.
 
     Raises:
-        NoAssignment: If the file is too large, not a notebook, or its cells have no marks.
+        NoAssignment: If the file is too large or not a notebook, or has none of the cells.
     """
     notebook = _read_notebook(file)
     marked = set(grade_ids(notebook))
@@ -196,17 +206,23 @@ def identify(file: File, released: Mapping[str, NotebookNode]) -> tuple[str, Not
         assignment: len(marked & set(grade_ids(original)))
         for assignment, original in released.items()
     }
-    assignment = max(shared, key=shared.get)
-    if shared[assignment] == 0:
+    least = 1
+    if not any(shared.values()):
+        shared = {name: count_known(notebook, original) for name, original in released.items()}
+        least = LEAST_KNOWN
+    # Of assignments with equally many cells in it the one counts as which the file is named.
+    named = assignment_in_name(file.place, released)
+    assignment = max(shared, key=lambda name: (shared[name], name == named))
+    if shared[assignment] < least:
         raise NoAssignment(
-            f"{file.place[-1]} lacks the marks that its cells were handed out with: start from "
-            "the released notebook and copy your answers into it."
+            f"{file.place[-1]} has none of the cells that were handed out: start from the "
+            "released notebook and copy your answers into it."
         )
     return assignment, notebook
 
 
 def _read_notebook(file: File) -> NotebookNode:
-    """Return a notebook in which grading can read all that it needs."""
+    """Return a notebook without outputs, in which grading can read all that it needs."""
     name = file.place[-1]
     try:
         if file.path.stat().st_size > LARGEST_FILE:
@@ -217,7 +233,10 @@ def _read_notebook(file: File) -> NotebookNode:
         # nbformat warns of what grading does not mind, such as two cells with one id.
         with warnings.catch_warnings(action="ignore"):
             notebook = nbformat.reads(text, as_version=4)
-        _read_as_grading_does(notebook)
+        _simplify(notebook)
+        # What cannot be written here could not be written for nbgrader either.
+        nbformat.writes(notebook).encode()
+        set(grade_ids(notebook))
     except NoAssignment:
         raise
     # nbformat raises whatever json, jsonschema and attribute access raise.
@@ -226,70 +245,12 @@ def _read_notebook(file: File) -> NotebookNode:
     return notebook
 
 
-def _read_as_grading_does(notebook: NotebookNode) -> None:
-    """Touch everything that grading reads or writes, so that damage shows here."""
-    set(grade_ids(notebook))
-    nbformat.writes(notebook).encode()
+def _simplify(notebook: NotebookNode) -> None:
+    """Drop the outputs of a notebook, and end its lines as Python does."""
     for cell in notebook.cells:
-        cell.cell_type + cell.source  # noqa: B018
-
-
-def tidy(notebook: NotebookNode, released: NotebookNode) -> list[str]:
-    """Change a notebook into one that nbgrader can grade, and return a remark on each change.
-
-    Cells that must not be changed or deleted are restored by nbgrader itself; here it is only
-    remarked.
-    """
-    return [
-        *_unmark_copies(notebook, released),
-        *_compare_locked_cells(notebook, released),
-        *_disarm_spies(notebook),
-    ]
-
-
-def _unmark_copies(notebook: NotebookNode, released: NotebookNode) -> list[str]:
-    """Leave the mark of a copied cell to one copy, since nbgrader refuses duplicate marks.
-
-    That is the last one that is not as it was handed out, or else the last one.
-    """
-    remarks = []
-    originals = cells_by_grade_id(released)
-    for grade_id, count in Counter(grade_ids(notebook)).items():
-        if count == 1:
-            continue
-        copies = [cell for cell in notebook.cells if mark(cell).get("grade_id") == grade_id]
-        changed = [
-            cell
-            for cell in copies
-            if grade_id in originals
-            and not mark(originals[grade_id]).get("locked")
-            and _lines(cell) != _lines(originals[grade_id])
-        ]
-        kept = (changed or copies)[-1]
-        for cell in copies:
-            if cell is not kept:
-                del cell.metadata["nbgrader"]
-        which = "the last" if kept is copies[-1] else "the last with an answer"
-        remarks += [f"There were two cells {grade_id}: {which} of them was graded."] * (count - 1)
-    return remarks
-
-
-def _compare_locked_cells(notebook: NotebookNode, released: NotebookNode) -> list[str]:
-    """Return a remark on each locked cell of the release that was deleted or changed."""
-    remarks = []
-    cells = cells_by_grade_id(notebook)
-    for original in released.cells:
-        if not mark(original).get("locked"):
-            continue
-        grade_id = mark(original)["grade_id"]
-        if grade_id not in cells:
-            change = "deleted"
-        elif _lines(cells[grade_id]) != _lines(original):
-            change = "changed"
-        else:
-            continue
-        remarks.append(f"The cell {grade_id} had been {change}: it was restored before grading.")
-    return remarks
+        cell.source = cell.source.replace("\r\n", "\n").replace("\r", "\n")
+        if cell.cell_type == "code":
+            cell.outputs = []
 
 
 def _disarm_spies(notebook: NotebookNode) -> list[str]:

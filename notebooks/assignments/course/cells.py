@@ -1,0 +1,388 @@
+"""Find the cells of a released notebook again in what a student handed in.
+
+Cells are retyped, moved, split, copied and deleted, and some programs drop nbgrader's marks. So it
+is the released notebook that is graded: `restore` fills in the student's answers, wherever they
+stand, and puts the student's own cells between its cells. No check and no other given cell is taken
+from a submission.
+
+A cell is found by its mark, else by its id, else because it reads as it was handed out. If the cell
+for a function is blank or gone, any cell that defines this function is the answer. If the cell for
+a text is, the student's own text that is nearest to its place is.
+"""
+
+import copy
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import NamedTuple
+
+from nbformat import NotebookNode, v4
+
+from course import syntax
+from course.marks import mark
+
+
+class Restored(NamedTuple):
+    """A submission as it is graded.
+
+    Args:
+        notebook: The released notebook with the student's answers and own cells.
+        answered: The grade ids of the cells that hold an answer.
+        remarks: Lines on what had been deleted or changed, and on what was found elsewhere.
+    """
+
+    notebook: NotebookNode
+    answered: list[str]
+    remarks: list[str]
+
+
+@dataclass(eq=False)
+class Piece:
+    """A cell of a submission.
+
+    Args:
+        cell: The cell.
+        number: Which released cell it is; None if it is the student's own.
+        is_unchanged: Whether it reads as a cell that was handed out.
+        place: Which released cell it follows; -1 if it stands above all.
+    """
+
+    cell: NotebookNode
+    number: int | None
+    is_unchanged: bool
+    place: int = -1
+
+    @property
+    def source(self) -> str:
+        """The source of the cell."""
+        return self.cell.source
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether a student wrote into the cell."""
+        return not self.is_unchanged and self.source.strip() != ""
+
+
+class Answer(NamedTuple):
+    """An answer: its source, the pieces that it was taken from, and a remark, or ""."""
+
+    source: str
+    pieces: Sequence[Piece]
+    remark: str = ""
+
+
+def restore(submitted: NotebookNode, released: NotebookNode) -> Restored:
+    """Return a submission as it is graded.
+
+    Args:
+        submitted: What a student handed in.
+        released: The notebook as it was handed out.
+    """
+    pieces = _match(submitted, released)
+    texts = _collect_texts(pieces, released)
+    answers = {}
+    remarks = []
+    for number, original in enumerate(released.cells):
+        if not mark(original).get("solution"):
+            remarks.append(_remark_on_given(number, original, pieces))
+            continue
+        if number in texts:
+            answer = _written_answer(number, original, texts[number])
+        else:
+            answer = _code_answer(number, original, pieces)
+        if answer:
+            answers[number] = answer
+            remarks.append(answer.remark)
+    return Restored(
+        _compose(released, pieces, answers),
+        [mark(released.cells[number])["grade_id"] for number in answers],
+        [remark for remark in remarks if remark],
+    )
+
+
+def count_known(submitted: NotebookNode, released: NotebookNode) -> int:
+    """Return how many of a release's functions and checks a notebook holds, marked or not."""
+    pieces = _match(submitted, released)
+    known = 0
+    for number, original in enumerate(released.cells):
+        if mark(original).get("solution"):
+            known += bool(_definitions(original, pieces))
+        elif mark(original).get("grade"):
+            known += any(piece.number == number for piece in pieces)
+    return known
+
+
+# --- which cell is which
+
+
+def _match(submitted: NotebookNode, released: NotebookNode) -> list[Piece]:
+    """Return the cells of a submission, each with the released cell that it is."""
+    find = _finder(released)
+    pieces = []
+    for cell in submitted.cells:
+        number = find(cell)
+        is_unchanged = number is not None and syntax.same(
+            cell.source, released.cells[number].source
+        )
+        pieces.append(Piece(cell, number, is_unchanged))
+    for number, original in enumerate(released.cells):
+        if not mark(original).get("solution"):
+            _keep_one(number, pieces)
+    _set_places(pieces, len(released.cells))
+    return pieces
+
+
+def _finder(released: NotebookNode) -> Callable[[NotebookNode], int | None]:
+    """Return a function that finds which released cell a cell is; None if it is none."""
+    by_mark = {}
+    by_id = {}
+    by_text: dict[str, int | None] = {}
+    for number, original in enumerate(released.cells):
+        by_mark[mark(original).get("grade_id", "")] = number
+        by_id[original.get("id", "")] = number
+        # Of two cells that read alike none is known by its text.
+        text = syntax.normalized(original.source)
+        by_text[text] = None if text in by_text else number
+
+    def find(cell: NotebookNode) -> int | None:
+        found = (
+            by_mark.get(mark(cell).get("grade_id")),
+            by_id.get(cell.get("id")),
+            by_text.get(syntax.normalized(cell.source)),
+        )
+        return next((number for number in found if number is not None), None)
+
+    return find
+
+
+def _keep_one(number: int, pieces: Sequence[Piece]) -> None:
+    """Let a given cell stand once; further copies of it are the student's own cells."""
+    copies = [piece for piece in pieces if piece.number == number]
+    copies.sort(key=lambda piece: not piece.is_unchanged)
+    for piece in copies[1:]:
+        piece.number = None
+
+
+def _set_places(pieces: Sequence[Piece], count: int) -> None:
+    """Note which of `count` released cells each piece follows.
+
+    Only those released cells count that are in order: one that was moved does not say where others
+    stand.
+    """
+    known = [piece for piece in pieces if piece.number is not None]
+    numbers = [piece.number for piece in known]
+    matcher = SequenceMatcher(None, range(count), numbers, autojunk=False)
+    in_order = set()
+    for _, start, length in matcher.get_matching_blocks():
+        in_order.update(known[start : start + length])
+    place = -1
+    for piece in pieces:
+        piece.place = place
+        if piece in in_order:
+            place = piece.number
+
+
+# --- answers that are code
+
+
+def _code_answer(number: int, original: NotebookNode, pieces: Sequence[Piece]) -> Answer | None:
+    """Return the answer to a cell for code, None if there is none."""
+    name = mark(original)["grade_id"]
+    copies = [piece for piece in pieces if piece.number == number]
+    filled = [piece for piece in copies if piece.is_filled]
+    if not filled:
+        definitions = _definitions(original, pieces)
+        if not definitions:
+            return None
+        # That cell also stays where it stands, since others may need it there.
+        remark = f"The cell {name} held no answer: another cell with this function was graded."
+        return Answer(definitions[-1].source, [], remark)
+
+    parts = _parts(original, filled, pieces)
+    if parts:
+        remark = f"The cell {name} had been split: its parts were joined."
+        return Answer(_joined(parts), parts, remark)
+
+    defining = [piece for piece in filled if _defines(piece, original)]
+    best = (defining or filled)[-1]
+    identical = [piece for piece in filled if syntax.same(piece.source, best.source)]
+    remark = ""
+    if len(identical) < len(copies):
+        remark = f"There were {len(copies)} cells {name}: the last with an answer was graded."
+    return Answer(best.source, identical, remark)
+
+
+def _defines(piece: Piece, original: NotebookNode) -> bool:
+    """Return whether a piece defines all functions of a cell for an answer."""
+    return syntax.functions(original.source) <= syntax.functions(piece.source)
+
+
+def _definitions(original: NotebookNode, pieces: Sequence[Piece]) -> list[Piece]:
+    """Return all pieces that define the functions of a cell for an answer, [] if it has none."""
+    if not syntax.functions(original.source):
+        return []
+    return [piece for piece in pieces if piece.is_filled and _defines(piece, original)]
+
+
+def _parts(
+    original: NotebookNode, filled: Sequence[Piece], pieces: Sequence[Piece]
+) -> Sequence[Piece]:
+    """Return the pieces that an answer was split into, [] if it was not.
+
+    Some programs copy the mark to both parts, others leave it to one. A part without a mark is
+    known by being no Python alone.
+    """
+    if len(filled) > 1:
+        versions = [piece for piece in filled if _defines(piece, original)]
+        is_split = len(versions) < 2 and syntax.is_python(_joined(filled))
+        return filled if is_split else []
+    position = pieces.index(filled[0])
+    for start in (position, position - 1):
+        parts = pieces[max(start, 0) : start + 2]
+        are_own = all(piece is filled[0] or piece.number is None for piece in parts)
+        are_whole = all(syntax.is_python(piece.source) for piece in parts)
+        if are_own and not are_whole and syntax.is_python(_joined(parts)):
+            return parts
+    return []
+
+
+def _joined(parts: Sequence[Piece]) -> str:
+    return "\n".join(piece.source for piece in parts)
+
+
+# --- answers that are text
+
+
+def _collect_texts(pieces: Sequence[Piece], released: NotebookNode) -> dict[int, dict[Piece, str]]:
+    """Return {number of a cell for a text: the texts of its answer, by the pieces they stand in}.
+
+    The student's own text beside a cell belongs to its answer, other text to the nearest blank one.
+    """
+    texts: dict[int, dict[Piece, str]] = {
+        number: {}
+        for number, original in enumerate(released.cells)
+        if mark(original).get("solution") and original.cell_type != "code"
+    }
+    blank = set(texts) - {piece.number for piece in pieces if piece.is_filled}
+    for piece in pieces:
+        text = _own_text(piece, released)
+        if not text:
+            continue
+        distances = {number: abs(number - piece.place) for number in texts}
+        if piece.number in texts:
+            fitting = {piece.number}
+        else:
+            beside = {number for number in texts if piece.place in (number - 1, number)}
+            # New cells are code cells, so that an answer may stand in one.
+            fitting = beside & blank if piece.cell.cell_type == "code" else beside | blank
+        if fitting:
+            texts[min(fitting, key=distances.get)][piece] = text
+    return texts
+
+
+def _own_text(piece: Piece, released: NotebookNode) -> str:
+    """Return the text that a student wrote into a piece, "" if there is none.
+
+    Of a given text that was changed these are the lines that are new.
+    """
+    lines = syntax.normalized(piece.source).split("\n")
+    original = None if piece.number is None else released.cells[piece.number]
+    if original is None:
+        is_text = piece.cell.cell_type != "code" or syntax.is_prose(piece.source)
+    else:
+        is_text = piece.is_filled and original.cell_type != "code"
+    if original is not None and not mark(original).get("solution"):
+        given = syntax.normalized(original.source).split("\n")
+        lines = [line for line in lines if line not in given]
+    text = "\n".join(lines)
+    has_words = any(letter.isalnum() for letter in text)
+    return text if is_text and has_words else ""
+
+
+def _written_answer(
+    number: int, original: NotebookNode, texts: Mapping[Piece, str]
+) -> Answer | None:
+    """Return the answer to a cell for a text, None if there is none."""
+    if not texts:
+        return None
+    name = mark(original)["grade_id"]
+    source = "\n\n".join(dict.fromkeys(texts.values()))
+    remark = ""
+    if all(piece.number != number for piece in texts):
+        remark = f"The cell {name} held no answer: the text in other cells was taken for it."
+    elif len(texts) > 1:
+        remark = f"The answer {name} stands in {len(texts)} cells, which were joined."
+    return Answer(source, list(texts), remark)
+
+
+# --- what is graded
+
+
+def _remark_on_given(number: int, original: NotebookNode, pieces: Sequence[Piece]) -> str:
+    """Return a remark if a locked cell was deleted or changed, else ""."""
+    found = [piece for piece in pieces if piece.number == number]
+    if not mark(original).get("locked") or (found and found[0].is_unchanged):
+        return ""
+    change = "changed" if found else "deleted"
+    name = mark(original)["grade_id"]
+    return f"The cell {name} had been {change}: it was put back before grading."
+
+
+def _compose(
+    released: NotebookNode, pieces: Sequence[Piece], answers: Mapping[int, Answer]
+) -> NotebookNode:
+    """Return the released notebook with the answers, and between its cells the student's own."""
+    used = {piece for answer in answers.values() for piece in answer.pieces}
+    own = defaultdict(list)
+    for piece in pieces:
+        if piece not in used and _is_own(piece):
+            own[_place_of_own(piece)].append(piece.cell)
+
+    notebook = copy.deepcopy(released)
+    given = notebook.cells
+    notebook.cells = [_plain(cell, f"own-0-{count}") for count, cell in enumerate(own[-1])]
+    for number, cell in enumerate(given):
+        notebook.cells.append(cell)
+        if number in answers:
+            cell.source = answers[number].source
+            _attach(cell, [piece.cell for piece in answers[number].pieces])
+        for count, other in enumerate(own[number]):
+            notebook.cells.append(_plain(other, f"own-{number + 1}-{count}"))
+    return notebook
+
+
+def _is_own(piece: Piece) -> bool:
+    """Return whether a piece stays in the notebook as a cell of the student's own.
+
+    That is also what a student made of a given cell, such as an import that was added there.
+    """
+    if not piece.source.strip():
+        return False
+    return piece.number is None or (piece.cell.cell_type == "code" and not piece.is_unchanged)
+
+
+def _place_of_own(piece: Piece) -> int:
+    """Return which released cell a piece follows; if it is a version of one, it comes before it."""
+    if piece.number is None:
+        return piece.place
+    return min(piece.place, piece.number - 1)
+
+
+def _plain(cell: NotebookNode, cell_id: str) -> NotebookNode:
+    """Return a cell with nothing but its source and its pictures, and with an id of its own."""
+    make = {"code": v4.new_code_cell, "raw": v4.new_raw_cell}
+    plain = make.get(cell.cell_type, v4.new_markdown_cell)(cell.source, id=cell_id)
+    _attach(plain, [cell])
+    return plain
+
+
+def _attach(cell: NotebookNode, sources: Sequence[NotebookNode]) -> None:
+    """Give a text the pictures that were pasted into the cells that it was taken from."""
+    if cell.cell_type == "code":
+        return
+    pictures = {}
+    for source in sources:
+        pictures |= source.get("attachments", {})
+    if pictures:
+        cell.attachments = pictures
