@@ -318,7 +318,7 @@ def at(path, seconds):
     ],
 )
 def test_of_copies_the_best_supported_is_graded(ages, answers, graded, reason, submitted, collect):
-    names = ("a (1).ipynb", "b.ipynb")
+    names = ("a.ipynb", "a (1).ipynb")
     for name, age, answer in zip(names, ages, answers, strict=True):
         hand_in(submitted, f"jana/{name}", data=solved(answers=answer))
         at(submitted / "jana" / name, age)
@@ -329,20 +329,15 @@ def test_of_copies_the_best_supported_is_graded(ages, answers, graded, reason, s
     assert submission.remarks == [f"{other} was handed in as well: {best} {reason} and was graded."]
 
 
-def test_of_a_cell_that_stands_twice_the_answer_counts(submitted, collect):
-    """A stub that was pasted once more below the answer is no answer."""
-    notebook = assignment("1-gap-equation")
-    stub = notebook.cells[0].copy()
-    stub["id"] = "pasted"
-    notebook.cells[0].source = "answer"
-    notebook.cells.insert(1, stub)
-    hand_in(submitted, "jana/a.ipynb", data=nbformat.writes(notebook).encode())
-    submission = collect(submitted).submissions["jana", "1-gap-equation"]
-    marked = [cell.source for cell in submission.notebook.cells if "nbgrader" in cell.metadata]
-    assert marked == ["answer", STUB]
-    assert submission.remarks == [
-        "There were two cells one-1-gap-equation: the last with an answer of them was graded."
-    ]
+def test_a_notebook_that_nobody_began_is_no_submission(submitted, collect):
+    """A repository holds all six notebooks from the beginning; 0 points would be imported."""
+    hand_in(submitted, "jana/1-gap-equation.ipynb", "pat/2-transfer.ipynb")
+    hand_in(submitted, "jana/2-transfer.ipynb", data=solved("2-transfer", answers=()))
+    hand_in(submitted, "kim/1-gap-equation.ipynb", "kim/a (1).ipynb", data=BLANK)
+    collected = collect(submitted)
+    assert set(collected.submissions) == {("jana", "1-gap-equation"), ("pat", "2-transfer")}
+    assert collected.blank == {("jana", "2-transfer"), ("kim", "1-gap-equation")}
+    assert collected.students == {"jana", "kim", "pat"} and not collected.unread
 
 
 # --- the roster

@@ -84,16 +84,14 @@ def restore(submitted: NotebookNode, released: NotebookNode) -> Restored:
     answers = {}
     remarks = []
     for number, original in enumerate(released.cells):
-        if not mark(original).get("solution"):
-            remarks.append(_remark_on_given(number, original, pieces))
-            continue
+        answer = None
         if number in texts:
             answer = _written_answer(number, original, texts[number])
-        else:
+        elif mark(original).get("solution"):
             answer = _code_answer(number, original, pieces)
         if answer:
             answers[number] = answer
-            remarks.append(answer.remark)
+        remarks.append(answer.remark if answer else _remark(number, original, pieces))
     return Restored(
         _compose(released, pieces, answers),
         [mark(released.cells[number])["grade_id"] for number in answers],
@@ -307,26 +305,28 @@ def _written_answer(
     if not texts:
         return None
     name = mark(original)["grade_id"]
-    source = "\n\n".join(dict.fromkeys(texts.values()))
+    different = list(dict.fromkeys(texts.values()))
     remark = ""
     if all(piece.number != number for piece in texts):
         remark = f"The cell {name} held no answer: the text in other cells was taken for it."
-    elif len(texts) > 1:
-        remark = f"The answer {name} stands in {len(texts)} cells, which were joined."
-    return Answer(source, list(texts), remark)
+    elif len(different) > 1:
+        remark = f"The answer {name} stands in {len(different)} cells, which were joined."
+    return Answer("\n\n".join(different), list(texts), remark)
 
 
 # --- what is graded
 
 
-def _remark_on_given(number: int, original: NotebookNode, pieces: Sequence[Piece]) -> str:
-    """Return a remark if a locked cell was deleted or changed, else ""."""
+def _remark(number: int, original: NotebookNode, pieces: Sequence[Piece]) -> str:
+    """Return a remark on a cell without an answer that was deleted, or changed though locked."""
+    grade_id = mark(original).get("grade_id")
     found = [piece for piece in pieces if piece.number == number]
-    if not mark(original).get("locked") or (found and found[0].is_unchanged):
+    if grade_id is None or (found and found[0].is_unchanged):
         return ""
+    if not mark(original).get("locked"):
+        return "" if found else f"The cell {grade_id} had been deleted: no answer was found."
     change = "changed" if found else "deleted"
-    name = mark(original)["grade_id"]
-    return f"The cell {name} had been {change}: it was put back before grading."
+    return f"The cell {grade_id} had been {change}: it was put back before grading."
 
 
 def _compose(

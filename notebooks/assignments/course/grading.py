@@ -27,6 +27,7 @@ from course.submissions import Submission
 from course.tables import Result
 
 NOTHING = "Nothing was handed in."
+BLANK = "The notebook was handed in as it was handed out: it has not been begun."
 WAITS = "The written answer waits to be graded by hand."
 NO_TIME = "Nobody says when it was handed in: it counts as on time."
 LONGEST_RECEIPT = 1000
@@ -270,7 +271,9 @@ def _write_tables(
     for (student, assignment), record in records.items():
         # Of an assignment that nobody has handed in yet there is nothing to remark.
         if assignment in begun:
-            remarks += [(student, assignment, line) for line in remarks_on(record, due[assignment])]
+            is_blank = not record and (student, assignment) in collected.blank
+            lines = [BLANK] if is_blank else remarks_on(record, due[assignment])
+            remarks += [(student, assignment, line) for line in lines]
     tables.write_csv(folder / "remarks.csv", [tables.REMARK_COLUMNS, *sorted(remarks)])
 
 

@@ -6,7 +6,7 @@ import warnings
 from functools import lru_cache
 
 # Lines of IPython's: magics and shell commands.
-IPYTHON_LINE = re.compile(r"^([ \t]*)[%!?].*$", re.M)
+IPYTHON_LINE = re.compile(r"^([ \t]*)([%!?].*)$", re.M)
 
 
 def normalized(source: str) -> str:
@@ -70,7 +70,8 @@ def functions(source: str) -> frozenset[str]:
 @lru_cache(maxsize=4096)
 def _tree(source: str) -> ast.Module | None:
     """Return the syntax tree of a source, None if it is no Python."""
-    for text in (source, IPYTHON_LINE.sub(r"\1pass", source)):
+    as_python = IPYTHON_LINE.sub(lambda line: f"{line[1]}_ = {line[2]!r}", source)
+    for text in (source, as_python):
         try:
             # Python warns of odd escapes in strings.
             with warnings.catch_warnings(action="ignore"):
