@@ -8,9 +8,10 @@ import re
 
 import nbformat
 import pytest
-from course import cells, submissions, syntax
+from course import cells, gradebook, grading, sources, submissions, syntax, year
 from course.files import File
 from course.marks import mark
+from course.release import release
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_raw_cell
 from test_course import cell as index_of, marked, unmarked
 
@@ -456,3 +457,55 @@ def test_outputs_are_dropped_and_lines_end_as_in_python(tmp_path):
     assert sum(len(cell.get("outputs", [])) for cell in notebook.cells) == 0
     restored = cells.restore(notebook, RELEASED)
     assert sources_by_mark(restored.notebook)["pool"] == POOL and not restored.remarks
+
+
+# --- with nbgrader, on a real assignment
+
+GAP = "1-gap-equation"
+
+
+def write_answer_anew(notebook):
+    """Delete the cell of the written answer, and write the answer into a new one."""
+    position = index_of(notebook, "answer")
+    notebook.cells[position] = new_markdown_cell(notebook.cells[position].source)
+
+
+def write_below_the_stub(notebook):
+    """Leave the stub of the written answer, and write the answer below it."""
+    answer = notebook.cells[index_of(notebook, "answer")]
+    notebook.cells.append(new_markdown_cell(answer.source))
+    answer.source = "*Your answer here.*"
+
+
+def delete_what_was_given(notebook):
+    """Delete the given cells, of which other cells need most, and put a check at the end."""
+    for name in ("parameters", "imports", "data", "check-pool"):
+        del notebook.cells[index_of(notebook, name)]
+    check = notebook.cells.pop(index_of(notebook, "check-scores"))
+    notebook.cells.append(check)
+
+
+@pytest.mark.slow
+def test_all_points_are_given_for_right_answers_in_other_cells(tmp_path):
+    """A written answer that was typed into a new cell cost 25 of 25 points once."""
+    folder = tmp_path / "year"
+    folder.mkdir()
+    release(folder, paths=[sources.source_path(GAP)])
+    released = nbformat.read(year.released_path(folder, GAP), as_version=4)
+    instructor = nbformat.read(sources.source_path(GAP), as_version=4)
+    right = {cell.id: cell.source for cell in instructor.cells if mark(cell).get("solution")}
+    edits = (write_answer_anew, write_below_the_stub, delete_what_was_given)
+    for edit in edits:
+        notebook = sources.with_sources(released, right)
+        edit(notebook)
+        path = tmp_path / "submitted" / edit.__name__ / "a.ipynb"
+        path.parent.mkdir(parents=True)
+        nbformat.write(notebook, path)
+    grading.grade(folder, tmp_path / "submitted")
+    for edit in edits:
+        scores = gradebook.scores(folder, GAP, edit.__name__)
+        points = {name: score.points for name, score in scores.items()}
+        assert points.pop("answer") is None, "a person has to read it"
+        assert sum(points.values()) == 21
+        graded = nbformat.read(year.autograded_path(folder, GAP, edit.__name__), as_version=4)
+        assert sources_by_mark(graded)["answer"] == right["answer"]
