@@ -13,6 +13,7 @@ them only:
     returns, tables              what goes back to a platform; grades.csv and remarks.csv
     feedback, lateness           the pages for students; what is late, and what that costs
     isolation, submissions       grade one submission in a process with limits; read a notebook
+    cells, syntax                find the cells that were handed out again; what a source defines
     roster, files                the students; files, also in archives
     gradebook, explanations      points; what went wrong, in words
     spies, year                  answers that read the tests; the folder of a year

@@ -18,10 +18,6 @@ FAILURES = {
     ),
     "CellTimeoutError": "A cell ran longer than a cell may, and nothing could interrupt it.",
     "MemoryError": "Your notebook needed more memory than grading allows.",
-    "ValidationError|KeyError": (
-        "The notebook's cells lack the marks that they were handed out with: start from the "
-        "released notebook and copy your answers into it."
-    ),
 }
 
 # What nbgrader, SQLite and the system say when it is the disk that is at fault.
