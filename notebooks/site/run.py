@@ -17,7 +17,7 @@ import psutil
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
-from pages import page, page_name
+from pages import FOLDER, page, page_name
 
 LESSONS = Path(__file__).resolve().parents[1]
 DEFAULTS = {"DATASET": "mini", "BACKBONE": "mini", "WEIGHTS": "imagenet", "BOXES": ""}
@@ -33,8 +33,8 @@ OTHER_EXTRA = re.compile(r"extra == .(?!lessons|notebook)")
 def made_from(path: Path) -> str:
     """Return a checksum of all that a lesson's outputs depend on.
 
-    These are the lesson, the code of camkit, the embedded data, Python and the versions of the
-    packages that camkit and the lessons require.
+    These are the lesson, the page that one of them shows, the code of camkit, the embedded data,
+    Python and the versions of the packages that camkit and the lessons require.
     """
     root = LESSONS.parent
     suffixes = (".py", ".pyi", ".js", ".css")
@@ -43,7 +43,7 @@ def made_from(path: Path) -> str:
     digest = hashlib.sha256(sys.version.encode())
     for name in required_packages():
         digest.update(f"{name}=={version_of(name)}\n".encode())
-    for file in [path, *sorted(code), *sorted(data)]:
+    for file in [path, FOLDER / "blind.html", *sorted(code), *sorted(data)]:
         if Path(file).is_file():
             digest.update(Path(file).read_bytes())
     return digest.hexdigest()
