@@ -133,7 +133,39 @@ LAYOUTS = {
     ),
     "by weeks": (["hw1/jana/x.ipynb", "hw1/pat/x.ipynb"], {"jana", "pat"}),
     "two levels too many": (["a/b/jana/x.ipynb", "a/b/pat/x.ipynb"], {"jana", "pat"}),
+    "files by weeks": (["hw1/jana.ipynb", "hw1/pat.ipynb"], {"jana", "pat"}),
+    "one student": (
+        ["jana/old.ipynb", "jana/1-gap-equation (1).ipynb", "jana/final v2.ipynb"],
+        {"jana"},
+    ),
+    "Moodle beside GitHub Classroom": (
+        [*MOODLE, "1-gap-equation-octojana/x.ipynb"],
+        {"Müller Jana", "O'Brien Pat", "octojana"},
+    ),
+    "side by side": (
+        [
+            *MOODLE,
+            "müllerkim_12345_67890_1-gap-equation.ipynb",
+            "obrienlou_LATE_12346_67891_1-gap-equation-1.ipynb",
+            "hw1/ann/x.ipynb",
+            "hw1/bob/x.ipynb",
+            "dan.ipynb",
+        ],
+        {
+            "Müller Jana",
+            "O'Brien Pat",
+            "müllerkim_12345",
+            "obrienlou_12346",
+            "ann",
+            "bob",
+            "dan",
+        },
+    ),
     "flat": (["jana.ipynb", "pat_1-gap-equation (2).ipynb"], {"jana", "pat"}),
+    "flat, with a year": (
+        ["jana_2026_10_a.ipynb", "pat_2026_10_a.ipynb"],
+        {"jana_2026_10_a", "pat_2026_10_a"},
+    ),
 }
 
 
@@ -163,6 +195,20 @@ def test_a_student_of_moodle_is_one_in_all_weeks(submitted, collect):
     }
 
 
+def test_how_folders_were_understood_is_told(submitted, collect):
+    """The weeks hold an assignment each, in files named by students; others are one student's."""
+    hand_in(submitted, "hw1/jana.ipynb", "hw1/pat.ipynb", "hw2/2-transfer-jana.ipynb")
+    collected = collect(submitted)
+    assert set(collected.submissions) == {
+        ("jana", "1-gap-equation"),
+        ("pat", "1-gap-equation"),
+        ("jana", "2-transfer"),
+    }
+    assert collected.notes == [("", "The files in hw1, hw2 were taken for the students'.")]
+    hand_in(submitted, "kim/first.ipynb", "kim/second.ipynb")
+    assert collect(submitted).students == {"hw1", "hw2", "kim"}
+
+
 def test_names_are_compared_under_unicode_normalisation(submitted, collect):
     """macOS stores an umlaut as two characters."""
     hand_in(submitted, "Müller/1-gap-equation.ipynb")
@@ -179,6 +225,24 @@ def test_names_in_a_zip_of_macos_are_utf_8(submitted, collect, tmp_path):
     (submitted / "mac.zip").write_bytes(data.replace(b"Zo__", "Zoë".encode()))
     collected = collect(submitted / "mac.zip")
     assert set(collected.submissions) == {("Zoë", "1-gap-equation")} and not collected.unread
+
+
+def test_what_systems_and_editors_leave_is_no_work(submitted, collect):
+    hand_in(submitted, "jana/1-gap-equation.ipynb")
+    for place in (
+        "__MACOSX/jana/._1-gap-equation.ipynb",
+        "jana/._1-gap-equation.ipynb",
+        "jana/.ipynb_checkpoints/1-gap-equation-checkpoint.ipynb",
+        "jana/.virtual_documents/1-gap-equation.ipynb",
+        "jana/__pycache__/checks.cpython-311.pyc",
+        "jana/.DS_Store",
+        "Thumbs.db",
+    ):
+        hand_in(submitted, place, data=b"\0")
+    collected = collect(submitted)
+    assert set(collected.submissions) == {("jana", "1-gap-equation")}
+    assert not collected.submissions["jana", "1-gap-equation"].remarks
+    assert not collected.unread and not collected.notes and collected.students == {"jana"}
 
 
 @pytest.mark.parametrize(

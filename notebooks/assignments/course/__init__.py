@@ -9,7 +9,7 @@ them only:
     cli                          the command line
     guide, proof                 the instructor's guide; what each wrong answer costs
     grading, release             grade a folder of submissions; fill a release folder
-    collecting                   what a platform hands over: which student handed in what, when
+    collecting, owners           what a platform hands over: which student handed in what, when
     returns, tables              what goes back to a platform; grades.csv and remarks.csv
     feedback, lateness           the pages for students; what is late, and what that costs
     isolation, submissions       grade one submission in a process with limits; read a notebook

@@ -1,0 +1,264 @@
+"""Tell by its place whose a file is.
+
+Read are, as folders and as .zip archives:
+
+- Moodle's "Download all submissions", in folders FULLNAME_NUMBER_assignsubmission_file (with a "_"
+  at the end before Moodle 4.1), or in one folder, where the file's name follows after a "_"
+  (`mod/assign/classes/downloader.php` of Moodle). The number is another one for each assignment.
+- Canvas' "Download Submissions": NAME_LATE_USER_FILE_FILENAME, where NAME is the sortable name in
+  small letters without spaces and signs, LATE stands on late ones only, and a "-1" before the
+  file's ending on the second attempt (`lib/content_zipper.rb` of Canvas).
+- GitHub Classroom's clones: ASSIGNMENT-LOGIN, in a folder ASSIGNMENT-submissions if
+  `gh classroom clone student-repos` made them.
+- nbgrader's submitted/STUDENT/ASSIGNMENT/, with timestamp.txt, and any folders named by students,
+  sorted by assignment or not; folders of files named by students; one folder too many; and all of
+  these side by side.
+"""
+
+import functools
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from course import files
+from course.roster import Roster
+from course.submissions import Candidate
+
+MOODLE = re.compile(
+    r"(?P<name>.+?)_(?P<number>\d+)_assignsubmission_(?P<kind>[a-z]+)(?:_(?P<rest>.*))?"
+)
+CANVAS = re.compile(
+    r"(?:(?P<name>.+?)_)??(?P<late>LATE_)?(?P<number>\d+|anon_[^_]+)_(?P<file>\d+)_(?P<rest>.+)"
+)
+CLASSROOM = "-submissions"
+
+# Names of files that tell one attempt of a student from another, and not one student from another.
+ATTEMPT = re.compile(
+    r"(alt|answers?|attempt|backup|blank|copia|copie|copy|draft|final|kopie|neu|new|notebook|old"
+    r"|solved|solutions?|submission|untitled|version|v|work|[\d\W_])+",
+    re.I,
+)
+
+Place = tuple[str, ...]
+
+
+class Owner(NamedTuple):
+    """Who handed a file in, as its place says.
+
+    Args:
+        name: A login or a name; it is "" if the place names nobody.
+        number: "canvas 12345" or "participant 12345"; "" if the place has none.
+        is_late: Whether the platform marked it as late; None if it marks nothing.
+        moodle: The beginning of Moodle's folder, FULLNAME_NUMBER.
+    """
+
+    name: str
+    number: str = ""
+    is_late: bool | None = None
+    moodle: str = ""
+
+
+class Work(NamedTuple):
+    """A notebook below a folder: its assignment, the folders between them, and its own name."""
+
+    assignment: str
+    folders: Place
+    name: str
+
+
+class Owners:
+    """Whose each file is, by its place and those of all others.
+
+    Args:
+        places: The places of all files.
+        candidates: Those that may be notebooks.
+        assignments: The names of all assignments.
+        roster: The students; it may be empty.
+    """
+
+    def __init__(
+        self,
+        places: Sequence[Place],
+        candidates: Sequence[Candidate],
+        assignments: Collection[str],
+        roster: Roster,
+    ) -> None:
+        self.assignments = assignments
+        self.roster = roster
+        # Each of a student's files asks for the same names, and the roster compares all people.
+        self.find = functools.cache(roster.find)
+        self.notes: list[str] = []
+        self.canvas_folders = _canvas_folders(places)
+        self.folders = {
+            place: self._folders(place) for place in places if self._by_platform(place) is None
+        }
+        self.shared = self._shared_folders(candidates)
+        self.with_folders = set()
+        for folders in self.folders.values():
+            depth = self._depth(folders)
+            if len(folders) > depth:
+                self.with_folders.add(folders[:depth])
+
+    def of(self, place: Place) -> Owner:
+        """Return who handed in the file at a place."""
+        owner = self._by_platform(place)
+        if owner:
+            return owner
+        folders = self.folders[place]
+        own_name = self._own_name(place)
+        for name in (*folders, own_name):
+            if self.find(name=name):
+                return Owner(name)
+        depth = self._depth(folders)
+        if len(folders) > depth:
+            return Owner(folders[depth])
+        # Where no student has a folder, the files are named by students.
+        return Owner("" if folders in self.with_folders else own_name)
+
+    def _by_platform(self, place: Place) -> Owner | None:
+        """Return the owner whom a name of Moodle's or Canvas' tells, None if there is no such."""
+        for depth, part in enumerate(place):
+            found = MOODLE.fullmatch(part)
+            if found:
+                number = f"participant {found['number']}"
+                return Owner(found["name"], number, moodle=f"{found['name']}_{found['number']}")
+            found = CANVAS.fullmatch(part)
+            if found and place[:depth] in self.canvas_folders:
+                number = f"canvas {found['number']}"
+                return Owner(found["name"] or "", number, is_late=bool(found["late"]))
+        return None
+
+    def _folders(self, place: Place) -> Place:
+        """Return the folders of a place (and archives, without .zip) that can name a student."""
+        folders = []
+        slug = ""
+        for part in place[:-1]:
+            name = _stem(part)
+            if slug and name.startswith(f"{slug}-"):
+                name = name.removeprefix(f"{slug}-")
+            if name.endswith(CLASSROOM):
+                slug = name.removesuffix(CLASSROOM)
+                continue
+            name = _without_assignment(name, self.assignments)
+            if name:
+                folders.append(name)
+        if files.is_archive(place[-1]):
+            folders.append(_stem(place[-1]))
+        return tuple(folders)
+
+    def _own_name(self, place: Place) -> str:
+        """Return the name of a file without endings and without the assignment."""
+        return _without_assignment(_stem(place[-1]), self.assignments)
+
+    def _depth(self, folders: Place) -> int:
+        """Return how many folders stand above that of a student."""
+        depth = 0
+        while depth < len(folders) and folders[: depth + 1] in self.shared:
+            depth += 1
+        return depth
+
+    def _shared_folders(self, candidates: Sequence[Candidate]) -> set[Place]:
+        """Return the folders that hold the work of several students, and note which those are."""
+        shared: set[Place] = set()
+        parents: list[Place] = [()]
+        for parent in parents:
+            works = self._works_below(parent, candidates)
+            if _hold_folders_of_students(works):
+                kind = "folders"
+            elif _hold_files_of_students(works):
+                kind = "files"
+            else:
+                continue
+            names = ", ".join(sorted(works))
+            self.notes.append(f"The {kind} in {names} were taken for the students'.")
+            children = [(*parent, name) for name in works]
+            shared.update(children)
+            parents += children
+        return shared
+
+    def _works_below(
+        self, parent: Place, candidates: Sequence[Candidate]
+    ) -> Mapping[str, list[Work]]:
+        """Return {folder in a parent folder: the notebooks in it}."""
+        works = defaultdict(list)
+        depth = len(parent)
+        for candidate in candidates:
+            place = candidate.file.place
+            folders = self.folders.get(place, ())
+            if candidate.assignment and folders[:depth] == parent and len(folders) > depth:
+                work = Work(candidate.assignment, folders[depth + 1 :], self._own_name(place))
+                works[folders[depth]].append(work)
+        return works
+
+
+def _hold_folders_of_students(works: Mapping[str, Sequence[Work]]) -> bool:
+    """Return whether folders are not those of students, but hold them.
+
+    A student hands in an assignment in one folder: so most folders that hold an assignment in
+    several folders are not a student's.
+    """
+    crowded = 0
+    for inner in works.values():
+        folders = defaultdict(set)
+        for work in inner:
+            if work.folders:
+                folders[work.assignment].add(work.folders)
+        crowded += any(len(several) > 1 for several in folders.values())
+    return 2 * crowded > len(works)
+
+
+def _hold_files_of_students(works: Mapping[str, Sequence[Work]]) -> bool:
+    """Return whether folders are not those of students, but hold files named by students.
+
+    So it is if each folder holds another assignment, and its files names that are no student's
+    attempts.
+    """
+    inner = [work for several in works.values() for work in several]
+    names = [(work.assignment, work.name) for work in inner]
+    folders_of = {(work.assignment, folder) for folder in works for work in works[folder]}
+    return (
+        len(inner) > len(works)
+        and len(folders_of) == len({work.assignment for work in inner})
+        and len(set(names)) == len(names)
+        and not any(work.folders or ATTEMPT.fullmatch(work.name or "v") for work in inner)
+    )
+
+
+def _canvas_folders(places: Sequence[Place]) -> set[Place]:
+    """Return the folders in which Canvas named submissions.
+
+    A single such name may be a student's own choice, unless all that is at the top is named so.
+    """
+    names: dict[Place, set[str]] = defaultdict(set)
+    for place in places:
+        for depth, part in enumerate(place):
+            names[place[:depth]].add(part)
+    folders = set()
+    for folder, parts in names.items():
+        found = [match for match in map(CANVAS.fullmatch, parts) if match]
+        students = {(match["number"], match["name"]) for match in found}
+        numbers = {match["number"] for match in found}
+        is_alone = not folder and len(found) == len(parts)
+        # In "jana_2026_10" and "pat_2026_10" the number is no student's.
+        if len(students) == len(numbers) and (len(numbers) > 1 or (numbers and is_alone)):
+            folders.add(folder)
+    return folders
+
+
+def _stem(name: str) -> str:
+    """Return the name of a file without endings, and without what browsers add to a copy."""
+    stem = re.sub(r"(\.ipynb|\.zip|\.json|\.txt)+$", "", name, flags=re.I)
+    stem = re.sub(r"\s*\(\d+\)$", "", stem)
+    return unicodedata.normalize("NFC", stem)
+
+
+def _without_assignment(name: str, assignments: Collection[str]) -> str:
+    """Return what is left of a name without an assignment at its beginning or end."""
+    for assignment in assignments:
+        rest = re.sub(rf"^{re.escape(assignment)}([-_ ]+|$)", "", name, flags=re.I)
+        rest = re.sub(rf"[-_ ]+{re.escape(assignment)}$", "", rest, flags=re.I)
+        if rest != name:
+            return rest
+    return name
