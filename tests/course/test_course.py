@@ -401,7 +401,7 @@ def rows(folder):
 
 
 def table(path):
-    with open(path, newline="", encoding="utf-8") as file:
+    with open(path, newline="", encoding="utf-8-sig") as file:
         return list(csv.reader(file))
 
 
@@ -884,4 +884,7 @@ def test_the_guide_lists_every_wrong_answer_and_its_price(tmp_path):
             if not link["href"].startswith(("#", "http"))
         }
         assert links <= {"guide.html", "teachers.html"}, "pages that are written beside it"
+        text = (sources.HERE / f"{name}.md").read_text(encoding="utf-8")
+        for link in re.findall(r"\]\((?!http)([^)]+)\)", text):
+            assert (sources.HERE / link).exists(), f"{link} is read in the repository, too"
         assert all(soup.find(id=link["href"][1:]) for link in soup.select('a[href^="#"]'))

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 import nbformat
 import pytest
-from course import cli, collecting, files, grading, lateness, returns, roster, sources, year
+from course import cli, collecting, files, grading, lateness, returns, roster, sources, tables, year
 from course.release import release
 from course.roster import Roster, RosterError
 from nbformat.v4 import new_code_cell, new_notebook
@@ -477,7 +477,7 @@ def test_two_students_of_one_name_are_told_apart_by_their_numbers_or_refused(
 @pytest.mark.parametrize(
     "text, message",
     [
-        (b"a,b\n1,2\n", "names no student: export it with English headings"),
+        (b"a,b\n1,2\n", "names no student: its headings should be those"),
         (b"", "names no student"),
         (b"login\n\xff\n", "is not in UTF-8"),
         (b"login\n../x\n", "cannot be the name of a folder"),
@@ -495,6 +495,69 @@ def test_tables_of_spreadsheets_are_read(tmp_path):
     for data in (text.encode("utf-8-sig"), codecs.BOM_UTF16_LE + text.encode("utf-16-le")):
         (tmp_path / "a.csv").write_bytes(data)
         assert roster.read(tmp_path / "a.csv").find(name="müller").login == "jana"
+
+
+WORKSHEETS = {
+    "de": (
+        'ID,"Vollständiger Name","ID-Nummer",E-Mail-Adresse,Status,"Zuletzt geändert (Abgabe)"',
+        'Teilnehmer/in1234567,"Jana Müller",77,jana@example.org,Ja,'
+        '"Freitag, 9. Oktober 2026, 21:30"',
+    ),
+    "fr": (
+        'Identifiant,"Nom complet","Adresse de courriel",Statut,'
+        '"Dernière modification (travail remis)"',
+        'Participant1234567,"Jana Müller",jana@example.org,,"vendredi 9 octobre 2026, 21:30"',
+    ),
+    "es": (
+        'Identificador,"Nombre completo","Dirección de correo",Estado,'
+        '"Última modificación (entrega)"',
+        '"Participante 1234567","Jana Müller",jana@example.org,,'
+        '"viernes, 9 de octubre de 2026, 21:30"',
+    ),
+}
+
+
+@pytest.mark.parametrize("language", WORKSHEETS)
+def test_moodles_worksheet_is_read_in_other_languages(language, submitted, collect, tmp_path):
+    hand_in(submitted, MOODLE[0])
+    people = roster.read(table(tmp_path / "m.csv", *WORKSHEETS[language]))
+    collected = collect(submitted, people)
+    submission = collected.submissions["jana@example.org", "1-gap-equation"]
+    local = datetime(2026, 10, 9, 21, 30).astimezone(UTC).replace(tzinfo=None)
+    assert submission.time == local.isoformat() and not collected.unread
+    first, jana = returns.moodle_rows(people, {"2-transfer": 25}, {})
+    assert set(jana) >= {"Jana Müller", "jana@example.org"} and len(first) == len(jana)
+
+
+@pytest.mark.parametrize(
+    "headings",
+    [
+        "Vorname,Nachname,Anmeldename,E-Mail-Adresse",
+        "Prénom,Nom de famille,Nom d\u2019utilisateur,Adresse de courriel",
+        "Nombre,Apellido(s),Nombre de usuario,Dirección de correo",
+    ],
+)
+def test_moodles_participants_are_read_in_other_languages(headings, tmp_path):
+    people = roster.read(table(tmp_path / "m.csv", headings, "Jana,Müller,jm,j@example.org"))
+    for name in ("Müller Jana", "Jana Müller", "jm", "j@example.org"):
+        assert people.find(name=name).login == "jm"
+    assert {"Jana", "Müller", "jm"} <= set(people.people[0].moodle_row.values())
+
+
+@pytest.mark.parametrize(
+    "text, moment",
+    [
+        ("Friday, 9 October 2026, 9:30 PM", datetime(2026, 10, 9, 21, 30)),
+        ("Mittwoch, 13. März 2024, 10:15", datetime(2024, 3, 13, 10, 15)),
+        ("Dienstag, 2. Dezember 2025, 10:37", datetime(2025, 12, 2, 10, 37)),
+        ("mardi 4 août 2026, 00:05", datetime(2026, 8, 4, 0, 5)),
+        ("miércoles, 5 de agosto de 2026, 23:59", datetime(2026, 8, 5, 23, 59)),
+    ],
+)
+def test_moodles_dates_are_read_in_other_languages(text, moment, tmp_path):
+    file = files.File(("a.ipynb",), tmp_path / "a.ipynb", 0)
+    local = moment.astimezone(UTC).replace(tzinfo=None)
+    assert lateness.time_handed_in(file, text) == local.isoformat()
 
 
 def test_the_tables_are_kept_for_later_calls(tmp_path):
@@ -643,6 +706,11 @@ def test_feedback_goes_back_as_moodles_bulk_upload(tmp_path):
     }
 
 
+def test_excel_sees_that_a_table_is_in_utf_8(tmp_path):
+    tables.write_csv(tmp_path / "a.csv", [["Müller"]], tables.FOR_EXCEL)
+    assert (tmp_path / "a.csv").read_bytes() == codecs.BOM_UTF8 + "Müller\r\n".encode()
+
+
 # --- from end to end, on a tiny assignment
 
 RULE = """
@@ -657,7 +725,7 @@ c.AssignLatePenalties.plugin_class = HalfAPointAnHour
 
 
 def read_rows(path):
-    with open(path, newline="", encoding="utf-8") as file:
+    with open(path, newline="", encoding="utf-8-sig") as file:
         return list(csv.reader(file))
 
 
@@ -687,6 +755,7 @@ def test_a_download_is_graded_and_goes_back(tmp_path, capsys):
         "error: 1 file was not understood:\n"
         f"  pat@example.org: {place}: it is not a notebook (.ipynb)"
     )
+    assert (folder / "grades.csv").read_bytes().startswith(codecs.BOM_UTF8)
     assert ["Müller", "", "jana@example.org", "", "3.5", "1.0 hours"] in [
         [row[0].split()[-1], *row[1:]] for row in read_rows(folder / "grades.csv")
     ]

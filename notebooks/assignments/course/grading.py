@@ -248,9 +248,8 @@ def _write_tables(
                 late = lateness.judge(student, points, record, due[assignment], rule)
                 record["late"] = late
                 results[student, assignment] = Result(f"{points - late.lost:g}", late.words)
-        tables.write_csv(
-            folder / "grades.csv", tables.grade_rows(book, everyone, assignments, results)
-        )
+        rows = tables.grade_rows(book, everyone, assignments, results)
+        tables.write_csv(folder / "grades.csv", rows, tables.FOR_EXCEL)
         begun = {assignment for _, assignment in results}
         most = {name: book.find_assignment(name).max_score for name in assignments if name in begun}
     points = {key: result.points for key, result in results.items()}
@@ -274,7 +273,8 @@ def _write_tables(
             is_blank = not record and (student, assignment) in collected.blank
             lines = [BLANK] if is_blank else remarks_on(record, due[assignment])
             remarks += [(student, assignment, line) for line in lines]
-    tables.write_csv(folder / "remarks.csv", [tables.REMARK_COLUMNS, *sorted(remarks)])
+    rows = [tables.REMARK_COLUMNS, *sorted(remarks)]
+    tables.write_csv(folder / "remarks.csv", rows, tables.FOR_EXCEL)
 
 
 def _remarks_on_files(collected: Collected) -> list[tuple[str, str, str]]:

@@ -35,7 +35,11 @@ def write(folder: Path, prices: Mapping[str, Sequence[Price]]) -> None:
 
 
 def _fill_in(text: str, prices: Mapping[str, Sequence[Price]]) -> str:
-    """Return Markdown in which each line `<!-- assignment -->` is replaced by its section."""
+    """Return Markdown in which each line `<!-- assignment -->` is replaced by its section.
+
+    The pages link to each other as the Markdown files do.
+    """
+    text = re.sub(rf"\]\(({'|'.join(PAGES)})\.md\)", r"](\1.html)", text)
 
     def section_for(match: re.Match) -> str:
         name = match[1]

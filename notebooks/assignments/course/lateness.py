@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+from babel.dates import get_day_names, get_month_names
 from dateutil import parser
 from nbgrader.preprocessors import AssignLatePenalties
 from nbgrader.utils import parse_utc
@@ -22,6 +23,24 @@ Rule = Callable[[str, float, float], float | None]
 
 RECEIPT = "timestamp.txt"
 LONGEST_TIME = 100
+
+
+# The languages of Moodle whose dates are read.
+LANGUAGES = ("en", "de", "fr", "es")
+
+
+class MoodleDates(parser.parserinfo):
+    """The words in Moodle's dates, such as "Freitag, 9. Oktober 2026, 21:30"."""
+
+    JUMP = [*parser.parserinfo.JUMP, "de", "à"]
+    MONTHS = [
+        (*names, *(get_month_names(locale=language)[number] for language in LANGUAGES))
+        for number, names in enumerate(parser.parserinfo.MONTHS, start=1)
+    ]
+    WEEKDAYS = [
+        (*names, *(get_day_names(locale=language)[number] for language in LANGUAGES))
+        for number, names in enumerate(parser.parserinfo.WEEKDAYS)
+    ]
 
 
 class Late(NamedTuple):
@@ -39,14 +58,14 @@ def time_handed_in(file: File, worksheet: str = "") -> str:
 
     Args:
         file: The file.
-        worksheet: The time in the worksheet, in English and this computer's time zone.
+        worksheet: The time in the worksheet, in words of Moodle's and this computer's time zone.
     """
     receipt = file.path.parent / RECEIPT
     try:
         if receipt.is_file():
             text = receipt.read_text(encoding="utf-8", errors="replace")[:LONGEST_TIME]
             return parse_utc(text.strip()).isoformat()
-        return _to_utc(parser.parse(worksheet)).isoformat()
+        return _to_utc(parser.parse(worksheet, MoodleDates())).isoformat()
     except (ValueError, OverflowError):
         return ""
 

@@ -1,11 +1,13 @@
 """The roster: who takes the course, from the tables that a platform exports.
 
-It reads Canvas' gradebook, Moodle's gradebook, list of participants and grading worksheet (exported
-with English headings), GitHub Classroom's roster, and any CSV with some of the headings in FIELDS.
+It reads Canvas' gradebook, Moodle's gradebook, list of participants and grading worksheet (in
+English, German, French or Spanish), GitHub Classroom's roster, and any CSV with some of the
+headings in FIELDS.
 """
 
 import csv
 import io
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,17 +15,40 @@ from pathlib import Path
 
 from camkit._files import write_whole
 
-# Headings in lower case, by what the column holds.
-FIELDS = {
-    "login": ("sis login id", "username", "login"),
-    "email": ("email address", "email"),
-    "sis": ("sis user id", "id number"),
+# Moodle's headings in English, German, French and Spanish, by what the column holds.
+MOODLE_FIELDS = {
+    "first": ("First name", "Vorname", "Prénom", "Nombre"),
+    "last": ("Last name", "Surname", "Nachname", "Nom", "Nom de famille", "Apellido(s)"),
+    "name": ("Full name", "Vollständiger Name", "Nom complet", "Nombre completo"),
+    "login": ("Username", "Anmeldename", "Nom d'utilisateur", "Nombre de usuario"),
+    "sis": ("ID number", "ID-Nummer", "Numéro d'identification", "Número de ID"),
+    "email": (
+        "Email address",
+        "E-Mail-Adresse",
+        "Adresse de courriel",
+        "Adresse e-mail",
+        "Dirección de correo",
+        "Correo electrónico",
+    ),
+}
+
+# The same of Canvas, GitHub Classroom, Moodle's worksheet, and tables that a teacher makes.
+OTHER_FIELDS = {
+    "login": ("SIS Login ID", "login"),
+    "email": ("email",),
+    "sis": ("SIS User ID",),
     "github": ("github_username", "github username"),
-    "canvas": ("id",),
-    "identifier": ("identifier",),
-    "name": ("student", "full name", "name"),
-    "first": ("first name", "firstname"),
-    "last": ("last name", "lastname", "surname"),
+    "canvas": ("ID",),
+    "identifier": ("identifier", "Identifiant", "Identificador"),
+    "name": ("Student", "name"),
+    "first": ("firstname",),
+    "last": ("lastname",),
+}
+FIELDS = {
+    heading.casefold(): name
+    for fields in (MOODLE_FIELDS, OTHER_FIELDS)
+    for name, headings in fields.items()
+    for heading in headings
 }
 
 # What a login is made from: the first of these that a row holds.
@@ -39,19 +64,16 @@ CANVAS = (
     "Root Account",
     "Section",
 )
-MOODLE = (
-    "First name",
-    "Last name",
-    "Surname",
-    "Full name",
-    "Username",
-    "ID number",
-    "Email address",
-)
+MOODLE = tuple(heading for headings in MOODLE_FIELDS.values() for heading in headings)
 
 # How Moodle's grading worksheet numbers who takes part in an assignment, and its column of times.
-PARTICIPANT = "Participant "
-HANDED_IN = "Last modified (submission)"
+PARTICIPANT = re.compile(r"(?:participante?|teilnehmer\S*?)\s*(\d+)", re.I)
+HANDED_IN = (
+    "Last modified (submission)",
+    "Zuletzt geändert (Abgabe)",
+    "Dernière modification (travail remis)",
+    "Última modificación (entrega)",
+)
 
 # Rows of Canvas' gradebook that are no student's.
 NO_STUDENTS = ("", "Points Possible", "Student, Test")
@@ -169,8 +191,9 @@ def read(source: Path) -> Roster:
         newcomers = [person for person in map(_person, rows) if person]
         if not newcomers:
             raise RosterError(
-                f"{path} names no student: export it with English headings, such as 'Student' "
-                "and 'ID' (Canvas), 'Full name' and 'Email address' (Moodle) or 'github_username'"
+                f"{path} names no student: its headings should be those of an export in English, "
+                "German, French or Spanish, such as 'Student' and 'ID' (Canvas), 'Full name' and "
+                "'Email address' (Moodle) or 'github_username'"
             )
         headings += [heading for heading in rows[0] if heading not in headings]
         known = Roster(roster.people)
@@ -215,25 +238,34 @@ def _rows(path: Path) -> list[dict[str, str]]:
     delimiter = max(",;\t", key=first_line.count)
     table = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restval="")
     try:
-        return [{key.strip(): cell for key, cell in row.items() if key} for row in table]
+        return [{_heading(key): cell for key, cell in row.items() if key} for row in table]
     except csv.Error as error:
         raise RosterError(f"{path} is not a CSV: {error}") from error
+
+
+def _heading(text: str) -> str:
+    """Return a heading with the apostrophe and the letters with accents that are used here."""
+    return unicodedata.normalize("NFC", text.strip().replace("\u2019", "'"))
 
 
 def _person(row: Mapping[str, str]) -> Person | None:
     """Return the student of a row, None if it is no student's."""
     fields = {}
     for heading, cell in row.items():
-        for name, headings in FIELDS.items():
-            if heading.lower() in headings and cell.strip():
-                fields.setdefault(name, unicodedata.normalize("NFC", cell.strip()))
+        name = FIELDS.get(heading.casefold())
+        if name and cell.strip():
+            fields.setdefault(name, unicodedata.normalize("NFC", cell.strip()))
     is_canvas = {"Student", "ID"} <= row.keys()
     if is_canvas and row["Student"].strip() in NO_STUDENTS:
         return None
     participants = {}
-    if fields.get("identifier", "").startswith(PARTICIPANT):
-        number = fields.pop("identifier").removeprefix(PARTICIPANT)
-        participants[number] = row.get(HANDED_IN, "")
+    # Moodle heads that column "ID" in German, as Canvas does another.
+    for name in ("identifier", "canvas"):
+        found = PARTICIPANT.fullmatch(fields.get(name, ""))
+        if found:
+            del fields[name]
+            times = [row[heading] for heading in HANDED_IN if heading in row]
+            participants[found[1]] = "".join(times[:1])
     if "name" not in fields and ("first" in fields or "last" in fields):
         fields["name"] = " ".join(fields[part] for part in ("first", "last") if part in fields)
     login = next((fields[name] for name in LOGINS if name in fields), "")

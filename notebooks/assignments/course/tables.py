@@ -15,6 +15,9 @@ from camkit.atlas.verdicts import FORMULA
 COLUMNS = ["Student", "ID", "SIS Login ID", "Section"]
 REMARK_COLUMNS = ("student", "assignment", "remark")
 
+# With a byte-order mark: without one Excel takes a table for one in an older encoding.
+FOR_EXCEL = "utf-8-sig"
+
 
 class Result(NamedTuple):
     """What a submission got, and how late it was, in words ("" if it was not)."""
@@ -53,13 +56,13 @@ def _person(book: Gradebook, login: str) -> tuple[str, str]:
     return ", ".join(names) or login, person.lms_user_id or ""
 
 
-def write_csv(path: Path, rows: Iterable[Sequence[str]]) -> None:
+def write_csv(path: Path, rows: Iterable[Sequence[str]], encoding: str = "utf-8") -> None:
     """Write a table in which no cell is a formula to a spreadsheet."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     for row in rows:
         writer.writerow([_as_text(cell) for cell in row])
-    write_whole(path, text.getvalue().encode())
+    write_whole(path, text.getvalue().encode(encoding))
 
 
 def _as_text(cell: str) -> str:
