@@ -46,6 +46,9 @@ PROGRESS_BAR = re.compile(r"\[(\d+:)?\d\d:\d\d[<,]")
 # A link to a notebook, with or without a section of it.
 NOTEBOOK_LINK = re.compile(r'href="([\w-]+\.ipynb)(#[^"]*)?"')
 
+# A link from a lesson to a page beside the reference.
+LINK_BESIDE = re.compile(r'href="site/([\w-]+)\.md"')
+
 
 class Heading(NamedTuple):
     """A heading of a notebook. Level 1 is the title, level 2 a section."""
@@ -210,6 +213,7 @@ def page(notebook: NotebookNode, name: str) -> str:
     )
     html, _ = exporter.from_notebook_node(notebook, resources)
     html = html.replace(PLACE, FRAME.replace(" srcdoc", ' loading="lazy" srcdoc'))
+    html = LINK_BESIDE.sub(r'href="camkit.\1.html"', html)
     return NOTEBOOK_LINK.sub(link_between_pages, html)
 
 

@@ -27,6 +27,10 @@ INDEX = "camkit.html"
 # Pages beside the reference: {file: (Markdown file, the words of the link to it)}. The tests write
 # the tables of kinds and sources.
 BESIDE = {
+    "camkit.territory.html": (
+        "territory.md",
+        "A map of the territory: which explanation for which question",
+    ),
     "camkit.installing.html": (
         "installing.md",
         "Installing: extras, backends, Binder and Colab, and the lessons on Fruits-360",

@@ -142,6 +142,8 @@ def test_pages_beside_the_reference_lead_to_pages_of_the_site(soups):
     links = {link["href"] for link in soups["camkit.your-model.html"].select("main a")}
     assert {"camkit.kinds.html", "camkit.sources.html", "scale.html"} <= links
     assert not [link for link in links if link.endswith((".md", ".ipynb"))]
+    index = {link["href"] for link in soups["index.html"].select("main a")}
+    assert "camkit.territory.html" in index
 
 
 def test_signatures_name_classes_as_users_do(soups):
