@@ -9,6 +9,7 @@ from . import (
     models as models,
     plots as plots,
     scenes as scenes,
+    trust as trust,
     whole_object as whole_object,
 )
 from .analysis.compare import Comparison as Comparison, compare as compare
@@ -43,6 +44,7 @@ from .models._graph import HeadError as HeadError
 from .models.backbones import backbone as backbone
 from .models.classifier import gap_classifier as gap_classifier, train_head as train_head
 from .models.imagenet import imagenet_classifier as imagenet_classifier
+from .trust.judging import Judgement as Judgement, judge as judge
 
 # The names of version 1.0.0, see `__init__.py`.
 attribution = maps

@@ -43,6 +43,9 @@ from camkit.models._scores import (
 # Stands for the predicted class among the targets.
 _PREDICTED = -1
 
+# Batches of `batches` hold at most this many values of images: eight of 224×224×3.
+_VALUES = 8 * 224 * 224 * 3
+
 LayerOrName: TypeAlias = "layers.Layer | str | None"
 Size: TypeAlias = tuple[int, int] | None
 
@@ -214,6 +217,59 @@ def targets_of(model: keras.Model, targets: ArrayLike | None, count: int) -> lis
     """
     chosen = _checked(targets, count, classes_of(one_way(model))).tolist()
     return [None if target == _PREDICTED else target for target in chosen]
+
+
+def batches(images: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield images in batches of a few million values at most, so that their gradients fit."""
+    values = int(np.prod(images.shape[1:]))
+    size = max(1, _VALUES // values)
+    for start in range(0, len(images), size):
+        yield images[start : start + size]
+
+
+def last_weighting(model: keras.Model) -> Call:
+    """Return the call of the last Dense layer or 1×1 convolution on the way to the scores.
+
+    Raises ValueError if a layer that reads several values, or none at all, stands after it.
+    """
+    for call in one_way(model).backwards():
+        if is_weighting(call.layer):
+            return call
+    raise ValueError("no Dense layer leads to the scores")
+
+
+def last_vectors(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Return what the layer of `last_weighting` reads of images, (B, K) or (B, *places, K)."""
+    network = _checked_network(model, images)
+    return _evaluate(network, _activations, last_weighting(model).inputs[0], images)
+
+
+def stages(model: keras.Model, images: np.ndarray, count: int) -> list[str | None]:
+    """Return the names of the layers that end the last sizes of map, the last one first.
+
+    The first is what `read` reads by default, or None where its name is not unique.
+
+    Args:
+        model: The model.
+        images: Images (B, H, W, channels) in the range that it expects.
+        count: The largest number of names. Sizes that no layer with weights returns, such as that
+            of padding, are passed over.
+    """
+    network, last, _ = read(model, images)
+    names: dict[Any, str] = {}
+    learnt = set()
+    for call in network.needed([network.input], [last]):
+        size = call.outputs[0].shape[1:-1]
+        if getattr(call.layer, "weights", None):
+            learnt.add(size)
+        if len(size) == len(last.shape) - 2 and _has_unique_name(network, call.layer):
+            names[size] = call.layer.name
+    own = last.shape[1:-1]
+    earlier = [name for size, name in names.items() if size in learnt and size != own]
+    call = network.maker_of(last)
+    is_named = call is not None and _has_unique_name(network, call.layer)
+    name = call.layer.name if call is not None and is_named else None
+    return [name, *earlier[::-1]][:count]
 
 
 def input_of(model: keras.Model) -> layers.InputLayer:

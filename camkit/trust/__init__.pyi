@@ -1,0 +1,1 @@
+from .judging import Judgement as Judgement, judge as judge

@@ -1,0 +1,330 @@
+"""The judge: what it measures of networks whose truth is known, and what it says of them."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import camkit
+from camkit import localize
+from camkit.models import _probe as probe
+from camkit.trust import _intervals, _marks
+
+SIDE = 28
+RNG = np.random.default_rng(0)
+COUNT = 16
+METHODS = ("hires_cam", "grad_cam", "eigen_cam")
+
+
+def squares(count, seed=0):
+    """Return pictures of noise with a dull red square and a bright white one, and their masks."""
+    rng = np.random.default_rng(seed)
+    images = rng.uniform(0, 40, (count, SIDE, SIDE, 3))
+    masks = np.zeros((2, count, SIDE, SIDE), bool)
+    for number in range(count):
+        quadrants = rng.choice(4, 2, replace=False)
+        for mask, quadrant in zip(masks, quadrants, strict=True):
+            y, x = rng.integers(1, 6, 2) + 14 * np.array(divmod(quadrant, 2))
+            mask[number, y : y + 8, x : x + 8] = True
+    images[masks[0]] = (150, 0, 0)
+    images[masks[1]] = (250, 250, 250)
+    return images.astype("float32"), masks[0]
+
+
+def redness():
+    """Return a network of three classes whose first score is redness and nothing else.
+
+    Its features are: red less green, brightness, twice the brightness.
+    """
+    image = keras.Input((SIDE, SIDE, 3))
+    features = layers.Conv2D(3, 1, activation="relu", name="features")(image)
+    pooled = layers.AveragePooling2D(2, name="pooled")(features)
+    gap = layers.GlobalAveragePooling2D()(pooled)
+    model = keras.Model(image, layers.Dense(3, "softmax", name="scores")(gap))
+    kernel = np.array([[1, 1, 2], [-1, 1, 2], [0, 1, 2]]) / 255
+    model.get_layer("features").set_weights([kernel.reshape(1, 1, 3, 3), np.zeros(3)])
+    head = np.array([[150.0, 0, 0], [0, 0, 0], [0, 0, 0]])
+    model.get_layer("scores").set_weights([head, np.array([-3.0, 0, 0])])
+    return model
+
+
+@pytest.fixture(scope="module")
+def red():
+    model = redness()
+    images, mask = squares(COUNT)
+    return model, images, mask
+
+
+@pytest.fixture(scope="module")
+def judged(red):
+    model, images, mask = red
+    return camkit.judge(model, images, METHODS, layers=["pooled", "features"], masks=mask)
+
+
+# Intervals ----------------------------------------------------------------------------------------
+
+
+def test_images_of_one_group_count_as_one():
+    values = RNG.normal(size=12)
+    alone = _intervals.weights_of_draws(np.arange(12), 0)
+    frames = np.repeat(np.arange(12), 5)
+    together = _intervals.weights_of_draws(frames, 0)
+    expected = _intervals.interval(values, alone)
+    np.testing.assert_allclose(_intervals.interval(values[frames], together), expected)
+    # As if the frames were independent, the interval is less than half as long.
+    naive = _intervals.interval(values[frames], _intervals.weights_of_draws(np.arange(60), 0))
+    assert naive[2] - naive[1] < (expected[2] - expected[1]) / 2
+
+
+def test_bounds_that_hold_at_once():
+    weights = _intervals.weights_of_draws(np.arange(30), 0)
+    values = RNG.normal(size=(30, 40))
+    alone = [_intervals.lower_bounds(column[:, None], weights)[0] for column in values.T]
+    together = _intervals.lower_bounds(values, weights)
+    assert (together < alone).all() and (together < values.mean(axis=0)).all()
+    # One mean alone: so many standard errors as a normal distribution has, about.
+    errors = (weights @ values).std(axis=0)
+    np.testing.assert_allclose((values.mean(axis=0) - alone) / errors, 1.645, atol=0.15)
+    # A column that stands twice costs nothing, and one that never varies is its own bound.
+    twice = _intervals.lower_bounds(np.concatenate([values, values], axis=1), weights)
+    np.testing.assert_allclose(twice[:40], together)
+    constant = np.tile([0.5, -0.25], (30, 1))
+    np.testing.assert_array_equal(_intervals.lower_bounds(constant, weights), [0.5, -0.25])
+
+
+def test_bounds_are_wrong_as_rarely_as_they_say():
+    wrong = 0
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        shared = rng.normal(size=(30, 1))
+        values = rng.normal(size=(30, 20)) + shared - shared.mean()
+        weights = _intervals.weights_of_draws(np.arange(30), seed)[:400]
+        wrong += (_intervals.lower_bounds(values, weights) > 0).any()
+    # 5 of 100 are expected; without regard to their number, 60 and more.
+    assert wrong <= 15
+
+
+# ROAD by cells ------------------------------------------------------------------------------------
+
+
+def brightness(batch):
+    return batch.mean(axis=(1, 2))[:, :1]
+
+
+def test_road_by_cells_reads_the_means_of_the_cells_alone():
+    images, mask = squares(4)
+    heat = mask + RNG.normal(0, 0.1, mask.shape)
+    means = heat.reshape(4, 7, 4, 7, 4).mean(axis=(2, 4))
+    coarse = means.repeat(4, axis=1).repeat(4, axis=2)
+    results = [
+        localize.road(brightness, images, maps, 0, shares=(0.1, 0.5), cells=7)
+        for maps in (heat, coarse)
+    ]
+    np.testing.assert_allclose(*results, rtol=1e-6)
+
+
+def test_road_by_cells_removes_whole_cells_and_keeps_the_others():
+    image = np.zeros((1, SIDE, SIDE, 3), "uint8")
+    image[:, 8:12, 4:8] = 200
+    seen = []
+
+    def predict(batch):
+        seen.append(batch[:2])
+        return brightness(batch)
+
+    most, least = localize.road(predict, image, image[..., 0], 0, shares=(0.03,), cells=7)
+    without, still_there = seen[0]
+    # The cell is filled in with what is around it, up to the noise.
+    assert np.abs(without).max() < 15 and most[0, 0] < 1
+    np.testing.assert_array_equal(still_there[8:12, 4:8], 200)
+    changed = (without != image[0]).any(axis=-1)
+    np.testing.assert_array_equal(changed, image[0, ..., 0] > 0)
+    assert least[0, 0] > 3
+
+
+# Marks --------------------------------------------------------------------------------------------
+
+
+def test_marks_never_touch_and_lie_inside():
+    images = np.zeros((200, 40, 60, 3))
+    places = _marks._places(images, np.random.default_rng(0))
+    height, width = _marks._size(images)
+    assert (places >= 0).all() and (places <= [40 - height, 60 - width]).all()
+    distance = np.abs(places[:, 0] - places[:, 1])
+    assert ((distance >= [height + 4, width + 6]).any(axis=1)).all()
+
+
+def test_shares_of_the_marks():
+    images = np.zeros((2, 8, 8, 1), "float32")
+    places = np.array([[[0, 0], [4, 4]], [[0, 4], [4, 0]]])
+    marked = _marks.Marked(images, places, (2, 2), 1.0)
+    heat = np.full((2, 8, 8), -1.0)
+    heat[0, :2, :2] = 3
+    heat[0, 4:6, 4:6] = 1
+    np.testing.assert_allclose(marked.shares(heat, 0), [0.75, 0.5])
+    np.testing.assert_allclose(marked.shares(heat, 1), [0.25, 0.5])
+
+
+@pytest.mark.parametrize("units, activation", [(3, "softmax"), (1, "sigmoid"), (4, "sigmoid")])
+def test_a_planted_network_answers_by_the_marks_and_is_itself_again(units, activation):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            layers.Conv2D(8, 3, activation="relu"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(5, "tanh"),
+            layers.Dense(units, activation),
+        ]
+    )
+    images = RNG.uniform(0, 1, (12, 32, 32, 3)).astype("float32")
+    before = model.get_weights()
+    with _marks.planted(model, images, 0) as marked:
+        assert marked.known >= 0.9
+        answers = []
+        for kind in (0, 1):
+            exchanged = _marks._with_marks(images, marked.places, (kind, kind))
+            answers.append(probe.scores(model, exchanged)[:, :2].argmax(axis=1))
+        assert np.mean(answers[0]) <= 0.1 and np.mean(answers[1]) >= 0.9
+        blind = camkit.eigen_cam(model, marked.images, 0)
+        total = marked.shares(blind, 0) + marked.shares(blind, 1)
+        np.testing.assert_allclose(total, 1)
+    with pytest.raises(ZeroDivisionError), _marks.planted(model, images, 0):
+        _ = 1 / 0
+    for array, old in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(array, old)
+
+
+# The verdict --------------------------------------------------------------------------------------
+
+
+def test_a_network_of_known_truth(red, judged):
+    """The network reads redness; the largest of its features are those of a white square."""
+    table = judged.table.set_index(["method", "layer"])
+    assert judged.method in ("hires_cam", "grad_cam")
+    assert judged.verdict.startswith(f"Use {judged.method} at {judged.layer!r}: road ")
+    assert table.loc[("hires_cam", "pooled"), "pointing"] == 1
+    eigen = table.loc[("eigen_cam", "pooled")]
+    assert "does not find the mark" in eigen["verdict"]
+    assert eigen["pointing"] == 0 and eigen["marks"] == 0.5
+    assert table["verdict"].tolist()[-3:] == ["baseline"] * 3
+    assert "passes" not in judged.verdict and judged.notes == []
+
+
+def test_the_numbers_are_those_of_the_functions_called_by_hand(red, judged):
+    model, images, mask = red
+    targets = probe.scores(model, images).argmax(axis=1)
+    assert (targets == 0).all()
+    maps = camkit.upsample(camkit.grad_cam(model, images, layer="features"), SIDE)
+    row = judged.table.query("method == 'grad_cam' and layer == 'features'").iloc[0]
+    assert row["pointing"] == pytest.approx(localize.pointing_game(maps, mask).mean())
+    boxes = [localize.boxes(each, 1) for each in mask]
+    _, (at_half,) = localize.max_box_acc(maps, boxes, ious=(0.5,))
+    assert row["boxes"] == pytest.approx(at_half)
+    low = images.min()
+    unit = (images.max() - low) / 255
+
+    def predict(batch):
+        return model.predict(low + unit * batch, verbose=0)
+
+    most, least = localize.road(
+        predict, (images - low) / unit, maps, 0, shares=(0.1, 0.3, 0.5), cells=7
+    )
+    assert row["road"] == pytest.approx((least - most).mean(), abs=1e-3)
+    blind = localize.baselines(images)["centre"]
+    centre = judged.table.query("method == 'centre'").iloc[0]
+    assert centre["pointing"] == pytest.approx(localize.pointing_game(blind, mask).mean())
+    for measure in ("road", "marks", "stays", "pointing", "boxes"):
+        columns = judged.table[[f"{measure}_low", measure, f"{measure}_high"]].to_numpy()
+        assert (np.diff(columns, axis=1) >= -1e-9).all(), measure
+
+
+def test_boxes_and_masks_tell_the_same_and_files_are_stretched(red, judged):
+    model, images, mask = red
+    boxes = [localize.boxes(each, 1) for each in mask]
+    by_boxes = camkit.judge(model, images, ["hires_cam"], layers=["pooled"], boxes=boxes)
+    row = judged.table.iloc[0]
+    assert by_boxes.table.iloc[0][["pointing", "boxes"]].tolist() == [row.pointing, row.boxes]
+    # Files of twice the size, whose boxes are in their own pixels.
+    files = camkit.load_images(images.repeat(2, axis=1).repeat(2, axis=2).astype("uint8"))
+    twice = [2 * box for box in boxes]
+    of_files = camkit.judge(model, files, ["hires_cam"], layers=["pooled"], boxes=twice)
+    assert of_files.table.iloc[0]["pointing"] == 1
+
+
+def test_nothing_beats_the_baselines_on_a_random_network():
+    images = next(camkit.load_images("mini", "Test").select(slice(0, 240, 20)).batches(12, 48))
+    keras.utils.set_random_seed(0)
+    backbone = camkit.backbone("mini", weights=None, input_size=48)
+    model = camkit.gap_classifier(backbone, ["a", "b", "c"])
+    random_head = RNG.normal(0, 0.14, (96, 3))
+    model.get_layer("logits").set_weights([random_head, np.zeros(3)])
+    judged = camkit.judge(model, images, ["hires_cam"], layers=[backbone.layers[-1].name])
+    assert judged.verdict.startswith("Nothing here beats the baselines: hires_cam at ")
+    assert judged.method is None and judged.layer is None
+
+
+def test_a_model_that_names_labels_by_chance_is_not_explained(red):
+    model, images, _ = red
+    files = camkit.load_images((images.astype("uint8"), np.arange(COUNT) % 3))
+    judged = camkit.judge(model, files, ["hires_cam"], layers=["pooled"])
+    assert judged.method is None
+    assert judged.verdict == (
+        "Nothing here beats the baselines: the model classifies 6 of 16 images correctly, which "
+        "chance does as well."
+    )
+
+
+def test_the_model_is_not_changed_and_the_seed_decides(red, judged):
+    model, images, mask = red
+    before = model.get_weights()
+    again = camkit.judge(model, images, METHODS, layers=["pooled", "features"], masks=mask)
+    for array, old in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(array, old)
+    assert again.table.equals(judged.table) and again.verdict == judged.verdict
+    assert str(again).endswith(again.verdict)
+
+
+def test_functions_partials_and_methods_without_a_layer(red):
+    model, images, _ = red
+
+    def flat(model, batch, targets):
+        return np.ones((len(batch), 2, 2))
+
+    methods = {"CAM": camkit.hires_cam, "flat": flat}
+    judged = camkit.judge(model, images, methods, layers=["pooled"])
+    flat_row = judged.table.set_index("method").loc["flat"]
+    assert flat_row["layer"] == "" and flat_row["marks"] == 0.5
+    assert judged.table["method"].tolist()[:2] == ["CAM", "flat"]
+
+
+def test_what_cannot_be_judged_is_said_in_one_line(red):
+    model, images, mask = red
+    cases = [
+        (dict(images=images[:7]), "7 images or groups are too few"),
+        (dict(groups=np.zeros(COUNT)), "1 images or groups are too few"),
+        (dict(groups=np.arange(3)), r"groups has shape \(3,\): one for each of 16 images"),
+        (dict(images=images[0]), r"the images have shape \(28, 28, 3\)"),
+        (dict(images=0 * images), "all pixels of the images are 0.0"),
+        (dict(masks=mask[:3]), "there are 3 masks and 16 images"),
+        (dict(methods=["gradcam"]), "camkit has no method 'gradcam'"),
+        (dict(methods=[]), "no method is named"),
+        (dict(layers=["nowhere"]), "no layer is named 'nowhere'"),
+        (dict(targets=5), "targets is 5"),
+    ]
+    for options, message in cases:
+        with pytest.raises(ValueError, match=message) as caught:
+            camkit.judge(model, **{"images": images, **options})
+        assert "\n" not in str(caught.value)
+
+
+def test_what_is_left_out_is_said(red):
+    model, images, _ = red
+    judged = camkit.judge(model, images, ["hires_cam", "legrad"], layers=["pooled"])
+    assert [note[:16] for note in judged.notes] == ["left out: legrad"]
+    # A network that returns the same vector for all marks cannot tell them apart.
+    dead = redness()
+    dead.get_layer("features").set_weights([np.zeros((1, 1, 3, 3)), np.ones(3)])
+    judged = camkit.judge(dead, images, ["hires_cam"], layers=["pooled"])
+    assert "marks" not in judged.table and judged.notes[0].startswith("there are no marks: ")
+    assert judged.method is None
