@@ -25,7 +25,7 @@ import camkit
 
 INDEX = "camkit.html"
 # Pages beside the reference: {file: (Markdown file, the words of the link to it)}. The tests write
-# the tables of kinds and sources.
+# the tables of kinds and sources, `make bench PARTS=judge` that of the judge.
 BESIDE = {
     "camkit.territory.html": (
         "territory.md",
@@ -46,6 +46,10 @@ BESIDE = {
     "camkit.sources.html": (
         "sources.md",
         "What camkit loads: folders, tables, arrays and datasets, and what becomes of each",
+    ),
+    "camkit.judged.html": (
+        "judged.md",
+        "Which map can be trusted: the judge on real networks and photographs",
     ),
     "camkit.playground.html": (
         "playground.md",

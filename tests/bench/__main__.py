@@ -1,8 +1,9 @@
 """The benchmarks: what camkit costs, as ratios measured side by side in one run.
 
-    make bench                                       all but the commands (15 minutes, 2 idle cores)
+    make bench                                       all but the last two (15 minutes, 2 idle cores)
     make bench PARTS="classic head"                  these parts only
     make bench PARTS=lessons WITH=../camkit-1.0.0    each lesson here and in another checkout
+    make bench PARTS=judge                           the judge's page of the reference
     make bench PARTS=commands WITH=../camkit-1.0.0   `make notebooks` and `make test` in both
 
 The network is ResNet50 at 224×224 with random weights, but where a line says otherwise. The rivals
@@ -21,6 +22,7 @@ import backends
 import cluster
 import commands
 import faults
+import judge
 import network
 import sets
 from measure import FULL, QUICK
@@ -39,8 +41,8 @@ PARTS = {
     "cluster": cluster.cluster,
     "lessons": commands.lessons,
 }
-# Half an hour and more: by name alone.
-LONG_PARTS = {"commands": commands.commands}
+# Half an hour and more, or what writes a page: by name alone.
+LONG_PARTS = {"commands": commands.commands, "judge": judge.judge}
 CHILDREN = {
     "beside_predict": backends.beside_predict,
     "child": sets.child,
@@ -58,7 +60,7 @@ def parse_options():
         "parts",
         nargs="*",
         choices=[*every, []],
-        help="the parts to run (default: all but commands)",
+        help="the parts to run (default: all but commands and judge)",
     )
     parser.add_argument("--quick", action="store_true", help="small sizes: the ratios mean nothing")
     parser.add_argument(

@@ -1,0 +1,154 @@
+"""Which map can be trusted on real networks and photographs: the page that the reference shows.
+
+    make bench PARTS=judge                  judges the networks anew and writes the page
+
+The networks are EfficientNet-Lite0, which `camkit[lessons]` brings, and MobileNetV2, whose weights
+are read from ../shared/keras where that is there; without it, the page keeps what it has of it.
+"""
+
+import datetime
+import platform
+import re
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from measure import ROOT, Line
+
+import camkit
+
+PAGE = ROOT / "notebooks" / "site" / "judged.md"
+PHOTOGRAPHS = ROOT / "data" / "photographs"
+WEIGHTS = ROOT.parent / "shared" / "keras" / "mobilenet_v2_imagenet.weights.h5"
+MEASURES = ("road", "marks", "stays", "pointing", "boxes")
+PACKAGES = ("camkit", "keras", "tensorflow", "numpy", "scipy")
+TITLE = "# Which map can be trusted?"
+ABOUT = """
+`camkit.judge` on networks that were trained on ImageNet, and on the photographs that come with
+camkit, whose boxes people drew. `make bench PARTS=judge` writes this page. Each value is a mean
+over photographs with its 95 % interval. "centre", "edges" and "random" are maps that know no
+network.
+
+- **road**: the probability without the least relevant cells of a map, minus that without the most
+  relevant ones; a map of noise gets 0
+- **marks**: of what a map shows on two marks that the network tells apart, the share on the one
+  that is asked for; 0.5 for a map that is the same for all classes
+- **stays**: the rank correlation with the map after all weights have been shuffled
+- **pointing**: the share of photographs whose highest point lies in a box
+- **boxes**: the share of photographs whose map has a box with an IoU of 0.5 or more with a true
+  one, at the best threshold
+
+"road", "marks" and "stays" decide; "pointing" and "boxes" are told beside them. The verdict
+"passes" means: better than all three blind maps, with a certainty that holds for all rows at once.
+"""
+
+
+def efficientnet_lite0():
+    return camkit.imagenet_classifier()
+
+
+def mobilenet_v2():
+    """Return MobileNetV2 with preprocessing and head, or None if its weights are missing."""
+    import keras
+
+    if not WEIGHTS.is_file():
+        return None
+    plain = keras.applications.MobileNetV2(weights=None)
+    plain.load_weights(WEIGHTS)
+    image = keras.Input((224, 224, 3))
+    scaled = keras.layers.Rescaling(1 / 127.5, offset=-1)(image)
+    return keras.Model(image, plain(scaled))
+
+
+NETWORKS = {"EfficientNet-Lite0": efficientnet_lite0, "MobileNetV2": mobilenet_v2}
+
+
+def photographs(count):
+    """Return the first photographs, without labels, and the boxes of each in pixels of its file."""
+    images = camkit.load_images("photographs")
+    rows = pd.read_csv(PHOTOGRAPHS / "boxes.csv")
+    corners = ["x0", "y0", "x1", "y1"]
+    boxes = {file: of_file[corners].to_numpy() for file, of_file in rows.groupby("file")}
+    names = [Path(path).relative_to(images.root).as_posix() for path in images.paths]
+    chosen = images.select(slice(0, count)).unlabelled()
+    return chosen, [boxes[name] for name in names[:count]]
+
+
+def judge(scale):
+    """The judge on real networks: minutes, and how far a new run is from the page."""
+    images, boxes = photographs(None if scale["full"] else 8)
+    sections = sections_of(PAGE.read_text(encoding="utf-8")) if PAGE.exists() else {}
+    for name, build in NETWORKS.items():
+        model = build()
+        if model is None:
+            print(f"    no {WEIGHTS.name} in ../shared/keras: {name} IS NOT JUDGED")
+            continue
+        options = {} if scale["full"] else {"methods": ["hires_cam"], "layers": None}
+        start = time.perf_counter()
+        judged = camkit.judge(model, images, boxes=boxes, **options)
+        seconds = time.perf_counter() - start
+        yield Line(f"judge, {name}", seconds / 60, "", None, " min", judged.verdict)
+        section = section_of(name, judged, len(images), seconds)
+        if name in sections:
+            change = largest_change(sections[name], section)
+            details = "of a mean, in half its interval on the page"
+            yield Line(f"judge, {name}, the largest change", change, "≤", 1, "×", details)
+        sections[name] = section
+    if scale["full"]:
+        write(sections)
+
+
+def section_of(name, judged, count, seconds):
+    """Return the section of the page on a network."""
+    versions = [f"Python {platform.python_version()}"]
+    versions += [f"{package} {metadata.version(package)}" for package in PACKAGES]
+    today = datetime.date.today().isoformat()
+    shown = judged.shown.replace({"layer": {"": "–"}})
+    header = f"| {' | '.join(shown)} |"
+    rule = "| --- " * shown.shape[1] + "|"
+    rows = [f"| {' | '.join(row)} |" for row in shown.astype(str).to_numpy()]
+    lines = [
+        f"## {name}",
+        "",
+        f"{count} photographs, {today}, {', '.join(versions)}, {sys.platform} "
+        f"{platform.machine()}; {seconds / 60:.0f} minutes.",
+        "",
+        f"**{judged.verdict}**",
+        "",
+        *(f"{note}\n" for note in judged.notes),
+        header,
+        rule,
+        *rows,
+    ]
+    return "\n".join(lines)
+
+
+def sections_of(text):
+    """Return {network: its section} of a page."""
+    parts = re.split(r"\n\n(?=## )", text.strip())[1:]
+    return {part.splitlines()[0].removeprefix("## "): part for part in parts}
+
+
+def largest_change(old, new):
+    """Return the largest difference of two means of "road", in half the interval of the old one."""
+    pairs = zip(means_of(old), means_of(new), strict=True)
+    return max(
+        abs(mean - other) / max((high - low) / 2, 0.01)
+        for (mean, low, high), (other, _, _) in pairs
+    )
+
+
+def means_of(section):
+    """Return "road" of each row of a section: mean, low, high."""
+    number = r"(-?\d\.\d+)"
+    row = rf"^\|[^|]*\|[^|]*\| {number} \[{number}, {number}\]"
+    return np.array(re.findall(row, section, re.M), float)
+
+
+def write(sections):
+    """Write the page."""
+    text = "\n\n".join([TITLE, ABOUT.strip(), *sections.values()])
+    PAGE.write_text(text + "\n", encoding="utf-8")
