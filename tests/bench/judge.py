@@ -78,7 +78,7 @@ def photographs(count):
 
 
 def judge(scale):
-    """The judge on real networks: minutes, and how far a new run is from the page."""
+    """The judge on real networks: its time, and how far a new run is from the page."""
     images, boxes = photographs(None if scale["full"] else 8)
     sections = sections_of(PAGE.read_text(encoding="utf-8")) if PAGE.exists() else {}
     for name, build in NETWORKS.items():
@@ -86,11 +86,11 @@ def judge(scale):
         if model is None:
             print(f"    no {WEIGHTS.name} in ../shared/keras: {name} IS NOT JUDGED")
             continue
-        options = {} if scale["full"] else {"methods": ["hires_cam"], "layers": None}
-        start = time.perf_counter()
+        options = {} if scale["full"] else {"methods": ["hires_cam"]}
+        start = time.process_time()
         judged = camkit.judge(model, images, boxes=boxes, **options)
-        seconds = time.perf_counter() - start
-        yield Line(f"judge, {name}", seconds / 60, "", None, " min", judged.verdict)
+        seconds = time.process_time() - start
+        yield Line(f"judge, {name}, the cores' time", seconds, "≤", None, " s", judged.verdict)
         section = section_of(name, judged, len(images), seconds)
         if name in sections:
             change = largest_change(sections[name], section)
@@ -114,7 +114,7 @@ def section_of(name, judged, count, seconds):
         f"## {name}",
         "",
         f"{count} photographs, {today}, {', '.join(versions)}, {sys.platform} "
-        f"{platform.machine()}; {seconds / 60:.0f} minutes.",
+        f"{platform.machine()}; {seconds / 60:.0f} minutes of the cores' time.",
         "",
         f"**{judged.verdict}**",
         "",
