@@ -28,8 +28,8 @@ PACKAGES = ("camkit", "keras", "tensorflow", "numpy", "scipy")
 TITLE = "# Which map can be trusted?"
 ABOUT = """
 `camkit.judge` on networks that were trained on ImageNet, and on the photographs that come with
-camkit, whose boxes people drew. `make bench PARTS=judge` writes this page. Each value is a mean
-over photographs with its 95 % interval. "centre", "edges" and "random" are maps that know no
+camkit and their boxes. `make bench PARTS=judge` writes this page. Each value is a mean over
+photographs with its 95 % interval. "centre", "edges" and "random" are maps that know no
 network.
 
 - **road**: the probability without the least relevant cells of a map, minus that without the most
