@@ -4,7 +4,9 @@ Nothing here runs a kernel but the last tests.
 """
 
 import copy
+import json
 import re
+from random import Random
 
 import nbformat
 import pytest
@@ -163,6 +165,10 @@ EDITS = {
         lambda s: s.blank("pool").above("pool", new_code_cell(f"%%time\n{POOL}")),
         "pool held no answer",
     ),
+    "code with a question for help": (
+        lambda s: s.blank("pool").above("pool", new_code_cell(f"{POOL}\nfiles = !ls\npool?")),
+        "pool held no answer",
+    ),
     "code in its check": (
         lambda s: s.blank("pool").write("check-pool", f"{POOL}\n\n{GIVEN['check-pool']}"),
         "pool held no answer",
@@ -219,6 +225,10 @@ EDITS = {
     ),
     "a stub without its comment below": (
         lambda s: s.below("pool", s.copy_of("pool", GIVEN["pool"].partition("  #")[0])),
+        "There were 2 cells pool",
+    ),
+    "a stub without its argument below": (
+        lambda s: s.below("pool", s.copy_of("pool", GIVEN["pool"].replace("(x)", "(y)"))),
         "There were 2 cells pool",
     ),
     "a wrong one above": (
@@ -322,7 +332,7 @@ def run(notebook):
     for cell in notebook.cells:
         if cell.cell_type == "code":
             try:
-                exec(cell.source.removeprefix("%%time\n"), values)
+                exec(re.sub("%%time|files = !ls|.*[?]$", "", cell.source, flags=re.M), values)
             except Exception:
                 failed.append(cell.id)
     return values, failed
@@ -350,6 +360,36 @@ def test_a_right_answer_is_found_whatever_was_done_to_its_cell(edit):
     else:
         assert not restored.remarks
     assert re.fullmatch(r"(The [^.]+\.|There [^.]+\.| )*", " ".join(restored.remarks))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_answers_are_found_after_any_edits_of_other_cells(seed):
+    random = Random(seed)
+    student = Student()
+    listed = student.notebook.cells
+    for count in range(8):
+        edit = random.choice(("move", "delete", "copy", "insert"))
+        position = random.randrange(len(listed))
+        if edit == "move":
+            listed.insert(random.randrange(len(listed)), listed.pop(position))
+        elif edit == "delete" and listed[position].id not in ANSWERS:
+            del listed[position]
+        elif edit == "copy" and listed[position].id not in ANSWERS:
+            listed.insert(random.randrange(len(listed)), copy.deepcopy(listed[position]))
+        else:
+            own = random.choice((new_code_cell("1 / 0"), new_markdown_cell(f"Note {count}.")))
+            listed.insert(position, own)
+    if seed % 2:
+        unmarked(student.notebook)
+    restored = cells.restore(student.notebook, RELEASED)
+    assert [cell.id for cell in restored.notebook.cells if cell.id in ORDER] == ORDER
+    found = {cell.id: cell.source for cell in restored.notebook.cells}
+    assert {name: found[name] for name in ANSWERS if name != "why"} == {
+        "pool": POOL,
+        "scores": SCORES,
+    }
+    assert TEXT in found["why"]
+    assert not set(run(restored.notebook)[1]) & set(ORDER)
 
 
 def test_what_is_graded_is_the_same_each_time():
@@ -394,6 +434,18 @@ def test_notes_are_no_part_of_an_answer_that_stands_in_its_cell():
     assert sources_by_mark(restored.notebook)["why"] == TEXT and not restored.remarks
     own = [cell.source for cell in restored.notebook.cells if cell.id.startswith("own")]
     assert own == ["My notes.", "1 + 1"]
+
+
+@pytest.mark.parametrize(
+    "source, is_answer",
+    [("Jana Müller, 12345678", False), (TEXT, True), ("求和与顺序无关。" * 5, True)],
+)
+def test_a_name_far_from_a_blank_answer_is_no_answer(source, is_answer):
+    student = Student().blank("why").above("title", new_markdown_cell(source))
+    student.write("title", f"{GIVEN['title']}\n\nBy Jana Müller, who took the course in 2026")
+    restored = cells.restore(student.notebook, RELEASED)
+    assert sources_by_mark(restored.notebook)["why"] == (source if is_answer else GIVEN["why"])
+    assert ("why" in restored.answered) is is_answer
 
 
 def test_pictures_in_a_text_stay():
@@ -446,6 +498,25 @@ def test_another_notebook_is_not_taken_for_an_assignment(tmp_path):
     candidate = identified(unmarked(other), tmp_path)
     assert candidate.notebook is None
     assert candidate.problem.startswith("a.ipynb has none of the cells that were handed out")
+
+
+@pytest.mark.parametrize(
+    "key, value",
+    [
+        ("id", [1]),
+        ("attachments", 3),
+        ("source", None),
+        ("source", "\ud800"),
+        ("metadata", []),
+        ("metadata", {"nbgrader": {"grade_id": [1]}}),
+        ("cell_type", None),
+    ],
+)
+def test_a_damaged_cell_makes_no_notebook(key, value, tmp_path):
+    damaged = json.loads(nbformat.writes(Student().notebook))
+    damaged["cells"][-1][key] = value
+    candidate = identified(json.dumps(damaged).encode(), tmp_path)
+    assert candidate.problem == "a.ipynb is not a notebook: it is empty or damaged."
 
 
 def test_outputs_are_dropped_and_lines_end_as_in_python(tmp_path):

@@ -22,6 +22,9 @@ from nbformat import NotebookNode, v4
 from course import syntax
 from course.marks import mark
 
+# From so many letters on a text far from a blank answer may be it; a name and a number are less.
+LONG_TEXT = 30
+
 
 class Restored(NamedTuple):
     """A submission as it is graded.
@@ -157,7 +160,7 @@ def _finder(released: NotebookNode) -> Callable[[NotebookNode], int | None]:
 def _keep_one(number: int, pieces: Sequence[Piece]) -> None:
     """Let a given cell stand once; further copies of it are the student's own cells."""
     copies = [piece for piece in pieces if piece.number == number]
-    copies.sort(key=lambda piece: not piece.is_unchanged)
+    copies.sort(key=lambda piece: (not piece.is_unchanged, not mark(piece.cell)))
     for piece in copies[1:]:
         piece.number = None
 
@@ -213,7 +216,7 @@ def _code_answer(number: int, original: NotebookNode, pieces: Sequence[Piece]) -
 
 def _defines(piece: Piece, original: NotebookNode) -> bool:
     """Return whether a piece defines all functions of a cell for an answer."""
-    return syntax.functions(original.source) <= syntax.functions(piece.source)
+    return syntax.functions(original.source) <= syntax.written_functions(piece.source)
 
 
 def _definitions(original: NotebookNode, pieces: Sequence[Piece]) -> list[Piece]:
@@ -232,7 +235,8 @@ def _parts(
     known by being no Python alone.
     """
     if len(filled) > 1:
-        versions = [piece for piece in filled if _defines(piece, original)]
+        wanted = syntax.functions(original.source)
+        versions = [piece for piece in filled if wanted <= syntax.functions(piece.source)]
         is_split = len(versions) < 2 and syntax.is_python(_joined(filled))
         return filled if is_split else []
     position = pieces.index(filled[0])
@@ -255,7 +259,8 @@ def _joined(parts: Sequence[Piece]) -> str:
 def _collect_texts(pieces: Sequence[Piece], released: NotebookNode) -> dict[int, dict[Piece, str]]:
     """Return {number of a cell for a text: the texts of its answer, by the pieces they stand in}.
 
-    The student's own text beside a cell belongs to its answer, other text to the nearest blank one.
+    The student's own text beside a cell belongs to its answer; longer text elsewhere belongs to
+    the nearest blank one.
     """
     texts: dict[int, dict[Piece, str]] = {
         number: {}
@@ -265,17 +270,21 @@ def _collect_texts(pieces: Sequence[Piece], released: NotebookNode) -> dict[int,
     blank = set(texts) - {piece.number for piece in pieces if piece.is_filled}
     for piece in pieces:
         text = _own_text(piece, released)
-        if not text:
-            continue
-        distances = {number: abs(number - piece.place) for number in texts}
+        letters = sum(letter.isalnum() for letter in text)
+        beside = {number for number in texts if piece.place in (number - 1, number)}
         if piece.number in texts:
-            fitting = {piece.number}
-        else:
-            beside = {number for number in texts if piece.place in (number - 1, number)}
+            fitting = {piece.number} if piece.is_filled else set()
+        elif piece.number is not None:
+            # An answer in the text of its question.
+            fitting = {piece.number + 1} & blank
+        elif piece.cell.cell_type == "code":
             # New cells are code cells, so that an answer may stand in one.
-            fitting = beside & blank if piece.cell.cell_type == "code" else beside | blank
-        if fitting:
-            texts[min(fitting, key=distances.get)][piece] = text
+            fitting = beside & blank
+        else:
+            fitting = beside or (blank if letters >= LONG_TEXT else set())
+        if fitting and (letters or piece.number in texts):
+            nearest = min(fitting, key=lambda number: abs(number - piece.place))
+            texts[nearest][piece] = text
     return texts
 
 
@@ -284,18 +293,17 @@ def _own_text(piece: Piece, released: NotebookNode) -> str:
 
     Of a given text that was changed these are the lines that are new.
     """
-    lines = syntax.normalized(piece.source).split("\n")
-    original = None if piece.number is None else released.cells[piece.number]
-    if original is None:
+    if piece.number is None:
         is_text = piece.cell.cell_type != "code" or syntax.is_prose(piece.source)
-    else:
-        is_text = piece.is_filled and original.cell_type != "code"
-    if original is not None and not mark(original).get("solution"):
-        given = syntax.normalized(original.source).split("\n")
-        lines = [line for line in lines if line not in given]
-    text = "\n".join(lines)
-    has_words = any(letter.isalnum() for letter in text)
-    return text if is_text and has_words else ""
+        return piece.source if is_text and not syntax.functions(piece.source) else ""
+    original = released.cells[piece.number]
+    if original.cell_type == "code" or not piece.is_filled:
+        return ""
+    if mark(original).get("solution"):
+        return piece.source
+    given = syntax.normalized(original.source).split("\n")
+    lines = syntax.normalized(piece.source).split("\n")
+    return "\n".join(line for line in lines if line not in given)
 
 
 def _written_answer(
@@ -305,7 +313,7 @@ def _written_answer(
     if not texts:
         return None
     name = mark(original)["grade_id"]
-    different = list(dict.fromkeys(texts.values()))
+    different = list(dict.fromkeys(text.strip() for text in texts.values()))
     remark = ""
     if all(piece.number != number for piece in texts):
         remark = f"The cell {name} held no answer: the text in other cells was taken for it."

@@ -234,9 +234,7 @@ def _read_notebook(file: File) -> NotebookNode:
         with warnings.catch_warnings(action="ignore"):
             notebook = nbformat.reads(text, as_version=4)
         _simplify(notebook)
-        # What cannot be written here could not be written for nbgrader either.
-        nbformat.writes(notebook).encode()
-        set(grade_ids(notebook))
+        _touch(notebook)
     except NoAssignment:
         raise
     # nbformat raises whatever json, jsonschema and attribute access raise.
@@ -251,6 +249,14 @@ def _simplify(notebook: NotebookNode) -> None:
         cell.source = cell.source.replace("\r\n", "\n").replace("\r", "\n")
         if cell.cell_type == "code":
             cell.outputs = []
+
+
+def _touch(notebook: NotebookNode) -> None:
+    """Touch everything that is read of a notebook later, so that damage shows here."""
+    nbformat.writes(notebook).encode()
+    for cell in notebook.cells:
+        hash((mark(cell).get("grade_id"), cell.get("id"), cell.cell_type))
+        dict(cell.get("attachments", {}))
 
 
 def _disarm_spies(notebook: NotebookNode) -> list[str]:

@@ -5,8 +5,8 @@ import re
 import warnings
 from functools import lru_cache
 
-# Lines of IPython's: magics and shell commands.
-IPYTHON_LINE = re.compile(r"^([ \t]*)([%!?].*)$", re.M)
+# Lines of IPython's, as it reads them: magics, shell commands, and questions for help.
+IPYTHON_LINE = re.compile(r"^([ \t]*)((?:[\w, ]+=[ \t]*)?[%!?].*|[\w.]+\?{1,2})$", re.M)
 
 
 def normalized(source: str) -> str:
@@ -56,15 +56,39 @@ def functions(source: str) -> frozenset[str]:
     >>> sorted(functions("def one(x): pass\\ntwo = lambda x: x\\nthree = np.mean\\nx = one(3)"))
     ['one', 'three', 'two']
     """
+    return frozenset(_definitions(source))
+
+
+def written_functions(source: str) -> frozenset[str]:
+    """Return the functions that a source defines and not only declares, as stubs do.
+
+    >>> written_functions("def one(x): raise NotImplementedError") == frozenset()
+    True
+    """
+    definitions = _definitions(source)
+    return frozenset(name for name, node in definitions.items() if not _is_stub(node))
+
+
+def _definitions(source: str) -> dict[str, ast.stmt]:
+    """Return {name: the statement that defines it last} of functions and classes."""
     tree = _tree(source)
-    names = set()
+    definitions: dict[str, ast.stmt] = {}
     for node in tree.body if tree else []:
         match node:
             case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
-                names.add(name)
+                definitions[name] = node
             case ast.Assign(targets=targets, value=ast.Lambda() | ast.Name() | ast.Attribute()):
-                names.update(target.id for target in targets if isinstance(target, ast.Name))
-    return frozenset(names)
+                names = [target.id for target in targets if isinstance(target, ast.Name)]
+                definitions |= dict.fromkeys(names, node)
+    return definitions
+
+
+def _is_stub(node: ast.stmt) -> bool:
+    """Return whether a function does nothing but raise NotImplementedError."""
+    if not isinstance(node, ast.FunctionDef):
+        return False
+    body = [line for line in node.body if not isinstance(line, ast.Expr)]
+    return len(body) == 1 and "NotImplementedError" in ast.unparse(body[0])
 
 
 @lru_cache(maxsize=4096)
