@@ -501,22 +501,47 @@ def test_another_notebook_is_not_taken_for_an_assignment(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "key, value",
+    "change",
     [
-        ("id", [1]),
-        ("attachments", 3),
-        ("source", None),
-        ("source", "\ud800"),
-        ("metadata", []),
-        ("metadata", {"nbgrader": {"grade_id": [1]}}),
-        ("cell_type", None),
+        {"source": None},
+        {"source": 3},
+        {"source": "\ud800"},
+        {"cell_type": []},
     ],
 )
-def test_a_damaged_cell_makes_no_notebook(key, value, tmp_path):
+def test_a_damaged_source_makes_no_notebook(change, tmp_path):
     damaged = json.loads(nbformat.writes(Student().notebook))
-    damaged["cells"][-1][key] = value
+    damaged["cells"][-1] |= change
     candidate = identified(json.dumps(damaged).encode(), tmp_path)
     assert candidate.problem == "a.ipynb is not a notebook: it is empty or damaged."
+
+
+def test_what_programs_leave_out_or_damage_beside_the_sources_is_not_needed(tmp_path):
+    content = json.loads(nbformat.writes(Student().notebook))
+    sloppy = {"cells": [dict(cell) for cell in content["cells"]]}
+    wrong = (
+        {"metadata": None},
+        {"metadata": {"nbgrader": {"grade_id": [1]}}},
+        {"id": [1]},
+        {"id": ""},
+        {"outputs": None},
+        {"outputs": [{"output_type": "?"}]},
+        {"attachments": 3},
+        {"execution_count": "x"},
+    )
+    for cell, change in zip(sloppy["cells"], wrong, strict=False):
+        cell |= change
+    for cell in sloppy["cells"][len(wrong) :]:
+        del cell["metadata"]
+    candidate = identified(json.dumps(sloppy).encode(), tmp_path)
+    restored = cells.restore(candidate.notebook, RELEASED)
+    assert restored.answered == list(ANSWERS) and not restored.remarks
+
+
+def test_notebooks_of_an_old_format_are_read(tmp_path):
+    old = nbformat.convert(Student().notebook, 3)
+    candidate = identified(json.dumps(old).encode(), tmp_path)
+    assert cells.restore(candidate.notebook, RELEASED).answered == list(ANSWERS)
 
 
 def test_outputs_are_dropped_and_lines_end_as_in_python(tmp_path):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import nbformat
-from nbformat import NotebookNode
+from nbformat import NotebookNode, from_dict, v4
 
 from course.cells import Restored, count_known, restore
 from course.files import LARGEST_FILE, File
@@ -222,41 +222,43 @@ def identify(file: File, released: Mapping[str, NotebookNode]) -> tuple[str, Not
 
 
 def _read_notebook(file: File) -> NotebookNode:
-    """Return a notebook without outputs, in which grading can read all that it needs."""
+    """Return a notebook with what grading reads: its cells' sources, marks, ids and pictures."""
     name = file.place[-1]
+    if file.path.stat().st_size > LARGEST_FILE:
+        raise NoAssignment(f"{name} is larger than {LARGEST_FILE >> 20} MB: clear its outputs.")
+    data = file.path.read_bytes()
     try:
-        if file.path.stat().st_size > LARGEST_FILE:
-            raise NoAssignment(f"{name} is larger than {LARGEST_FILE >> 20} MB: clear its outputs.")
-        data = file.path.read_bytes()
         # UTF-8 with or without a byte-order mark, UTF-16 or UTF-32, as the standard of JSON allows.
         text = data.decode(json.detect_encoding(data))
-        # nbformat warns of what grading does not mind, such as two cells with one id.
-        with warnings.catch_warnings(action="ignore"):
-            notebook = nbformat.reads(text, as_version=4)
-        _simplify(notebook)
-        _touch(notebook)
-    except NoAssignment:
-        raise
-    # nbformat raises whatever json, jsonschema and attribute access raise.
+        content = json.loads(text)
+        if content.get("nbformat", 4) < 4:
+            # nbformat warns of what grading does not mind.
+            with warnings.catch_warnings(action="ignore"):
+                content = nbformat.reads(text, as_version=4)
+        notebook = NotebookNode(cells=[_read_cell(cell) for cell in content["cells"]])
+        # Half of a character can be read from JSON, and not be written.
+        json.dumps(notebook, ensure_ascii=False).encode()
+    # Damage raises whatever json, nbformat and access to its parts raise.
     except Exception as error:
         raise NoAssignment(f"{name} is not a notebook: it is empty or damaged.") from error
     return notebook
 
 
-def _simplify(notebook: NotebookNode) -> None:
-    """Drop the outputs of a notebook, and end its lines as Python does."""
-    for cell in notebook.cells:
-        cell.source = cell.source.replace("\r\n", "\n").replace("\r", "\n")
-        if cell.cell_type == "code":
-            cell.outputs = []
-
-
-def _touch(notebook: NotebookNode) -> None:
-    """Touch everything that is read of a notebook later, so that damage shows here."""
-    nbformat.writes(notebook).encode()
-    for cell in notebook.cells:
-        hash((mark(cell).get("grade_id"), cell.get("id"), cell.cell_type))
-        dict(cell.get("attachments", {}))
+def _read_cell(content: Mapping) -> NotebookNode:
+    """Return a cell without its outputs; what is wrong in its metadata is left out."""
+    source = content.get("source", "")
+    lines = "".join(source).replace("\r\n", "\n").replace("\r", "\n")
+    make = {"code": v4.new_code_cell, "raw": v4.new_raw_cell}
+    cell = make.get(content["cell_type"], v4.new_markdown_cell)(lines)
+    metadata = content.get("metadata")
+    known = metadata.get("nbgrader") if isinstance(metadata, dict) else None
+    if isinstance(known, dict) and isinstance(known.get("grade_id"), str):
+        cell.metadata.nbgrader = from_dict(known)
+    if isinstance(content.get("id"), str):
+        cell.id = content["id"]
+    if cell.cell_type != "code" and isinstance(content.get("attachments"), dict):
+        cell.attachments = from_dict(content["attachments"])
+    return cell
 
 
 def _disarm_spies(notebook: NotebookNode) -> list[str]:
