@@ -91,6 +91,13 @@ class Student:
         moved = self[name]
         return self.delete(name).below(other, moved)
 
+    def swap_sections(self):
+        """Move the section on pooling below all others."""
+        listed = self.notebook.cells
+        first, second = (index_of(self.notebook, name) for name in ("pool-text", "scores-text"))
+        listed[first:] = listed[second:] + listed[first:second]
+        return self
+
     def retype(self, name, make=new_code_cell):
         """Put a new cell, without a mark, in the place of one."""
         return self.above(name, make(self[name].source)).delete(name)
@@ -298,6 +305,20 @@ EDITS = {
     ),
     "checks to the top": (lambda s: s.move_below("check-scores", "title"), None),
     "imports to the end": (lambda s: s.move_below("imports", "why"), None),
+    "sections swapped, a helper in the first": (
+        lambda s: (
+            s.write("pool", POOL_WITH_HELPER).above("pool", new_code_cell(HELPER)).swap_sections()
+        ),
+        None,
+    ),
+    "sections swapped, a helper in the second": (
+        lambda s: (
+            s.write("scores", "def scores(x):\n    return plus(x) + x - 1")
+            .above("scores", new_code_cell(HELPER))
+            .swap_sections()
+        ),
+        None,
+    ),
     "a helper among moved cells": (
         lambda s: (
             s.write("pool", POOL_WITH_HELPER)

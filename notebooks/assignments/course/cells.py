@@ -168,8 +168,8 @@ def _keep_one(number: int, pieces: Sequence[Piece]) -> None:
 def _set_places(pieces: Sequence[Piece], count: int) -> None:
     """Note which of `count` released cells each piece follows.
 
-    Only those released cells count that are in order: one that was moved does not say where others
-    stand.
+    That is the released cell above the piece, unless it was moved up from below: then it is the
+    last one that stands in its order.
     """
     known = [piece for piece in pieces if piece.number is not None]
     numbers = [piece.number for piece in known]
@@ -177,11 +177,14 @@ def _set_places(pieces: Sequence[Piece], count: int) -> None:
     in_order = set()
     for _, start, length in matcher.get_matching_blocks():
         in_order.update(known[start : start + length])
-    place = -1
+    last_in_order = -1
+    last = -1
     for piece in pieces:
-        piece.place = place
+        piece.place = min(last_in_order, last)
+        if piece.number is not None:
+            last = piece.number
         if piece in in_order:
-            place = piece.number
+            last_in_order = piece.number
 
 
 # --- answers that are code
