@@ -13,6 +13,7 @@ from . import (
     whole_object as whole_object,
 )
 from .analysis.compare import Comparison as Comparison, compare as compare
+from .analysis.intervals import Interval as Interval, interval as interval
 from .analysis.result import Analysis as Analysis, load_analysis as load_analysis
 from .analysis.run import analyze as analyze
 from .atlas.notebook import error_atlas as error_atlas
