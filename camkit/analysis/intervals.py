@@ -12,6 +12,7 @@ class Interval(NamedTuple):
     """A mean and the ends of its 95 % interval.
 
     Example:
+        >>> import camkit
         >>> gain = camkit.Interval(0.10, -0.02, 0.21)
         >>> gain.low > 0, f"{gain.mean:+.2f}"
         (False, '+0.10')
@@ -46,6 +47,7 @@ def interval(
             are not one for each image, or if there are fewer than two groups.
 
     Example:
+        >>> import camkit
         >>> correct = [1, 1, 1, 1, 0, 0]
         >>> fruits = ["lemon 1", "lemon 1", "lemon 2", "lemon 2", "lime 1", "lime 1"]
         >>> mean, low, high = camkit.interval(correct, fruits)
