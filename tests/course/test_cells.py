@@ -436,6 +436,18 @@ def test_a_notebook_without_an_answer_is_the_released_one():
         assert restored.notebook == RELEASED and not restored.answered
 
 
+def test_code_beside_a_blank_cell_is_told():
+    for change, told in (
+        (lambda s: s.below("pool", new_code_cell("x + 1")), "nor does the code beside it define"),
+        (lambda s: s.below("pool", new_code_cell(" ")), ""),
+        (lambda s: s.below("check-pool", new_code_cell("x + 1")), ""),
+        (lambda s: s.delete("pool"), "pool had been deleted: no answer was found"),
+    ):
+        restored = cells.restore(change(Student().blank("pool")).notebook, RELEASED)
+        assert restored.answered == ["scores", "why"]
+        assert told in " ".join(restored.remarks) and bool(told) == bool(restored.remarks)
+
+
 def test_a_wrong_answer_stays_wrong():
     wrong = "def pool(x):\n    return x"
     for student in (

@@ -503,6 +503,23 @@ def test_a_folder_whose_name_is_no_text_is_set_aside(folder_copy, tmp_path):
     )
 
 
+def test_a_notebook_that_nobody_began_has_no_points(folder_copy, released, tmp_path):
+    """An import would write a zero. Of an assignment that nobody began there is no remark."""
+    for student in ("jana", "kim", "pat"):
+        (tmp_path / student).mkdir()
+    nbformat.write(released, tmp_path / "jana" / "1-tiny.ipynb")
+    grading.grade(folder_copy, tmp_path)
+    assert rows(folder_copy) == {"jana": "", "kim": "", "pat": ""}
+    assert len(table(folder_copy / "remarks.csv")) == 1, "the headings alone"
+
+    (tmp_path / "pat" / "1-tiny.ipynb").write_text("saved half")
+    grading.grade(folder_copy, tmp_path)
+    assert rows(folder_copy) == {"jana": "", "kim": "", "pat": "0"}
+    remarks = table(folder_copy / "remarks.csv")
+    assert ["jana", "1-tiny", grading.BLANK] in remarks
+    assert ["kim", "1-tiny", grading.NOTHING] in remarks
+
+
 def test_the_table_has_a_row_for_each_student_of_the_gradebook(graded_copy, tmp_path):
     with year_folder.open_gradebook(graded_copy) as book:
         book.add_student("absent", first_name="Ada", last_name="Byron", lms_user_id="17")

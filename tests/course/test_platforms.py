@@ -205,6 +205,8 @@ def test_how_folders_were_understood_is_told(submitted, collect):
         ("jana", "2-transfer"),
     }
     assert collected.notes == [("", "The files in hw1, hw2 were taken for the students'.")]
+    hand_in(submitted, "hw1/pat.müller.pdf", data=b"%PDF")
+    assert collect(submitted).students == {"jana", "pat", "pat.müller"}
     hand_in(submitted, "kim/first.ipynb", "kim/second.ipynb")
     assert collect(submitted).students == {"hw1", "hw2", "kim"}
 

@@ -87,19 +87,25 @@ def restore(submitted: NotebookNode, released: NotebookNode) -> Restored:
     answers = {}
     remarks = []
     for number, original in enumerate(released.cells):
-        answer = None
+        if not mark(original).get("solution"):
+            remarks.append(_remark_on_given(number, original, pieces))
+            continue
         if number in texts:
             answer = _written_answer(number, original, texts[number])
-        elif mark(original).get("solution"):
+        else:
             answer = _code_answer(number, original, pieces)
         if answer:
             answers[number] = answer
-        remarks.append(answer.remark if answer else _remark(number, original, pieces))
+        remarks.append(answer.remark if answer else _remark_on_blank(number, original, pieces))
     return Restored(
         _compose(released, pieces, answers),
-        [mark(released.cells[number])["grade_id"] for number in answers],
+        [_name(released.cells[number]) for number in answers],
         [remark for remark in remarks if remark],
     )
+
+
+def _name(original: NotebookNode) -> str:
+    return mark(original)["grade_id"]
 
 
 def count_known(submitted: NotebookNode, released: NotebookNode) -> int:
@@ -192,7 +198,7 @@ def _set_places(pieces: Sequence[Piece], count: int) -> None:
 
 def _code_answer(number: int, original: NotebookNode, pieces: Sequence[Piece]) -> Answer | None:
     """Return the answer to a cell for code, None if there is none."""
-    name = mark(original)["grade_id"]
+    name = _name(original)
     copies = [piece for piece in pieces if piece.number == number]
     filled = [piece for piece in copies if piece.is_filled]
     if not filled:
@@ -315,7 +321,7 @@ def _written_answer(
     """Return the answer to a cell for a text, None if there is none."""
     if not texts:
         return None
-    name = mark(original)["grade_id"]
+    name = _name(original)
     different = list(dict.fromkeys(text.strip() for text in texts.values()))
     remark = ""
     if all(piece.number != number for piece in texts):
@@ -328,16 +334,25 @@ def _written_answer(
 # --- what is graded
 
 
-def _remark(number: int, original: NotebookNode, pieces: Sequence[Piece]) -> str:
-    """Return a remark on a cell without an answer that was deleted, or changed though locked."""
-    grade_id = mark(original).get("grade_id")
+def _remark_on_given(number: int, original: NotebookNode, pieces: Sequence[Piece]) -> str:
+    """Return a remark if a locked cell was deleted or changed, else ""."""
     found = [piece for piece in pieces if piece.number == number]
-    if grade_id is None or (found and found[0].is_unchanged):
+    if not mark(original).get("locked") or (found and found[0].is_unchanged):
         return ""
-    if not mark(original).get("locked"):
-        return "" if found else f"The cell {grade_id} had been deleted: no answer was found."
     change = "changed" if found else "deleted"
-    return f"The cell {grade_id} had been {change}: it was put back before grading."
+    return f"The cell {_name(original)} had been {change}: it was put back before grading."
+
+
+def _remark_on_blank(number: int, original: NotebookNode, pieces: Sequence[Piece]) -> str:
+    """Return a remark if a cell without an answer was deleted, or code stands beside it."""
+    name = _name(original)
+    beside = [piece for piece in pieces if piece.place in (number - 1, number)]
+    own = [piece for piece in beside if piece.number is None and piece.source.strip()]
+    if original.cell_type == "code" and any(piece.cell.cell_type == "code" for piece in own):
+        return f"The cell {name} holds no answer, nor does the code beside it define its function."
+    if all(piece.number != number for piece in pieces):
+        return f"The cell {name} had been deleted: no answer was found."
+    return ""
 
 
 def _compose(

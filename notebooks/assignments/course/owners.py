@@ -150,7 +150,12 @@ class Owners:
 
     def _own_name(self, place: Place) -> str:
         """Return the name of a file without endings and without the assignment."""
-        return _without_assignment(_stem(place[-1]), self.assignments)
+        name = unicodedata.normalize("NFC", place[-1])
+        stem = _stem(name)
+        if stem == name:
+            # Of other files the ending is short; a dot may stand in a login.
+            stem = re.sub(r"\.\w{1,4}$", "", name)
+        return _without_assignment(stem, self.assignments)
 
     def _depth(self, folders: Place) -> int:
         """Return how many folders stand above that of a student."""
