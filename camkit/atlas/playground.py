@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import keras
 
     from camkit.maps._onnx import OnnxFeatures
+    from camkit.maps.cam import CAM
 
 ENGINE = Path(__file__).with_name("engine")
 
@@ -51,7 +52,7 @@ PAGE = """<!doctype html>
 
 
 def write_playground(
-    model: "keras.Model",
+    model: "keras.Model | Mapping[str, keras.Model]",
     folder: str | os.PathLike[str],
     images: ImageSet | None = None,
     *,
@@ -70,6 +71,9 @@ def write_playground(
     downloaded as JSON (class_names, kernel, bias) and given to a model of the same backbone:
     `camkit.gap_classifier(backbone, class_names).get_layer("logits").set_weights([kernel, bias])`.
 
+    Several models that differ in their heads only, {name: model}, are shown beside each other, with
+    the same limits: the same picture, changed in the same way, and what each of them makes of it.
+
     The model is converted by Keras to ONNX and run by onnxruntime-web, which is part of the page
     (4.9 MB). Its maps differ from those of camkit.CAM by rounding only, less than 1/1000 of the
     highest value. Equal pixels are stretched to the input of the model exactly as
@@ -79,7 +83,8 @@ def write_playground(
 
     Args:
         model: A Keras model with a GAP → Dense head on one map (h, w, K), which reads gray or RGB
-            images in the value range of files, 0..255, as `camkit.analyze` gives them.
+            images in the value range of files, 0..255, as `camkit.analyze` gives them. Or several
+            by their names, which give an image the same features.
         folder: The folder, which need not exist; a playground that it holds is replaced.
         images: The first image of each class, up to 24 of them, becomes an example on the page.
             None for the embedded fruits.
@@ -95,7 +100,8 @@ def write_playground(
         HeadError: The model has no such head.
         TypeError: `images` is not an ImageSet.
         ValueError: The model cannot be converted, its input size is unknown, there are fewer or
-            more names than classes, or the folder holds something other than a playground.
+            more names than classes, models give an image other features, or the folder holds
+            something other than a playground.
         OSError: An image cannot be read, or the folder cannot be written to.
         ImportError: `pip install 'camkit[playground]'`, on JAX `pip install jax2onnx`, installs
             what converts the model.
@@ -110,9 +116,6 @@ def write_playground(
         ...     print(page.name, page.exists())
         index.html True
     """
-    # Keras is loaded where a model is met.
-    from camkit.maps._onnx import onnx_features
-
     if not isinstance(images, ImageSet | None):
         raise TypeError(
             f"images must be an ImageSet or be left out, not {images!r:.80}: pass "
@@ -124,7 +127,7 @@ def write_playground(
             f"{folder} holds something other than a playground: choose an empty folder or a new one"
         )
     data = {
-        "model": _play_model(onnx_features(model, input_size), class_names),
+        "model": _play_models(model, input_size, class_names),
         "examples": _examples(images),
     }
     shutil.rmtree(folder / "data", ignore_errors=True)
@@ -135,6 +138,44 @@ def write_playground(
     page = PAGE.format(css=stylesheet(), script=joined("playground.js"))
     (folder / "index.html").write_text(page, encoding="utf-8")
     return folder / "index.html"
+
+
+def _play_models(
+    models: "keras.Model | Mapping[str, keras.Model]",
+    input_size: int | tuple[int, int] | None,
+    class_names: Sequence[str] | Mapping | None,
+) -> dict[str, Any]:
+    """Return what the view needs to run a model, or several that differ in their heads only.
+
+    Raises ValueError if they give an image other features.
+    """
+    # Keras is loaded where a model is met.
+    from camkit.maps._onnx import onnx_features
+    from camkit.maps.cam import CAM
+    from camkit.models._head import find_head
+
+    if not isinstance(models, Mapping):
+        return _play_model(onnx_features(models, input_size), class_names)
+    if not models:
+        raise ValueError("there is no model: pass {name: model}, or a model")
+    [first, *others] = models
+    features = onnx_features(models[first], input_size)
+    play = _play_model(features, class_names)
+    play["heads"][0]["name"] = first
+    shape = (2, *features.input_shape)
+    noise = np.random.default_rng(0).integers(0, 256, shape).astype("float32")
+    gap = features.cam(noise).gap
+    for name in others:
+        cam = CAM(models[name], input_size=input_size)
+        own = cam(noise).gap
+        if own.shape != gap.shape or not np.allclose(own, gap, rtol=SAME, atol=SAME):
+            raise ValueError(
+                f"{first} and {name} give an image other features, and a page runs one backbone: "
+                "write a page for each"
+            )
+        activation = find_head(models[name]).activation
+        play["heads"].append(_play_head(name, cam, activation, class_names))
+    return play
 
 
 def model_of_analysis(model: "keras.Model", analysis: Analysis) -> dict[str, Any]:
@@ -177,19 +218,28 @@ def _play_model(
 
     Raises ValueError if there are more or fewer names than classes.
     """
-    cam = features.cam
     onnx = _compressed(features.content)
-    kernel = to_base64(cam.kernel.astype("<f4").tobytes())
+    head = _play_head("", features.cam, features.activation, class_names)
     return {
         "onnx": onnx,
-        "kernel": kernel,
-        "bias": to_base64(cam.bias.astype("<f4").tobytes()),
         "inputShape": features.input_shape,
         "featureShape": features.feature_shape,
-        "activation": features.activation,
-        "classNames": _names(class_names or cam.class_names, len(cam.bias)),
+        "heads": [head],
         "palette": palette(SIGNED, 256),
-        "size": len(onnx) + len(kernel) + len(engine_script()),
+        "size": len(onnx) + len(head["kernel"]) + len(engine_script()),
+    }
+
+
+def _play_head(
+    name: str, cam: "CAM", activation: str, class_names: Sequence[str] | Mapping | None
+) -> dict[str, Any]:
+    """Return what the view needs of a head: see `PlayHead` in view/types.d.ts."""
+    return {
+        "name": name,
+        "kernel": to_base64(cam.kernel.astype("<f4").tobytes()),
+        "bias": to_base64(cam.bias.astype("<f4").tobytes()),
+        "activation": activation,
+        "classNames": _names(class_names or cam.class_names, len(cam.bias)),
     }
 
 

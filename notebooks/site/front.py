@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 INDEX = LESSONS / "00-index.ipynb"
 
+# The end of the script of a frame.
+FRAME_SCRIPT = FOLDER / "frame.js"
+
 # A page on disk may not load modules, so what a frame runs is one script.
 SCRIPT = """(() => {{
 "use strict";
@@ -42,12 +45,12 @@ def write(folder: Path) -> Path:
 def write_playground(folder: Path) -> None:
     """Write the playground into a folder, unless one that was made from the same lies there."""
     made_from = folder / "made-from.txt"
-    checksum = run.made_from(Path(__file__))
+    checksum = run.made_from(Path(__file__), FRAME_SCRIPT)
     if made_from.exists() and made_from.read_text() == checksum:
         return
     made_from.unlink(missing_ok=True)
     camkit.write_playground(trained_model(), folder)
-    frame = (FOLDER / "frame.js").read_text(encoding="utf-8")
+    frame = FRAME_SCRIPT.read_text(encoding="utf-8")
     script = SCRIPT.format(view=joined("playground.js"), frame=frame)
     (folder / "frame.js").write_text(script, encoding="utf-8")
     (folder / "frame.css").write_text(stylesheet(), encoding="utf-8")

@@ -30,20 +30,21 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_T
 OTHER_EXTRA = re.compile(r"extra == .(?!lessons|notebook)")
 
 
-def made_from(path: Path) -> str:
+def made_from(*paths: Path) -> str:
     """Return a checksum of all that a lesson's outputs depend on.
 
-    These are the lesson, the page that one of them shows, the code of camkit, the embedded data,
-    Python and the versions of the packages that camkit and the lessons require.
+    These are the lesson, or whatever else stands in the files `paths`, the page that one of them
+    shows, the code of camkit, the embedded data, Python and the versions of the packages that
+    camkit and the lessons require.
     """
     root = LESSONS.parent
-    suffixes = (".py", ".pyi", ".js", ".css")
+    suffixes = (".py", ".pyi", ".js", ".css", ".mjs", ".gz")
     code = [file for file in root.glob("camkit/**/*.*") if file.suffix in suffixes]
     data = root.glob("data/**/*.*")
     digest = hashlib.sha256(sys.version.encode())
     for name in required_packages():
         digest.update(f"{name}=={version_of(name)}\n".encode())
-    for file in [path, FOLDER / "blind.html", *sorted(code), *sorted(data)]:
+    for file in [*paths, FOLDER / "blind.html", *sorted(code), *sorted(data)]:
         if Path(file).is_file():
             digest.update(Path(file).read_bytes())
     return digest.hexdigest()

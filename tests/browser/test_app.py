@@ -57,7 +57,7 @@ def test_the_app_serves_the_atlas_and_a_verdict_survives_it(opened, tmp_path):
     verdicts = tmp_path / "verdicts.csv"
     with opened(VERDICTS=verdicts, ANALYSIS="", REFERENCE="") as (page, found):
         found.get_by_text("0 of 15 errors reviewed.").wait_for()
-        assert "taken for" in found.locator("h3.group").inner_text()
+        assert "taken for" in found.locator("h2.group").inner_text()
         found.locator(".tiles").focus()
         page.keyboard.press("2")
         found.get_by_text("Saved: ambiguous. 1 of 15 errors reviewed.").wait_for()

@@ -115,7 +115,7 @@ def group(page, title):
     options = page.get_by_label("Pictures of", exact=True).locator("option")
     text = next(text for text in options.all_text_contents() if text.rsplit(" (", 1)[0] == title)
     page.get_by_label("Pictures of", exact=True).select_option(label=text)
-    return page.locator("h3.group").inner_text()
+    return page.locator("h2.group").inner_text()
 
 
 def card(page, text):
@@ -208,10 +208,10 @@ def test_the_matrix_leads_to_the_pictures(atlas, leaf):
     where = page.locator("details:has(canvas.matrix) [role=status]")
     assert where.inner_text() == f"true {NAMES[0]}, predicted {NAMES[1]}: 2 pictures"
     page.keyboard.press("Enter")
-    assert page.locator("h3.group").inner_text() == f"{NAMES[0]} taken for {NAMES[1]}: 2 pictures"
+    assert page.locator("h2.group").inner_text() == f"{NAMES[0]} taken for {NAMES[1]}: 2 pictures"
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Enter")
-    assert page.locator("h3.group").inner_text() == f"{NAMES[0]}, correctly classified: 4 pictures"
+    assert page.locator("h2.group").inner_text() == f"{NAMES[0]}, correctly classified: 4 pictures"
 
 
 def on_screen(canvas, points):
@@ -244,7 +244,7 @@ def test_the_map_of_features_in_both_directions(atlas, leaf):
     # The heading and the tiles follow: the image is in the group that is shown.
     current = page.locator(".tile.current").get_attribute("aria-label")
     assert current.startswith(index["names"][alone])
-    assert NAMES[analysis.labels[alone]] in page.locator("h3.group").inner_text()
+    assert NAMES[analysis.labels[alone]] in page.locator("h2.group").inner_text()
     # Texts of other lengths may have moved the map.
     at = on_screen(canvas, points)
     box = canvas.bounding_box()
@@ -259,10 +259,10 @@ def test_the_map_of_features_in_both_directions(atlas, leaf):
         page.mouse.move(*corner, steps=5)
     page.mouse.up()
     noun = "picture" if caught == 1 else "pictures"
-    assert page.locator("h3.group").inner_text() == f"inside the lasso: {caught} {noun}"
+    assert page.locator("h2.group").inner_text() == f"inside the lasso: {caught} {noun}"
     canvas.focus()
     page.keyboard.press("l")
-    assert page.locator("h3.group").inner_text() == "nearest in the map: 30 pictures"
+    assert page.locator("h2.group").inner_text() == "nearest in the map: 30 pictures"
     start = status(page)
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowDown")
@@ -287,7 +287,7 @@ def test_nearest_pictures_open_with_their_own_maps_and_the_way_back(leaf):
     page.wait_for_function("document.querySelectorAll('.near button').length == 0")
     assert "(training)" in status(page) and "(training)" in current_tile(page)
     heading = f"{name.removesuffix(' (test)')} and its nearest pictures: 6 pictures"
-    assert page.locator("h3.group").inner_text() == heading
+    assert page.locator("h2.group").inner_text() == heading
     page.locator(".tiles").focus()
     page.keyboard.press("ArrowLeft")
     wait_for_status(page, name)
@@ -317,7 +317,7 @@ def test_a_pair_in_the_summary_brings_its_picture_into_view(leaf):
     button = card(page, "Most confused").locator("button").nth(1)
     title = button.inner_text().rsplit(" (", 1)[0]
     button.click()
-    assert page.locator("h3.group").inner_text().startswith(title)
+    assert page.locator("h2.group").inner_text().startswith(title)
     assert page.evaluate("document.activeElement.className") == "shown"
     assert 0 <= page.locator("figure.picture").bounding_box()["y"] < 200
     page.keyboard.press("ArrowRight")
@@ -330,11 +330,11 @@ def test_a_row_of_the_class_table_shows_the_class_by_click_and_by_key(leaf):
     table = page.get_by_role("region", name="Precision and recall")
     row = table.locator("tbody tr", has_text="Zebra")
     row.locator("td").nth(2).click()
-    assert page.locator("h3.group").inner_text() == "Zebra: 6 pictures"
+    assert page.locator("h2.group").inner_text() == "Zebra: 6 pictures"
     first = table.locator("tbody button").first
     first.focus()
     page.keyboard.press("Enter")
-    assert page.locator("h3.group").inner_text() == f"{first.inner_text()}: 6 pictures"
+    assert page.locator("h2.group").inner_text() == f"{first.inner_text()}: 6 pictures"
 
 
 def test_both_pictures_of_a_fault_open_and_take_verdicts(atlas, leaf, tmp_path):
@@ -353,7 +353,7 @@ def test_both_pictures_of_a_fault_open_and_take_verdicts(atlas, leaf, tmp_path):
             "split => document.querySelector('.status').textContent.includes(split)",
             arg=f"({split})",
         )
-        assert page.locator("h3.group").inner_text().startswith("“copy” faults: ")
+        assert page.locator("h2.group").inner_text().startswith("“copy” faults: ")
         if split == "test":
             continue
         assert "(training)" in current_tile(page)
@@ -602,10 +602,10 @@ def test_a_group_is_filtered_and_a_click_elsewhere_lifts_the_filter(leaf):
     page.get_by_text("Saved: background.").wait_for()
     page.get_by_text("Filter", exact=True).click()
     page.get_by_label("Reviewed as").select_option("not reviewed")
-    assert page.locator("h3.group").inner_text() == "all errors: 9 of 10 pictures"
+    assert page.locator("h2.group").inner_text() == "all errors: 9 of 10 pictures"
     page.get_by_label("Path has the text").fill("zebra")
     page.get_by_label("Confidence, %, from").focus()
-    assert page.locator("h3.group").inner_text() == "all errors: 2 of 10 pictures"
+    assert page.locator("h2.group").inner_text() == "all errors: 2 of 10 pictures"
     page.get_by_label("Order").select_option("verdict")
     card(page, "Data: copy").locator("li button").first.click()
     assert page.get_by_label("Path has the text").input_value() == ""

@@ -85,7 +85,7 @@ def test_what_changed_is_told_and_its_pictures_open(atlas, leaf):
     shares = (100 * before.probs[6].max(), 100 * after.probs[6].max())
     answers = "Before: Dog ({:.1f} %). After: Cat ({:.1f} %). So: mended."
     opened(page, "mended: 2 pictures", answers.format(*shares))
-    assert page.locator("h3.group").inner_text() == "mended: 2 pictures"
+    assert page.locator("h2.group").inner_text() == "mended: 2 pictures"
 
 
 def test_both_maps_have_the_same_limits(atlas, leaf):

@@ -56,7 +56,7 @@ def test_a_review_in_firefox(atlas, leaf, tmp_path, which):
     page.get_by_text("Saved: label wrong.").wait_for()
     page.get_by_text("Filter", exact=True).click()
     page.get_by_label("Reviewed as").select_option("label wrong")
-    assert page.locator("h3.group").inner_text() == "all errors: 1 of 5 pictures"
+    assert page.locator("h2.group").inner_text() == "all errors: 1 of 5 pictures"
 
     file = tmp_path / "lee.csv"
     path = analysis.errors["path"].iloc[0]

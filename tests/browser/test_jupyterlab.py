@@ -155,7 +155,7 @@ def test_a_point_leads_to_its_picture(opened):
         canvas.scroll_into_view_if_needed()
         canvas.focus()
         page.keyboard.press("l")
-        assert found.locator("h3.group").inner_text() == "nearest in the map: 30 pictures"
+        assert found.locator("h2.group").inner_text() == "nearest in the map: 30 pictures"
         page.keyboard.press("ArrowLeft")
         page.keyboard.press("ArrowDown")
         changed(status, start)

@@ -140,17 +140,21 @@ def wait_for_another_answer(page, before):
     page.wait_for_function(changed, arg=before)
 
 
-def says(model, image, name):
-    """Return the line of the page on the class that the model says of an image."""
+def says(model, image, name, c=None):
+    """Return the line of the page on the class that the model says of an image, and its map.
+
+    That is the map of class c if one is chosen.
+    """
     cam = cam_of(model)
     out = cam(image[None].astype("float32"))
-    c = int(out.logits[0].argmax())
-    answer = cam.class_names[c]
+    first = int(out.logits[0].argmax())
+    c = first if c is None else c
     bias = cam.bias[c]
     logit = out.logits[0, c]
     return (
-        f"{name}: the model says {answer}, {100 * out.probs[0, c]:.1f} %. Map of {answer}: "
-        f"mean {signed(logit - bias)}, bias {signed(bias)}, score {signed(logit)}."
+        f"{name}: the model says {cam.class_names[first]}, {100 * out.probs[0, first]:.1f} %. "
+        f"Map of {cam.class_names[c]}: mean {signed(logit - bias)}, bias {signed(bias)}, "
+        f"score {signed(logit)}."
     )
 
 
@@ -368,7 +372,8 @@ def test_classes_of_ones_own_are_learnt_and_taken_to_keras(model, page, tmp_path
         Image.fromarray(images[images.class_names.index(file.stem)]).save(file)
     files[2].write_text("no picture")
     first.get_by_label("Pictures for class 1").set_input_files(files)
-    taught.filter(has_text="It has learnt 2 classes from 4 pictures. Not a picture").wait_for()
+    reason = "broken.png is not a picture that this browser can read: save it as JPEG or PNG."
+    taught.filter(has_text=f"It has learnt 2 classes from 4 pictures. {reason}").wait_for()
     first.get_by_role("button", name="Take picture 3 out").click()
     taught.filter(has_text="It has learnt 2 classes from 3 pictures.").wait_for()
     page.get_by_label("Name of class 1").fill("green")
@@ -396,6 +401,62 @@ def test_classes_of_ones_own_are_learnt_and_taken_to_keras(model, page, tmp_path
     page.get_by_role("button", name="Back to the classes of the model").click()
     page.get_by_text(says(model, image, "Strawberry")).wait_for()
     assert page.get_by_role("button", name="Download the head").is_hidden()
+
+
+def test_files_that_are_refused_in_teaching_are_told_with_their_reasons(page, tmp_path):
+    """As in the rest of the panel: 16 bits, a turned WebP file, and what is no picture."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    noise(20, 30).save(tmp_path / "turned.webp", exif=exif)
+    Image.fromarray(np.zeros((9, 9), "uint16")).save(tmp_path / "deep.png")
+    (tmp_path / "notes.png").write_text("no picture")
+    page.get_by_role("button", name="Teach it classes of your own").click()
+    files = [tmp_path / name for name in ("turned.webp", "deep.png", "notes.png")]
+    page.get_by_label("Pictures for class").first.set_input_files(files)
+    note = page.locator(".teach .note")
+    note.filter(has_text="notes.png is not a picture").wait_for()
+    assert "turned.webp is turned by its EXIF orientation" in note.inner_text()
+    assert "deep.png is gray of 16 bits, of which browsers show 8 only" in note.inner_text()
+    assert "save it with 8 bits" in note.inner_text()
+    page.get_by_role("button", name="Back to the classes of the model").click()
+
+
+# Teach 60 pictures of 4 classes with 1280 features, and count the turns of the page until a head
+# is there. Later changes take the place of a training that is under way.
+TAUGHT = """async js => {
+    const code = URL.createObjectURL(new Blob([js], {type: "text/javascript"}));
+    const { TeachPanel } = await import(code);
+    const host = { files: async () => camkitEngine, model: {inputShape: [1, 1, 3]} };
+    const heads = [];
+    const panel = new TeachPanel(host, () => heads.push(panel.taught));
+    const random = (k) => Float64Array.from({length: 1280}, (_, i) => Math.sin(i * (k + 2) ** 2));
+    panel.open();
+    panel.addClass();
+    panel.addClass();
+    panel.classes.forEach((own, c) => {
+        for (let k = 0; k < 15; k++) own.add(new Uint8ClampedArray(3), random(20 * c + k));
+    });
+    await new Promise((resolve) => setTimeout(resolve));
+    heads.length = 0;
+    panel.train();
+    panel.classes[3].pictures = [];
+    panel.train();
+    let turns = 0;
+    while (!heads.length) {
+        await new Promise((resolve) => setTimeout(resolve));
+        turns += 1;
+    }
+    return {turns, heads: heads.map(({classes}) => classes.length), note: panel.note.textContent};
+}"""
+
+
+def test_the_page_answers_while_a_head_is_trained(page):
+    js = _view.joined("teach-panel.js") + "export { TeachPanel };"
+    taught = page.evaluate(TAUGHT, js)
+    # On the thread of the page the head would be there after one turn.
+    assert taught["turns"] > 3
+    assert taught["heads"] == [3]
+    assert taught["note"] == "It has learnt 3 classes from 45 pictures."
 
 
 def test_a_photograph_by_the_camera(playwright, playground):
@@ -427,6 +488,58 @@ def test_the_page_on_a_telephone(page):
 
 def test_axe_finds_nothing_serious(page):
     assert serious(page) == []
+
+
+def test_two_models_beside_each_other(model, browser, tmp_path):
+    """The same picture and the same changes for both, the same limits, the class that is chosen."""
+    other = keras.models.clone_model(model)
+    other.set_weights(model.get_weights())
+    head = camkit.models._head.find_head(other).layer
+    kernel, bias = head.get_weights()
+    head.set_weights([-0.5 * kernel, bias])
+    assert cam_of(other).class_names == cam_of(model).class_names
+    both = {"as it was": model, "mended": other}
+    playground = camkit.write_playground(both, tmp_path / "page")
+    images = camkit.load_images("mini", "Test", per_class=1)
+
+    def lines(image, name, c=None):
+        text = name + ":"
+        for title, each in both.items():
+            said = says(each, image, "", c).replace("the model", title).lstrip(": ")
+            text += f" {said}"
+        return text
+
+    told = []
+    page = browser.new_page()
+    watch(page, told)
+    page.goto(playground.as_uri())
+    page.get_by_text(lines(images[0], "Apple Green")).wait_for()
+    assert page.locator(".pair figure").count() == 3
+    reach = max(np.abs(cam_of(each)(images[0][None]).maps).max() for each in both.values())
+    assert page.locator(".bar.signed").inner_text().startswith(signed(-reach))
+    page.get_by_role("application").focus()
+    page.keyboard.press("Space")
+    painted = drawn(page.locator(".stage canvas"))
+    page.get_by_text(lines(painted, "Apple Green")).wait_for()
+
+    page.get_by_label("Classes of the model").select_option("mended")
+    names = page.locator(".class-maps li:visible strong").all_inner_texts()
+    out = cam_of(other)(painted[None])
+    assert names == [images.class_names[c] for c in np.argsort(-out.logits[0])]
+    page.locator(".class-maps li:visible button", has_text="Plum").click()
+    page.get_by_text(lines(painted, "Apple Green", images.class_names.index("Plum"))).wait_for()
+    assert page.get_by_role("button", name="Teach it").count() == 0
+    assert serious(page) == [] and told == []
+    page.close()
+
+
+def test_models_with_other_features_are_refused(model, tmp_path):
+    other = keras.models.clone_model(model)
+    other.set_weights([1.01 * weights for weights in model.get_weights()])
+    with pytest.raises(ValueError, match="a and b give an image other features"):
+        camkit.write_playground({"a": model, "b": other}, tmp_path / "page")
+    with pytest.raises(ValueError, match="there is no model"):
+        camkit.write_playground({}, tmp_path / "page")
 
 
 @pytest.fixture(scope="module")

@@ -218,7 +218,7 @@ def test_errors_by_the_size_of_their_flip_sets(analysis, leaf):
     page.get_by_label("Cells that flip it, to").press_sequentially(str(limit))
     page.keyboard.press("Tab")
     count = int((sizes <= limit).sum())
-    page.locator("h3.group", has_text=f"all errors: {count} of 5 pictures").wait_for()
+    page.locator("h2.group", has_text=f"all errors: {count} of 5 pictures").wait_for()
 
 
 def test_a_finger_strikes_cells_out(analysis, address, browser):

@@ -73,7 +73,7 @@ test("one picture in both classes is undecided", () => {
 
 test("a head as JSON has a row of the kernel for each feature", () => {
   const head = { kernel: Float32Array.of(1, 2, 3, 4, 5, 6), bias: Float32Array.of(7, 8) };
-  assert.deepEqual(JSON.parse(headAsJson({ head, classNames: ["cup", "pen"] })), {
+  assert.deepEqual(JSON.parse(headAsJson(head, ["cup", "pen"])), {
     class_names: ["cup", "pen"],
     kernel: [
       [1, 2],

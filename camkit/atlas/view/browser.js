@@ -88,7 +88,7 @@ export class Browser {
     // Without labels there are no errors, so the least confident predictions come first.
     this.order.value = index.clusters ? "doubt" : "confidence";
     this.filter = new FilterPanel(index, atlasId, again);
-    this.heading = make("h3", { className: "group" });
+    this.heading = make("h2", { className: "group" });
     this.tiles = new Tiles("Pictures of the group", source, {
       describeImage: (i) => {
         const remark = remarkOnFault(this.group, i);

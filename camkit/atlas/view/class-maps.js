@@ -53,11 +53,12 @@ export class Answer {
 export class ClassMaps {
   /**
    * @param {PlayModel} model
+   * @param {string[]} classNames
    * @param {() => void} onchange
    */
-  constructor(model, onchange) {
+  constructor(model, classNames, onchange) {
     this.model = model;
-    this.classNames = model.classNames;
+    this.classNames = classNames;
     this.onchange = onchange;
     /** @type {Answer | null} */
     this.answer = null;

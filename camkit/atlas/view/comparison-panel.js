@@ -66,7 +66,7 @@ export class PairFigures {
     this.line = make("p", { role: "status" });
     this.sides = make("div", { className: "sides" });
     this.bar = new ColourBar("evidence", "evidence, before and after", index.palette.evidence);
-    const heading = make("h3", {}, "Before and after");
+    const heading = make("h2", {}, "Before and after");
     const bars = make("div", { className: "bars" }, this.bar.element);
     this.element = section("both", "Before and after", heading, this.line, this.sides, bars);
   }

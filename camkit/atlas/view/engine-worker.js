@@ -1,9 +1,10 @@
-// The worker in which the model runs, so that the page stays responsive.
+// The worker in which the model runs, or a head is trained, so that the page stays responsive.
 //
 // A page on disk may load neither modules nor files. So the worker gets the engine and the model as
 // text, and imports the engine from an address that it makes itself.
 
 /** @import { EngineFiles } from "./types.js" */
+import { trainHead } from "./head-training.js";
 import { decodeBase64 } from "./packed.js";
 
 /** @type {any} the module of onnxruntime-web */
@@ -54,11 +55,21 @@ async function run(image, shape) {
   return { features: results[output].data, milliseconds: performance.now() - begin };
 }
 
+/**
+ * Return the answer to a message.
+ *
+ * @param {any} message
+ */
+async function answerTo({ files, onnx, image, shape, pictures }) {
+  if (files) await start(files, onnx);
+  if (image) return run(image, shape);
+  if (pictures) return trainHead(pictures.features, pictures.labels, pictures.classes);
+  return {};
+}
+
 addEventListener("message", async ({ data }) => {
   try {
-    if (data.files) await start(data.files, data.onnx);
-    const result = data.image ? await run(data.image, data.shape) : {};
-    postMessage(result);
+    postMessage(await answerTo(data));
   } catch (error) {
     postMessage({ error: error instanceof Error ? error.message : String(error) });
   }

@@ -1,4 +1,4 @@
-// The model in the page: images in, features out.
+// The model in the page: images in, features out. It runs in a worker, as the training of a head does.
 
 /** @import { EngineFiles, PlayModel } from "./types.js" */
 import { loadScript } from "./dom.js";
@@ -12,6 +12,37 @@ export async function engineFiles() {
   const page = /** @type {any} */ (window);
   if (!page.camkitEngine) await loadScript("data/engine.js");
   return page.camkitEngine;
+}
+
+/** A worker, which is asked one thing at a time. */
+export class Helper {
+  /** @param {EngineFiles} files */
+  constructor(files) {
+    const code = new Blob([files.worker], { type: "text/javascript" });
+    this.worker = new Worker(URL.createObjectURL(code));
+  }
+
+  /**
+   * Return what the worker answers.
+   *
+   * @param {object} message
+   * @returns {Promise<any>}
+   */
+  ask(message) {
+    const { worker } = this;
+    return new Promise((resolve, reject) => {
+      worker.onmessage = ({ data }) => {
+        if (data.error) reject(new Error(data.error));
+        else resolve(data);
+      };
+      worker.onerror = (event) => reject(new Error(event.message || "the worker cannot start"));
+      worker.postMessage(message);
+    });
+  }
+
+  close() {
+    this.worker.terminate();
+  }
 }
 
 /**
@@ -29,16 +60,15 @@ export class Engine {
     this.files = files;
     // Settles when the worker has answered all that it was asked.
     this.last = Promise.resolve();
-    /** @type {Worker | null} */
-    this.worker = null;
+    /** @type {Helper | null} */
+    this.helper = null;
   }
 
   /** Start the worker and load the model. */
   async start() {
     const files = await this.files();
-    const code = new Blob([files.worker], { type: "text/javascript" });
-    this.worker = new Worker(URL.createObjectURL(code));
-    await this.ask({ files, onnx: this.model.onnx });
+    this.helper = new Helper(files);
+    await this.helper.ask({ files, onnx: this.model.onnx });
   }
 
   /**
@@ -48,30 +78,13 @@ export class Engine {
    * @returns {Promise<Result>}
    */
   run(image) {
-    const answer = this.last.then(() => this.ask({ image, shape: this.model.inputShape }));
+    const message = { image, shape: this.model.inputShape };
+    const answer = this.last.then(() => /** @type {Helper} */ (this.helper).ask(message));
     this.last = answer.catch(() => {});
     return answer;
   }
 
-  /**
-   * Return what the worker answers. It may be asked one thing at a time.
-   *
-   * @param {object} message
-   * @returns {Promise<any>}
-   */
-  ask(message) {
-    const worker = /** @type {Worker} */ (this.worker);
-    return new Promise((resolve, reject) => {
-      worker.onmessage = ({ data }) => {
-        if (data.error) reject(new Error(data.error));
-        else resolve(data);
-      };
-      worker.onerror = (event) => reject(new Error(event.message || "the worker cannot start"));
-      worker.postMessage(message);
-    });
-  }
-
   close() {
-    this.worker?.terminate();
+    this.helper?.close();
   }
 }

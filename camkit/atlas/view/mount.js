@@ -180,7 +180,7 @@ class Atlas {
       panels.append(make("div", {}, this.review.element, this.imports.element));
     }
     if (this.has("near")) {
-      const heading = make("h3", {}, this.index.nearTitle);
+      const heading = make("h2", {}, this.index.nearTitle);
       panels.append(section("nearest", "Nearest pictures", heading, this.neighbours.element));
     }
     if (this.features) panels.append(this.featuresPanel(this.features));
@@ -205,7 +205,7 @@ class Atlas {
     tools.append(toolButton("+", "Zoom in", () => features.zoom(1.5)));
     tools.append(toolButton("−", "Zoom out", () => features.zoom(1 / 1.5)));
     tools.append(make("span", { className: "help" }, text));
-    const heading = make("h3", {}, "Map of GAP features (t-SNE)");
+    const heading = make("h2", {}, "Map of GAP features (t-SNE)");
     const cloud = make("div", { className: "cloud" }, features.canvas, this.hovered);
     return section("features", "Features", heading, tools, cloud, legend(this.index));
   }

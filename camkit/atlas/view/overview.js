@@ -49,7 +49,13 @@ export function scrollingTable(name, heads, rows) {
   const body = make("tbody");
   for (const row of rows) {
     const cells = row.map((text) => make("td", {}, text));
-    body.append(make("tr", {}, ...cells));
+    const line = make("tr", {}, ...cells);
+    // A click anywhere in a row counts; its button is for the keyboard.
+    const choice = line.querySelector("button");
+    line.addEventListener("click", ({ target }) => {
+      if (target !== choice) choice?.click();
+    });
+    body.append(line);
   }
   const properties = { className: "scroll", tabIndex: 0, role: "region", ariaLabel: name };
   return make("div", properties, make("table", {}, head, body));
@@ -125,12 +131,6 @@ function classesCard(classes, { classNames }, all, showGroup) {
   const heads = ["class", "pictures", "recall", "precision"];
   if (classes.some((row) => row.averagePrecision !== undefined)) heads.push("AP");
   const table = scrollingTable("Precision and recall", heads, rows);
-  for (const row of table.querySelectorAll("tbody tr")) {
-    // A click anywhere in a row counts; the button is for the keyboard.
-    row.addEventListener("click", ({ target }) => {
-      if (!(target instanceof HTMLButtonElement)) row.querySelector("button")?.click();
-    });
-  }
   return card("All classes, lowest recall first", table);
 }
 

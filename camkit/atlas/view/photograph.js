@@ -28,6 +28,16 @@ function drawn(source, height, width, behind) {
 export class MisreadFile extends Error {}
 
 /**
+ * Return why the file of a picture was refused, to be read after its name.
+ *
+ * @param {unknown} error what `readPhotograph` has thrown
+ */
+export function reasonOfRefusal(error) {
+  if (error instanceof MisreadFile) return error.message;
+  return "is not a picture that this browser can read: save it as JPEG or PNG";
+}
+
+/**
  * Return why browsers show the file with these bytes otherwise than camkit reads it, "" if they do
  * not.
  *

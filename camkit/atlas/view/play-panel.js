@@ -1,24 +1,19 @@
 // The panel in which the model runs: a picture, what is done to it, and the maps of all classes.
 
-/** @import { EngineFiles, Example, Head, Photograph, PlayModel } from "./types.js" */
-import { Answer, ClassMaps, MOST } from "./class-maps.js";
+/** @import { EngineFiles, Example, Photograph, PlayModel } from "./types.js" */
+import { MOST } from "./class-maps.js";
 import { button, field, make, pictureInput, section, uniqueId } from "./dom.js";
 import { Engine } from "./engine.js";
-import { decodeBase64 } from "./packed.js";
-import { Camera, fetchPhotograph, MisreadFile, readPhotograph } from "./photograph.js";
+import { HeadView } from "./head-view.js";
+import { Camera, fetchPhotograph, readPhotograph, reasonOfRefusal } from "./photograph.js";
 import { resize, toGray } from "./resample.js";
 import { Scene } from "./scene.js";
 import { MOVE, PAINT, Stage } from "./stage.js";
 import { TeachPanel } from "./teach-panel.js";
-import { messageOf, percent } from "./words.js";
+import { messageOf } from "./words.js";
 
 // The strongest noise, in grey levels (standard deviation).
 const MOST_NOISE = 100;
-
-/** @param {string} text */
-function floats(text) {
-  return new Float32Array(decodeBase64(text).buffer);
-}
 
 export class PlayPanel {
   /**
@@ -28,10 +23,9 @@ export class PlayPanel {
    */
   constructor(model, files, examples) {
     this.model = model;
+    this.files = files;
     this.examples = examples;
     this.id = uniqueId();
-    /** @type {Head} */
-    this.ownHead = { kernel: floats(model.kernel), bias: floats(model.bias) };
     const [height, width] = model.inputShape;
     this.scene = new Scene([height, width]);
     this.engine = new Engine(model, files);
@@ -40,7 +34,9 @@ export class PlayPanel {
     this.isRunning = false;
     this.isOutdated = false;
     this.stage = new Stage(this.scene, () => this.update());
-    this.maps = new ClassMaps(model, () => this.showAnswer());
+    this.views = model.heads.map((head) => new HeadView(model, head, () => this.showClass()));
+    /** The one whose classes are listed. @type {HeadView} */
+    this.listed = this.views[0];
     this.status = make("p", { role: "status", className: "status" });
     this.speed = make("span");
     const say = (/** @type {string} */ text) => this.say(text);
@@ -50,7 +46,8 @@ export class PlayPanel {
       this.update();
     });
     this.objects = make("select", { onchange: () => this.chooseObject() });
-    this.teaching = new TeachPanel(this, () => this.teach());
+    // Several models are there to be compared.
+    this.teaching = this.views.length > 1 ? null : new TeachPanel(this, () => this.teach());
     this.tools = this.makeTools();
     this.element = this.makeElement();
     this.listen();
@@ -65,20 +62,41 @@ export class PlayPanel {
 
   makeElement() {
     const picture = make("figure", {}, this.stage.element, make("figcaption", {}, this.caption()));
-    this.mapName = make("figcaption");
-    const map = make("figure", {}, this.maps.canvas, this.mapName);
-    const figures = make("div", { className: "pair" }, picture, map);
+    const maps = this.views.map(({ element }) => element);
+    const figures = make("div", { className: "pair" }, picture, ...maps);
+    figures.style.setProperty("--figures", String(1 + maps.length));
     const shown = section("now", "The picture and its map", figures, this.maps.bar.element);
     shown.append(this.status, this.makeSources());
     const changes = section("changes", "Changes of the picture", this.makeControls());
-    const classes = section("all-classes", "The maps of all classes");
-    classes.append(make("h3", {}, "The map of each class"));
-    if (this.model.classNames.length > MOST) {
-      classes.append(field(this.id, "Search for a class", this.maps.search));
-    }
-    classes.append(this.maps.list, this.teaching.element);
-    const columns = make("div", { className: "play-columns" }, shown, classes, changes);
+    const classes = section("all-classes", "The maps of all classes", ...this.makeLists());
+    if (this.teaching) classes.append(this.teaching.element);
+    const columns = make("div", { className: "play-columns" }, shown, changes, classes);
     return make("div", { className: "play" }, columns, this.makeFooter());
+  }
+
+  /** The maps that are listed. */
+  get maps() {
+    return this.listed.maps;
+  }
+
+  makeLists() {
+    const lists = this.views.map(({ name, maps }) => {
+      const search = field(uniqueId(), "Search for a class", maps.search);
+      search.hidden = maps.classNames.length <= MOST;
+      return section("listed", name || "The model", search, maps.list);
+    });
+    const heading = make("h2", {}, "The map of each class");
+    if (lists.length === 1) return [heading, ...lists];
+    const options = this.views.map(({ name }, k) => make("option", { value: k }, name));
+    const onchange = () => {
+      this.listed = this.views[Number(choice.value)];
+      lists.forEach((list, k) => {
+        list.hidden = this.views[k] !== this.listed;
+      });
+    };
+    const choice = make("select", { onchange }, ...options);
+    onchange();
+    return [heading, field(this.id, "Classes of the model", choice), ...lists];
   }
 
   caption() {
@@ -217,9 +235,7 @@ export class PlayPanel {
     try {
       this.show(await readPhotograph(file), name);
     } catch (error) {
-      const isMisread = error instanceof MisreadFile;
-      const reason = "is not a picture that this browser can read: save it as JPEG or PNG";
-      this.say(`${name} ${isMisread ? error.message : reason}.`);
+      this.say(`${name} ${reasonOfRefusal(error)}.`);
     }
   }
 
@@ -256,7 +272,7 @@ export class PlayPanel {
     this.scene.resizeObject();
     this.name = name;
     this.noise.value = "0";
-    this.maps.newPicture();
+    for (const { maps } of this.views) maps.newPicture();
     this.update();
   }
 
@@ -329,16 +345,25 @@ export class PlayPanel {
 
   /** Answer with the classes of the model, or with those that were taught. */
   teach() {
-    const { taught } = this.teaching;
-    this.maps.newClasses(taught?.classNames ?? this.model.classNames);
+    const classNames = this.teaching?.taught ? this.teaching.classNames : null;
+    this.maps.newClasses(classNames ?? this.model.heads[0].classNames);
     this.answer();
   }
 
   answer() {
     if (!this.features) return;
-    const { taught } = this.teaching;
-    const activation = taught ? "softmax" : this.model.activation;
-    this.maps.take(new Answer(this.features, taught?.head ?? this.ownHead, activation));
+    for (const view of this.views) view.answer(this.features, this.teaching?.taught?.head);
+    // What is compared has the same limits.
+    const reach = Math.max(...this.views.map(({ maps }) => maps.reach));
+    for (const { maps } of this.views) maps.reach = reach;
+    this.showAnswer();
+  }
+
+  /** Show the map of the class that was chosen, by all models. */
+  showClass() {
+    for (const view of this.views) {
+      if (view !== this.listed) view.follow(this.maps);
+    }
     this.showAnswer();
   }
 
@@ -352,20 +377,16 @@ export class PlayPanel {
   }
 
   showAnswer() {
-    const { answer, shown } = this.maps;
-    if (!answer || !this.rgb || !this.mapName) return;
-    this.maps.draw();
-    this.maps.paintOver(this.rgb, this.scene.aspect);
-    const { classNames } = this.maps;
-    const [first] = answer.ranking;
-    this.mapName.textContent = `Map of ${classNames[shown]}`;
-    const lead = `${this.name}: the model says ${classNames[first]}, ${percent(answer.probs[first])}.`;
-    this.say(`${lead} Map of ${classNames[shown]}: ${answer.sum(shown)}.`);
+    const { rgb } = this;
+    if (!this.maps.answer || !rgb) return;
+    const lines = this.views.map((view) => view.draw(rgb, this.scene.aspect));
+    this.say(`${this.name}: ${lines.join(" ")}`);
   }
 
   close() {
     this.closed?.abort();
     this.camera.close();
     this.engine.close();
+    this.teaching?.trainer?.close();
   }
 }

@@ -1,6 +1,6 @@
 // Classes of one's own: pictures are put into them, and a new head is trained on their features.
 
-/** @import { Head, Photograph } from "./types.js" */
+/** @import { EngineFiles, Head, Photograph } from "./types.js" */
 import {
   button,
   download,
@@ -11,11 +11,11 @@ import {
   section,
   uniqueId,
 } from "./dom.js";
+import { Helper } from "./engine.js";
 import { gapOf } from "./equation.js";
-import { trainHead } from "./head-training.js";
-import { readPhotograph } from "./photograph.js";
+import { readPhotograph, reasonOfRefusal } from "./photograph.js";
 import { opaque } from "./stage.js";
-import { countOfPictures } from "./words.js";
+import { countOfPictures, messageOf } from "./words.js";
 
 const HELP =
   "Name two classes or more, and put some pictures into each. A new head is trained at once, here " +
@@ -27,8 +27,15 @@ const HELP =
  * @typedef {object} Host
  * @property {{inputShape: [number, number, number], featureShape: [number, number, number]}} model
  * @property {Uint8ClampedArray | undefined} rgb
+ * @property {() => Promise<EngineFiles>} files
  * @property {(photograph: Photograph) => Uint8ClampedArray} stretched
  * @property {(rgb: Uint8ClampedArray) => Promise<Float32Array>} featuresOf
+ */
+
+/**
+ * A head that was trained, and the classes in its order.
+ *
+ * @typedef {{head: Head, classes: OwnClass[]}} Taught
  */
 
 /** A class: its name, and its pictures with their averaged features. */
@@ -102,8 +109,10 @@ export class TeachPanel {
     /** @type {OwnClass[]} */
     this.classes = [];
     this.made = 0;
-    /** The head that was trained. @type {{head: Head, classNames: string[]} | null} */
+    /** The head that was trained, and the classes in its order. @type {Taught | null} */
     this.taught = null;
+    /** The worker that trains a head at present. @type {Helper | null} */
+    this.trainer = null;
     this.list = make("div", { className: "own-classes" });
     this.note = make("p", { className: "note", ariaLive: "polite" });
     this.download = button("Download the head", () => this.save());
@@ -114,7 +123,7 @@ export class TeachPanel {
     );
     tools.append(button("Back to the classes of the model", () => this.close()));
     const help = make("p", { className: "help" }, HELP);
-    const heading = make("h3", {}, "Classes of your own");
+    const heading = make("h2", {}, "Classes of your own");
     this.content = make("div", { hidden: true }, heading, help, this.list, tools, this.note);
     this.opener = button("Teach it classes of your own", () => this.open());
     this.element = section("teach", "Classes of your own", this.opener, this.content);
@@ -134,9 +143,9 @@ export class TeachPanel {
   close() {
     this.opener.hidden = false;
     this.content.hidden = true;
-    this.taught = null;
+    this.trainer?.close();
+    this.show(null, "");
     this.opener.focus();
-    this.onchange();
   }
 
   addClass() {
@@ -170,18 +179,15 @@ export class TeachPanel {
    * @param {File[]} files
    */
   async addFiles(to, files) {
-    const unread = [];
+    const refused = [];
     for (const file of files) {
       try {
         await this.add(to, this.host.stretched(await readPhotograph(file)));
-      } catch {
-        unread.push(file.name);
+      } catch (error) {
+        refused.push(`${file.name} ${reasonOfRefusal(error)}.`);
       }
     }
-    this.train();
-    if (unread.length) {
-      this.note.textContent += ` Not a picture that this browser can read: ${unread.join(", ")}.`;
-    }
+    this.train(refused.join(" "));
   }
 
   /**
@@ -193,44 +199,75 @@ export class TeachPanel {
     to.add(rgb, gapOf(features, this.host.model.featureShape[2]));
   }
 
-  /** Train a head on all pictures, as soon as two classes have some. */
-  train() {
-    const classes = this.classes.filter(({ pictures }) => pictures.length);
-    this.download.disabled = classes.length < 2;
-    if (classes.length < 2) {
-      this.taught = null;
-      this.note.textContent = "It learns as soon as two classes have a picture.";
-    } else {
+  /**
+   * Train a head on all pictures, as soon as two classes have some.
+   *
+   * @param {string} [remark] to be shown as well
+   */
+  async train(remark = "") {
+    try {
+      const files = await this.host.files();
+      // What an earlier change has begun is of no use any more.
+      this.trainer?.close();
+      const classes = this.classes.filter(({ pictures }) => pictures.length);
+      if (classes.length < 2) {
+        this.show(null, `It learns as soon as two classes have a picture. ${remark}`);
+        return;
+      }
       const features = classes.flatMap(({ pictures }) => pictures.map(({ gap }) => gap));
       const labels = classes.flatMap(({ pictures }, c) => pictures.map(() => c));
-      const head = trainHead(features, labels, classes.length);
-      this.taught = { head, classNames: classes.map(({ name }) => name.value) };
+      this.note.textContent = "It is learning …";
+      this.trainer = new Helper(files);
+      const pictures = { features, labels, classes: classes.length };
+      const head = await this.trainer.ask({ pictures });
+      this.trainer.close();
       const count = countOfPictures(features.length);
-      this.note.textContent = `It has learnt ${classes.length} classes from ${count}.`;
+      this.show(
+        { head, classes },
+        `It has learnt ${classes.length} classes from ${count}. ${remark}`,
+      );
+    } catch (error) {
+      this.show(null, `It cannot learn in this browser: ${messageOf(error)}`);
     }
+  }
+
+  /**
+   * Take a head, or none, and say so.
+   *
+   * @param {Taught | null} taught
+   * @param {string} text
+   */
+  show(taught, text) {
+    this.taught = taught;
+    this.download.disabled = !taught;
+    this.note.textContent = text.trim();
     this.onchange();
   }
 
   rename() {
-    if (!this.taught) return;
-    const classes = this.classes.filter(({ pictures }) => pictures.length);
-    this.taught.classNames = classes.map(({ name }) => name.value);
-    this.onchange();
+    if (this.taught) this.onchange();
+  }
+
+  /** The names of the classes that were taught, as they are now. */
+  get classNames() {
+    return this.taught?.classes.map(({ name }) => name.value) ?? [];
   }
 
   /** Offer the head as a file: the names, and the weights as a Dense layer of Keras has them. */
   save() {
     if (!this.taught) return;
-    download([headAsJson(this.taught)], "application/json", "head.json");
+    const text = headAsJson(this.taught.head, this.classNames);
+    download([text], "application/json", "head.json");
   }
 }
 
 /**
  * Return a head as JSON: class_names, kernel (K × C) and bias (C).
  *
- * @param {{head: Head, classNames: string[]}} taught
+ * @param {Head} head
+ * @param {string[]} classNames
  */
-export function headAsJson({ head, classNames }) {
+export function headAsJson(head, classNames) {
   const classes = classNames.length;
   const kernel = Array.from({ length: head.kernel.length / classes }, (_, k) =>
     Array.from(head.kernel.subarray(k * classes, (k + 1) * classes)),

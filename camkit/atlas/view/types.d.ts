@@ -348,17 +348,24 @@ export interface EngineFiles {
   wasm: string;
 }
 
-/** A model that runs in the page, as playground.py writes it. */
-export interface PlayModel {
-  /** The ONNX file, gzip in base64. */
-  onnx: string;
-  /** float32 in base64. */
+/** The head of a model that runs in the page. */
+export interface PlayHead {
+  /** The name of the model, "" if it is the only one. */
+  name: string;
+  /** float32 in base64, K × C and C. */
   kernel: string;
   bias: string;
-  inputShape: [number, number, number];
-  featureShape: [number, number, number];
   activation: string;
   classNames: string[];
+}
+
+/** A model that runs in the page, or several that share their features, as playground.py writes them. */
+export interface PlayModel {
+  /** The ONNX file of the features, gzip in base64. */
+  onnx: string;
+  inputShape: [number, number, number];
+  featureShape: [number, number, number];
+  heads: PlayHead[];
   palette: Palette;
   /** The bytes of the engine and of the model in the page. */
   size: number;

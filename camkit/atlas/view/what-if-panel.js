@@ -71,7 +71,10 @@ export class WhatIfPanel {
     const range = { type: "range", min: 0, max: 100, step: 1, value: 0 };
     this.threshold = make("input", { ...range, oninput: () => this.drawMap() });
     this.means = this.makeMeans(atlasId);
-    this.buttons = make("div", { className: "choices" });
+    this.flips = make("div", { className: "flips" });
+    const undo = button("Undo", () => this.undo());
+    const reset = button("Reset", () => this.change(new Set()));
+    this.buttons = make("div", {}, this.flips, make("div", { className: "choices" }, undo, reset));
     this.text = make("p", { role: "status", className: "readout" });
     this.remark = make("p", { className: "note" });
     this.kept = make("p", { role: "status", className: "note" });
@@ -213,9 +216,7 @@ export class WhatIfPanel {
       choice.disabled = !cells;
       return choice;
     });
-    const undo = button("Undo", () => this.undo());
-    const reset = button("Reset", () => this.change(new Set()));
-    this.buttons.replaceChildren(...choices, undo, reset);
+    this.flips.replaceChildren(...choices);
     const remarks = [remarkOnClasses(this.index, detail), this.remarkOnFlip(flips[0].cells)];
     this.remark.textContent = remarks.filter(Boolean).join(" ");
   }
