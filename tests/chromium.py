@@ -55,6 +55,9 @@ FAINT = """() => {
 }"""
 
 
+# Rules that axe takes for moderate: without them a page cannot be read by its parts.
+ORDER = ("heading-order", "landmark-unique")
+
 # Addresses of what needs no network.
 LOCAL = ("file:", "data:", "blob:")
 
@@ -73,13 +76,16 @@ def elsewhere(fetched):
 
 
 def serious(page, **options):
-    """Return what axe finds serious or critical on a page: the rules, with some of the elements."""
+    """Return what axe finds serious or critical on a page: the rules, with some of the elements.
+
+    Headings out of order and landmarks of one name count, too.
+    """
     from axe_playwright_python.sync_playwright import Axe
 
     return [
         (fault["id"], fault["impact"], [node["html"] for node in fault["nodes"]][:3])
         for fault in Axe().run(page, **options).response["violations"]
-        if fault["impact"] in ("serious", "critical")
+        if fault["impact"] in ("serious", "critical") or fault["id"] in ORDER
     ]
 
 

@@ -3,7 +3,7 @@
 That is the playground, in which the model of the lessons runs, and the front page, which begins
 with it. The model is the embedded backbone with a head that is trained here as in lesson 2, on the
 embedded training images: seconds. The files in `playground/` serve all pages. Each shows the
-playground in a frame of its own, `pages.FRAME`.
+playground in a frame of its own, `pages.frame`.
 """
 
 import sys

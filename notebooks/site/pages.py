@@ -3,6 +3,8 @@
 `pages.html.j2` holds what stands around the cells and `pages.css` how all of it looks.
 """
 
+import base64
+import json
 import re
 from collections.abc import Iterable
 from html import escape, unescape
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import nbformat
+import numpy as np
 from latex2mathml.converter import convert
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
@@ -24,21 +27,32 @@ INTERACTIVE = "<p class='interactive'>In JupyterLab an interactive view stands h
 PLAYGROUND = "playground"
 PLACE = "<!-- playground -->"
 
+# What a cell gives its page to play with: heads on the features of the embedded backbone, each with
+# name, class_names, kernel (K × C) and bias, and examples, each with name and src, see types.d.ts.
+HEADS = "application/vnd.camkit.heads+json"
+
 # The document in a frame of a page. All pages share its files, which load where a page on disk may
 # not load modules.
-FRAMED = f"""<!doctype html>
+FRAMED = """<!doctype html>
 <html lang="en"><head><title>Playground</title>
-<link rel="stylesheet" href="{PLAYGROUND}/frame.css"><style>body {{ margin: 0; }}</style></head>
-<body><main><div id="atlas"><p>The playground is in the folder {PLAYGROUND}, which belongs beside
+<link rel="stylesheet" href="{folder}/frame.css"><style>body {{ margin: 0; }}</style></head>
+<body><main><div id="atlas"><p>The playground is in the folder {folder}, which belongs beside
 this page: <code>make notebooks</code> writes it.</p></div></main>
-<script src="{PLAYGROUND}/data/model.js"></script>
-<script src="{PLAYGROUND}/data/engine.js"></script>
-<script src="{PLAYGROUND}/frame.js"></script></body></html>
+<script src="{folder}/data/model.js"></script>{own}
+<script src="{folder}/data/engine.js"></script>
+<script src="{folder}/frame.js"></script></body></html>
 """
 FRAME = (
-    '<iframe class="playground" title="Playground" allow="camera" '
-    f'srcdoc="{escape(FRAMED)}"></iframe>'
+    '<iframe class="playground" title="Playground" allow="camera" {loading}'
+    'srcdoc="{document}"></iframe>'
 )
+
+# The heads and the examples of a page in place of those of the embedded model.
+OWN = """<script>if (window.camkitPlayground) {{
+const {{ heads, examples }} = {data};
+camkitPlayground.model.heads = heads;
+camkitPlayground.examples = examples;
+}}</script>"""
 
 # The elapsed time in the text of a progress bar, such as "2/9 [00:01<00:04" or "3s [00:03,".
 PROGRESS_BAR = re.compile(r"\[(\d+:)?\d\d:\d\d[<,]")
@@ -176,13 +190,19 @@ def link_to(name: str) -> Link:
     return Link(page_name(name), title.html)
 
 
+def frame(own: str = "", loading: str = 'loading="lazy" ') -> str:
+    """Return the playground as an element of a page, with a script of its own."""
+    document = FRAMED.format(folder=PLAYGROUND, own=own)
+    return FRAME.format(loading=loading, document=escape(document))
+
+
 def page(notebook: NotebookNode, name: str) -> str:
     """Return an executed notebook as one HTML page.
 
     The page has links to its sections and, if it is a lesson, to other lessons and the index. A
     lesson, and a page whose metadata say `site`, begins with the links and the search box of the
     whole site. A cell whose source is hidden in JupyterLab has it folded. The index begins with the
-    playground, and lessons show it at `PLACE`.
+    playground, and lessons show it at `PLACE`, or with `HEADS` of their own.
 
     Args:
         notebook: The executed notebook; it stays as it is.
@@ -191,6 +211,7 @@ def page(notebook: NotebookNode, name: str) -> str:
     notebook = nbformat.from_dict(notebook)
     for cell in notebook.cells:
         replace_widgets(cell)
+        replace_heads(cell)
     notebook.metadata.pop("widgets", None)
 
     contents = [heading for heading in headings(notebook) if heading.level <= 2]
@@ -201,7 +222,7 @@ def page(notebook: NotebookNode, name: str) -> str:
         "page": page_name(name),
         "style": (FOLDER / "pages.css").read_text(encoding="utf-8"),
         "lesson": is_lesson,
-        "playground": FRAME,
+        "playground": frame(loading=""),
         "site": notebook.metadata.get("site", is_lesson),
         **neighbours(name),
     }
@@ -212,7 +233,7 @@ def page(notebook: NotebookNode, name: str) -> str:
         filters={"markdown2html": markdown2html},
     )
     html, _ = exporter.from_notebook_node(notebook, resources)
-    html = html.replace(PLACE, FRAME.replace(" srcdoc", ' loading="lazy" srcdoc'))
+    html = html.replace(PLACE, frame())
     html = LINK_BESIDE.sub(r'href="camkit.\1.html"', html)
     return NOTEBOOK_LINK.sub(link_between_pages, html)
 
@@ -236,6 +257,34 @@ def replace_widgets(cell: NotebookNode) -> None:
     for view in widget_views(cell.get("outputs", [])):
         html = view["data"].get("text/html", INTERACTIVE)
         view["data"] = {"text/html": html}
+
+
+def replace_heads(cell: NotebookNode) -> None:
+    """Replace the heads among a cell's outputs by a playground in which they answer."""
+    for output in cell.get("outputs", []):
+        if HEADS in output.get("data", {}):
+            given = output["data"][HEADS]
+            heads = [played_head(head) for head in given["heads"]]
+            data = json.dumps({"heads": heads, "examples": given["examples"]})
+            # No text may end the script.
+            script = OWN.format(data=data.replace("<", "\\u003c"))
+            output["data"] = {"text/html": frame(script)}
+
+
+def played_head(head: dict) -> dict[str, str | list[str]]:
+    """Return a head as the playground reads it: see `PlayHead` in camkit/atlas/view/types.d.ts."""
+    return {
+        "name": head["name"],
+        "classNames": head["class_names"],
+        "activation": "softmax",
+        "kernel": floats(head["kernel"]),
+        "bias": floats(head["bias"]),
+    }
+
+
+def floats(numbers: list) -> str:
+    """Return numbers as float32 in base64."""
+    return base64.b64encode(np.asarray(numbers, "<f4").tobytes()).decode()
 
 
 def widget_views(outputs: Iterable[NotebookNode]) -> list[NotebookNode]:

@@ -131,6 +131,9 @@ def test_classes_lead_to_what_changed_in_them(leaf):
     assert row.inner_text().split("\t")[1:] == ["33.3 %", "66.7 %", "1", "0"]
     row.get_by_role("button").click()
     page.get_by_role("heading", name="Ant, mended or broken: 1 picture").wait_for()
+    # A click anywhere in a row counts.
+    page.locator(".comparison tbody tr", has_text="Cat").locator("td").last.click()
+    page.get_by_role("heading", name="Cat, mended or broken: 1 picture").wait_for()
 
 
 def test_it_fits_a_telephone(leaf):

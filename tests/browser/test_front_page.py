@@ -10,11 +10,14 @@ import pages
 import pytest
 from chromium import OVERFLOW, drawn, elsewhere, needs_chromium, serious, watch
 from lesson_files import LESSONS
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
+
+import camkit
 
 pytestmark = needs_chromium
 
-WITH_PLAYGROUND = ["01", "03", "13"]
+WITH_PLAYGROUND = ["01", "03"]
 MAP = ".pair figure:last-child canvas"
 
 # How far down the window an element of the frame ends.
@@ -143,6 +146,42 @@ def test_lessons_show_the_playground(number, opened, site):
     check_another_example(page)
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate(OVERFLOW) <= 0
+    page.close()
+
+
+def head(name, kernel):
+    """Return a head as a cell of a lesson gives it to its page."""
+    bias = [0.0] * kernel.shape[1]
+    class_names = ["plain", "<marked>"]
+    return {"name": name, "class_names": class_names, "kernel": kernel.tolist(), "bias": bias}
+
+
+def test_heads_and_examples_of_a_lesson_answer_on_its_page(opened, site):
+    """Two heads on the features of the embedded backbone, and what they make of one picture."""
+    channels = camkit.backbone("mini").output_shape[-1]
+    kernel = np.random.default_rng(0).normal(size=(channels, 2))
+    stream = io.BytesIO()
+    image = camkit.load_images("mini", "Test", per_class=1)[5]
+    Image.fromarray(image).save(stream, "png")
+    address = f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    given = {
+        "heads": [head("as it was", kernel), head("mended", -kernel)],
+        "examples": [{"name": "</script>", "src": address}],
+    }
+    output = new_output("display_data", {pages.HEADS: given, "text/plain": "two heads"})
+    cells = [new_markdown_cell("# Two heads"), new_code_cell("play", outputs=[output])]
+    text = pages.page(new_notebook(cells=cells), "heads.ipynb")
+    (site / "heads.html").write_text(text, encoding="utf-8")
+
+    model = camkit.gap_classifier(camkit.backbone("mini"), ["plain", "<marked>"])
+    model.get_layer("logits").set_weights([kernel, np.zeros(2)])
+    out = camkit.CAM(model)(image[None])
+    first, other = ["plain", "<marked>"] if out.logits[0, 0] > 0 else ["<marked>", "plain"]
+    page = opened(site / "heads.html")
+    frame = answered(page, f"</script>: as it was says {first}, {100 * out.probs.max():.1f} %.")
+    status = frame.get_by_role("status").inner_text()
+    assert f"mended says {other}, {100 * out.probs.max():.1f} %." in status
+    assert frame.get_by_role("group", name="Examples").get_by_role("button").count() == 1
     page.close()
 
 

@@ -1,5 +1,6 @@
 """The interactive lessons in JupyterLab, in a headless browser."""
 
+import re
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
@@ -189,6 +190,64 @@ def test_error_review(folder, opened):
     with opened("05-error-review.ipynb", review) as page:
         found, status = atlas(page)
         found.get_by_text("1 of 15 errors reviewed.").wait_for()
+
+
+ATLAS = """
+import camkit
+images = camkit.load_images("mini", "Test", per_class=2)
+backbone = camkit.backbone("mini")
+model = camkit.gap_classifier(backbone, images.class_names)
+before = camkit.analyze(model, images)
+camkit.train_head(model, camkit.load_images("mini", "Training", per_class=4), epochs=1)
+after = camkit.analyze(model, images)
+"""
+
+
+def test_what_if_the_comparison_and_the_model_in_the_view(folder, opened):
+    """The three live panels, by mouse and by keys that JupyterLab has a use for, too."""
+    write(folder / "live.ipynb", ATLAS, "camkit.error_atlas(after, before=before, model=model)")
+    with opened("live.ipynb", ["one", "two"]) as page:
+        found, _ = atlas(page)
+        screenshots = ROOT / "build" / "screenshots"
+        screenshots.mkdir(parents=True, exist_ok=True)
+
+        found.get_by_role("button", name=re.compile("^mended: ")).click()
+        found.locator(".both p", has_text="So: mended.").wait_for()
+        sides = found.locator(".both figcaption").all_inner_texts()
+        assert [side.split(":")[0] for side in sides] == ["before", "after"] * (len(sides) // 2)
+        found.locator(".both").screenshot(path=screenshots / "lab-compare.png")
+
+        found.locator("summary", has_text="What if?").click()
+        readout = found.locator(".readout")
+        readout.filter(has_text="No cell is struck out.").wait_for()
+        brush = found.locator("canvas.brush")
+        brush.scroll_into_view_if_needed()
+        brush.focus()
+        for key in ("ArrowDown", "ArrowRight", "Space"):
+            page.keyboard.press(key)
+        readout.filter(has_text="Without this cell (0.6 % of the map)").wait_for()
+        found.get_by_text(re.compile("^Row 2, column 2: .*, struck out")).wait_for()
+        page.keyboard.press("u")
+        readout.filter(has_text="No cell is struck out.").wait_for()
+        box = brush.bounding_box()
+        page.mouse.move(box["x"] + 4, box["y"] + box["height"] / 2)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] - 4, box["y"] + box["height"] / 2, steps=3)
+        page.mouse.up()
+        readout.filter(has_text="Without these 13 cells (7.7 % of the map)").wait_for()
+        found.locator("div.what-if").screenshot(path=screenshots / "lab-what-if.png")
+
+        found.locator("summary", has_text="Try it").click()
+        panel = found.get_by_role("region", name="Try it")
+        answer = panel.get_by_role("status").filter(has_text="the model says")
+        answer.wait_for()
+        before = answer.inner_text()
+        panel.get_by_role("application").focus()
+        page.keyboard.press("Space")
+        after = changed(answer, before, "the model says")
+        assert after.split(":")[0] == before.split(":")[0], "the picture stays"
+        panel.screenshot(path=screenshots / "lab-try-it.png")
+        found.screenshot(path=screenshots / "lab-live.png")
 
 
 def test_method_layer_and_class(folder, opened):

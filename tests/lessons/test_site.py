@@ -4,6 +4,7 @@ import inspect
 import re
 
 import docstrings
+import front
 import nbformat
 import pages
 import pytest
@@ -258,3 +259,21 @@ def test_the_reference_is_easy_on_the_eye(width, site, browser):  # noqa: F811
                 leaf.screenshot(path=folder / f"{path.stem}-{width}-{scheme}.png", full_page=True)
                 assert serious(leaf) == [], path.name
     leaf.close()
+
+
+def test_a_playground_is_written_anew_when_what_it_is_made_from_changes(tmp_path, monkeypatch):
+    written = []
+
+    def write(model, folder):
+        written.append(model)
+        folder.mkdir(exist_ok=True)
+
+    script = tmp_path / "frame.js"
+    monkeypatch.setattr(front, "FRAME_SCRIPT", script)
+    monkeypatch.setattr(front, "trained_model", lambda: "model")
+    monkeypatch.setattr(camkit, "write_playground", write)
+    for text, count in [("one", 1), ("one", 1), ("two", 2)]:
+        script.write_text(text)
+        front.write_playground(tmp_path / "playground")
+        assert len(written) == count
+    assert (tmp_path / "playground" / "frame.js").read_text().endswith("two})();\n")

@@ -69,7 +69,10 @@ export class ClassMaps {
     this.search = make("input", { type: "search", oninput: () => this.draw() });
     this.slots = Array.from({ length: MOST }, () => this.makeSlot());
     this.list = make("ul", { className: "class-maps" }, ...this.slots.map(({ item }) => item));
-    this.canvas = make("canvas", { role: "img" });
+    this.canvas = make("canvas", {
+      role: "img",
+      ariaLabel: "The map, once the model has answered",
+    });
     this.bar = new ColourBar(
       "signed",
       "against and for a class, limits of all classes",
@@ -85,7 +88,9 @@ export class ClassMaps {
     const words = make("span", { className: "words" }, name, share, sum);
     const button = make("button", { type: "button", onclick: () => this.choose(slot.c) });
     button.append(canvas, words);
-    const slot = { c: 0, canvas, name, share, sum, button, item: make("li", {}, button) };
+    // It is empty until there is an answer.
+    const item = make("li", { hidden: true }, button);
+    const slot = { c: 0, canvas, name, share, sum, button, item };
     return slot;
   }
 

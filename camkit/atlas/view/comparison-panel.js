@@ -68,7 +68,7 @@ export class PairFigures {
     this.bar = new ColourBar("evidence", "evidence, before and after", index.palette.evidence);
     const heading = make("h2", {}, "Before and after");
     const bars = make("div", { className: "bars" }, this.bar.element);
-    this.element = section("both", "Before and after", heading, this.line, this.sides, bars);
+    this.element = section("both", "Maps before and after", heading, this.line, this.sides, bars);
   }
 
   /**
