@@ -1,5 +1,6 @@
 """Two models side by side on a page from disk, in Chromium and in a released Firefox."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -134,6 +135,32 @@ def test_classes_lead_to_what_changed_in_them(leaf):
     # A click anywhere in a row counts.
     page.locator(".comparison tbody tr", has_text="Cat").locator("td").last.click()
     page.get_by_role("heading", name="Cat, mended or broken: 1 picture").wait_for()
+
+
+def test_striking_and_comparing_load_the_picture_that_is_shown(
+    atlas, browser, tmp_path, monkeypatch
+):
+    """Of many data files a page loads those of the pictures that are looked at."""
+    before, after, _ = atlas
+    monkeypatch.setattr("camkit.atlas.page.CHUNK", 1)
+    address = camkit.write_atlas(after, tmp_path / "page", before=before).as_uri()
+    told, fetched = [], []
+    page = browser.new_page()
+    watch(page, told, fetched)
+    page.goto(address)
+    page.wait_for_function("document.querySelector('.both p').textContent")
+    shown = {after.paths.index(path) for path in after.errors["path"]}
+    page.get_by_role("button", name="mended: 2 pictures").click()
+    page.locator(".both p", has_text="So: mended.").wait_for()
+    page.locator("summary", has_text="What if?").click()
+    page.locator("canvas.brush").press("Space")
+    page.locator(".readout", has_text="Without this cell").wait_for()
+    loaded = {int(found[1]) for url in fetched if (found := re.search(r"data/(\d{5})\.js", url))}
+    assert len(loaded) == 2 and len(loaded - shown) == 1
+    table = camkit.compare(before, after).table
+    assert loaded - shown <= set(table.index[table["change"] == "mended"])
+    assert told == []
+    page.close()
 
 
 def test_it_fits_a_telephone(leaf):

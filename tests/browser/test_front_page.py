@@ -178,9 +178,9 @@ def test_heads_and_examples_of_a_lesson_answer_on_its_page(opened, site):
     out = camkit.CAM(model)(image[None])
     first, other = ["plain", "<marked>"] if out.logits[0, 0] > 0 else ["<marked>", "plain"]
     page = opened(site / "heads.html")
-    frame = answered(page, f"</script>: as it was says {first}, {100 * out.probs.max():.1f} %.")
+    frame = answered(page, f"</script>: “as it was” says {first}, {100 * out.probs.max():.1f} %.")
     status = frame.get_by_role("status").inner_text()
-    assert f"mended says {other}, {100 * out.probs.max():.1f} %." in status
+    assert f"“mended” says {other}, {100 * out.probs.max():.1f} %." in status
     assert frame.get_by_role("group", name="Examples").get_by_role("button").count() == 1
     page.close()
 

@@ -505,7 +505,7 @@ def test_two_models_beside_each_other(model, browser, tmp_path):
     def lines(image, name, c=None):
         text = name + ":"
         for title, each in both.items():
-            said = says(each, image, "", c).replace("the model", title).lstrip(": ")
+            said = says(each, image, "", c).replace("the model", f"“{title}”").lstrip(": ")
             text += f" {said}"
         return text
 

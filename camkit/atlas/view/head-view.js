@@ -55,7 +55,7 @@ export class HeadView {
     const says = `says ${classNames[first]}, ${percent(answer.probs[first])}`;
     if (this.name) {
       this.caption.replaceChildren(make("strong", {}, this.name), ` ${says}. ${map}`);
-      return `${this.name} ${says}. ${map}: ${answer.sum(shown)}.`;
+      return `“${this.name}” ${says}. ${map}: ${answer.sum(shown)}.`;
     }
     this.caption.textContent = map;
     return `the model ${says}. ${map}: ${answer.sum(shown)}.`;
