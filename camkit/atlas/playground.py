@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     import keras
 
     from camkit.maps._onnx import OnnxFeatures
-    from camkit.maps.cam import CAM
 
 ENGINE = Path(__file__).with_name("engine")
 
@@ -150,9 +149,7 @@ def _play_models(
     Raises ValueError if they give an image other features.
     """
     # Keras is loaded where a model is met.
-    from camkit.maps._onnx import onnx_features
-    from camkit.maps.cam import CAM
-    from camkit.models._head import find_head
+    from camkit.maps._onnx import onnx_features, with_head_of
 
     if not isinstance(models, Mapping):
         return _play_model(onnx_features(models, input_size), class_names)
@@ -162,19 +159,14 @@ def _play_models(
     features = onnx_features(models[first], input_size)
     play = _play_model(features, class_names)
     play["heads"][0]["name"] = first
-    shape = (2, *features.input_shape)
-    noise = np.random.default_rng(0).integers(0, 256, shape).astype("float32")
-    gap = features.cam(noise).gap
     for name in others:
-        cam = CAM(models[name], input_size=input_size)
-        own = cam(noise).gap
-        if own.shape != gap.shape or not np.allclose(own, gap, rtol=SAME, atol=SAME):
+        other = with_head_of(features, models[name])
+        if other is None:
             raise ValueError(
                 f"{first} and {name} give an image other features, and a page runs one backbone: "
                 "write a page for each"
             )
-        activation = find_head(models[name]).activation
-        play["heads"].append(_play_head(name, cam, activation, class_names))
+        play["heads"].append(_play_head(name, other, class_names))
     return play
 
 
@@ -219,7 +211,7 @@ def _play_model(
     Raises ValueError if there are more or fewer names than classes.
     """
     onnx = _compressed(features.content)
-    head = _play_head("", features.cam, features.activation, class_names)
+    head = _play_head("", features, class_names)
     return {
         "onnx": onnx,
         "inputShape": features.input_shape,
@@ -231,14 +223,15 @@ def _play_model(
 
 
 def _play_head(
-    name: str, cam: "CAM", activation: str, class_names: Sequence[str] | Mapping | None
+    name: str, features: "OnnxFeatures", class_names: Sequence[str] | Mapping | None
 ) -> dict[str, Any]:
     """Return what the view needs of a head: see `PlayHead` in view/types.d.ts."""
+    cam = features.cam
     return {
         "name": name,
         "kernel": to_base64(cam.kernel.astype("<f4").tobytes()),
         "bias": to_base64(cam.bias.astype("<f4").tobytes()),
-        "activation": activation,
+        "activation": features.activation,
         "classNames": _names(class_names or cam.class_names, len(cam.bias)),
     }
 

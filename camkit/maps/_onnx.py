@@ -8,11 +8,12 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from camkit._quiet import brief, held_back
 from camkit.maps.cam import CAM
@@ -20,6 +21,9 @@ from camkit.models._copy import feature_model
 from camkit.models._graph import REMEDY, HeadError, network_of, one_way
 from camkit.models._head import find_head
 from camkit.models._places import is_tokens
+
+# Averaged features of two models with the same backbone differ by less.
+SAME = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +89,16 @@ def onnx_features(
         head.activation,
         cam,
     )
+
+
+def with_head_of(features: OnnxFeatures, model: keras.Model) -> OnnxFeatures | None:
+    """Return features with the head of another model; None if it gives an image other features."""
+    cam = CAM(model, input_size=features.input_shape[:2])
+    noise = np.random.default_rng(0).integers(0, 256, (2, *features.input_shape))
+    gap = [each(noise.astype("float32")).gap for each in (features.cam, cam)]
+    if gap[0].shape != gap[1].shape or not np.allclose(*gap, rtol=SAME, atol=SAME):
+        return None
+    return replace(features, cam=cam, activation=find_head(model).activation)
 
 
 def _check_shape(shape: tuple[int | None, ...]) -> None:

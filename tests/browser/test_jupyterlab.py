@@ -246,8 +246,7 @@ def test_what_if_the_comparison_and_the_model_in_the_view(folder, opened):
         page.keyboard.press("Space")
         after = changed(answer, before, "the model says")
         assert after.split(":")[0] == before.split(":")[0], "the picture stays"
-        panel.screenshot(path=screenshots / "lab-try-it.png")
-        found.screenshot(path=screenshots / "lab-live.png")
+        panel.locator(".pair").screenshot(path=screenshots / "lab-try-it.png")
 
 
 def test_method_layer_and_class(folder, opened):
