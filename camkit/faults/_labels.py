@@ -78,7 +78,7 @@ def find_opinions(images: Images, is_trusted: np.ndarray) -> Opinions:
     rows = _rows_of_common_labels(images.labels)
     opinions = no_opinions(len(images.labels))
     classes, given = np.unique(images.labels[rows], return_inverse=True)
-    if len(classes) < 2:
+    if len(classes) < 2 or not is_trusted[rows].any():
         return opinions
 
     verdict = judge(images.features[rows], given, is_trusted[rows])

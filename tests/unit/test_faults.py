@@ -739,6 +739,19 @@ def flipped(part, share, seed):
     return planted.with_wrong_labels(planted.clean(part), share, np.random.default_rng(seed))
 
 
+def test_where_no_image_is_believed_no_label_is_called_wrong(tmp_path):
+    """Every picture is there under two labels."""
+    paths, labels = [], []
+    for k in range(8):
+        paths.append(tmp_path / f"{k}.png")
+        labels.append(k % 2)
+        pixels = np.random.default_rng(k // 2).integers(0, 256, (40, 40, 3), "uint8")
+        Image.fromarray(pixels).save(paths[-1])
+    gap = np.repeat(np.random.default_rng(0).normal(size=(4, 5)), 2, axis=0)
+    table = camkit.data_faults(analysis_of(paths, labels, gap.astype("float32")))
+    assert len(table) == 4 and set(table["kind"]) == {"copy"}
+
+
 @pytest.mark.parametrize("share", [0.01, 0.05])
 def test_flipped_labels_lead_the_list_and_hardly_any_other_is_on_it(embedded, share):
     values = []
