@@ -257,6 +257,7 @@ EDITS = {
         "There were 2 cells pool",
     ),
     "an equal one": (lambda s: s.above("pool", copy.deepcopy(s["pool"])), None),
+    "the question": (lambda s: s.above("why-text", copy.deepcopy(s["why-text"])), None),
     "an equal text": (lambda s: s.above("why", copy.deepcopy(s["why"])), None),
     "a check": (lambda s: s.above("check-pool", copy.deepcopy(s["check-pool"])), None),
     "a wrong one of one's own after the check": (
@@ -504,6 +505,46 @@ def test_layout_and_comments_are_no_difference(source, other, is_same):
 def test_deep_nesting_and_odd_characters_are_no_python():
     for source in ("(" * 5000, "a = 1\0", "def f(:", "\ud800"):
         assert not syntax.is_python(source) and not syntax.functions(source)
+
+
+# --- the real assignments
+
+
+def without_solutions(notebook):
+    """The notebook with stubs in place of its solutions."""
+    released = copy.deepcopy(notebook)
+    for cell in released.cells:
+        stub = "raise NotImplementedError" if cell.cell_type == "code" else "*Your answer here.*"
+        cell.source = re.sub(
+            r"(\s*)### BEGIN SOLUTION.*### END SOLUTION", rf"\1{stub}", cell.source, flags=re.S
+        )
+    return released
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sources.assignments()])
+def test_all_answers_of_an_assignment_are_found_anywhere(name):
+    instructor = nbformat.read(sources.source_path(name), as_version=4)
+    released = without_solutions(instructor)
+    right = {cell.id: cell for cell in instructor.cells if mark(cell).get("solution")}
+    fresh = [type_of(cell)(cell.source) for cell in right.values()]
+    given = [cell for cell in released.cells if not mark(cell).get("solution")]
+    for listed in (
+        # Alone, the last one first.
+        fresh[::-1],
+        # All above, or below, a released notebook.
+        fresh + released.cells,
+        released.cells + fresh,
+        # In a released notebook whose cells for answers were deleted.
+        fresh[:4] + given + fresh[4:],
+    ):
+        submitted = new_notebook(cells=copy.deepcopy(listed))
+        restored = cells.restore(submitted, released)
+        found = sources_by_mark(restored.notebook)
+        assert {name: found[name] for name in right} == {
+            name: cell.source.strip() for name, cell in right.items()
+        }
+        ids = [cell.id for cell in given]
+        assert [cell for cell in restored.notebook.cells if cell.id in ids] == given
 
 
 # --- which assignment a file is

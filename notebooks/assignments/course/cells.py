@@ -302,11 +302,13 @@ def _own_text(piece: Piece, released: NotebookNode) -> str:
 
     Of a given text that was changed these are the lines that are new.
     """
+    if not piece.is_filled:
+        return ""
     if piece.number is None:
         is_text = piece.cell.cell_type != "code" or syntax.is_prose(piece.source)
         return piece.source if is_text and not syntax.functions(piece.source) else ""
     original = released.cells[piece.number]
-    if original.cell_type == "code" or not piece.is_filled:
+    if original.cell_type == "code":
         return ""
     if mark(original).get("solution"):
         return piece.source
