@@ -56,6 +56,7 @@ app: .venv/app ## ANALYSIS=folder: serve the atlas of an analysis as an app, for
 
 ##@ To teach
 
+course grade course-proof: export COURSE_ASSIGNMENTS := $(if $(ASSIGNMENTS),$(abspath $(ASSIGNMENTS)))
 COURSE = PYTHONPATH="notebooks/assignments:notebooks/site$${PYTHONPATH:+:$$PYTHONPATH}" .venv/bin/python -m course --seed "$(SEED)"
 
 .PHONY: course

@@ -748,9 +748,14 @@ def test_an_assignment_is_made_as_the_others(name):
     )
     assert len({cell.id for cell in cells}) == len(cells)
     assert all(re.fullmatch(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*", cell.id) for cell in cells)
-    assert sum(cell_mark.get("points", 0) for cell_mark in marks) == 25
-    (answer,) = (cell for cell in cells if cell.cell_type == "markdown" and mark(cell))
-    assert mark(answer)["points"] == 4
+    assert sum(cell_mark.get("points", 0) for cell_mark in marks) == 30
+    look, answer = (cell for cell in cells if cell.cell_type == "markdown" and mark(cell))
+    assert [(cell.id, mark(cell)["points"]) for cell in (look, answer)] == [
+        ("look", 5),
+        ("answer", 4),
+    ]
+    title = " ".join(cells[0].source.split())
+    assert "30 points, 21 for the functions and 9 for the words" in title
     assert all("nbgrader" in cell.metadata for cell in cells if cell.cell_type == "code")
     for cell in cells:
         assert not cell.get("outputs") and cell.get("execution_count") is None, cell.id
@@ -765,8 +770,11 @@ def test_an_assignment_is_made_as_the_others(name):
         )
     text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     assert all("?" in heading for heading in re.findall(r"^##+ (?!BEGIN|END)(.+)", text, re.M))
-    levels = re.findall(r"\b([420]): ", answer.source)
-    assert levels == ["4", "2", "0"] and answer.source.count("*Example:") == 3
+    for cell, levels in ((look, "530"), (answer, "420")):
+        rubric = cell.source.split(guide.RUBRIC)[1]
+        assert re.findall(r"(?:^|[*}])\s+(\d): ", rubric) == list(levels), cell.id
+        assert rubric.count("*Example:") == 3
+    assert "{{facts}}" in look.source and "2026" in look.source
 
 
 @assigned
@@ -811,7 +819,38 @@ def test_wrong_answers_lose_their_points_and_no_others(name, seed):
 
     `make course-proof SEED=2027` proves a whole year.
     """
-    assert len(proved(name, seed)) >= 16
+    assert len(proved(name, seed).prices) >= 16
+
+
+def numbers(text):
+    """The decimals and percentages of a text, each as its value and half of its last digit."""
+    found = []
+    for number, percent in re.findall(r"(?<![\w.])(-?\d+\.\d+|-?\d+(?= ?%))( ?%)?", text):
+        unit = 0.5 * 10.0 ** -len(number.partition(".")[2])
+        scale = 0.01 if percent else 1
+        found.append((float(number) * scale, unit * scale))
+    return found
+
+
+@assigned
+def test_numbers_in_model_answers_are_those_of_the_year_that_they_are_about(name):
+    """Each stands in the question, or in a table of 2026 that the rubric shows."""
+    questions = "\n".join(
+        cell.source
+        for cell in source_cells(name)
+        if cell.cell_type == "markdown" and not mark(cell).get("solution")
+    )
+    for cell, solution in proved(name).answers.items():
+        model, rubric = solution.split(guide.RUBRIC)
+        known = [value for value, _ in numbers(rubric + questions)]
+        for value, half_digit in numbers(model):
+            assert any(abs(abs(value) - abs(one)) <= half_digit + 1e-9 for one in known), (
+                f"{cell}: {value:g}"
+            )
+        shown = rubric + questions
+        for number in re.findall(r"\b(?:[Pp]icture|[Ss]cene|[Ff]rame) (\d+)", model):
+            assert re.search(rf"\b{number}\b", shown), f"{cell}: picture {number}"
+    assert len(numbers(proved(name).answers["look"].split(guide.RUBRIC)[0])) >= 4
 
 
 @assigned
@@ -820,7 +859,7 @@ def test_nbgrader_finds_the_same_points(name):
 
     `make course-proof` grades all wrong answers.
     """
-    proof.prove_by_nbgrader(name, proved(name), rounds=1)
+    proof.prove_by_nbgrader(name, proved(name).prices, rounds=1)
 
 
 def test_there_are_six_assignments_and_enough_wrong_answers():
@@ -871,7 +910,7 @@ def test_a_release_holds_no_solution_no_hidden_test_and_no_output(year, name):
             }
     assert (
         stubs
-        == len(proof.pair_tests(nbformat.from_dict({"cells": source_cells(name)}))[0]) + 1
+        == len(proof.pair_tests(nbformat.from_dict({"cells": source_cells(name)}))[0]) + 2
         >= 7
     )
     long = [
@@ -889,9 +928,10 @@ def test_the_guide_lists_every_wrong_answer_and_its_price(tmp_path):
         tuple(cell.get_text() for cell in row.find_all("td"))[2:] for row in page.find_all("tr")
     ]
     for name in ASSIGNMENTS:
-        for _, told, lost in proved(name):
+        for _, told, lost in proved(name).prices:
             assert (told.replace("`", "`"), f"{lost:g}") in rows, (name, told)
-    assert page.get_text().count("An answer for full points") == len(ASSIGNMENTS)
+    assert page.get_text().count("An answer for full points") == 2 * len(ASSIGNMENTS)
+    assert "{{" not in page.get_text(), "the year's tables stand there"
     for name in ("guide", "teachers"):
         soup = BeautifulSoup((tmp_path / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
         assert not soup.find_all(["script", "link", "iframe"]) and "<!--" not in soup.get_text()

@@ -97,7 +97,8 @@ def check_report(told, notebook):
     assert found.pop("check-scores").count("The bias is missing.") == 1, (
         "the check's source, and not the error"
     )
-    assert "You did not provide a response." in found.pop("answer")
+    for name in ("look", "answer"):
+        assert "You did not provide a response." in found.pop(name)
     assert found and all("NotImplementedError" in part for part in found.values())
 
 

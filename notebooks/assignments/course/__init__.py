@@ -12,6 +12,7 @@ them only:
     collecting, owners           what a platform hands over: which student handed in what, when
     returns, tables              what goes back to a platform; grades.csv and remarks.csv
     feedback, lateness           the pages for students; what is late, and what that costs
+    similarity                   answers of two students that are more alike than chance makes them
     isolation, submissions       grade one submission in a process with limits; read a notebook
     cells, syntax                find the cells that were handed out again; what a source defines
     roster, files                the students; files, also in archives

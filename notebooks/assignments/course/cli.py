@@ -16,6 +16,7 @@ RESULTS = {
     "canvas.csv": "points, for Canvas' gradebook",
     "moodle.csv": "points, for Moodle's gradebook",
     "remarks.csv": "what you should know",
+    "similarity.csv": "students whose answers are more alike than chance makes them",
     "feedback": "pages for students",
     "moodle-feedback": "the same pages, to upload to Moodle",
 }
@@ -96,23 +97,24 @@ def _due(text: str) -> tuple[str, datetime]:
 
 
 def _default_folder(seed: int) -> Path:
-    project = sources.HERE.parents[1]
+    is_own = sources.HERE == sources.CAMKIT
+    project = sources.CAMKIT.parents[1] if is_own else sources.HERE
     return project / "build" / "course" / str(seed)
 
 
 def _build(folder: Path, seed: int) -> None:
     """Prove all assignments, release them and write the guide."""
-    prices = {}
+    proofs = {}
     for path in sources.assignments():
         name = path.stem
-        prices[name] = proof.prove(name, seed)
-        count = len(prices[name])
+        proofs[name] = proof.prove(name, seed)
+        count = len(proofs[name].prices)
         print(f"{name}: {count} wrong answers, each costs its own step alone", flush=True)
     try:
         release(folder, seed)
     except RuntimeError as error:
         sys.exit(f"nbgrader cannot release: {error}")
-    guide.write(folder, prices)
+    guide.write(folder, proofs)
     print(f"{folder / 'release'}: for students")
     print(f"{folder / 'guide.html'}: for you")
 
@@ -120,8 +122,8 @@ def _build(folder: Path, seed: int) -> None:
 def _prove(seed: int) -> None:
     """Grade all wrong answers to all assignments with nbgrader itself."""
     for path in sources.assignments():
-        prices = proof.prove(path.stem, seed)
-        proof.prove_by_nbgrader(path.stem, prices, seed)
+        found = proof.prove(path.stem, seed)
+        proof.prove_by_nbgrader(path.stem, found.prices, seed)
 
 
 def _check_folders(

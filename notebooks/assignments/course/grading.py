@@ -18,7 +18,7 @@ from nbformat import NotebookNode
 from tqdm import tqdm
 
 from camkit._files import write_whole
-from course import feedback, gradebook, isolation, lateness, returns, tables, year
+from course import feedback, gradebook, isolation, lateness, returns, similarity, tables, year
 from course.collecting import Collected, collect
 from course.explanations import explain_outputs
 from course.lateness import Late
@@ -88,6 +88,7 @@ def grade(
         for job in jobs:
             _hand_back(job)
         _write_tables(folder, list(released), roster, collected, rule)
+        tables.write_csv(folder / "similarity.csv", similarity.rows(folder, released))
     return collected
 
 

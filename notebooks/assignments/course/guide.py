@@ -13,28 +13,31 @@ from camkit._files import write_whole
 from course import sources, year
 from course.markdown import block_quote, escape
 from course.marks import mark
-from course.proof import Price
+from course.proof import Price, Proof
 
 PAGES = ("teachers", "guide")
 RUBRIC = "**Rubric, for the grader.**"
 
 
-def write(folder: Path, prices: Mapping[str, Sequence[Price]]) -> None:
-    """Write folder/teachers.html and folder/guide.html.
+def write(folder: Path, proofs: Mapping[str, Proof]) -> None:
+    """Write folder/teachers.html and folder/guide.html, of those texts that the course has.
 
     Args:
         folder: The year's folder.
-        prices: {assignment: what `proof.prove` returned}.
+        proofs: {assignment: what `proof.prove` returned}.
     """
     with year.exclusive(folder):
         for name in PAGES:
-            text = (sources.HERE / f"{name}.md").read_text(encoding="utf-8")
-            cell = new_markdown_cell(_fill_in(text, prices), id=name)
+            source = sources.HERE / f"{name}.md"
+            if not source.exists():
+                continue
+            text = source.read_text(encoding="utf-8")
+            cell = new_markdown_cell(_fill_in(text, proofs), id=name)
             html = pages.page(new_notebook(cells=[cell]), f"{name}.html")
             write_whole(Path(folder) / f"{name}.html", html.encode())
 
 
-def _fill_in(text: str, prices: Mapping[str, Sequence[Price]]) -> str:
+def _fill_in(text: str, proofs: Mapping[str, Proof]) -> str:
     """Return Markdown in which each line `<!-- assignment -->` is replaced by its section.
 
     The pages link to each other as the Markdown files do.
@@ -43,38 +46,31 @@ def _fill_in(text: str, prices: Mapping[str, Sequence[Price]]) -> str:
 
     def section_for(match: re.Match) -> str:
         name = match[1]
-        return section(name, prices[name])
+        return section(name, proofs[name])
 
     return re.sub(r"^<!-- (\d-[\w-]+) -->$", section_for, text, flags=re.M)
 
 
-def section(name: str, prices: Sequence[Price]) -> str:
-    """Return Markdown on an assignment: what each wrong answer costs, and the rubric."""
+def section(name: str, proof: Proof) -> str:
+    """Return Markdown on an assignment: what each wrong answer costs, and the rubrics."""
     cells = nbformat.read(sources.source_path(name), as_version=4).cells
     lines = ["| step | points | what went wrong | costs |", "| --- | --- | --- | --- |"]
     for step, points in _points_of_steps(cells).items():
-        step_column = f"`{step}`"
-        points_column = str(points)
-        for price in prices:
-            if price.cell != step:
-                continue
-            mistake = escape(price.mistake)
-            lines.append(f"| {step_column} | {points_column} | {mistake} | {price.points:g} |")
-            # Step and points stand in the first of a step's rows alone.
-            step_column = ""
-            points_column = ""
-    model, rubric = _written_answer(cells)
-    lines += [
-        "",
-        "**The written answer.** An answer for full points:",
-        "",
-        block_quote(model),
-        "",
-        "Rubric:",
-        "",
-        block_quote(rubric),
-    ]
+        lines += _rows_of_step(step, points, proof.prices)
+    for cell in cells:
+        if cell.id in proof.answers:
+            lines += _written_answer(cell, proof.answers[cell.id])
     return "\n".join(lines)
+
+
+def _rows_of_step(step: str, points: float, prices: Sequence[Price]) -> list[str]:
+    """Return the rows of a step's wrong answers; step and points stand in the first row alone."""
+    rows = []
+    for price in prices:
+        if price.cell == step:
+            first = f"`{step}` | {points}" if not rows else " | "
+            rows.append(f"| {first} | {escape(price.mistake)} | {price.points:g} |")
+    return rows
 
 
 def _points_of_steps(cells: Sequence[NotebookNode]) -> dict[str, float]:
@@ -90,9 +86,17 @@ def _points_of_steps(cells: Sequence[NotebookNode]) -> dict[str, float]:
     return points
 
 
-def _written_answer(cells: Sequence[NotebookNode]) -> tuple[str, str]:
-    """Return the model answer and the rubric of the assignment's written answer."""
-    (cell,) = [cell for cell in cells if cell.cell_type == "markdown" and mark(cell)]
-    solution = re.search(r"### BEGIN SOLUTION\n(.*?)\n### END SOLUTION", cell.source, re.S)[1]
+def _written_answer(cell: NotebookNode, solution: str) -> list[str]:
+    """Return Markdown on a written answer: its points, a model answer and the rubric."""
     model, rubric = solution.split(RUBRIC)
-    return model, rubric
+    return [
+        "",
+        f"**The written answer** `{cell.id}`, {mark(cell)['points']} points. An answer for full "
+        "points:",
+        "",
+        block_quote(model),
+        "",
+        "Rubric:",
+        "",
+        block_quote(rubric),
+    ]

@@ -24,9 +24,12 @@ from nbformat import NotebookNode
 from nbgrader import utils
 
 from course import gradebook, isolation, sources, year
+from course.markdown import code_block
 from course.release import release
 
 LEAST_WRONG_ANSWERS = 2
+
+SOLUTION = r"### BEGIN SOLUTION\n(.*?)\n### END SOLUTION"
 
 
 class ProofError(AssertionError):
@@ -47,6 +50,18 @@ class Price(NamedTuple):
     cell: str
     mistake: str
     points: float
+
+
+class Proof(NamedTuple):
+    """What the proof of an assignment found.
+
+    Args:
+        prices: What each known wrong answer costs.
+        answers: {written answer: the model answer and its rubric, with the year's own tables}.
+    """
+
+    prices: list[Price]
+    answers: dict[str, str]
 
 
 class Trial(NamedTuple):
@@ -138,8 +153,8 @@ def pair_tests(notebook: NotebookNode) -> tuple[dict[str, str], dict[str, float]
     return tests, points
 
 
-def prove(name: str, seed: int = sources.SEED) -> list[Price]:
-    """Return what each known wrong answer to an assignment costs.
+def prove(name: str, seed: int = sources.SEED) -> Proof:
+    """Return what each known wrong answer to an assignment costs, and the model answers in words.
 
     Args:
         name: The assignment.
@@ -155,6 +170,7 @@ def prove(name: str, seed: int = sources.SEED) -> list[Price]:
     points = grade_in_process(notebook, namespace)
     if points != full:
         raise ProofError(f"{name}: the instructor's version gets {points} of {full}")
+    answers = _model_answers(notebook, namespace)
 
     code_cells = {cell.id for cell in notebook.cells if cell.cell_type == "code"}
     given_cells = code_cells - set(tests) - set(full)
@@ -171,7 +187,31 @@ def prove(name: str, seed: int = sources.SEED) -> list[Price]:
             )
         prices.append(Price(answer.cell, answer.mistake, losses[test]))
     _check_number(name, tests, prices)
-    return prices
+    return Proof(prices, answers)
+
+
+def _model_answers(notebook: NotebookNode, namespace: dict) -> dict[str, str]:
+    """Return {cell: Markdown} of the solutions in words.
+
+    A line `{{name}}` becomes the value that this variable has at the end of the notebook: what a
+    year's pictures show is in no other year's numbers.
+    """
+
+    def value_of(match: re.Match) -> str:
+        value = namespace[match[1]]
+        text = (
+            value.to_string(float_format="{:.2f}".format)
+            if hasattr(value, "to_string")
+            else str(value)
+        )
+        return code_block(text)
+
+    answers = {}
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and utils.is_solution(cell):
+            (solution,) = re.findall(SOLUTION, cell.source, re.S)
+            answers[cell.id] = re.sub(r"^\{\{(\w+)\}\}$", value_of, solution, flags=re.M)
+    return answers
 
 
 def _losses(full: dict[str, float], points: dict[str, float]) -> dict[str, float]:

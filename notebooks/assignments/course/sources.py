@@ -1,12 +1,15 @@
 """The instructor's notebooks and what is handed out beside them."""
 
+import os
 import re
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
 
-HERE = Path(__file__).resolve().parents[1]
+# The folder of camkit's course, and that of the course at hand, which may be another's.
+CAMKIT = Path(__file__).resolve().parents[1]
+HERE = Path(os.environ.get("COURSE_ASSIGNMENTS") or CAMKIT).resolve()
 SEED = 2026
 HANDED_OUT = ("checks.py", "nbgrader_config.py")
 

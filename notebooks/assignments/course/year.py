@@ -41,6 +41,11 @@ def tidied_path(folder: Path, assignment: str, student: str) -> Path:
     return Path(folder) / TIDIED / student / assignment / f"{assignment}.ipynb"
 
 
+def tidied_paths(folder: Path, assignment: str) -> list[Path]:
+    """Return the paths of all submissions of an assignment as nbgrader is given them."""
+    return sorted((Path(folder) / TIDIED).glob(f"*/{assignment}/{assignment}.ipynb"))
+
+
 def autograded_path(folder: Path, assignment: str, student: str) -> Path:
     """Return the path of a submission as nbgrader has executed it."""
     return Path(folder) / "autograded" / student / assignment / f"{assignment}.ipynb"
