@@ -88,7 +88,8 @@ def grade(
         for job in jobs:
             _hand_back(job)
         _write_tables(folder, list(released), roster, collected, rule)
-        tables.write_csv(folder / "similarity.csv", similarity.rows(folder, released))
+        pairs = similarity.rows(folder, released)
+        tables.write_csv(folder / "similarity.csv", pairs, tables.FOR_EXCEL)
     return collected
 
 
