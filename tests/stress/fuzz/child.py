@@ -116,13 +116,13 @@ def notebooks(folder):
             handed_in = files.list_files(student, student).files
             notebooks = [one for one in handed_in if submissions.is_notebook(one)]
             candidates = [submissions.examine(one, released) for one in notebooks]
-            one, unassigned = submissions.choose(candidates, released)
+            one, blank, unassigned = submissions.choose(candidates, released)
             unknown = [candidate.problem for candidate in unassigned]
             told = [line for submission in one.values() for line in submission.remarks]
             graded = [submission.notebook for submission in one.values() if submission.notebook]
             texts = [nbformat.writes(notebook) for notebook in graded]
             json.dumps([texts, *one, unknown, told], ensure_ascii=False).encode()
-            found[student.name] = [len(texts), [*unknown, *told]]
+            found[student.name] = [len(texts) + len(blank), [*unknown, *told]]
         except Exception as error:
             found[student.name] = f"{type(error).__name__}: {error}"
     return found
