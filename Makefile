@@ -91,7 +91,7 @@ QUICK = smoke or not (slow or lesson or browser or course or stress or sweep)
 # The folders whose tests can be imported with what .venv/test installs. The others need .venv/check.
 FOLDERS = tests/unit tests/project tests/view tests/lessons tests/browser
 
-PARTS_OF_CHECK = lint types view doctest unit lessons browser course stress sweep hub exports pythons versions photographs
+PARTS_OF_CHECK = lint types view doctest unit lessons browser course stress sweep hub exports pythons installed versions photographs
 .PHONY: check
 check: test backends $(PARTS_OF_CHECK:%=check-%) fuzz crashes course-proof ## run everything: `make test` and the parts below (hours)
 
@@ -283,6 +283,10 @@ build/exports/%/ready: pyproject.toml | build/uv/ready
 	touch $@
 
 PYTHONS = 3.11 3.12 3.13
+
+.PHONY: check-installed
+check-installed: dist build/uv/ready ## the wheel of the last commit in an empty environment; a lesson there, without a network (5 minutes)
+	"$(PYTHON)" tests/project/installed.py build/uv/bin/uv build/dist/*.whl
 
 .PHONY: check-pythons
 check-pythons: build/uv/ready ## the core alone, without extras, on the Pythons that this machine has (3 minutes each)
