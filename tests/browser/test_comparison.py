@@ -176,6 +176,20 @@ def test_it_fits_a_telephone(leaf):
     assert abs(boxes[0]["y"] - boxes[1]["y"]) < 2 and boxes[0]["x"] < boxes[1]["x"]
 
 
+def test_no_table_is_cut_off_on_a_tablet_and_a_projector(leaf):
+    page = leaf()
+    page.get_by_label("Pictures of", exact=True).select_option(index=1)
+    page.locator("summary", has_text="What if?").click()
+    page.locator(".what-if tbody tr").first.wait_for()
+    for width in (820, 1024, 1280):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate(OVERFLOW) <= 0
+        hidden = page.locator(".comparison table, .what-if table").evaluate_all(
+            "all => all.map((table) => table.offsetWidth - table.parentElement.clientWidth)"
+        )
+        assert len(hidden) == 2 and max(hidden) <= 0
+
+
 def test_axe_finds_nothing_serious(leaf):
     page = leaf()
     assert serious(page) == []
