@@ -12,7 +12,7 @@ a text is, the student's own text that is nearest to its place is.
 
 import copy
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import NamedTuple
@@ -268,33 +268,52 @@ def _joined(parts: Sequence[Piece]) -> str:
 def _collect_texts(pieces: Sequence[Piece], released: NotebookNode) -> dict[int, dict[Piece, str]]:
     """Return {number of a cell for a text: the texts of its answer, by the pieces they stand in}.
 
-    The student's own text beside a cell belongs to its answer; longer text elsewhere belongs to
-    the nearest blank one.
+    The student's own text beside a cell belongs to its answer. Of the others an answer is not known
+    to be meant for one cell or another: where a cell has none, all longer texts are read for it.
     """
     texts: dict[int, dict[Piece, str]] = {
         number: {}
         for number, original in enumerate(released.cells)
         if mark(original).get("solution") and original.cell_type != "code"
     }
-    blank = set(texts) - {piece.number for piece in pieces if piece.is_filled}
+    filled = {piece.number for piece in pieces if piece.number in texts and piece.is_filled}
+    loose = {}
     for piece in pieces:
         text = _own_text(piece, released)
-        letters = sum(letter.isalnum() for letter in text)
-        beside = {number for number in texts if piece.place in (number - 1, number)}
-        if piece.number in texts:
-            fitting = {piece.number} if piece.is_filled else set()
-        elif piece.number is not None:
-            # An answer in the text of its question.
-            fitting = {piece.number + 1} & blank
-        elif piece.cell.cell_type == "code":
-            # New cells are code cells, so that an answer may stand in one.
-            fitting = beside & blank
-        else:
-            fitting = beside or (blank if letters >= LONG_TEXT else set())
-        if fitting and (letters or piece.number in texts):
-            nearest = min(fitting, key=lambda number: abs(number - piece.place))
-            texts[nearest][piece] = text
+        number = _cell_of_text(piece, texts.keys(), filled, released)
+        if text and number is not None:
+            texts[number][piece] = text
+        is_own = piece.number is None and piece.cell.cell_type != "code"
+        if is_own and number not in filled and sum(map(str.isalnum, text)) >= LONG_TEXT:
+            loose[piece] = text
+    for found in texts.values():
+        if not found:
+            found.update(loose)
     return texts
+
+
+def _cell_of_text(
+    piece: Piece, written: Collection[int], filled: Collection[int | None], released: NotebookNode
+) -> int | None:
+    """Return the number of the cell for a text to whose answer a piece belongs by its place."""
+    if piece.number in written:
+        return piece.number
+    if piece.number is not None:
+        number = _text_below(piece.number, released)
+        return None if number in filled else number
+    beside = [number for number in written if piece.place in (number - 1, number)]
+    # New cells are code cells, so that the text of a blank answer may stand in one.
+    if not beside or (piece.cell.cell_type == "code" and beside[0] in filled):
+        return None
+    return beside[0]
+
+
+def _text_below(number: int, released: NotebookNode) -> int | None:
+    """Return the number of the cell for a text to which a given text is the question, or None."""
+    for below in range(number + 1, len(released.cells)):
+        if released.cells[below].cell_type != "code":
+            return below if mark(released.cells[below]).get("solution") else None
+    return None
 
 
 def _own_text(piece: Piece, released: NotebookNode) -> str:
@@ -306,7 +325,8 @@ def _own_text(piece: Piece, released: NotebookNode) -> str:
         return ""
     if piece.number is None:
         is_text = piece.cell.cell_type != "code" or syntax.is_prose(piece.source)
-        return piece.source if is_text and not syntax.functions(piece.source) else ""
+        has_words = any(map(str.isalnum, piece.source))
+        return piece.source if is_text and has_words and not syntax.functions(piece.source) else ""
     original = released.cells[piece.number]
     if original.cell_type == "code":
         return ""
@@ -314,7 +334,7 @@ def _own_text(piece: Piece, released: NotebookNode) -> str:
         return piece.source
     given = syntax.normalized(original.source).split("\n")
     lines = syntax.normalized(piece.source).split("\n")
-    return "\n".join(line for line in lines if line not in given)
+    return "\n".join(line for line in lines if line.strip() and line not in given)
 
 
 def _written_answer(
