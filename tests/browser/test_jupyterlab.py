@@ -162,6 +162,30 @@ def test_a_point_leads_to_its_picture(opened):
         changed(status, start)
 
 
+BLIND = """
+import json
+from html import escape
+from pathlib import Path
+from IPython.display import HTML
+
+row = {"path": "Test/a.jpg", "true": "Plum", "predicted": "Plum", "comment": "with"}
+page = Path("site/blind.html").read_text("utf-8")
+page = page.replace("= PICTURES", "= " + json.dumps([row | {"picture": "<p>a plum</p>"}]))
+HTML(f'<div><iframe title="Blind test" srcdoc="{escape(page)}"></iframe></div>')
+"""
+
+
+def test_pictures_are_judged_in_a_frame(folder, opened):
+    """The last cells of lesson 5, with one picture."""
+    write(folder / "blind.ipynb", BLIND)
+    with opened("blind.ipynb", ["one"]) as page:
+        frame = page.frame_locator("iframe[title='Blind test']")
+        frame.get_by_role("button", name="The model is right").click()
+        with page.expect_download() as download:
+            frame.get_by_role("link", name="Save blind.csv").click()
+        assert "Test/a.jpg" in download.value.path().read_text(encoding="utf-8")
+
+
 def test_error_review(folder, opened):
     """A verdict reaches the CSV file at once, and is there when the notebook is opened again."""
     review = [*START, "images", "model", "errors", "review"]
