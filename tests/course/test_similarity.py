@@ -4,6 +4,7 @@ import csv
 from itertools import combinations
 
 import nbformat
+import numpy as np
 import pytest
 from course import similarity, tables, year
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
@@ -120,6 +121,22 @@ def test_likeness_in_one_step_is_what_chance_makes_of_it():
     """However the answers of that step are dealt out, exactly one pair is as alike."""
     (pair,) = similarity.find_pairs(class_of(CLASS, ["ab"], [], []))
     assert pair.expected == 1
+
+
+def test_a_class_in_which_nobody_copies_lists_about_one_pair():
+    """Twenty students, eight steps, and for each step five ways to write it, by chance."""
+    counts = []
+    for seed in range(4):
+        ways = np.random.default_rng(seed).integers(0, 5, (8, 20))
+        answers = {
+            f"student {n}": {
+                f"step{step}": frozenset((str(step), str(ways[step, n]), str(k)) for k in range(9))
+                for step in range(8)
+            }
+            for n in range(20)
+        }
+        counts.append(len(similarity.find_pairs(answers)))
+    assert max(counts) <= 5 and np.mean(counts) < 2.5
 
 
 def test_what_many_write_is_nobodys_likeness():
