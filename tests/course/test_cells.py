@@ -4,6 +4,7 @@ Nothing here runs a kernel but the last tests.
 """
 
 import copy
+import doctest
 import json
 import re
 from random import Random
@@ -504,6 +505,10 @@ def test_pictures_in_a_text_stay():
 )
 def test_layout_and_comments_are_no_difference(source, other, is_same):
     assert syntax.same(source, other) is is_same
+
+
+def test_the_examples_hold():
+    assert doctest.testmod(syntax).failed == 0
 
 
 def test_deep_nesting_and_odd_characters_are_no_python():

@@ -7,7 +7,7 @@ from a submission.
 
 A cell is found by its mark, else by its id, else because it reads as it was handed out. If the cell
 for a function is blank or gone, any cell that defines this function is the answer. If the cell for
-a text is, the student's own text that is nearest to its place is.
+a text is blank or gone, the student's own text beside its place is, or else all the text elsewhere.
 """
 
 import copy
@@ -22,7 +22,7 @@ from nbformat import NotebookNode, v4
 from course import syntax
 from course.marks import mark
 
-# From so many letters on a text far from a blank answer may be it; a name and a number are less.
+# A text with fewer letters, such as a name and a number, is no answer unless it stands in place.
 LONG_TEXT = 30
 
 
@@ -268,8 +268,8 @@ def _joined(parts: Sequence[Piece]) -> str:
 def _collect_texts(pieces: Sequence[Piece], released: NotebookNode) -> dict[int, dict[Piece, str]]:
     """Return {number of a cell for a text: the texts of its answer, by the pieces they stand in}.
 
-    The student's own text beside a cell belongs to its answer. Of the others an answer is not known
-    to be meant for one cell or another: where a cell has none, all longer texts are read for it.
+    The student's own text beside a cell belongs to its answer. Which cell other text is meant for
+    cannot be known: a cell without an answer gets all of it that is long enough to be one.
     """
     texts: dict[int, dict[Piece, str]] = {
         number: {}
