@@ -461,7 +461,7 @@ def test_what_is_graded_stays_so_until_it_changes_or_a_person_grades(
         "3",
     )
     assert set(rows(graded_copy)) >= set(HANDED_IN), "who was graded before keeps a row"
-    assert ["good", "1-tiny", "The written answer waits to be graded by hand."] not in table(
+    assert ["good", "1-tiny", "A written answer waits to be graded by hand."] not in table(
         graded_copy / "remarks.csv"
     )
     page = (graded_copy / "feedback" / "good" / "1-tiny" / "1-tiny.html").read_text(

@@ -28,7 +28,7 @@ from course.tables import Result
 
 NOTHING = "Nothing was handed in."
 BLANK = "The notebook was handed in as it was handed out: it has not been begun."
-WAITS = "The written answer waits to be graded by hand."
+WAITS = "A written answer waits to be graded by hand."
 NO_TIME = "Nobody says when it was handed in: it counts as on time."
 LONGEST_RECEIPT = 1000
 
