@@ -625,3 +625,13 @@ def test_the_playground_in_firefox(model, firefox_page, tmp_path):
     page.keyboard.press("Space")
     painted = drawn(page.locator(".stage canvas"))
     page.get_by_text(says(model, painted, "Apple Green")).wait_for()
+
+    page.get_by_role("button", name="Teach it classes of your own").click()
+    for n, name in [(1, "Lime"), (2, "Cherry")]:
+        show_example(page, name)
+        page.get_by_role("status").filter(has_text=f"{name}: the model says").wait_for()
+        region = page.get_by_role("region", name=f"class {n}", exact=True)
+        region.get_by_role("button", name="Add the picture shown").click()
+        region.get_by_text("1 picture; choose one to take it out").wait_for()
+    page.get_by_text("It has learnt 2 classes from 2 pictures.").wait_for()
+    page.get_by_role("status").filter(has_text="Cherry: the model says class 2").wait_for()
