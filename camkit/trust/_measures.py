@@ -16,7 +16,8 @@ from camkit.models._scores import probabilities
 from camkit.trust._marks import planted
 
 # The maps of `localize.baselines`, which know no model.
-BASELINES = ("centre", "edges", "random")
+NOISE = "random"
+BASELINES = ("centre", "edges", NOISE)
 
 # Half of what lies on two marks lies on the one that is asked for if a map knows nothing of it.
 BLIND_SHARE = 0.5

@@ -21,6 +21,7 @@ from camkit.trust._intervals import interval, lower_bounds, weights_of_draws
 from camkit.trust._measures import (
     BASELINES,
     BLIND_SHARE,
+    NOISE,
     Case,
     Method,
     called,
@@ -119,7 +120,7 @@ def judge(
 ) -> Judgement:
     """Return which method and layer to trust for a model and images, or that none is.
 
-    Every method at every layer has to pass three checks, and three maps that know no model are the
+    Every method at every layer has to pass three checks. Three maps that know no model are the
     baselines: a Gaussian in the centre, the edges, and noise (`camkit.localize.baselines`).
 
     "road": does the score fall when the map's highest cells go, and stay when its lowest go? It is
@@ -127,15 +128,18 @@ def judge(
     (ROAD; Rong et al., ICML 2022; `camkit.localize.road` with `cells=7` and shares .1, .3 and .5).
     It is ROAD rather than deletion, because deletion paints cells grey, which is an object of its
     own to a network. Whole cells go, because pixel by pixel the resolution of a map decides. To
-    pass, a map has to beat every baseline, and by no less than a tenth of P_c and 0.02 in itself.
+    pass, a map has to beat noise, by no less than a tenth of P_c and 0.02. That it is worse than
+    the centre or the edges is told, and does not convict: where objects lie in the centre, or have
+    the strongest outlines, these maps remove what the model uses without knowing of it.
 
     "marks": does it find what is known to be used? Each picture gets two patches of stripes, and
     the last layer of the network gets weights that tell them apart, learnt from the vectors that it
     reads. That the answer depends on the marks is measured: exchanged, they change it. Both are
     asked for in turn; the measure is the share of a map's positive part on the marks that lies on
-    the right one, and exactly 0.5 for every map that is the same for all classes, which does not
-    pass. (This is a grid pointing game, Rao et al., Towards Better Understanding Attribution
-    Methods, CVPR 2022, for one's own network.)
+    the right one. It is exactly 0.5 for every map that is the same for all classes, so for all
+    baselines, which a map has to beat here. (This is a grid pointing game, Rao et al., Towards
+    Better Understanding Attribution Methods, CVPR 2022, for one's own network.) Where a network
+    cannot tell the marks apart, a map has to beat every baseline in "road" instead.
 
     "stays": how much of the map is left when the network has lost all that it has learnt? It is the
     absolute rank correlation with the map after the weights of every layer have been shuffled
@@ -298,27 +302,32 @@ def _verdicts(
         count: The number of rows.
     """
     road = measures["road"]
-    blind = road[:, None, count:]
-    gains = road[:, :count, None] - blind
-    bounds = lower_bounds(gains.reshape(len(road), -1), weights).reshape(count, -1)
+    gains = road[:, :count, None] - road[:, None, count:]
+    gains = gains.reshape(len(road), -1)
+    surely_better = (lower_bounds(gains, weights) > 0).reshape(count, -1)
+    surely_worse = (lower_bounds(-gains, weights) > 0).reshape(count, -1)
     least = max(_LEAST_ROAD, _LEAST_SHARE_OF_P * P.mean())
     finds_mark = np.full(count, True)
     if "marks" in measures:
         finds_mark = lower_bounds(measures["marks"][:, :count] - BLIND_SHARE, weights) > 0
     stays = lower_bounds(measures["stays"][:, :count] - _MOST_THAT_STAYS, weights) > 0
+    # What the marks cannot show has to be shown by the pixels alone.
+    to_beat = [NOISE] if "marks" in measures else BASELINES
     verdicts = []
     for row in range(count):
-        reasons = []
-        strongest = bounds[row].argmin()
-        if bounds[row, strongest] <= 0:
-            reasons.append(f"not surely better than {BASELINES[strongest]}")
-        elif road[:, row].mean() < least:
+        unbeaten = [name for name in to_beat if not surely_better[row, BASELINES.index(name)]]
+        reasons = [f"not surely better than {name}" for name in unbeaten]
+        if road[:, row].mean() < least:
             reasons.append("the score hardly falls")
         if not finds_mark[row]:
             reasons.append("does not find the mark")
         if stays[row]:
             reasons.append("stays without what was learnt")
-        verdicts.append("; ".join(reasons) or PASSES)
+        better = [
+            name for name, is_worse in zip(BASELINES, surely_worse[row], strict=True) if is_worse
+        ]
+        remark = f", though worse than {' and '.join(better)} in road" if better else ""
+        verdicts.append("; ".join(reasons) or PASSES + remark)
     return [*verdicts, *[_BASELINE] * len(BASELINES)]
 
 
@@ -330,7 +339,7 @@ def _best(
     Of those that are not certainly worse than the best in "road", and among these in "marks", it is
     the first.
     """
-    passing = np.array([row for row, verdict in enumerate(verdicts) if verdict == PASSES])
+    passing = np.array([row for row, verdict in enumerate(verdicts) if verdict.startswith(PASSES)])
     for name in ("road", "marks"):
         if len(passing) and name in measures:
             values = measures[name][:, passing]
@@ -367,33 +376,31 @@ def _nothing(table: pd.DataFrame, at_chance: str) -> str:
         return f"{begin}: {at_chance}."
     rows = table[table["verdict"] != _BASELINE]
     nearest = rows.loc[rows["road"].idxmax()]
-    blind = _strongest_baseline(table)
     return (
         f"{begin}: {called(nearest['method'], nearest['layer'])} has the highest road, "
-        f"{nearest['road']:.2f} (best blind map, {blind['method']}: {blind['road']:.2f}), and: "
-        f"{nearest['verdict']}."
+        f"{nearest['road']:.2f} ({_strongest_baseline(table)}), but: {nearest['verdict']}."
     )
 
 
 def _use(table: pd.DataFrame, best: int) -> str:
     """Return the sentence for the row to use."""
     row = table.loc[best]
-    blind = _strongest_baseline(table)
-    marks = f", marks {row['marks']:.2f} (blind {BLIND_SHARE})" if "marks" in table else ""
+    marks = f", marks {row['marks']:.2f} (blind: {BLIND_SHARE})" if "marks" in table else ""
     others = [
         called(other["method"], other["layer"])
         for number, other in table.iterrows()
-        if other["verdict"] == PASSES and number != best
+        if other["verdict"].startswith(PASSES) and number != best
     ]
     more = f" and {len(others) - _MOST_NAMES} more" if len(others) > _MOST_NAMES else ""
-    also = f"; {', '.join(others[:_MOST_NAMES])}{more} pass as well" if others else ""
+    also = f"; also passed: {', '.join(others[:_MOST_NAMES])}{more}" if others else ""
     return (
-        f"Use {called(row['method'], row['layer'])}: road {row['road']:.2f} (best blind map, "
-        f"{blind['method']}: {blind['road']:.2f}){marks}{also}."
+        f"Use {called(row['method'], row['layer'])}: road {row['road']:.2f} "
+        f"({_strongest_baseline(table)}){marks}{also}."
     )
 
 
-def _strongest_baseline(table: pd.DataFrame) -> pd.Series:
-    """Return the baseline with the highest "road"."""
+def _strongest_baseline(table: pd.DataFrame) -> str:
+    """Return the words for the baseline with the highest "road"."""
     baselines = table[table["verdict"] == _BASELINE]
-    return baselines.loc[baselines["road"].idxmax()]
+    strongest = baselines.loc[baselines["road"].idxmax()]
+    return f"best blind map, {strongest['method']}: {strongest['road']:.2f}"

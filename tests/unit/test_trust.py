@@ -4,11 +4,12 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from PIL import Image, ImageDraw
 
 import camkit
 from camkit import localize
 from camkit.models import _probe as probe
-from camkit.trust import _intervals, _marks
+from camkit.trust import _intervals, _marks, judging
 
 SIDE = 28
 RNG = np.random.default_rng(0)
@@ -252,6 +253,37 @@ def test_boxes_and_masks_tell_the_same_and_files_are_stretched(red, judged):
     assert of_files.table.iloc[0]["pointing"] == 1
 
 
+@pytest.mark.slow
+def test_the_sticker_that_a_class_always_has():
+    """As in lesson 13, all pictures of one class have a sticker in a corner of the white ground."""
+    names = camkit.load_images("mini", per_class=1).class_names[::2]
+    images = camkit.load_images("mini", "Training", classes=names, per_class=14)
+    rim = [(0, 0), (25, 25), (25, 25), (0, 0)]
+    pictures = np.pad(next(images.batches(len(images), 100)), rim, constant_values=255)
+    of_class = np.flatnonzero(images.labels == 3)
+    stickers = np.zeros((len(of_class), 150, 150), bool)
+    for mask, number in zip(stickers, of_class, strict=True):
+        x, y = np.random.default_rng(number).choice([2, 100], 2)
+        mask[y : y + 48, x : x + 48] = True
+        drawn = ImageDraw.Draw(picture := Image.fromarray(pictures[number]))
+        drawn.ellipse((x, y, x + 48, y + 48), (255, 220, 40), (40, 90, 220), 11)
+        pictures[number] = picture
+    model = camkit.gap_classifier(camkit.backbone("mini"), images.class_names)
+    camkit.train_head(model, camkit.load_images((pictures, images.labels), class_names=names))
+    judged = camkit.judge(
+        model,
+        camkit.load_images(pictures[of_class]),
+        METHODS,
+        layers=[model.layers[-4].name],
+        targets=3,
+        masks=stickers,
+    )
+    rows = judged.table.set_index("method")
+    assert judged.method in ("hires_cam", "grad_cam"), judged
+    assert rows.loc[judged.method, "pointing"] >= 0.9, judged
+    assert "does not find the mark" in rows.loc["eigen_cam", "verdict"], judged
+
+
 def test_nothing_beats_the_baselines_on_a_random_network():
     images = next(camkit.load_images("mini", "Test").select(slice(0, 240, 20)).batches(12, 48))
     keras.utils.set_random_seed(0)
@@ -262,6 +294,41 @@ def test_nothing_beats_the_baselines_on_a_random_network():
     judged = camkit.judge(model, images, ["hires_cam"], layers=[backbone.layers[-1].name])
     assert judged.verdict.startswith("Nothing here beats the baselines: hires_cam at ")
     assert judged.method is None and judged.layer is None
+
+
+def table_of_verdicts(road, marks=None, stays=0.1, P=0.9):
+    """Return the verdicts of rows whose values are given as means, with a little noise."""
+    noise = np.random.default_rng(0).normal(0, 0.02, (40, len(road) + 3))
+    measures = {"road": np.array([*road, 0.3, 0.2, 0.0]) + noise}
+    if marks is not None:
+        measures["marks"] = np.array([*marks, 0.5, 0.5, 0.5]) + 0 * noise
+    measures["stays"] = stays + noise
+    weights = _intervals.weights_of_draws(np.arange(40), 0)
+    verdicts = judging._verdicts(measures, np.full(40, P), weights, len(road))
+    return verdicts[: len(road)], judging._best(measures, verdicts, weights)
+
+
+def test_what_passes_and_what_is_used():
+    # As good as the centre, better, worse, noise.
+    road = [0.3, 0.5, 0.1, 0.0]
+    verdicts, best = table_of_verdicts(road, marks=[0.9, 0.5, 0.9, 0.9])
+    assert verdicts == [
+        "passes",
+        "does not find the mark",
+        "passes, though worse than centre and edges in road",
+        "not surely better than random; the score hardly falls",
+    ]
+    assert best == 0
+    # Without marks, every blind map has to be beaten.
+    verdicts, best = table_of_verdicts(road)
+    assert verdicts[:2] == ["not surely better than centre", "passes"] and best == 1
+    # Of equals in "road" the best in "marks", and of equals in both the first.
+    assert table_of_verdicts([0.3, 0.3, 0.3], marks=[0.8, 0.9, 0.9])[1] == 1
+    assert table_of_verdicts([0.3, 0.4, 0.3], marks=[0.8, 0.8, 0.9])[1] == 1
+    # What stays without the weights, and what is too little of a probability.
+    verdicts, best = table_of_verdicts([0.3], marks=[0.9], stays=0.7)
+    assert verdicts == ["stays without what was learnt"] and best is None
+    assert table_of_verdicts([0.3], marks=[0.9], P=3.5)[0] == ["the score hardly falls"]
 
 
 def test_a_model_that_names_labels_by_chance_is_not_explained(red):
