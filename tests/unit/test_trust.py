@@ -326,7 +326,7 @@ def test_what_passes_and_what_is_used():
     assert table_of_verdicts([0.3, 0.3, 0.3], marks=[0.8, 0.9, 0.9])[1] == 1
     assert table_of_verdicts([0.3, 0.4, 0.3], marks=[0.8, 0.8, 0.9])[1] == 1
     # What stays without the weights, and what is too little of a probability.
-    verdicts, best = table_of_verdicts([0.3], marks=[0.9], stays=0.7)
+    verdicts, best = table_of_verdicts([0.3], marks=[0.9], stays=0.95)
     assert verdicts == ["stays without what was learnt"] and best is None
     assert table_of_verdicts([0.3], marks=[0.9], P=3.5)[0] == ["the score hardly falls"]
 
