@@ -64,9 +64,9 @@ course: .venv/course ## [SEED=2027]: make the graded course of a year: the relea
 	$(COURSE) build
 
 .PHONY: grade
-grade: .venv/course ## SUBMITTED=download [STUDENTS=table.csv DUE=3-cam=2026-10-09T23:59 SEED=2027]: grade what students handed in
+grade: .venv/course ## SUBMITTED=download [STUDENTS=table.csv DUE=3-cam=2026-10-09T23:59 AGAIN=1 SEED=2027]: grade what students handed in
 	@test -n "$(SUBMITTED)" || { echo "make grade SUBMITTED=what the platform gave you, or a folder for each student"; exit 2; }
-	$(COURSE) grade "$(SUBMITTED)" $(if $(STUDENTS),--students "$(STUDENTS)") $(DUE:%=--due "%")
+	$(COURSE) grade "$(SUBMITTED)" $(if $(STUDENTS),--students "$(STUDENTS)") $(DUE:%=--due "%") $(if $(AGAIN),--again)
 
 .PHONY: course-proof
 course-proof: .venv/course ## [SEED=2027]: grade every known wrong answer with nbgrader (20 minutes)

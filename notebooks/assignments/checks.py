@@ -6,12 +6,20 @@ This file is handed out beside the notebooks and needs NumPy alone. Grading uses
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from inspect import unwrap
 
-import numpy as np
+# By name, so that what a notebook puts in the place of `np.isclose` changes nothing here.
+from numpy import allclose, argwhere, asarray, isclose, isfinite, ndarray, shape
 
 # Numbers are the same if they agree to rounding.
 RELATIVE_TOLERANCE = 1e-4
 ABSOLUTE_TOLERANCE = 1e-6
+
+# What `tell_calls` says: grading finds it, and tells the teacher.
+LEFT_TO_LIBRARY = "Your function leaves its work to"
+
+# Grading calls this after each call of a student's function.
+AFTER_CALL: Callable[[], object] | None = None
 
 # Where nbgrader runs a notebook, a test gets no points if anything was written on standard error
 # while it ran, a library's warning, say. So nothing is.
@@ -51,47 +59,140 @@ def agree(got: object, want: object, mistakes: Mapping[str, object] | Sequence[t
     """
     if got is None:
         raise Mistake("Your function returns nothing. Does it end with `return`?")
-    got = np.asarray(got)
-    want = np.asarray(want)
-    if got.dtype.kind not in "biuf":
-        raise Mistake(f"Your function returns {got.dtype} where numbers are wanted.")
+    got = _numbers(got)
+    want = _numbers(want)
+    # The mistakes may be worked out from what the function has changed in place.
+    if got.shape == want.shape and _are_close(got, want).all():
+        return
     for mistake, value in dict(mistakes).items():
-        if got.shape == np.shape(value) and _are_close(got, value).all():
+        if got.shape == shape(value) and _are_close(got, _numbers(value)).all():
             raise Mistake(f"{mistake}\n{_describe_difference(got, want)}")
     if got.shape != want.shape:
         raise Mistake(_describe_difference(got, want))
     differs = ~_are_close(got, want)
-    if differs.any():
-        count = f"{differs.sum()} of {differs.size} values differ{_describe_multiple(got, want)}."
-        raise Mistake(f"{count}\n{_describe_difference(got, want)}")
+    count = f"{differs.sum()} of {differs.size} values differ{_describe_multiple(got, want)}."
+    raise Mistake(f"{count}\n{_describe_difference(got, want)}")
 
 
-def _are_close(got: np.ndarray, want: object) -> np.ndarray:
+def _numbers(value: object) -> ndarray:
+    """Return the numbers in an array, a list, a table or a tensor."""
+    try:
+        numbers = asarray(plain(value))
+    except ValueError as error:
+        raise Mistake(f"Your function returns parts that make no array: {error}") from error
+    if numbers.dtype.kind not in "biuf":
+        raise Mistake(f"Your function returns {numbers.dtype} where numbers are wanted.")
+    return numbers
+
+
+def plain(value: object) -> object:
+    """Return a tensor or a table as an array, in lists and tuples, too; all else as it is.
+
+    >>> plain((1, [2, 3]))
+    (1, [2, 3])
+    """
+    if type(value) in (list, tuple):
+        return type(value)(plain(part) for part in value)
+    if hasattr(value, "detach"):
+        # A tensor of PyTorch, which is no array while it has a gradient.
+        return value.detach().cpu().numpy()
+    if hasattr(value, "__array__"):
+        return asarray(value)
+    return value
+
+
+def _are_close(got: ndarray, want: ndarray) -> ndarray:
     """Return for each value whether it is right, to rounding."""
-    return np.isclose(got, want, rtol=RELATIVE_TOLERANCE, atol=ABSOLUTE_TOLERANCE)
+    return isclose(got, want, rtol=RELATIVE_TOLERANCE, atol=ABSOLUTE_TOLERANCE)
 
 
-def _describe_difference(got: np.ndarray, want: np.ndarray) -> str:
+def _describe_difference(got: ndarray, want: ndarray) -> str:
     """Return the shapes in words if they differ, else the first value that does."""
     if got.shape != want.shape:
         return f"The shape of your result is {got.shape}, it should be {want.shape}."
-    differing = np.argwhere(~_are_close(got, want))
+    differing = argwhere(~_are_close(got, want))
     position = tuple(int(index) for index in differing[0])
     subject = f"At {list(position)} yours" if position else "Yours"
     return f"{subject} is {float(got[position]):.4g}, right is {float(want[position]):.4g}."
 
 
-def _describe_multiple(got: np.ndarray, want: np.ndarray) -> str:
+def _describe_multiple(got: ndarray, want: ndarray) -> str:
     """Return " (…)" if all of `got` is one multiple of `want`, else ""."""
     ratios = got[want != 0] / want[want != 0]
     if ratios.size <= 1 or got[want == 0].any():
         return ""
     ratio = ratios[0]
-    if not np.isfinite(ratio) or ratio == 0:
+    if not isfinite(ratio) or ratio == 0:
         return ""
-    if not np.allclose(ratios, ratio, rtol=RELATIVE_TOLERANCE):
+    if not allclose(ratios, ratio, rtol=RELATIVE_TOLERANCE):
         return ""
     return f" (all are {ratio:.4g} times what is right)"
+
+
+def call(function: Callable, *arguments: object) -> object:
+    """Return what a function gives for copies of its arguments.
+
+    The function may work in place, and the test still has its numbers. Tensors and tables that it
+    returns are arrays here.
+
+    >>> call(lambda numbers: numbers.pop(), [1, 2])
+    2
+    """
+    result = function(*_copied(arguments))
+    if AFTER_CALL:
+        AFTER_CALL()
+    return plain(result)
+
+
+def flat(value: object) -> object:
+    """Return all numbers of a result in one row, whatever lists and pairs hold them.
+
+    >>> flat((1, [2, 3]))
+    [1, 2, 3]
+    """
+    if value is None:
+        return None
+    if type(value) in (list, tuple):
+        return [number for part in value for number in flat(part) or []]
+    return _numbers(value).ravel().tolist()
+
+
+def _copied(value: object) -> object:
+    """Return a copy of an array, or of what holds arrays; all else, such as a model, as it is."""
+    if isinstance(value, ndarray):
+        return value.copy()
+    if type(value) in (list, tuple):
+        return type(value)(_copied(part) for part in value)
+    if type(value) is dict:
+        return {key: _copied(part) for key, part in value.items()}
+    return value
+
+
+def tell_calls(function: Callable, arguments: Sequence, unwanted: Sequence[Callable]) -> None:
+    """Print a line if a function leaves its work to a library's function.
+
+    Args:
+        function: The student's function.
+        arguments: Arguments to try it with.
+        unwanted: The library's functions, in Python.
+    """
+    codes = {unwrap(library).__code__: library for library in unwanted}
+    called = set()
+
+    def notice(frame, event, argument):
+        if event == "call" and frame.f_code in codes:
+            called.add(codes[frame.f_code].__qualname__)
+
+    before = sys.getprofile()
+    sys.setprofile(notice)
+    try:
+        call(function, *arguments)
+    finally:
+        sys.setprofile(before)
+    if called:
+        print(
+            f"{LEFT_TO_LIBRARY} {', '.join(sorted(called))}. Write it yourself, as the text asks."
+        )
 
 
 def share(points: float, cases: Sequence[Callable[[], object]]) -> float:

@@ -12,8 +12,8 @@ c.ClearSolutions.code_stub = {
 }
 c.ClearSolutions.text_stub = "*Your answer here.*"
 
-# Seconds for a cell.
-c.Execute.timeout = 60
+# Seconds of computing for a cell, so that a busy machine takes nothing from it.
+c.Execute.timeout = 30
 # No source lines around the one that fails: those of a check name every known mistake.
 c.Execute.extra_arguments = [
     "--HistoryManager.hist_file=:memory:",

@@ -37,7 +37,6 @@ from course import (
 from course.gradebook import Score
 from course.marks import mark
 from course.release import release
-from course.spies import find_spying
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -171,17 +170,18 @@ GOOD = {
     "why": "The sums swap.",
 }
 WRONG = "def one(x):\n    return x"
+LOOP = "def one(x):\n    while True: pass"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A course's folder with the tiny assignment released in it, and 5 seconds for a cell."""
+    """A course's folder with the tiny assignment released, 5 seconds of computing for a cell."""
     folder = tmp_path_factory.mktemp("course")
     source = folder / "1-tiny.ipynb"
     nbformat.write(tiny(), source)
     config = (sources.HERE / "nbgrader_config.py").read_text()
-    assert config.count("timeout = 60") == 1
-    (folder / "nbgrader_config.py").write_text(config.replace("timeout = 60", "timeout = 5"))
+    assert config.count("timeout = 30") == 1
+    (folder / "nbgrader_config.py").write_text(config.replace("timeout = 30", "timeout = 5"))
     release(folder, 2026, [source])
     return folder
 
@@ -246,12 +246,10 @@ def answer_one(body, imports=""):
     return hand_in
 
 
-# The limits of the submissions below: low, so that loops end soon.
-CPU_SECONDS = 12
+# The limit of the submissions below: low, so that none takes much.
 MEMORY = 3 << 30
 LIMITS = (
     f"assert resource.getrlimit(resource.RLIMIT_AS) == ({MEMORY}, {MEMORY})\n"
-    f"    assert resource.getrlimit(resource.RLIMIT_CPU) == ({CPU_SECONDS}, {CPU_SECONDS})\n"
     f"    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == {limits.FILE_SIZE}"
 )
 
@@ -281,19 +279,65 @@ HANDED_IN = {
         "check-one ran longer",
     ),
     "sys.exit": (answer_one("sys.exit()", "import sys"), (0, 2), r"ends Python with exit\(\)"),
-    "exit in a cell": (lambda r: with_cell(answered(r), "two", "exit()"), (2, 2), None),
+    "exit in a cell": (
+        lambda r: with_cell(
+            with_cell(answered(r), "two", "exit()"), "two", "import time; time.sleep(1)"
+        ),
+        (2, 2),
+        None,
+    ),
+    "exit in an answer": (answer_one("exit()"), (2, 2), None),
     "killed kernel": (
         answer_one("os.kill(os.getpid(), 9)", "import os"),
-        (0, 0),
-        "ended the Python process",
+        (0, 2),
+        "check-one ended the Python process",
     ),
-    "os._exit": (answer_one("os._exit(0)", "import os"), (0, 0), "ended the Python process"),
+    "os._exit in a cell": (
+        lambda r: with_cell(answered(r), "two", "import os; os._exit(0)"),
+        (2, 2),
+        "A cell of yours ended the Python process",
+    ),
     "deaf loop": (
-        answer_one(
-            "signal.signal(signal.SIGINT, signal.SIG_IGN)\n    while True: pass", "import signal"
+        answer_one("while True:\n        try: pass\n        except: pass"),
+        (0, 2),
+        "check-one ran longer",
+    ),
+    "many endless loops": (
+        lambda r: with_cell(with_cell(answered(r, one=LOOP), "two", "one(1)"), "two", "one(2)"),
+        (0, 2),
+        "A cell of yours ran longer",
+    ),
+    "elsewhere": (
+        lambda r: with_cell(
+            with_cell(answered(r), "one", "%cd -q /"), "one", "import os; os.chdir('/tmp')"
         ),
-        (0, 0),
-        "nothing could interrupt|ended the Python process|still running",
+        (2, 2),
+        None,
+    ),
+    "names of builtins": (
+        lambda r: with_cell(answered(r), "one", "sum = range = 0\nfrom numpy import *"),
+        (2, 2),
+        None,
+    ),
+    "names that look for tests": (
+        answer_one(
+            '"""See 01-gap-equation.ipynb."""\n    for _i in range(2): gc = _i\n    __main__ = gc',
+            "import gc, inspect",
+        ),
+        (2, 2),
+        None,
+    ),
+    "other checks": (
+        lambda r: with_cell(
+            answered(r, one=WRONG), "check-one", "import checks; checks.agree = print"
+        ),
+        (0, 2),
+        "A cell of yours: It replaces functions of libraries.*checks.agree",
+    ),
+    "shows a result": (
+        answer_one("get_ipython().displayhook(2)\n    return x"),
+        (0, 2),
+        None,
     ),
     "memory at once": (answer_one("bytearray(200 << 30)"), (0, 2), "more memory"),
     "memory bit by bit": (
@@ -333,26 +377,17 @@ HANDED_IN = {
     "empty file": (lambda r: "", (0, 0), "empty or damaged"),
     "no notebook": (lambda r: "hello", (0, 0), "empty or damaged"),
     "looks for tests": (
-        answer_one("print(glob.glob('*.ipynb'))", "import glob"),
-        (0, 2),
-        "one reads ipynb",
+        answer_one("assert not glob.glob('**/*.ipynb', recursive=True)", "import glob"),
+        (2, 2),
+        None,
     ),
     "lists files": (
         answer_one("assert os.listdir() == ['checks.py'], os.listdir()", "import os"),
         (2, 2),
         None,
     ),
-    "looks for the gradebook": (
-        answer_one("open('../gradebook.db')"),
-        (0, 2),
-        "one reads gradebook",
-    ),
-    "reads In": (answer_one("print(In[-1])"), (0, 2), "one reads In"),
-    "reads frames": (
-        lambda r: with_cell(answered(r), "one", "import inspect"),
-        (2, 2),
-        "yours reads inspect",
-    ),
+    "looks for the gradebook": (answer_one("open('../gradebook.db')"), (0, 2), None),
+    "reads In": (answer_one("assert 'hu' + 'sh' not in str(In) + str(globals())"), (2, 2), None),
     "asks the network": (
         answer_one("urllib.request.urlopen('http://example.com')", "import urllib.request"),
         (0, 2),
@@ -383,7 +418,6 @@ def graded(folder, released, tmp_path_factory):
         path.write_text(made if isinstance(made, str) else nbformat.writes(made))
     graded = Path(shutil.copytree(folder, tmp_path_factory.mktemp("course") / "graded"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(limits, "CPU_SECONDS", CPU_SECONDS)
         patch.setattr(limits, "MEMORY", MEMORY)
         grading.grade(graded, submitted)
     return graded
@@ -647,30 +681,6 @@ def test_a_notebook_is_known_by_its_marks(released, tmp_path):
     assert "Tiny (1).ipynb is newer and was graded" in found["1-tiny"].remarks[0]
 
 
-@pytest.mark.parametrize(
-    "source, what",
-    [
-        ("x = In[-1]", "In"),
-        ("get_ipython().user_ns", "user_ns"),
-        ("from inspect import stack", "inspect"),
-        ("import sys; sys._getframe(1)", "_getframe"),
-        ("!cat ../*.ipynb", "ipynb"),
-        ("%history -g", "history"),
-        ("get_ipython().run_line_magic('history', '-g')", "history"),
-        ("get_ipython().run_line_magic(name, '')", ""),
-        ("get_ipython().run_line_magic()", ""),
-        ("open(f'{folder}/gradebook.db')", "gradebook"),
-        ("%matplotlib inline\nInside = 3", ""),
-        ("recall = history[0]", ""),
-        ("def f(:", ""),
-        ("# In[3] of the lesson\nindex = [0]", ""),
-        ("camkit.plots.show(figure, 'In the map')", ""),
-    ],
-)
-def test_spies_are_found(source, what):
-    assert find_spying(source) == what
-
-
 def test_feedback_shows_what_students_write_as_it_is(folder, released):
     nasty = "<script>alert(1)</script> $\\begin{x$ ![](/etc/passwd) ```\n# title"
     notebook = answered(released, why=nasty)
@@ -781,6 +791,7 @@ def test_an_assignment_is_made_as_the_others(name):
 def test_a_check_tells_mistakes_apart(name, monkeypatch):
     """No two mistakes that a visible check names have the same value, and none the right one."""
     seen, real = [], checks.agree
+    monkeypatch.setattr(proof, "load_checks", lambda path: checks)
 
     def agree(got, want, mistakes=()):
         values = [want, *dict(mistakes).values()]
@@ -796,14 +807,6 @@ def test_a_check_tells_mistakes_apart(name, monkeypatch):
     points = proof.grade_in_process(notebook, {"__name__": "__main__"})
     assert points == proof.pair_tests(notebook)[1]
     assert sum(count > 2 for count in seen) >= 7, "most steps name mistakes"
-
-
-@assigned
-def test_no_answer_is_taken_for_a_spy(name):
-    cells = source_cells(name)
-    written = [cell.source for cell in cells if cell.cell_type == "code"]
-    wrong = [answer.source for answer in proof.wrong_answers(name)]
-    assert {find_spying(source) for source in written + wrong} == {""}
 
 
 @functools.cache

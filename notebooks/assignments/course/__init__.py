@@ -14,10 +14,11 @@ them only:
     feedback, lateness           the pages for students; what is late, and what that costs
     similarity                   answers of two students that are more alike than chance makes them
     isolation, submissions       grade one submission in a process with limits; read a notebook
+    environment, bench           where a student's code runs; the student's cells and the tests
     cells, syntax                find the cells that were handed out again; what a source defines
     roster, files                the students; files, also in archives
     gradebook, explanations      points; what went wrong, in words
-    spies, year                  answers that read the tests; the folder of a year
+    year                         the folder of a year
     sources, marks, markdown, limits
 
 `_child` and `autograde` are the program of the process that grades a single submission.

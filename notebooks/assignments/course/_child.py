@@ -9,13 +9,9 @@ import sys
 from contextlib import suppress
 
 
-def limit_resources(memory: int, file_size: int, cpu_seconds: int) -> None:
-    """Limit what this process and its children may use: bytes, bytes of a file, seconds."""
-    limits = {
-        resource.RLIMIT_AS: memory,
-        resource.RLIMIT_FSIZE: file_size,
-        resource.RLIMIT_CPU: cpu_seconds,
-    }
+def limit_resources(memory: int, file_size: int) -> None:
+    """Limit what this process and its children may use: bytes, and bytes of a file."""
+    limits = {resource.RLIMIT_AS: memory, resource.RLIMIT_FSIZE: file_size}
     for kind, most in limits.items():
         # macOS knows no limit of memory.
         with suppress(ValueError, OSError):
@@ -24,8 +20,8 @@ def limit_resources(memory: int, file_size: int, cpu_seconds: int) -> None:
 
 def main() -> None:
     """Set the limits, then grade. Exit with 0, or with 1 after printing nbgrader's log."""
-    folder, assignment, student, memory, file_size, cpu_seconds = sys.argv[1:]
-    limit_resources(int(memory), int(file_size), int(cpu_seconds))
+    folder, assignment, student, memory, file_size = sys.argv[1:]
+    limit_resources(int(memory), int(file_size))
 
     # Imported here, so that the limits hold for these imports as well.
     from course.autograde import autograde

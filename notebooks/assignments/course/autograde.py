@@ -1,38 +1,151 @@
 """Grade one submission with nbgrader in this process, which `_child` has limited."""
 
+import asyncio
 import fcntl
 import shutil
 import socket
 import struct
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 
+import nbformat
+from jupyter_client.manager import AsyncKernelManager
+from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
+from nbgrader import utils
 from nbgrader.converters import Autograde
 from nbgrader.preprocessors import Execute
+from traitlets import List, Unicode
 
-from course import sources, year
+from course import bench, limits, sources, year
+from course.environment import make_environment
 from course.limits import CUT_SHORT, PRINTED
 
 # Linux's request to set the flags of a network device, and the flags IFF_UP and IFF_RUNNING.
 SIOCSIFFLAGS = 0x8914
 UP_AND_RUNNING = 0x41
 
+# How often, in seconds, a running cell is looked after.
+PULSE = 0.5
+
+# What a cell's output says where it ran out of time, or ended the kernel.
+TIMEOUT = "CellTimeoutError"
+DEATH = "DeadKernelError"
+
+
+class KernelManager(AsyncKernelManager):
+    """A manager that starts this course's own kernel."""
+
+    command = List(Unicode())
+
+    def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
+        """Return the command of the kernel, whatever the notebook's metadata name."""
+        return [*self.command, "-f", self.connection_file, *(extra_arguments or [])]
+
 
 class IsolatedExecute(Execute):
-    """nbgrader's Execute in an empty temporary folder, with runaway output cut short.
+    """nbgrader's Execute, in which a cell that goes wrong takes nothing with it but itself.
 
-    The folder holds checks.py and no notebook.
+    Cells run in an empty temporary folder, with checks.py and no notebook, and in an environment of
+    their own. A cell that computes for too long is interrupted. One that ends the kernel, or cannot
+    be interrupted, is left out: a new kernel runs the cells before it again.
     """
 
     def preprocess(self, nb: NotebookNode, resources: dict, *args, **kwargs):
         """Execute the notebook in a folder of its own."""
         self.printed = {}
+        self.left_out = set()
+        self.ran_out = 0
+        self.kernel_manager_class = KernelManager
+        # How long the kernel may take to send what a cell has printed, on a busy machine, too.
+        self.iopub_timeout = limits.SECONDS
+        self.startup_timeout = limits.SECONDS
         with tempfile.TemporaryDirectory() as folder:
-            shutil.copy(sources.HERE / "checks.py", folder)
-            resources["metadata"]["path"] = folder
+            room = Path(folder) / "room"
+            room.mkdir()
+            shutil.copy(sources.HERE / "checks.py", room)
+            self.environment = make_environment(Path(folder), hidden=[self.year_folder])
+            resources["metadata"]["path"] = str(room)
             return super().preprocess(nb, resources, *args, **kwargs)
+
+    def create_kernel_manager(self) -> KernelManager:
+        """Return a manager of this course's kernel."""
+        self.kernel_name = "python3"
+        self.km = KernelManager(command=self.environment.command, config=self.config)
+        return self.km
+
+    def start_new_kernel(self, **kwargs) -> None:
+        """Start the kernel with the variables of its environment."""
+        super().start_new_kernel(env=self.environment.variables, **kwargs)
+
+    def preprocess_cell(self, cell: NotebookNode, resources: dict, index: int):
+        """Execute a cell, as what it is."""
+        if cell.cell_type == "code" and cell.source.strip():
+            if not self._run(cell, index):
+                self._start_again(index)
+            _check_machine(cell)
+        return cell, resources
+
+    def _run(self, cell: NotebookNode, index: int) -> bool:
+        """Execute a cell and return whether the kernel is alive; if not, the cell is left out."""
+        source = cell.source
+        self.current = cell
+        self.is_out_of_time = False
+        cell.source = f"{_kind(cell)}\n{source}"
+        alive = True
+        try:
+            self.execute_cell(cell, index, store_history=not utils.is_grade(cell))
+        except DeadKernelError:
+            alive = False
+            self.left_out.add(index)
+        finally:
+            cell.source = source
+        if self.is_out_of_time:
+            self.ran_out += 1
+            _replace_error(cell, TIMEOUT)
+        elif not alive:
+            _replace_error(cell, DEATH)
+        if utils.is_grade(cell):
+            _keep_last_result(cell)
+        return alive
+
+    def _start_again(self, index: int) -> None:
+        """Start a new kernel and run the cells before `index` that are no tests once more."""
+        self._cleanup_kernel()
+        self.create_kernel_manager()
+        self.start_new_kernel()
+        self.start_new_kernel_client()
+        for number, cell in enumerate(self.nb.cells[:index]):
+            again = cell.cell_type == "code" and cell.source.strip() and not utils.is_grade(cell)
+            if not again or number in self.left_out:
+                continue
+            if not self._run(nbformat.from_dict(cell), number):
+                self._start_again(index)
+                return
+
+    async def _async_poll_kernel_alive(self) -> None:
+        """Watch the kernel while it runs a cell; interrupt it when the cell's time is over."""
+        seconds = float(self.timeout)
+        if self.ran_out >= limits.PATIENCE and not utils.is_grade(self.current):
+            seconds *= limits.IMPATIENCE
+        clock = Clock(self.km.provisioner.pid)
+        while await self.km.is_alive():
+            await asyncio.sleep(PULSE)
+            if not clock.is_over(seconds):
+                continue
+            if self.is_out_of_time:
+                await self.km.shutdown_kernel(now=True)
+                break
+            self.is_out_of_time = True
+            await self.km.interrupt_kernel()
+            clock = Clock(self.km.provisioner.pid)
+            seconds = limits.GRACE
+        self.task_poll_for_reply.cancel()
+
+    def _get_timeout(self, cell: NotebookNode | None) -> None:
+        """Leave the time to `_async_poll_kernel_alive`."""
 
     def process_message(self, msg: dict, cell: NotebookNode, cell_index: int):
         """Keep at most PRINTED characters of what a cell prints."""
@@ -52,12 +165,83 @@ class IsolatedExecute(Execute):
         return True
 
 
+class Clock:
+    """The time that a process has taken since this was made.
+
+    Args:
+        pid: The number of the process.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.start = time.monotonic()
+        self.start_of_computing = _seconds_of_computing(pid)
+
+    def is_over(self, seconds: float) -> bool:
+        """Return whether the process has computed so long, or waited several times as long."""
+        computed = _seconds_of_computing(self.pid) - self.start_of_computing
+        waited = time.monotonic() - self.start
+        return computed > seconds or waited > limits.CLOCK * seconds
+
+
+def _seconds_of_computing(pid: int) -> float:
+    """Return for how many seconds a process has computed; infinity if it has ended.
+
+    Where processes have numbers of their own, as in isolation, /proc has others: the clock of a
+    process is asked, whose number is made as in Linux's `clock_getcpuclockid`.
+    """
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        with suppress(OSError):
+            return time.clock_gettime(~pid << 3 | 2)
+        return float("inf")
+    import psutil
+
+    with suppress(psutil.Error):
+        return sum(psutil.Process(pid).cpu_times()[:2])
+    return float("inf")
+
+
+def _kind(cell: NotebookNode) -> str:
+    """Return the line that tells the kernel what a cell is."""
+    if utils.is_grade(cell):
+        return bench.TEST
+    return bench.GIVEN if utils.is_locked(cell) else bench.OWN
+
+
+def _replace_error(cell: NotebookNode, name: str) -> None:
+    """Put an error of this name in the place of a cell's errors."""
+    kept = [output for output in cell.outputs if output.output_type != "error"]
+    error = nbformat.v4.new_output("error", ename=name, evalue="", traceback=[name])
+    cell.outputs = [*kept, error]
+
+
+def _keep_last_result(cell: NotebookNode) -> None:
+    """Leave of a test's results the last, and none beside an error.
+
+    nbgrader reads the first output that is a result or an error, and an answer may show a result.
+    """
+    results = [output for output in cell.outputs if output.output_type == "execute_result"]
+    failed = any(output.output_type == "error" for output in cell.outputs)
+    dropped = results if failed else results[:-1]
+    cell.outputs = [output for output in cell.outputs if output not in dropped]
+
+
+def _check_machine(cell: NotebookNode) -> None:
+    """Raise RuntimeError if a given cell cannot import what it needs: no student is at fault."""
+    if _kind(cell) != bench.GIVEN:
+        return
+    for output in cell.outputs:
+        if output.get("ename") in ("ImportError", "ModuleNotFoundError"):
+            raise RuntimeError(f"the given cell {cell.id} fails: {output.evalue}")
+
+
 def autograde(folder: str, assignment: str, student: str) -> bool:
     """Grade a submission, print nbgrader's log, and return whether it could be graded."""
     _start_loopback()
     api = year.nbgrader_api(Path(folder))
     api.coursedir.submitted_directory = year.TIDIED
     api.config.Autograde.autograde_preprocessors = _preprocessors()
+    IsolatedExecute.year_folder = Path(folder)
     result = api.autograde(assignment, student, force=True, create=True)
     print(result.get("log", ""), result.get("error", ""))
     return result["success"]

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from course import grading, guide, lateness, proof, roster, sources, year
+from course.collecting import Collected
 from course.files import is_archive
 from course.release import release
 
@@ -17,6 +18,7 @@ RESULTS = {
     "moodle.csv": "points, for Moodle's gradebook",
     "remarks.csv": "what you should know",
     "similarity.csv": "students whose answers are more alike than chance makes them",
+    "changes.csv": "whose points are others than before",
     "feedback": "pages for students",
     "moodle-feedback": "the same pages, to upload to Moodle",
 }
@@ -82,6 +84,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ASSIGNMENT=TIME",
         type=_due,
         help="when an assignment is due, such as 3-cam=2026-10-09T23:59; it is kept",
+    )
+    grade.add_argument(
+        "--again",
+        action="store_true",
+        help="grade anew what was graded and has not changed; changes.csv says what that changed",
     )
     return parser
 
@@ -150,7 +157,7 @@ def _grade(folder: Path, options: argparse.Namespace) -> None:
     """Grade what students handed in and print where the results are.
 
     Raises:
-        SystemExit: With 1 if anything could not be read, or if there is nothing.
+        SystemExit: With 1 if anything could not be read or graded, or if there is nothing.
     """
     kept = year.roster_folder(folder)
     people = None
@@ -158,18 +165,38 @@ def _grade(folder: Path, options: argparse.Namespace) -> None:
         people = roster.keep(Path(options.students), kept)
     elif kept.exists():
         people = roster.read(kept)
-    collected = grading.grade(folder, Path(options.submitted), roster=people, due=dict(options.due))
+    collected = grading.grade(
+        folder,
+        Path(options.submitted),
+        roster=people,
+        due=dict(options.due),
+        again=options.again,
+    )
     for name, content in RESULTS.items():
         if (folder / name).exists():
             print(f"{folder / name}: {content}")
     for student, note in collected.notes:
         print(f"note: {student + ': ' if student else ''}{note}")
+    problems = _problems(collected)
+    if problems:
+        sys.exit("\n".join(problems))
+    if not collected.submissions:
+        sys.exit(f"error: {options.submitted} holds no notebook with an answer")
+
+
+def _problems(collected: Collected) -> list[str]:
+    """Return lines on what could not be graded and on what could not be read."""
+    lines = []
+    if collected.waiting:
+        count = len(collected.waiting)
+        what = "1 submission waits" if count == 1 else f"{count} submissions wait"
+        lines.append(f"error: {what} to be graded, since this machine could not; call again:")
+        for (student, assignment), fault in sorted(collected.waiting.items()):
+            lines.append(f"  {student}: {assignment}: {fault}")
     if collected.unread:
         count = len(collected.unread)
         what = "1 file was" if count == 1 else f"{count} files were"
-        lines = [
-            f"  {student or '?'}: {place}: {reason}" for student, place, reason in collected.unread
-        ]
-        sys.exit("\n".join([f"error: {what} not understood:", *lines]))
-    if not collected.submissions:
-        sys.exit(f"error: {options.submitted} holds no notebook with an answer")
+        lines.append(f"error: {what} not understood:")
+        for student, place, reason in collected.unread:
+            lines.append(f"  {student or '?'}: {place}: {reason}")
+    return lines

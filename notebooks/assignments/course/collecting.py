@@ -45,6 +45,7 @@ class Collected:
         blank: {(student, assignment)} of notebooks that are as they were handed out.
         unread: What could not be read or belongs to nobody.
         notes: Lines on how the folders were understood, and on files beside the notebooks.
+        waiting: {(student, assignment): why this machine could not grade it}, which grading adds.
     """
 
     submissions: dict[tuple[str, str], Submission] = field(default_factory=dict)
@@ -53,6 +54,7 @@ class Collected:
     blank: set[tuple[str, str]] = field(default_factory=set)
     unread: list[Unread] = field(default_factory=list)
     notes: list[tuple[str, str]] = field(default_factory=list)
+    waiting: dict[tuple[str, str], str] = field(default_factory=dict)
 
 
 def collect(

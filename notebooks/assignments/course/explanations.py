@@ -5,20 +5,11 @@ import tempfile
 
 from nbformat import NotebookNode
 
+from course import bench
 from course.limits import CUT_SHORT
 from course.marks import name_cell
 
 LONGEST_QUOTE = 300
-
-# Patterns in nbgrader's log, and why the submission could not be graded. The first match counts.
-FAILURES = {
-    "DeadKernelError|Kernel died": (
-        "Your notebook ended the Python process that runs it (os._exit, a signal, a crash), "
-        "so that nothing could be graded."
-    ),
-    "CellTimeoutError": "A cell ran longer than a cell may, and nothing could interrupt it.",
-    "MemoryError": "Your notebook needed more memory than grading allows.",
-}
 
 # What nbgrader, SQLite and the system say when it is the disk that is at fault.
 DISK_FULL = (
@@ -28,6 +19,7 @@ DISK_FULL = (
 # Patterns in the outputs of a cell, and what is said of the cell.
 OUTCOMES = {
     "CellTimeoutError": "ran longer than a cell may and was stopped",
+    "DeadKernelError": "ended the Python process that ran it (os._exit, a signal, a crash)",
     "MemoryError|Unable to allocate": "asked for more memory than grading allows",
     "SystemExit": "ends Python with exit(): leave that out",
     "Network is unreachable|Name or service not known|Temporary failure in name resolution"
@@ -36,8 +28,12 @@ OUTCOMES = {
 }
 
 
+# Beginnings of lines that a cell prints and that the teacher should read.
+QUOTED = (bench.REPLACED, "Your function leaves its work to")
+
+
 def explain_failure(log: str, code: int) -> str:
-    """Return one line for the student on why a grading process failed.
+    """Return one line for the teacher on why a grading process failed.
 
     Args:
         log: The log of the process.
@@ -52,12 +48,9 @@ def explain_failure(log: str, code: int) -> str:
             f"{disk_message[0]}, here or in {tempfile.gettempdir()}: make room and call again, "
             "nothing is lost"
         )
-    for pattern, line in FAILURES.items():
-        if re.search(pattern, log):
-            return line
-    lines = log.strip().splitlines()
-    last_line = lines[-1] if lines else "it left no message"
-    return f"Grading ended with code {code}: {last_line[:LONGEST_QUOTE]}"
+    lines = [line for line in log.splitlines() if line.strip()]
+    last_line = lines[-1].strip() if lines else "it left no message"
+    return f"grading ended with code {code}: {last_line[:LONGEST_QUOTE]}"
 
 
 def explain_outputs(notebook: NotebookNode) -> list[str]:
@@ -68,6 +61,9 @@ def explain_outputs(notebook: NotebookNode) -> list[str]:
         for pattern, outcome in OUTCOMES.items():
             if re.search(pattern, text):
                 lines.append(f"{name_cell(cell)} {outcome}.")
+        for line in text.splitlines():
+            if line.startswith(QUOTED):
+                lines.append(f"{name_cell(cell)}: {line}")
     return lines
 
 

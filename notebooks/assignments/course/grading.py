@@ -9,7 +9,7 @@ import secrets
 import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -18,7 +18,18 @@ from nbformat import NotebookNode
 from tqdm import tqdm
 
 from camkit._files import write_whole
-from course import feedback, gradebook, isolation, lateness, returns, similarity, tables, year
+from course import (
+    bench,
+    feedback,
+    gradebook,
+    isolation,
+    lateness,
+    returns,
+    similarity,
+    sources,
+    tables,
+    year,
+)
 from course.collecting import Collected, collect
 from course.explanations import explain_outputs
 from course.lateness import Late
@@ -29,6 +40,7 @@ from course.tables import Result
 NOTHING = "Nothing was handed in."
 BLANK = "The notebook was handed in as it was handed out: it has not been begun."
 WAITS = "A written answer waits to be graded by hand."
+LATER = "It could not be graded: {}. It waits, and the next call grades it."
 NO_TIME = "Nobody says when it was handed in: it counts as on time."
 LONGEST_RECEIPT = 1000
 
@@ -43,6 +55,25 @@ class Job:
     released: NotebookNode
     submission: Submission
     rule: lateness.Rule
+    tests: str
+    again: bool
+
+
+@dataclass
+class Outcome:
+    """What came of a job.
+
+    Args:
+        fault: Why it could not be graded, "" if it could: the machine is at fault, no student.
+        changes: Rows of changes.csv.
+    """
+
+    fault: str = ""
+    changes: list[tuple[str, ...]] = field(default_factory=list)
+
+
+class MachineFault(RuntimeError):
+    """A submission could not be graded, and no student is at fault; the message says why."""
 
 
 def grade(
@@ -52,12 +83,14 @@ def grade(
     *,
     roster: Roster | None = None,
     due: Mapping[str, datetime] | None = None,
+    again: bool = False,
 ) -> Collected:
     """Grade what students handed in, into gradebook.db, feedback/ and tables.
 
-    What has been graded stays so: a run that was stopped goes on, a submission that changed is
-    graded anew, and what was graded from another folder keeps its rows. A second process waits for
-    the first.
+    What has been graded stays so: a run that was stopped goes on, and what was graded from another
+    folder keeps its rows. A submission is graded anew if it changed, or the tests did (the source
+    with its hidden tests, checks.py, the settings of Execute); changes.csv says what that changed.
+    A second process waits for the first.
 
     Args:
         folder: The year's folder, with a gradebook and release/.
@@ -65,9 +98,10 @@ def grade(
         workers: Submissions that are graded at once.
         roster: The students; without one names and logins are taken as they stand.
         due: {assignment: when it is due, in UTC}, of those for which that is new.
+        again: Whether to grade anew what was graded and has not changed.
 
     Returns:
-        What was found in `submitted`, and what could not be read.
+        What was found in `submitted`, what could not be read, and what waits to be graded.
 
     Raises:
         OSError: If the disk is full or cannot be written to; nothing is lost.
@@ -78,15 +112,29 @@ def grade(
         released = _released_notebooks(folder)
         lateness.set_due(folder, due or {})
         rule = lateness.penalty(folder)
+        tests = {assignment: _digest_of_tests(folder, assignment) for assignment in released}
         collected = collect(Path(submitted), Path(scratch), released, roster)
         _enrol(folder, roster, collected.numbers)
         jobs = [
-            Job(folder, assignment, student, released[assignment], submission, rule)
+            Job(
+                folder,
+                assignment,
+                student,
+                released[assignment],
+                submission,
+                rule,
+                tests[assignment],
+                again,
+            )
             for (student, assignment), submission in collected.submissions.items()
         ]
-        _grade_all(jobs, workers)
-        for job in jobs:
-            _hand_back(job)
+        outcomes = _grade_all(jobs, workers)
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            if outcome.fault:
+                collected.waiting[job.student, job.assignment] = outcome.fault
+            else:
+                _hand_back(job)
+        _write_changes(folder, outcomes)
         _write_tables(folder, list(released), roster, collected, rule)
         pairs = similarity.rows(folder, released)
         tables.write_csv(folder / "similarity.csv", pairs, tables.FOR_EXCEL)
@@ -115,27 +163,37 @@ def _enrol(folder: Path, roster: Roster, numbers: Mapping[str, str]) -> None:
             book.update_or_create_student(student, lms_user_id=number)
 
 
-def _grade_all(jobs: list[Job], workers: int) -> None:
+def _grade_all(jobs: list[Job], workers: int) -> list[Outcome]:
     """Grade submissions, some at once, with a progress bar."""
+    outcomes = []
     with (
         ThreadPoolExecutor(workers) as pool,
         tqdm(total=len(jobs), unit="submission", disable=None) as bar,
     ):
-        for _ in pool.map(_grade_if_changed, jobs):
+        for outcome in pool.map(_grade_if_changed, jobs):
+            outcomes.append(outcome)
             bar.update()
+    return outcomes
 
 
-def _grade_if_changed(job: Job) -> None:
+def _grade_if_changed(job: Job) -> Outcome:
     """Grade a submission that has changed since it was graded, and write its feedback.
 
     The feedback is written anew, too, where a person has changed points or comments.
     """
     old = _read_record(job.folder, job.assignment, job.student)
     digest = _digest(job)
-    told = old["told"] if old.get("digest") == digest else _grade_now(job)
+    reason = _why_again(job, old, digest)
+    told = old.get("told", [])
+    if reason:
+        try:
+            told = _grade_now(job)
+        except MachineFault as error:
+            return Outcome(str(error))
     scores = gradebook.scores(job.folder, job.assignment, job.student)
     record = {
         "digest": digest,
+        "tests": job.tests,
         "told": told,
         "points": {cell: list(score) for cell, score in scores.items()},
         "time": job.submission.time,
@@ -147,13 +205,47 @@ def _grade_if_changed(job: Job) -> None:
         points = book.find_submission(job.assignment, job.student).score
     late = lateness.judge(job.student, points, record, due, job.rule)
     record["late"] = list(late)
+    outcome = Outcome()
+    if reason and old:
+        outcome.changes = _changes(job, old["points"], record["points"], reason)
     if record == old:
-        return
+        return outcome
     remarks = [*told, *_remarks_on_time(late)]
     feedback.write(job.folder, job.assignment, job.student, job.released, scores, remarks)
     path = year.record_path(job.folder, job.assignment, job.student)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, json.dumps(record).encode())
+    return outcome
+
+
+def _why_again(job: Job, old: Mapping, digest: str) -> str:
+    """Return why a submission is to be graded, "" if it was graded and nothing has changed."""
+    if old.get("digest") != digest:
+        return "another notebook"
+    if old.get("tests") != job.tests:
+        return "other tests"
+    return "graded again" if job.again else ""
+
+
+def _changes(job: Job, old: Mapping, new: Mapping, reason: str) -> list[tuple[str, ...]]:
+    """Return the rows of changes.csv on the steps whose points are others than before."""
+    rows = []
+    for cell, (points, *_) in new.items():
+        before = old.get(cell, [None])[0]
+        if points != before:
+            shown = ["by hand" if value is None else f"{value:g}" for value in (before, points)]
+            rows.append((job.student, job.assignment, cell, *shown, reason))
+    return rows
+
+
+def _write_changes(folder: Path, outcomes: list[Outcome]) -> None:
+    """Write changes.csv, or remove an earlier call's if nothing that was graded has changed."""
+    path = folder / "changes.csv"
+    rows = [row for outcome in outcomes for row in outcome.changes]
+    if rows:
+        tables.write_csv(path, [tables.CHANGE_COLUMNS, *sorted(rows)])
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _remarks_on_time(late: Late) -> list[str]:
@@ -166,7 +258,7 @@ def _remarks_on_time(late: Late) -> list[str]:
 
 
 def _digest(job: Job) -> str:
-    """Return a checksum of all that the result of grading depends on."""
+    """Return a checksum of what was handed in, and out."""
     notebook = job.submission.notebook
     remarks = job.submission.remarks
     text = nbformat.writes(notebook) if notebook else ""
@@ -174,21 +266,39 @@ def _digest(job: Job) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
+def _digest_of_tests(folder: Path, assignment: str) -> str:
+    """Return a checksum of what decides on the points of an answer."""
+    source = year.source_folder(folder, assignment) / f"{assignment}.ipynb"
+    settings = year.nbgrader_api(folder).config.Execute
+    parts = [
+        source.read_bytes() if source.exists() else b"",
+        sources.handed_out("checks.py"),
+        Path(bench.__file__).read_bytes(),
+        json.dumps(settings, sort_keys=True, default=repr).encode(),
+    ]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
 def _grade_now(job: Job) -> list[str]:
-    """Grade a submission into the gradebook and return all remarks on it."""
+    """Grade a submission into the gradebook and return all remarks on it.
+
+    Raises:
+        MachineFault: If it could not be graded; its points are as they were.
+    """
     notebook = job.submission.notebook
     remarks = job.submission.remarks
-    reason = "It cannot be graded."
-    if notebook:
-        path = year.tidied_path(job.folder, job.assignment, job.student)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(nbformat.writes(notebook), encoding="utf-8")
-        reason = isolation.grade_one(job.folder, job.assignment, job.student)
-    if reason:
+    if not notebook:
         # A full disk is nobody's mistake: it raises here, before any points are written.
         year.check_disk(job.folder)
         gradebook.give_zero(job.folder, job.assignment, job.student)
-        return [*remarks, f"{reason} That is 0 points."]
+        return [*remarks, "It cannot be graded. That is 0 points."]
+    path = year.tidied_path(job.folder, job.assignment, job.student)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(nbformat.writes(notebook), encoding="utf-8")
+    fault = isolation.grade_one(job.folder, job.assignment, job.student)
+    if fault:
+        year.check_disk(job.folder)
+        raise MachineFault(fault)
     executed = year.autograded_path(job.folder, job.assignment, job.student)
     return remarks + explain_outputs(nbformat.read(executed, as_version=4))
 
@@ -271,7 +381,10 @@ def _write_tables(
     remarks = _remarks_on_files(collected)
     for (student, assignment), record in records.items():
         # Of an assignment that nobody has handed in yet there is nothing to remark.
-        if assignment in begun:
+        waits = collected.waiting.get((student, assignment))
+        if waits:
+            remarks.append((student, assignment, LATER.format(waits)))
+        if assignment in begun and (record or not waits):
             is_blank = not record and (student, assignment) in collected.blank
             lines = [BLANK] if is_blank else remarks_on(record, due[assignment])
             remarks += [(student, assignment, line) for line in lines]

@@ -31,9 +31,10 @@ ISOLATE = [
 
 
 def grade_one(folder: Path, assignment: str, student: str) -> str:
-    """Grade a submission; return "", or a line for the student on why it could not be graded.
+    """Grade a submission; return "", or a line for the teacher on why it could not be graded.
 
-    When this returns, all processes of the submission have ended.
+    Whatever a student's code does costs points there, so what fails is the machine. When this
+    returns, all processes of the submission have ended.
 
     Raises:
         OSError: If the disk is at fault and not the submission.
@@ -54,9 +55,7 @@ def grade_one(folder: Path, assignment: str, student: str) -> str:
         try:
             code = process.wait(limits.SECONDS)
         except subprocess.TimeoutExpired:
-            return (
-                f"Your notebook was still running after {limits.SECONDS} seconds and was stopped."
-            )
+            return f"it was still running after {limits.SECONDS} seconds"
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -70,7 +69,7 @@ def grading_command(folder: Path, assignment: str, student: str) -> list[str]:
     """Return the command that grades one submission within the limits."""
     program = [sys.executable, "-m", "course._child"]
     submission = [str(Path(folder).resolve()), assignment, student]
-    amounts = [str(limits.MEMORY), str(limits.FILE_SIZE), str(limits.CPU_SECONDS)]
+    amounts = [str(limits.MEMORY), str(limits.FILE_SIZE)]
     return [*isolation_prefix(), *program, *submission, *amounts]
 
 

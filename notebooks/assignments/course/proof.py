@@ -1,13 +1,12 @@
-"""Prove that wrong answers cost their own step's points and no others.
+"""Prove that right answers cost nothing, and wrong ones their own step's points and no others.
 
-wrong/NAME.py holds known wrong answers: a line `#%% cell: what is wrong`, then the cell's new
-source. `prove` puts each into the instructor's version and runs the cells in this process as
+right/NAME.py and wrong/NAME.py hold known answers: a line `#%% cell: what it does`, then the cell's
+new source. `prove` puts each into the instructor's version and runs the cells in this process as
 nbgrader would, with nbgrader's own `determine_grade`. `prove_by_nbgrader` grades whole submissions
 for real, several wrong answers in one, and must get the same points: an answer that cost another
 step's points would show there.
 """
 
-import ast
 import contextlib
 import io
 import re
@@ -24,6 +23,7 @@ from nbformat import NotebookNode
 from nbgrader import utils
 
 from course import gradebook, isolation, sources, year
+from course.bench import Bench, execute, load_checks
 from course.markdown import code_block
 from course.release import release
 
@@ -31,13 +31,16 @@ LEAST_WRONG_ANSWERS = 2
 
 SOLUTION = r"### BEGIN SOLUTION\n(.*?)\n### END SOLUTION"
 
+# Where a namespace keeps the names that given cells have bound.
+GIVEN_NAMES = "__given__"
+
 
 class ProofError(AssertionError):
     """An assignment does not grade as it should; the message says which step."""
 
 
-class WrongAnswer(NamedTuple):
-    """A known wrong answer: the solution cell, what is wrong, and the cell's source."""
+class Answer(NamedTuple):
+    """A known answer: the solution cell, what the answer does, and the cell's source."""
 
     cell: str
     mistake: str
@@ -71,13 +74,20 @@ class Trial(NamedTuple):
     losses: dict[str, float]
 
 
-def wrong_answers(name: str) -> list[WrongAnswer]:
-    """Return the known wrong answers to the assignment `name`.
+def wrong_answers(name: str) -> list[Answer]:
+    """Return the known wrong answers to the assignment `name`."""
+    return read_answers(sources.wrong_answers_path(name))
+
+
+def read_answers(path: Path) -> list[Answer]:
+    """Return the answers in a file, none if there is no such file.
 
     Raises:
-        ValueError: If a line that begins with `#%%` is not of the form `#%% cell: what is wrong`.
+        ValueError: If a line that begins with `#%%` is not of the form `#%% cell: what it does`.
     """
-    text = sources.wrong_answers_path(name).read_text(encoding="utf-8")
+    if not path.exists():
+        return []
+    text = path.read_text(encoding="utf-8")
     # Before the first heading there is nothing.
     _, *pieces = re.split(r"^#%%", text, flags=re.M)
     answers = []
@@ -85,8 +95,9 @@ def wrong_answers(name: str) -> list[WrongAnswer]:
         heading, _, source = piece.partition("\n")
         match = re.fullmatch(r" ([\w-]+): (.*)", heading)
         if match is None:
-            raise ValueError(f"wrong/{name}.py: '#%%{heading}' should read '#%% cell: mistake'")
-        answers.append(WrongAnswer(match[1], match[2], source.strip() + "\n"))
+            place = f"{path.parent.name}/{path.name}"
+            raise ValueError(f"{place}: '#%%{heading}' should read '#%% cell: what it does'")
+        answers.append(Answer(match[1], match[2], source.strip() + "\n"))
     return answers
 
 
@@ -101,24 +112,26 @@ def grade_in_process(
         skip: Ids of cells that are not run, since `namespace` holds what they define.
     """
     matplotlib.use("agg")
+    table = Bench(namespace, load_checks(sources.checks_path()), namespace.get(GIVEN_NAMES))
     points = {}
     for cell in notebook.cells:
         if cell.cell_type != "code" or cell.id in skip:
             continue
-        outputs = _run_cell(cell.source, namespace)
+        outputs = _run_cell(cell, table)
         if utils.is_grade(cell):
             cell.outputs = outputs
             score, _ = utils.determine_grade(cell)
             points[cell.metadata.nbgrader.grade_id] = score
+    namespace[GIVEN_NAMES] = table.given
     return points
 
 
-def _run_cell(source: str, namespace: dict) -> list[NotebookNode]:
-    """Run a cell's source and return its output, as a kernel would; what it prints is dropped."""
+def _run_cell(cell: NotebookNode, table: Bench) -> list[NotebookNode]:
+    """Run a cell and return its output, as a kernel would; what it prints is dropped."""
     silence = io.StringIO()
     try:
         with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):
-            value = _execute(source, namespace)
+            value = run_cell(cell, table)
     except (Exception, SystemExit) as error:
         output = nbformat.v4.new_output(
             "error", ename=type(error).__name__, evalue=str(error), traceback=[]
@@ -129,14 +142,16 @@ def _run_cell(source: str, namespace: dict) -> list[NotebookNode]:
     return [nbformat.v4.new_output("execute_result", {"text/plain": repr(value)})]
 
 
-def _execute(source: str, namespace: dict) -> object:
-    """Run source code and return the value of its last line, as a cell does; None without one."""
-    body = ast.parse(source).body
-    last = body.pop() if body and isinstance(body[-1], ast.Expr) else None
-    exec(compile(ast.Module(body, []), "<cell>", "exec"), namespace)
-    if last is None:
-        return None
-    return eval(compile(ast.Expression(last.value), "<cell>", "eval"), namespace)
+def run_cell(cell: NotebookNode, table: Bench) -> object:
+    """Run a cell as grading does, and return the value of its last line."""
+    if utils.is_grade(cell):
+        return table.run_test(cell.source)
+    if utils.is_solution(cell):
+        value = execute(cell.source, table.namespace)
+        table.put_back()
+        return value
+    with table.given_cell():
+        return execute(cell.source, table.namespace)
 
 
 def pair_tests(notebook: NotebookNode) -> tuple[dict[str, str], dict[str, float]]:
@@ -174,6 +189,14 @@ def prove(name: str, seed: int = sources.SEED) -> Proof:
 
     code_cells = {cell.id for cell in notebook.cells if cell.cell_type == "code"}
     given_cells = code_cells - set(tests) - set(full)
+    for answer in read_answers(sources.right_answers_path(name)):
+        changed = sources.with_sources(notebook, {answer.cell: answer.source})
+        points = grade_in_process(changed, dict(namespace), skip=given_cells)
+        if points != full:
+            raise ProofError(
+                f"{name}, {answer.cell}, {answer.mistake}: is right and costs "
+                f"{_losses(full, points)}"
+            )
     prices = []
     for answer in wrong_answers(name):
         changed = sources.with_sources(notebook, {answer.cell: answer.source})

@@ -29,6 +29,17 @@ def wrong_answers_path(name: str) -> Path:
     return HERE / "wrong" / f"{name}.py"
 
 
+def right_answers_path(name: str) -> Path:
+    """Return the path of the known right answers to an assignment, besides the instructor's."""
+    return HERE / "right" / f"{name}.py"
+
+
+def checks_path() -> Path:
+    """Return the path of the checks: the course's own, or camkit's."""
+    own = HERE / "checks.py"
+    return own if own.exists() else CAMKIT / "checks.py"
+
+
 def handed_out(name: str) -> bytes:
     """Return the content of a file that is handed out beside each notebook."""
     return (HERE / name).read_bytes()

@@ -12,8 +12,7 @@ from nbformat import NotebookNode, from_dict, v4
 
 from course.cells import Restored, count_known, restore
 from course.files import LARGEST_FILE, File
-from course.marks import grade_ids, mark, name_cell
-from course.spies import find_spying
+from course.marks import grade_ids
 
 # Archives store times in steps of two seconds.
 SECONDS_APART = 2
@@ -156,7 +155,7 @@ def _take_best(copies: list[Candidate], released: NotebookNode) -> Submission | 
         shown = _names(best.file, other.file)
         reason = _why(best.rank(), other.rank())
         remarks.append(f"{shown[1]} was handed in as well: {shown[0]} {reason} and was graded.")
-    remarks += remarks_on_cells + _disarm_spies(notebook)
+    remarks += remarks_on_cells
     return Submission(notebook, remarks, best.file)
 
 
@@ -259,21 +258,3 @@ def _read_cell(content: Mapping) -> NotebookNode:
     if cell.cell_type != "code" and isinstance(content.get("attachments"), dict):
         cell.attachments = from_dict(content["attachments"])
     return cell
-
-
-def _disarm_spies(notebook: NotebookNode) -> list[str]:
-    """Make each cell that could read the tests raise an error instead of running."""
-    remarks = []
-    for cell in notebook.cells:
-        if cell.cell_type != "code" or mark(cell).get("locked"):
-            continue
-        spied = find_spying(cell.source)
-        if not spied:
-            continue
-        remark = (
-            f"{name_cell(cell)} reads {spied}, where tests and notes can be found. It was not run: "
-            "ask your teacher."
-        )
-        cell.source = f"raise PermissionError({remark!r})\n\n{cell.source}"
-        remarks.append(remark)
-    return remarks

@@ -14,6 +14,7 @@ from camkit.atlas.verdicts import FORMULA
 # Canvas' headings, by which it finds a student, though the columns on lateness are for the teacher.
 COLUMNS = ["Student", "ID", "SIS Login ID", "Section"]
 REMARK_COLUMNS = ("student", "assignment", "remark")
+CHANGE_COLUMNS = ("student", "assignment", "step", "before", "after", "because of")
 
 # With a byte-order mark: without one Excel takes a table for one in an older encoding.
 FOR_EXCEL = "utf-8-sig"

@@ -1,0 +1,216 @@
+"""Run an assignment's cells: the student's in the notebook, the tests beside it.
+
+A test takes the student's functions from the notebook and nothing else: it has a namespace,
+builtins and checks of its own, and what the given cells have defined. So a trial cell with
+`sum = 0`, `from numpy import *` or `checks.agree = print` has no effect beyond itself.
+
+This file is also the program of the kernel (see `main`), where no other module of the course can be
+imported: it needs the standard library, NumPy and, as a kernel, ipykernel.
+"""
+
+import ast
+import builtins
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+HIDDEN_TESTS = "### BEGIN HIDDEN TESTS"
+
+# The kinds of cells; grading writes one into the first line of what it sends to the kernel.
+GIVEN = "# course: given"
+TEST = "# course: test"
+OWN = "# course: own"
+
+# What is printed where a cell has replaced a library's function.
+REPLACED = "It replaces functions of libraries, which were put back: "
+
+# Drawing replaces functions of its own, and no test needs them.
+NOT_WATCHED = ("matplotlib",)
+
+
+def load_checks(path: Path) -> ModuleType:
+    """Return the teacher's checks, loaded under a name that no notebook imports."""
+    spec = importlib.util.spec_from_file_location("_checks_of_the_course", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def execute(source: str, namespace: dict) -> object:
+    """Run source code and return the value of its last line, as a cell does; None without one."""
+    body = ast.parse(source).body
+    last = body.pop() if body and isinstance(body[-1], ast.Expr) else None
+    exec(compile(ast.Module(body, []), "<cell>", "exec"), namespace)
+    if last is None:
+        return None
+    return eval(compile(ast.Expression(last.value), "<cell>", "eval"), namespace)
+
+
+class Bench:
+    """A notebook's namespace, and what tests use in place of it.
+
+    Args:
+        namespace: The variables of the notebook.
+        checks: The teacher's checks, as `load_checks` returns them.
+        given: The names that the given cells have bound so far.
+    """
+
+    def __init__(self, namespace: dict, checks: ModuleType, given: dict | None = None) -> None:
+        import numpy
+
+        self.namespace = namespace
+        self.checks = checks
+        self.given = dict(given or {})
+        self._originals: dict[ModuleType, dict[str, object]] = {}
+        self._builtins = dict(vars(builtins))
+        self._builtins["__import__"] = self._import
+        for module in (builtins, numpy, numpy.linalg, numpy.random):
+            self.watch(module)
+        checks.AFTER_CALL = self.put_back
+
+    def _import(self, name: str, *arguments, **options) -> ModuleType:
+        """Import a module for a test: its checks are the teacher's."""
+        return self.checks if name == "checks" else __import__(name, *arguments, **options)
+
+    def watch(self, module: ModuleType) -> None:
+        """Remember the public functions of a module."""
+        if module not in self._originals and not module.__name__.startswith(NOT_WATCHED):
+            functions = {
+                name: value
+                for name, value in vars(module).items()
+                if callable(value) and (not name.startswith("_") or name == "__import__")
+            }
+            self._originals[module] = functions
+
+    def put_back(self) -> list[str]:
+        """Put back the functions of libraries that were replaced, and return their names."""
+        replaced = []
+        for module, functions in self._originals.items():
+            current = vars(module)
+            for name, function in functions.items():
+                if current.get(name) is not function:
+                    setattr(module, name, function)
+                    replaced.append(f"{module.__name__}.{name}")
+        return replaced
+
+    @contextmanager
+    def given_cell(self) -> Iterator[None]:
+        """Context manager: run a given cell, which finds what given cells have defined.
+
+        What the student has put in the place of builtins or of given names is back afterwards.
+        """
+        namespace = self.namespace
+        shadowed = self._shadowed()
+        for name in shadowed:
+            del namespace[name]
+        namespace.update(self.given)
+        before = dict(namespace)
+        try:
+            yield
+        finally:
+            for name, value in namespace.items():
+                if not name.startswith("_") and before.get(name, before) is not value:
+                    self._give(name, value)
+            namespace.update(
+                {name: value for name, value in shadowed.items() if name not in namespace}
+            )
+
+    def _give(self, name: str, value: object) -> None:
+        """Note a name that a given cell has bound."""
+        self.given[name] = value
+        if isinstance(value, ModuleType):
+            self.watch(value)
+
+    def _shadowed(self) -> dict[str, object]:
+        """Return the student's names that hide builtins."""
+        return {
+            name: value
+            for name, value in self.namespace.items()
+            if name in self._builtins and not name.startswith("__") and name not in self.given
+        }
+
+    def run_test(self, source: str) -> object:
+        """Run a test and return the value of its last line.
+
+        Names that its visible part defines are the notebook's, too, as they are for students.
+        """
+        self.put_back()
+        shadowed = self._shadowed()
+        names = {name: value for name, value in self.namespace.items() if name not in shadowed}
+        names |= self.given | {"__builtins__": self._builtins}
+        before = dict(names)
+        visible, _, hidden = source.partition(HIDDEN_TESTS)
+        try:
+            value = execute(visible, names)
+            for name, bound in names.items():
+                is_own = getattr(bound, "__module__", None) == self.checks.__name__
+                if before.get(name, before) is not bound and not is_own:
+                    self.namespace[name] = bound
+            return execute(hidden, names) if hidden else value
+        finally:
+            self.put_back()
+
+
+# --- the kernel
+
+
+def main() -> None:
+    """Run a kernel for a notebook, whose folder is the current one."""
+    from ipykernel.ipkernel import IPythonKernel
+    from ipykernel.kernelapp import IPKernelApp
+
+    folder = os.getcwd()
+    checks_path = Path(__file__).with_name("checks.py")
+
+    class Kernel(IPythonKernel):
+        """A kernel that runs tests on a bench, and in which a cell leaves no mess."""
+
+        async def do_execute(
+            self, code: str, silent: bool, store_history: bool = True, *rest, **more
+        ):
+            """Run a cell, whose first line is its kind."""
+            kind, _, source = code.partition("\n")
+            with _surroundings(bench, kind, source) as runs:
+                keeps = store_history and kind != TEST
+                return await super().do_execute(runs, silent, keeps, *rest, **more)
+
+    @contextmanager
+    def _surroundings(bench: Bench, kind: str, source: str) -> Iterator[str]:
+        """Context manager: yield what the kernel is to run for a cell."""
+        namespace = bench.namespace
+        try:
+            if kind == TEST:
+                # The source of a test is in no variable of the notebook and not in its history.
+                namespace["__test__"] = lambda: bench.run_test(source)
+                yield "__test__()"
+            elif kind == GIVEN:
+                with bench.given_cell():
+                    yield source
+            else:
+                yield source
+        finally:
+            namespace.pop("__test__", None)
+            os.chdir(folder)
+            replaced = bench.put_back()
+            if replaced:
+                print(REPLACED + ", ".join(replaced))
+
+    app = IPKernelApp.instance(kernel_class=Kernel)
+    app.initialize(sys.argv[1:])
+    shell = app.kernel.shell
+    # `exit()` in a cell ends nothing: the kernel would go a moment later, in the midst of another.
+    shell.ask_exit = lambda: None
+    bench = Bench(shell.user_ns, load_checks(checks_path))
+    # Modules that are handed out are found wherever a cell has gone.
+    sys.path.insert(0, folder)
+    bench.watch(importlib.import_module("checks"))
+    app.start()
+
+
+if __name__ == "__main__":
+    main()

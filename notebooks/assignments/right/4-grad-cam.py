@@ -1,0 +1,57 @@
+#%% tail_of: lists of inputs and outputs
+def tail_of(model, name):
+    return keras.Model([model.get_layer(name).output], [model.layers[-1].input])
+
+#%% contrast: a tensor
+def contrast(tail, F, one, other):
+    C = tail.output_shape[-1]
+    F = tf.Variable(F)
+    with tf.GradientTape() as tape:
+        lead = tf.reduce_sum(tail(F) * (tf.one_hot(one, C) - tf.one_hot(other, C)))
+    return tape.gradient(lead, F)
+
+#%% slope: in place, and back
+def slope(score, F, at, eps):
+    before = F[at]
+    F[at] = before + eps
+    above = score(F)
+    F[at] = before - eps
+    below = score(F)
+    F[at] = before
+    return (above - below) / (2 * eps)
+
+#%% gap_gradient: a view that cannot be written to
+def gap_gradient(W, classes, h, w):
+    rows = (W / (h * w)).T[classes][:, None, None]
+    return np.broadcast_to(rows, (len(classes), h, w, len(W)))
+
+#%% softmax_slope: loops, a list
+def softmax_slope(S, classes):
+    rows = []
+    for scores, c in zip(S, classes):
+        P = np.exp(scores - max(scores))
+        P /= P.sum()
+        rows.append([P[c] * ((j == c) - P[j]) for j in range(len(P))])
+    return rows
+
+#%% grad_cam: in place
+def grad_cam(F, g):
+    F *= g.mean(axis=(1, 2), keepdims=True)
+    maps = F.sum(axis=-1)
+    maps[maps < 0] = 0
+    return maps
+
+#%% grad_cam: its weights are called gc
+def grad_cam(F, g):
+    gc = g.mean(axis=(1, 2), keepdims=True)
+    return tf.nn.relu(tf.reduce_sum(F * gc, axis=-1))
+
+#%% flat_gradient: a view, a list
+def flat_gradient(weights, classes, h, w):
+    return [weights[:, c].reshape(h, w, -1) for c in classes]
+
+#%% missed: in place
+def missed(F, g):
+    g -= g.mean(axis=(1, 2), keepdims=True)
+    F *= g
+    return F.sum(axis=(1, 2))

@@ -1,0 +1,64 @@
+#%% worst: a list
+def worst(probs, labels, n):
+    errors = [i for i, row in enumerate(probs) if row.argmax() != labels[i]]
+    return sorted(errors, key=lambda i: -probs[i].max())[:n]
+
+#%% most_confused: a dictionary of counts
+def most_confused(labels, predicted, C):
+    counts = {}
+    for pair in zip(labels.tolist(), predicted.tolist()):
+        counts[pair] = counts.get(pair, 0) + 1
+    both = {
+        (a, c): counts.get((a, c), 0) + counts.get((c, a), 0)
+        for a in range(C)
+        for c in range(a + 1, C)
+    }
+    a, c = max(both, key=both.get)
+    return [a, c, counts.get((a, c), 0), counts.get((c, a), 0)]
+
+#%% where_lost: a list of two
+def where_lost(M, b, labelled, predicted):
+    maps = [m[..., t] - m[..., p] for m, t, p in zip(M, labelled, predicted)]
+    return [maps, [b[t] - b[p] for t, p in zip(labelled, predicted)]]
+
+#%% copies: a list of pairs
+def copies(test, train, limit):
+    return [
+        (i, j)
+        for i, one in enumerate(test)
+        for j, other in enumerate(train)
+        if np.abs(one.astype(float) - other).mean() <= limit
+    ]
+
+#%% suspects: in place
+def suspects(p, labels):
+    rows = np.arange(len(p))
+    bars = np.array([p[labels == k, k].mean() for k in range(p.shape[1])])
+    own = p[rows, labels].copy()
+    p[p < bars] = 0
+    p[rows, labels] = 0
+    found = np.flatnonzero((p > own[:, None]).any(axis=1))
+    return found[np.argsort(own[found])].tolist()
+
+#%% off_object: in place
+def off_object(maps, masks):
+    maps[maps < 0] = 0
+    total = maps.sum(axis=(1, 2))
+    maps[masks.astype(bool)] = 0
+    return [part / whole if whole else 0 for part, whole in zip(maps.sum(axis=(1, 2)), total)]
+
+#%% precision_recall: arrays
+def precision_recall(listed, planted):
+    hits = np.intersect1d(listed, planted)
+    return np.array([len(hits) / max(1, len(np.unique(listed))), len(hits) / len(planted)])
+
+#%% accuracies: a table
+def accuracies(predicted, labels, aside, verdicts):
+    import pandas as pd
+
+    table = pd.DataFrame({"said": predicted, "label": labels, "better": labels})
+    for i, c in verdicts.items():
+        table.loc[i, "better"] = c
+    stay = table.drop(index=list(set(aside)))
+    pairs = [(table, "label"), (stay, "label"), (stay, "better")]
+    return [(rows["said"] == rows[column]).mean() for rows, column in pairs]

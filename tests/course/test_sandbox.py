@@ -1,0 +1,539 @@
+"""How a submission is run: nothing but a wrong answer costs points, and nothing is changed.
+
+What takes a kernel is at the end; most of it stands in HANDED_IN of test_course.
+"""
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import types
+import zipfile
+
+import checks
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+from course import (
+    bench,
+    cli,
+    environment,
+    explanations,
+    gradebook,
+    grading,
+    isolation,
+    proof,
+    sources,
+    year,
+)
+from course.bench import Bench
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+from test_course import answered, folder, released, table  # noqa: F401  fixtures
+
+# --- the bench
+
+TEST = "from checks import agree, share\nagree(one(1), 2)\nshown = 5\n### BEGIN HIDDEN TESTS\n{}"
+
+
+@pytest.fixture
+def table_of():
+    """A function that makes a bench of cells that have run: given cells first, then own ones."""
+
+    def make(given="import numpy as np", own=""):
+        result = Bench({"__name__": "__main__"}, bench.load_checks(proof.CHECKS))
+        result.watch(checks)
+        with result.given_cell():
+            bench.execute(given, result.namespace)
+        bench.execute("def one(x):\n    return x + 1", result.namespace)
+        bench.execute(own, result.namespace)
+        result.put_back()
+        return result
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        "sum = 0",
+        "from numpy import *",
+        "np = agree = share = None",
+        "import checks; checks.agree = checks.share = print",
+        "import numpy; numpy.einsum = numpy.allclose = numpy.isclose = print",
+        "import builtins; builtins.sum = builtins.__import__ = print",
+        "import numpy.random; numpy.random.default_rng = None",
+    ],
+)
+def test_what_a_cell_does_to_names_has_no_effect_on_tests(table_of, own):
+    before = np.isclose, np.einsum, sum
+    hidden = (
+        "share(2, [lambda: agree(sum([one(1), *np.random.default_rng(0).integers(1, 2, 1)]), 3)])"
+    )
+    assert table_of(own=own).run_test(TEST.format(hidden)) == 2
+    assert (np.isclose, np.einsum, sum) == before
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "import checks; checks.agree = lambda *a, **k: None; return 0",
+        "np.isclose = lambda a, b, **k: np.ones(np.shape(b), bool); return 0",
+        "import numpy as np; np.asarray = lambda *a: np.zeros(1); return 0",
+    ],
+)
+def test_an_answer_that_changes_libraries_while_it_is_tested_gains_nothing(table_of, body):
+    result = table_of(own=f"def one(x):\n    {body}")
+    with pytest.raises(AssertionError):
+        result.run_test(TEST.format("2"))
+    assert np.isclose(1, 1) and np.asarray([1, 2]).size == 2
+
+
+def test_tests_see_the_students_functions_and_give_back_what_all_may_see(table_of):
+    result = table_of()
+    assert result.run_test(TEST.format("secret = 1\nshown + one(secret)")) == 7
+    assert result.namespace["shown"] == 5
+    assert "secret" not in result.namespace
+
+
+def test_given_cells_find_what_given_cells_have_defined(table_of):
+    result = table_of(given="import numpy as np\nF = np.ones(3)", own="np = F = 0; max = min")
+    with result.given_cell():
+        bench.execute("total = max(F.sum(), np.pi)", result.namespace)
+    assert result.namespace["total"] == np.pi
+    assert result.namespace["max"] is min, "the student's own, where only the student uses it"
+
+
+def test_a_test_that_fails_says_so_as_before(table_of):
+    with pytest.raises(AssertionError, match="1 of 1 values differ"):
+        table_of(own="def one(x):\n    return 0").run_test(TEST.format(""))
+
+
+def test_what_was_replaced_is_named(table_of):
+    result = table_of()
+    np.isclose, kept = print, np.isclose
+    assert result.put_back() == ["numpy.isclose"] and np.isclose is kept
+    assert result.put_back() == []
+
+
+# --- the checks
+
+
+def in_place(numbers):
+    numbers *= 2
+    return numbers
+
+
+def test_functions_may_work_in_place():
+    numbers = np.array([1.0, 2.0])
+    checks.agree(checks.call(in_place, numbers), 2 * numbers, {"Not doubled.": numbers})
+    assert numbers.tolist() == [1, 2]
+    model = object()
+    assert checks.call(lambda given: given, model) is model, "what holds no numbers is no copy"
+
+
+def tensors():
+    """The value [[1, 2]] as libraries have it."""
+    import keras
+
+    return [
+        [[1, 2]],
+        ([1.0, 2.0],),
+        [np.array([1, 2])],
+        pd.DataFrame([[1, 2]]),
+        np.float32([[1, 2]]),
+        keras.ops.convert_to_tensor([[1.0, 2.0]]),
+        [keras.ops.convert_to_tensor([1.0, 2.0])],
+    ]
+
+
+def test_right_values_are_right_in_whatever_holds_them():
+    for value in tensors():
+        checks.agree(checks.call(lambda: value), [[1, 2]])  # noqa: B023  called at once
+        assert checks.flat(checks.plain(value)) == [1, 2]
+
+
+def test_a_tensor_with_a_gradient_is_read():
+    class Tensor:
+        def __array__(self, *arguments, **options):
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
+
+        def detach(self):
+            return types.SimpleNamespace(cpu=lambda: types.SimpleNamespace(numpy=lambda: [1, 2]))
+
+    checks.agree([Tensor()], [[1, 2]])
+
+
+def test_parts_of_unequal_length_are_a_mistake_in_words():
+    with pytest.raises(checks.Mistake, match="parts that make no array"):
+        checks.agree([1, [2, 3]], [1, 2, 3])
+    checks.agree(checks.flat((1, [2, 3])), [1, 2, 3])
+
+
+def test_work_that_is_left_to_a_library_is_told(capsys):
+    def renamed(maps, size):
+        from camkit import upsample as enlarge
+
+        return enlarge(maps, size)
+
+    import camkit
+
+    arguments = [np.eye(2), (4, 4)]
+    checks.tell_calls(renamed, arguments, [camkit.upsample])
+    told = capsys.readouterr().out
+    assert "upsample" in told and told.startswith(checks.LEFT_TO_LIBRARY)
+    checks.tell_calls(lambda maps, size: maps, arguments, [camkit.upsample])
+    assert not capsys.readouterr().out and sys.getprofile() is None
+    cell = new_code_cell(outputs=[new_output("stream", text=told)])
+    (line,) = explanations.explain_outputs(new_notebook(cells=[cell]))
+    assert "upsample" in line
+
+
+LIBRARIES = {
+    "2-transfer": {
+        "for_resnet": "import keras\ndef for_resnet(images):\n"
+        "    return keras.applications.resnet.preprocess_input(images.astype(float))",
+        "confusion": "from sklearn import metrics\ndef confusion(true, said, C):\n"
+        "    return metrics.confusion_matrix(true, said, labels=range(C), normalize='true')",
+    },
+    "3-cam": {
+        "interpolation": "def interpolation(n, size):\n"
+        "    return camkit.upsample(np.eye(n), (size, n))"
+    },
+    "5-localization": {
+        "iou": "def iou(one, other):\n    return localize.iou(one, other)",
+        "pxap": "from sklearn.metrics import average_precision_score as ap\n"
+        "def pxap(maps, masks):\n    return ap(masks.ravel(), maps.ravel())",
+        "pointing": "from camkit.localize import pointing_game as pointing",
+    },
+}
+
+
+# --- right answers
+
+
+def right_answers(name, path=None):
+    """The known right answers to an assignment, besides the instructor's."""
+    return proof.read_answers(path or sources.right_answers_path(name))
+
+
+def lost(name, answers):
+    """What right answers lose: {(cell, what it does): points}."""
+    notebook = sources.with_seed(sources.source_path(name), sources.SEED)
+    tests, full = proof.pair_tests(notebook)
+    namespace = {"__name__": "__main__"}
+    assert proof.grade_in_process(notebook, namespace) == full
+    code = {cell.id for cell in notebook.cells if cell.cell_type == "code"}
+    found = {}
+    for answer in answers:
+        changed = sources.with_sources(notebook, {answer.cell: answer.source})
+        points = proof.grade_in_process(changed, dict(namespace), code - set(tests) - set(full))
+        if points != full:
+            found[answer.cell, answer.mistake] = points[tests[answer.cell]]
+    return found
+
+
+# A chain of layers is no way through the branches of the backbone: no right answer.
+NO_ANSWERS = {("cut", "Sequential of the layers before gap")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["1-gap-equation", "3-cam", "5-localization"])
+def test_strangers_alternatives_get_full_points(shared, name):
+    path = shared / "strangers" / "course" / "alternatives" / f"{name}.py"
+    assert set(lost(name, right_answers(name, path))) <= NO_ANSWERS
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_a_check_sees_work_that_is_left_to_a_library(name, capsys, monkeypatch):
+    """It costs no points by itself: the teacher decides."""
+    notebook = sources.with_seed(sources.source_path(name), sources.SEED)
+    _, full = proof.pair_tests(notebook)
+    told = []
+    real = checks.tell_calls
+
+    def tell_calls(*arguments):
+        real(*arguments)
+        told.append(capsys.readouterr().out)
+
+    monkeypatch.setattr(checks, "tell_calls", tell_calls)
+    monkeypatch.setattr(proof, "load_checks", lambda path: checks)
+    monkeypatch.setattr(
+        proof.contextlib, "redirect_stdout", lambda _: proof.contextlib.nullcontext()
+    )
+    namespace = {"__name__": "__main__"}
+    assert proof.grade_in_process(notebook, namespace) == full
+    assert len(told) == len(LIBRARIES[name]) and not any("leaves its work" in one for one in told)
+    told.clear()
+    changed = sources.with_sources(notebook, LIBRARIES[name])
+    assert proof.grade_in_process(changed, {"__name__": "__main__"}) == full
+    assert all("leaves its work" in one for one in told)
+
+
+# --- whose fault it is
+
+
+@pytest.fixture
+def class_of(folder, tmp_path_factory):  # noqa: F811
+    """A copy of the tiny course's folder, and a folder to hand in."""
+    made = tmp_path_factory.mktemp("course")
+    return shutil.copytree(folder, made / "copy"), made / "submitted"
+
+
+def hand_in(submitted, text, *students):
+    for student in students:
+        path = submitted / student / "1-tiny.ipynb"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+class FakeMachine:
+    """Grades without running anything: `points` for check-one, or fails with `fault`."""
+
+    def __init__(self):
+        self.fault = ""
+        self.points = 2
+        self.graded = []
+
+    def grade_one(self, folder, assignment, student):  # noqa: F811
+        if self.fault:
+            return self.fault
+        self.graded.append(student)
+        handed_in = year.tidied_path(folder, assignment, student)
+        executed = year.autograded_path(folder, assignment, student)
+        gradebook.give_zero(folder, assignment, student)
+        executed.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(handed_in, executed)
+        with year.open_gradebook(folder) as book:
+            book.find_grade("check-one", assignment, assignment, student).auto_score = self.points
+            book.db.commit()
+        return ""
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    fake = FakeMachine()
+    monkeypatch.setattr(isolation, "grade_one", fake.grade_one)
+    return fake
+
+
+def points_of(folder):  # noqa: F811
+    return {row[2]: row[4] for row in table(folder / "grades.csv")[1:]}
+
+
+def test_a_fault_of_the_machine_is_no_zero(class_of, released, machine):  # noqa: F811
+    folder, submitted = class_of  # noqa: F811
+    hand_in(submitted, nbformat.writes(answered(released)), "anna", "ben")
+    machine.fault = "grading ended with code 1: ModuleNotFoundError: No module named 'camkit'"
+    call = ["--folder", str(folder), "grade", str(submitted)]
+    with pytest.raises(SystemExit) as ended:
+        cli.main(call)
+    assert "2 submissions wait to be graded" in str(ended.value)
+    assert "anna: 1-tiny: grading ended with code 1: ModuleNotFoundError" in str(ended.value)
+    assert set(points_of(folder).values()) <= {""}
+    remarks = table(folder / "remarks.csv")[1:]
+    assert [row[:2] for row in remarks] == [["anna", "1-tiny"], ["ben", "1-tiny"]]
+    assert all("It waits, and the next call grades it" in row[2] for row in remarks)
+
+    machine.fault = ""
+    cli.main(call)
+    assert points_of(folder) == {"anna": "2", "ben": "2"}
+    machine.fault = "the disk is on fire"
+    hand_in(submitted, nbformat.writes(answered(released, one="# newer")), "ben")
+    with pytest.raises(SystemExit, match="1 submission waits"):
+        cli.main(call)
+    assert points_of(folder) == {"anna": "2", "ben": "2"}, "an earlier answer keeps its points"
+
+
+def test_a_corrected_test_grades_anew_and_says_what_that_changed(
+    class_of,
+    released,  # noqa: F811
+    machine,
+):
+    folder, submitted = class_of  # noqa: F811
+    hand_in(submitted, nbformat.writes(answered(released)), "anna", "ben")
+    changes = folder / "changes.csv"
+    grading.grade(folder, submitted)
+    machine.graded.clear()
+    grading.grade(folder, submitted)
+    assert machine.graded == [] and not changes.exists()
+
+    source = year.source_folder(folder, "1-tiny") / "1-tiny.ipynb"
+    source.write_text(source.read_text().replace("== 42", "== 42 or True"))
+    machine.points = 1
+    grading.grade(folder, submitted)
+    assert sorted(machine.graded) == ["anna", "ben"]
+    assert table(changes) == [
+        ["student", "assignment", "step", "before", "after", "because of"],
+        ["anna", "1-tiny", "check-one", "2", "1", "other tests"],
+        ["ben", "1-tiny", "check-one", "2", "1", "other tests"],
+    ]
+
+    machine.graded.clear()
+    config = folder / "nbgrader_config.py"
+    config.write_text(config.read_text() + "\nc.LateSubmissionPlugin.penalty_method = 'zero'\n")
+    grading.grade(folder, submitted)
+    assert machine.graded == [], "a rule on lateness is no test"
+    config.write_text(config.read_text().replace("timeout = 5", "timeout = 6"))
+    machine.points = 2
+    hand_in(submitted, nbformat.writes(answered(released, one="# newer")), "ben")
+    grading.grade(folder, submitted)
+    assert [row[5] for row in table(changes)[1:]] == ["other tests", "another notebook"]
+
+    machine.graded.clear()
+    cli.main(["--folder", str(folder), "grade", "--again", str(submitted)])
+    assert sorted(machine.graded) == ["anna", "ben"] and not changes.exists()
+
+
+def test_neighbours_that_cannot_be_read_do_not_end_grading(class_of):
+    folder, submitted = class_of  # noqa: F811
+    neighbours = ("anna", "ben", "cem", "dora")
+    for attempt in range(10):
+        # Another text each time, so that all are graded again.
+        hand_in(submitted, " " * attempt, *neighbours)
+        grading.grade(folder, submitted, workers=4)
+        assert points_of(folder) == dict.fromkeys(neighbours, "0")
+    told = [row for row in table(folder / "remarks.csv")[1:] if "empty or damaged" in row[2]]
+    assert {row[0] for row in told} == set(neighbours)
+
+
+# --- the environment
+
+
+@pytest.fixture
+def wheel(tmp_path):
+    """A package of one module that nobody has, as pip installs it."""
+    path = tmp_path / "nobodyhas-1.0-py3-none-any.whl"
+    info = "nobodyhas-1.0.dist-info"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("nobodyhas.py", "value = 42\n")
+        archive.writestr(
+            f"{info}/METADATA", "Metadata-Version: 2.1\nName: nobodyhas\nVersion: 1.0\n"
+        )
+        archive.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr(f"{info}/RECORD", "")
+    return path
+
+
+@pytest.fixture
+def without_unshare(monkeypatch):
+    """A machine that lacks `unshare` and `setpriv`, as macOS does."""
+    monkeypatch.setenv("PATH", os.path.dirname(sys.executable))
+    assert shutil.which("unshare") is None
+    assert isolation.isolation_prefix() == []
+
+
+def in_environment(made, *command):
+    """Run a command as a kernel runs, in place of the kernel."""
+    prefix = made.command[:-3]
+    done = subprocess.run([*prefix, *command], env=made.variables, capture_output=True, text=True)
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("kind", ["with mounts", "without"])
+def test_what_a_student_installs_or_removes_is_the_students(tmp_path, wheel, request, kind):
+    if kind == "without":
+        request.getfixturevalue("without_unshare")
+    made = environment.make_environment(tmp_path)
+    python = made.command[-3]
+    pip = [python, "-m", "pip", "--no-cache-dir"]
+    told = in_environment(made, *pip, "install", "--no-index", "--no-deps", str(wheel))
+    assert "Successfully installed nobodyhas" in told
+    told = in_environment(made, *pip, "uninstall", "-y", "tqdm")
+    assert "outside environment" in told
+    program = "import nobodyhas, tqdm, camkit; print(nobodyhas.value, tqdm.__version__)"
+    assert in_environment(made, python, "-c", program).startswith("42 ")
+    assert importlib.util.find_spec("nobodyhas") is None and importlib.util.find_spec("tqdm")
+
+
+def test_mounts_hide_tests_and_protect_packages(tmp_path):
+    secret = tmp_path / "year"
+    secret.mkdir()
+    (secret / "gradebook.db").write_text("points")
+    room = tmp_path / "room"
+    room.mkdir()
+    made = environment.make_environment(room, hidden=[secret])
+    if made.command[0] != "unshare":
+        pytest.skip("mounts are not allowed here")
+    python = made.command[-3]
+    program = (
+        "import os, sys\n"
+        f"print(os.listdir({str(secret)!r}), os.listdir({str(sources.HERE)!r}))\n"
+        f"open({str(room / 'own')!r}, 'w')\n"
+        f"print(os.access({sys.prefix!r}, os.W_OK))\n"
+        f"print(os.system('umount {secret} 2>/dev/null') != 0)"
+    )
+    assert in_environment(made, python, "-c", program).split("\n")[:3] == ["[] []", "False", "True"]
+    assert (secret / "gradebook.db").read_text() == "points" and os.access(sys.prefix, os.W_OK)
+
+
+def test_without_an_environment_nothing_is_graded(tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise RuntimeError("ensurepip is missing")
+
+    monkeypatch.setattr(environment.venv.EnvBuilder, "create", fail)
+    with pytest.raises(OSError, match="no environment for students.*ensurepip.*pip install"):
+        environment.make_environment(tmp_path)
+
+
+# --- with nbgrader
+
+
+def grade_tiny(folder, submitted, notebooks):  # noqa: F811
+    for student, notebook in notebooks.items():
+        hand_in(submitted, nbformat.writes(notebook), student)
+    collected = grading.grade(folder, submitted)
+    assert collected.waiting == {}
+    return {
+        student: [
+            gradebook.scores(folder, "1-tiny", student)[cell].points
+            for cell in ("check-one", "check-two")
+        ]
+        for student in notebooks
+    }
+
+
+@pytest.mark.slow
+def test_a_student_who_installs_changes_nothing_for_others(
+    class_of,
+    released,  # noqa: F811
+    wheel,
+    without_unshare,
+):
+    installs = answered(
+        released, one="import nobodyhas\n\ndef one(x):\n    return nobodyhas.value - 40"
+    )
+    cell = new_code_cell(
+        f"%pip install -q --no-index --no-deps {wheel}\n!pip uninstall -q -y nbformat ipykernel camkit"
+    )
+    installs.cells.insert(1, cell)
+    needs = answered(released, one="import nobodyhas\n\ndef one(x):\n    return x + 1")
+    good = answered(released)
+    folder, submitted = class_of  # noqa: F811
+    points = grade_tiny(folder, submitted, {"anna": installs, "ben": needs, "cem": good})
+    assert points == {"anna": [0, 2], "ben": [0, 2], "cem": [2, 2]}
+    assert importlib.util.find_spec("nobodyhas") is None and importlib.util.find_spec("ipykernel")
+
+
+@pytest.mark.slow
+def test_loops_cost_their_steps_on_a_busy_machine_too(class_of, released):  # noqa: F811
+    """Several processes want each core; the same points as on a machine that has nothing to do."""
+    loop = answered(released, one="def one(x):\n    while True: pass")
+    for call in ("one(1)", "one(2)"):
+        loop.cells.insert(4, new_code_cell(call))
+    folder, submitted = class_of  # noqa: F811
+    spin = [sys.executable, "-c", "while True: pass"]
+    busy = [subprocess.Popen(spin) for _ in range(3 * os.cpu_count())]
+    try:
+        points = grade_tiny(folder, submitted, {"loop": loop, "good": answered(released)})
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    assert points == {"loop": [0, 2], "good": [2, 2]}
+    remarks = [row[2] for row in table(folder / "remarks.csv")[1:] if row[0] == "loop"]
+    assert any(re.search("check-one ran longer", remark) for remark in remarks)
