@@ -508,7 +508,8 @@ def test_a_student_who_installs_changes_nothing_for_others(
         released, one="import nobodyhas\n\ndef one(x):\n    return nobodyhas.value - 40"
     )
     cell = new_code_cell(
-        f"%pip install -q --no-index --no-deps {wheel}\n!pip uninstall -q -y nbformat ipykernel camkit"
+        f"%pip install -q --no-index --no-deps {wheel}\n"
+        "!pip uninstall -q -y nbformat ipykernel camkit"
     )
     installs.cells.insert(1, cell)
     needs = answered(released, one="import nobodyhas\n\ndef one(x):\n    return x + 1")
