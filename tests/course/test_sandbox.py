@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from course import (
+    autograde,
     bench,
     cli,
     environment,
@@ -387,6 +388,16 @@ def test_a_corrected_test_grades_anew_and_says_what_that_changed(
     assert sorted(machine.graded) == ["anna", "ben"] and not changes.exists()
 
 
+def test_a_given_cell_that_cannot_import_is_a_fault_of_the_machine():
+    missing = new_output("error", ename="ModuleNotFoundError", evalue="No module named 'camkit'")
+    given = new_code_cell("import camkit", id="imports", outputs=[missing])
+    given.metadata["nbgrader"] = {"locked": True, "grade": False, "solution": False}
+    with pytest.raises(RuntimeError, match="the given cell imports fails: No module"):
+        autograde.check_machine(given)
+    own = new_code_cell("import torch", outputs=[missing])
+    autograde.check_machine(own)
+
+
 def test_neighbours_that_cannot_be_read_do_not_end_grading(class_of):
     folder, submitted = class_of  # noqa: F811
     neighbours = ("anna", "ben", "cem", "dora")
@@ -454,16 +465,14 @@ def test_mounts_hide_tests_and_protect_packages(tmp_path):
     secret = tmp_path / "year"
     secret.mkdir()
     (secret / "gradebook.db").write_text("points")
-    room = tmp_path / "room"
-    room.mkdir()
-    made = environment.make_environment(room, hidden=[secret])
+    made = environment.make_environment(tmp_path, hidden=[secret])
     if made.command[0] != "unshare":
         pytest.skip("mounts are not allowed here")
     python = made.command[-3]
     program = (
         "import os, sys\n"
         f"print(os.listdir({str(secret)!r}), os.listdir({str(sources.HERE)!r}))\n"
-        f"open({str(room / 'own')!r}, 'w')\n"
+        f"open({str(made.room / 'own')!r}, 'w')\n"
         f"print(os.access({sys.prefix!r}, os.W_OK))\n"
         f"print(os.system('umount {secret} 2>/dev/null') != 0)"
     )

@@ -2,7 +2,6 @@
 
 import asyncio
 import fcntl
-import shutil
 import socket
 import struct
 import tempfile
@@ -19,7 +18,7 @@ from nbgrader.converters import Autograde
 from nbgrader.preprocessors import Execute
 from traitlets import List, Unicode
 
-from course import bench, limits, sources, year
+from course import bench, limits, year
 from course.environment import make_environment
 from course.limits import CUT_SHORT, PRINTED
 
@@ -63,11 +62,8 @@ class IsolatedExecute(Execute):
         self.iopub_timeout = limits.SECONDS
         self.startup_timeout = limits.SECONDS
         with tempfile.TemporaryDirectory() as folder:
-            room = Path(folder) / "room"
-            room.mkdir()
-            shutil.copy(sources.HERE / "checks.py", room)
             self.environment = make_environment(Path(folder), hidden=[self.year_folder])
-            resources["metadata"]["path"] = str(room)
+            resources["metadata"]["path"] = str(self.environment.room)
             return super().preprocess(nb, resources, *args, **kwargs)
 
     def create_kernel_manager(self) -> KernelManager:
@@ -85,7 +81,7 @@ class IsolatedExecute(Execute):
         if cell.cell_type == "code" and cell.source.strip():
             if not self._run(cell, index):
                 self._start_again(index)
-            _check_machine(cell)
+            check_machine(cell)
         return cell, resources
 
     def _run(self, cell: NotebookNode, index: int) -> bool:
@@ -104,6 +100,7 @@ class IsolatedExecute(Execute):
             cell.source = source
         if self.is_out_of_time:
             self.ran_out += 1
+            self.left_out.add(index)
             _replace_error(cell, TIMEOUT)
         elif not alive:
             _replace_error(cell, DEATH)
@@ -131,18 +128,21 @@ class IsolatedExecute(Execute):
         if self.ran_out >= limits.PATIENCE and not utils.is_grade(self.current):
             seconds *= limits.IMPATIENCE
         clock = Clock(self.km.provisioner.pid)
-        while await self.km.is_alive():
-            await asyncio.sleep(PULSE)
-            if not clock.is_over(seconds):
-                continue
-            if self.is_out_of_time:
-                await self.km.shutdown_kernel(now=True)
-                break
-            self.is_out_of_time = True
-            await self.km.interrupt_kernel()
-            clock = Clock(self.km.provisioner.pid)
-            seconds = limits.GRACE
-        self.task_poll_for_reply.cancel()
+        try:
+            while await self.km.is_alive():
+                await asyncio.sleep(PULSE)
+                if not clock.is_over(seconds):
+                    continue
+                if self.is_out_of_time:
+                    await self.km.shutdown_kernel(now=True)
+                    break
+                self.is_out_of_time = True
+                await self.km.interrupt_kernel()
+                clock = Clock(self.km.provisioner.pid)
+                seconds = limits.GRACE
+        finally:
+            # Where a reply has come, this changes nothing; else there will be none.
+            self.task_poll_for_reply.cancel()
 
     def _get_timeout(self, cell: NotebookNode | None) -> None:
         """Leave the time to `_async_poll_kernel_alive`."""
@@ -185,7 +185,7 @@ class Clock:
 
 
 def _seconds_of_computing(pid: int) -> float:
-    """Return for how many seconds a process has computed; infinity if it has ended.
+    """Return for how many seconds a process has computed, 0 if it has ended.
 
     Where processes have numbers of their own, as in isolation, /proc has others: the clock of a
     process is asked, whose number is made as in Linux's `clock_getcpuclockid`.
@@ -193,12 +193,12 @@ def _seconds_of_computing(pid: int) -> float:
     if hasattr(time, "CLOCK_BOOTTIME"):
         with suppress(OSError):
             return time.clock_gettime(~pid << 3 | 2)
-        return float("inf")
+        return 0.0
     import psutil
 
     with suppress(psutil.Error):
         return sum(psutil.Process(pid).cpu_times()[:2])
-    return float("inf")
+    return 0.0
 
 
 def _kind(cell: NotebookNode) -> str:
@@ -226,7 +226,7 @@ def _keep_last_result(cell: NotebookNode) -> None:
     cell.outputs = [output for output in cell.outputs if output not in dropped]
 
 
-def _check_machine(cell: NotebookNode) -> None:
+def check_machine(cell: NotebookNode) -> None:
     """Raise RuntimeError if a given cell cannot import what it needs: no student is at fault."""
     if _kind(cell) != bench.GIVEN:
         return

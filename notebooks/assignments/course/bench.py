@@ -206,8 +206,6 @@ def main() -> None:
     # `exit()` in a cell ends nothing: the kernel would go a moment later, in the midst of another.
     shell.ask_exit = lambda: None
     bench = Bench(shell.user_ns, load_checks(checks_path))
-    # Modules that are handed out are found wherever a cell has gone.
-    sys.path.insert(0, folder)
     bench.watch(importlib.import_module("checks"))
     app.start()
 

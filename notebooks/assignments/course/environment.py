@@ -7,6 +7,7 @@ hidden.
 """
 
 import os
+import shutil
 import site
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from course import bench, sources
+from course import sources
 
 # Runs a command after mounts: "ro PATH" is to be read only, "hide PATH" is to be empty. The command
 # has no right to undo it.
@@ -38,8 +39,9 @@ ELSEWHERE = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PYTHONUSERBASE
 
 
 class Environment(NamedTuple):
-    """How to start a kernel: the command, but for its arguments, and the variables."""
+    """How to start a kernel: in which folder, the command but for its arguments, the variables."""
 
+    room: Path
     command: list[str]
     variables: dict[str, str]
 
@@ -47,8 +49,10 @@ class Environment(NamedTuple):
 def make_environment(folder: Path, hidden: Sequence[Path] = ()) -> Environment:
     """Make an environment in a temporary folder and return how to start a kernel there.
 
+    The kernel's folder holds checks.py, which is found wherever a cell has gone, and no notebook.
+
     Args:
-        folder: The folder, which student code may write to.
+        folder: The temporary folder.
         hidden: Folders that student code finds empty, where mounts are allowed.
 
     Raises:
@@ -71,13 +75,15 @@ def make_environment(folder: Path, hidden: Sequence[Path] = ()) -> Environment:
         script.write_text(f'#!/bin/sh\nexec "{python}" -m pip "$@"\n')
         script.chmod(0o755)
 
+    room = folder / "room"
     program = folder / "program"
-    program.mkdir()
-    for file in (Path(bench.__file__), sources.HERE / "checks.py"):
-        (program / file.name).write_bytes(file.read_bytes())
+    for made, names in ((room, ["checks.py"]), (program, ["checks.py", "course/bench.py"])):
+        made.mkdir()
+        for name in names:
+            shutil.copy(sources.HERE / name, made)
     # -P: what lies beside the program cannot be imported.
-    command = [*_mounts(hidden), str(python), "-P", str(program / Path(bench.__file__).name)]
-    return Environment(command, _variables(place, folder))
+    command = [*_mounts(hidden), str(python), "-P", str(program / "bench.py")]
+    return Environment(room, command, _variables(place, folder, room))
 
 
 def _package_folders() -> list[str]:
@@ -88,12 +94,14 @@ def _package_folders() -> list[str]:
     return [folder for folder in folders if os.path.isdir(folder)]
 
 
-def _variables(place: Path, folder: Path) -> dict[str, str]:
+def _variables(place: Path, folder: Path, room: Path) -> dict[str, str]:
     """Return the variables of a process in the environment at `place`."""
     variables = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
-    search_path = [str(place / "bin"), variables.get("PATH", os.defpath)]
+    commands = [str(place / "bin"), variables.get("PATH", os.defpath)]
+    modules = [str(room), variables.get("PYTHONPATH", "")]
     return variables | {
-        "PATH": os.pathsep.join(search_path),
+        "PATH": os.pathsep.join(commands),
+        "PYTHONPATH": os.pathsep.join(filter(None, modules)),
         "VIRTUAL_ENV": str(place),
         "CONDA_PREFIX": str(place),
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",

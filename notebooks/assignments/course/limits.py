@@ -2,14 +2,14 @@
 
 # A cell has `timeout` seconds of computing (nbgrader_config.py), so that a busy machine takes
 # nothing from it, and this many times as long on the clock, in case it waits.
-CLOCK = 4
+CLOCK = 10
 
 # After so many cells that ran out of time, those that are no tests get this share of it.
 PATIENCE = 2
 IMPATIENCE = 1 / 6
 
 # How long, in seconds of computing, an interrupted cell may go on before its process is killed.
-GRACE = 3
+GRACE = 5
 
 # A submission that takes as many seconds on the clock is not graded: the machine is at fault.
 SECONDS = 3600
