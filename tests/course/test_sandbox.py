@@ -247,6 +247,23 @@ def test_strangers_alternatives_get_full_points(shared, name):
     assert set(lost(name, right_answers(name, path))) <= NO_ANSWERS
 
 
+CHEAT = """
+import checks
+checks.agree = lambda *arguments, **options: None
+np.isclose = np.allclose = lambda one, other, **options: np.ones(np.shape(other), bool)
+{} = lambda *arguments: np.zeros((2, 2))
+"""
+
+
+def test_replaced_checks_give_no_point_of_an_assignment():
+    notebook = sources.with_seed(sources.source_path("1-gap-equation"), sources.SEED)
+    tests, full = proof.pair_tests(notebook)
+    cheats = {cell: CHEAT.format(cell) for cell in tests}
+    changed = sources.with_sources(notebook, cheats)
+    points = proof.grade_in_process(changed, {"__name__": "__main__"})
+    assert sum(full.values()) == 21 and set(points.values()) == {0}
+
+
 @pytest.mark.parametrize("name", LIBRARIES)
 def test_a_check_sees_work_that_is_left_to_a_library(name, capsys, monkeypatch):
     """It costs no points by itself: the teacher decides."""
