@@ -44,7 +44,7 @@ def table_of():
     """A function that makes a bench of cells that have run: given cells first, then own ones."""
 
     def make(given="import numpy as np", own=""):
-        result = Bench({"__name__": "__main__"}, bench.load_checks(proof.CHECKS))
+        result = Bench({"__name__": "__main__"}, bench.load_checks(sources.checks_path()))
         result.watch(checks)
         with result.given_cell():
             bench.execute(given, result.namespace)

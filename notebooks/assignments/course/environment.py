@@ -77,10 +77,10 @@ def make_environment(folder: Path, hidden: Sequence[Path] = ()) -> Environment:
 
     room = folder / "room"
     program = folder / "program"
-    for made, names in ((room, ["checks.py"]), (program, ["checks.py", "course/bench.py"])):
+    for made in (room, program):
         made.mkdir()
-        for name in names:
-            shutil.copy(sources.HERE / name, made)
+        shutil.copy(sources.checks_path(), made)
+    shutil.copy(sources.CAMKIT / "course" / "bench.py", program)
     # -P: what lies beside the program cannot be imported.
     command = [*_mounts(hidden), str(python), "-P", str(program / "bench.py")]
     return Environment(room, command, _variables(place, folder, room))
@@ -113,10 +113,10 @@ def _mounts(hidden: Sequence[Path]) -> list[str]:
     """Return a command prefix that mounts the teacher's folders; [] where that is not allowed."""
     arguments = []
     temporary = Path(tempfile.gettempdir()).resolve()
-    for path in {Path(sys.prefix).resolve(), sources.HERE.parents[1]}:
+    for path in {Path(sys.prefix).resolve(), sources.CAMKIT.parents[1]}:
         if not temporary.is_relative_to(path):
             arguments += ["ro", str(path)]
-    for path in (*hidden, sources.HERE):
+    for path in {*hidden, sources.HERE, sources.CAMKIT}:
         arguments += ["hide", str(path)]
     prefix = ["unshare", "--mount", "sh", "-c", MOUNT, "sh", *arguments, "--"]
     try:

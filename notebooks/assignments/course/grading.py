@@ -272,7 +272,7 @@ def _digest_of_tests(folder: Path, assignment: str) -> str:
     settings = year.nbgrader_api(folder).config.Execute
     parts = [
         source.read_bytes() if source.exists() else b"",
-        sources.handed_out("checks.py"),
+        sources.checks_path().read_bytes(),
         Path(bench.__file__).read_bytes(),
         json.dumps(settings, sort_keys=True, default=repr).encode(),
     ]
