@@ -14,9 +14,13 @@ from checks import agree, share
 
 agree(area(2, 3), 6)
 ### BEGIN HIDDEN TESTS
-side = np.random.default_rng(SEED).uniform(2, 9)
 share(2, [lambda: agree(area(side, 4), 4 * side)])
 ### END HIDDEN TESTS
+"""
+GIVEN = """
+import numpy as np
+
+side = np.random.default_rng(SEED).uniform(2, 9)
 """
 WRONG = """
 #%% area: the sum
@@ -50,7 +54,7 @@ def course(tmp_path, monkeypatch):
     parameters.metadata["tags"] = ["parameters"]
     cells = [
         parameters,
-        marked(new_code_cell("import numpy as np", id="imports"), locked=True),
+        marked(new_code_cell(GIVEN.strip(), id="imports"), locked=True),
         marked(new_code_cell(solution, id="area"), solution=True),
         marked(new_code_cell(TEST.strip(), id="check-area"), grade=True, locked=True, points=2),
         marked(
