@@ -475,6 +475,15 @@ def test_notes_are_no_part_of_an_answer_that_stands_in_its_cell():
     assert own == ["My notes.", "1 + 1"]
 
 
+def test_of_a_given_cell_only_what_answers_may_need_is_taken():
+    """A training that takes a hundred times as long is not run."""
+    student = Student().write("imports", "import math\nimport time\nTINY = 1e-9\ntime.sleep(9)")
+    student.write("parameters", "SEED = 1").write("check-pool", "while True: pass")
+    restored = cells.restore(student.notebook, RELEASED)
+    own = [cell.source for cell in restored.notebook.cells if cell.id.startswith("own")]
+    assert own == ["import time\nTINY = 1e-09"] and len(restored.remarks) == 3
+
+
 @pytest.mark.parametrize(
     "source, is_answer",
     [("Jana Müller, 12345678", False), (TEXT, True), ("求和与顺序无关。" * 5, True)],

@@ -384,30 +384,36 @@ def _compose(
     used = {piece for answer in answers.values() for piece in answer.pieces}
     own = defaultdict(list)
     for piece in pieces:
-        if piece not in used and _is_own(piece):
-            own[_place_of_own(piece)].append(piece.cell)
+        source = _own_source(piece, released)
+        if source.strip() and piece not in used:
+            place = _place_of_own(piece)
+            own[place].append(_own_cell(piece.cell, source, f"own-{place + 1}-{len(own[place])}"))
 
     notebook = copy.deepcopy(released)
     given = notebook.cells
-    notebook.cells = [_plain(cell, f"own-0-{count}") for count, cell in enumerate(own[-1])]
+    notebook.cells = [*own[-1]]
     for number, cell in enumerate(given):
-        notebook.cells.append(cell)
         if number in answers:
             cell.source = answers[number].source
             _attach(cell, [piece.cell for piece in answers[number].pieces])
-        for count, other in enumerate(own[number]):
-            notebook.cells.append(_plain(other, f"own-{number + 1}-{count}"))
+        notebook.cells += [cell, *own[number]]
     return notebook
 
 
-def _is_own(piece: Piece) -> bool:
-    """Return whether a piece stays in the notebook as a cell of the student's own.
+def _own_source(piece: Piece, released: NotebookNode) -> str:
+    """Return what of a piece stays in the notebook as a cell of the student's own, "" if nothing.
 
-    That is also what a student made of a given cell, such as an import that was added there.
+    Of a given cell that was changed these are imports, functions and constants that were added:
+    answers may need them.
     """
-    if not piece.source.strip():
-        return False
-    return piece.number is None or (piece.cell.cell_type == "code" and not piece.is_unchanged)
+    if piece.number is None:
+        return piece.source
+    if piece.cell.cell_type != "code" or not piece.is_filled:
+        return ""
+    original = released.cells[piece.number]
+    if mark(original).get("solution"):
+        return piece.source
+    return syntax.declarations(piece.source, original.source)
 
 
 def _place_of_own(piece: Piece) -> int:
@@ -417,12 +423,12 @@ def _place_of_own(piece: Piece) -> int:
     return min(piece.place, piece.number - 1)
 
 
-def _plain(cell: NotebookNode, cell_id: str) -> NotebookNode:
-    """Return a cell with nothing but its source and its pictures, and with an id of its own."""
+def _own_cell(cell: NotebookNode, source: str, cell_id: str) -> NotebookNode:
+    """Return a cell with nothing but a source and pictures, and with an id of its own."""
     make = {"code": v4.new_code_cell, "raw": v4.new_raw_cell}
-    plain = make.get(cell.cell_type, v4.new_markdown_cell)(cell.source, id=cell_id)
-    _attach(plain, [cell])
-    return plain
+    own = make.get(cell.cell_type, v4.new_markdown_cell)(source, id=cell_id)
+    _attach(own, [cell])
+    return own
 
 
 def _attach(cell: NotebookNode, sources: Sequence[NotebookNode]) -> None:

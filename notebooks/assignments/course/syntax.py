@@ -69,6 +69,32 @@ def written_functions(source: str) -> frozenset[str]:
     return frozenset(name for name, node in definitions.items() if not _is_stub(node))
 
 
+def declarations(source: str, given: str) -> str:
+    """Return the imports, functions and constants of a source that a given one does not have.
+
+    >>> declarations("import os, re\\nSEED = 3\\nTINY = 1e-9\\ntrain()", "import os\\nSEED = 2")
+    'import os, re\\nTINY = 1e-09'
+    """
+    tree = _tree(source)
+    other = _tree(given)
+    if tree is None or other is None:
+        return ""
+    known = {ast.dump(node) for node in other.body}
+    names = {node.id for node in ast.walk(other) if isinstance(node, ast.Name)}
+    kept = []
+    for node in tree.body:
+        match node:
+            case ast.Import() | ast.ImportFrom() | ast.FunctionDef() | ast.ClassDef():
+                is_new = ast.dump(node) not in known
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant()):
+                is_new = name not in names
+            case _:
+                is_new = False
+        if is_new:
+            kept.append(ast.unparse(node))
+    return "\n".join(kept)
+
+
 def _definitions(source: str) -> dict[str, ast.stmt]:
     """Return {name: the statement that defines it last} of functions and classes."""
     tree = _tree(source)
