@@ -30,6 +30,7 @@ from course import (
     isolation,
     limits,
     proof,
+    similarity,
     sources,
     submissions,
     year as year_folder,
@@ -522,7 +523,7 @@ def test_what_is_graded_stays_so_until_it_changes_or_a_person_grades(
 def test_no_cell_is_a_formula(graded):
     cells = {
         cell
-        for name in ("grades.csv", "remarks.csv")
+        for name in ("grades.csv", "remarks.csv", "similarity.csv")
         for row in table(graded / name)
         for cell in row
     }
@@ -535,6 +536,8 @@ def test_a_folder_whose_name_is_no_text_is_set_aside(folder_copy, tmp_path):
     assert ["", "", "\ufffd: the name of a folder is not text: rename it"] in table(
         folder_copy / "remarks.csv"
     )
+    # A class of nobody: the table is written, with its headings alone.
+    assert table(folder_copy / "similarity.csv") == [list(similarity.COLUMNS)]
 
 
 def test_a_notebook_that_nobody_began_has_no_points(folder_copy, released, tmp_path):
