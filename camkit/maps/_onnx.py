@@ -95,8 +95,10 @@ def with_head_of(features: OnnxFeatures, model: keras.Model) -> OnnxFeatures | N
     """Return features with the head of another model; None if it gives an image other features."""
     cam = CAM(model, input_size=features.input_shape[:2])
     noise = np.random.default_rng(0).integers(0, 256, (2, *features.input_shape))
-    gap = [each(noise.astype("float32")).gap for each in (features.cam, cam)]
-    if gap[0].shape != gap[1].shape or not np.allclose(*gap, rtol=SAME, atol=SAME):
+    images = noise.astype("float32")
+    expected = features.cam(images).gap
+    gap = cam(images).gap
+    if gap.shape != expected.shape or not np.allclose(gap, expected, rtol=SAME, atol=SAME):
         return None
     return replace(features, cam=cam, activation=find_head(model).activation)
 
