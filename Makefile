@@ -60,7 +60,7 @@ course grade course-proof: export COURSE_ASSIGNMENTS := $(if $(ASSIGNMENTS),$(ab
 COURSE = PYTHONPATH="notebooks/assignments:notebooks/site$${PYTHONPATH:+:$$PYTHONPATH}" .venv/bin/python -m course --seed "$(SEED)"
 
 .PHONY: course
-course: .venv/course ## [SEED=2027]: make the graded course of a year: the release, the gradebook, the guide
+course: .venv/course ## [SEED=2027 ASSIGNMENTS=folder]: make the graded course of a year, camkit's or your own: the release, the gradebook, the guide
 	$(COURSE) build
 
 .PHONY: grade
