@@ -44,6 +44,9 @@ METHODS = ("hires_cam", "grad_cam", "grad_cam_plus_plus", "layer_cam", "eigen_ca
 _LEAST_SHARE_OF_P = 0.1
 _LEAST_ROAD = 0.02
 
+# A little more than a half of what lies on the marks is of no use either.
+_LEAST_SHARE_ON_MARK = 0.6
+
 # A map that stays more alike than this without what was learnt does not show what was learnt. Less
 # convicts nobody: shuffled convolutions still show outlines, so that even a class map keeps 0.6.
 _MOST_THAT_STAYS = 0.9
@@ -138,9 +141,9 @@ def judge(
     reads. That the answer depends on the marks is measured: exchanged, they change it. Both are
     asked for in turn; the measure is the share of a map's positive part on the marks that lies on
     the right one. It is exactly 0.5 for every map that is the same for all classes, so for all
-    baselines, which a map has to beat here. (This is a grid pointing game, Rao et al., Towards
-    Better Understanding Attribution Methods, CVPR 2022, for one's own network.) Where a network
-    cannot tell the marks apart, a map has to beat every baseline in "road" instead.
+    baselines; to pass, a map has to reach more than 0.6. (This is a grid pointing game, Rao et al.,
+    Towards Better Understanding Attribution Methods, CVPR 2022, for one's own network.) Where a
+    network cannot tell the marks apart, a map has to beat every baseline in "road" instead.
 
     "stays": how much of the map is left when the network has lost all that it has learnt? It is the
     absolute rank correlation with the map after the weights of every layer have been shuffled
@@ -310,7 +313,7 @@ def _verdicts(
     least = max(_LEAST_ROAD, _LEAST_SHARE_OF_P * P.mean())
     finds_mark = np.full(count, True)
     if "marks" in measures:
-        finds_mark = lower_bounds(measures["marks"][:, :count] - BLIND_SHARE, weights) > 0
+        finds_mark = lower_bounds(measures["marks"][:, :count] - _LEAST_SHARE_ON_MARK, weights) > 0
     stays = lower_bounds(measures["stays"][:, :count] - _MOST_THAT_STAYS, weights) > 0
     # What the marks cannot show has to be shown by the pixels alone.
     to_beat = [NOISE] if "marks" in measures else BASELINES

@@ -42,8 +42,8 @@ network.
   one, at the best threshold
 
 "road", "marks" and "stays" decide; "pointing" and "boxes" are told beside them. The verdict
-"passes" means: better than noise in "road", better than all blind maps in "marks", and not the same
-without the weights, each with a certainty that holds for all rows at once. `camkit.judge` in the
+"passes" means: better than noise in "road", more than 0.6 in "marks", and not the same without the
+weights, each with a certainty that holds for all rows at once. `camkit.judge` in the
 reference says how.
 """
 
