@@ -233,6 +233,8 @@ def _class_names(file: str) -> list[str]:
     The numbers of the outputs before them, as in labels.txt of Teachable Machine ("0 Apple",
     "1 Lime"), are dropped.
     """
+    if not Path(file).is_file():
+        raise ValueError(f"{file!r} is no file: --class-names takes one with a name on each line")
     names = Path(file).read_text(encoding="utf-8-sig").splitlines()
     unnumbered = []
     for number, name in enumerate(names):

@@ -18,7 +18,7 @@ TOP_CLASSES = 5
 # So many images of the first batch are also read by the model itself.
 _CHECKED = 4
 
-_WHICH_SIZE = "pass input_size=224, or the size that it was trained at"
+_WHICH_SIZE = "pass input_size=224 (in the shell --size 224), or the size that it was trained at"
 
 Method = Callable[..., np.ndarray]
 Size = int | tuple[int, int] | None

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 _DRAWS = 2000
 
@@ -55,14 +56,19 @@ def interval(
         '0.67 (0.00 to 1.00)'
     """
     rows = np.atleast_2d(np.asarray(values, dtype="float64"))
-    if rows.ndim != 2 or rows.size == 0 or not np.isfinite(rows).all():
+    if rows.ndim != 2 or rows.size == 0:
         shape = np.shape(values)
-        raise ValueError(f"values are finite, (images,) or (repetitions, images), not {shape}")
+        raise ValueError(f"values are (images,) or (repetitions, images), not {shape}")
+    if not np.isfinite(rows).all():
+        missing = rows.size - np.isfinite(rows).sum()
+        raise ValueError(f"{missing} of {rows.size} values are NaN or infinite: leave them out")
     repetitions, images = rows.shape
     labels = np.arange(images) if groups is None else np.asarray(groups)
     if labels.shape != (images,):
         raise ValueError(f"groups are one for each of {images} images, not {labels.shape}")
-    names, group = np.unique(labels, return_inverse=True)
+    group, names = pd.factorize(labels)
+    if (group < 0).any():
+        raise ValueError(f"groups has no value for image {(group < 0).argmax()}")
     if len(names) < 2:
         raise ValueError("an interval needs two groups or more; all images are of one")
 

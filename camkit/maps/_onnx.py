@@ -109,7 +109,8 @@ def _check_shape(shape: tuple[int | None, ...]) -> None:
         raise HeadError(f"the model reads {shape}: a page gives it gray (1) or RGB images (3)")
     if None in shape:
         raise ValueError(
-            f"the model takes images of any size {shape}: name one, input_size=(height, width)"
+            f"the model takes images of any size {shape}: name one, "
+            "input_size=(height, width) (in the shell --size)"
         )
 
 

@@ -255,19 +255,45 @@ def objects_of(
     size = pixels.shape[1:3]
     true_boxes = []
     for number, of_image in enumerate([] if boxes is None else boxes):
-        true_boxes.append(np.reshape(of_image, (-1, 4)) * _scale(images, number, size))
+        image_size = _size(images, number, size)
+        _check_boxes(of_image, number, image_size)
+        scale = np.tile([size[1] / image_size[1], size[0] / image_size[0]], 2)
+        true_boxes.append(np.reshape(of_image, (-1, 4)) * scale)
     if masks is None:
         masks = [localize.filled(of_image, size) for of_image in true_boxes]
+    else:
+        for number, mask in enumerate(masks):
+            image_size = _size(images, number, size)
+            if np.shape(mask) not in (image_size, size):
+                raise ValueError(
+                    f"mask {number} has shape {np.shape(mask)} and its image {image_size}: pass "
+                    "masks (H, W) as large as their images"
+                )
     masks = [coverage(mask, size) >= 0.5 for mask in masks]
+    empty = [number for number, mask in enumerate(masks) if not mask.any()]
+    if empty:
+        raise ValueError(
+            f"the masks or boxes of image {empty[0]} hold no pixel, and {len(empty)} of "
+            f"{len(masks)} do not: boxes are in pixels; leave out images without an object"
+        )
     if boxes is None:
-        for mask in masks:
-            true_boxes.append(localize.boxes(mask, 1) if mask.any() else np.zeros((0, 4)))
+        true_boxes = [localize.boxes(mask, 1) for mask in masks]
     return masks, true_boxes
 
 
-def _scale(images: Any, number: int, size: tuple[int, ...]) -> np.ndarray:
-    """Return the factors of x0, y0, x1, y1 as an image is stretched to a size."""
-    if not hasattr(images, "batches"):
-        return np.ones(4)
-    height, width = images[number].shape[:2]
-    return np.tile([size[1] / width, size[0] / height], 2)
+def _size(images: Any, number: int, size: tuple[int, ...]) -> tuple[int, int]:
+    """Return the height and width of an image before it is stretched to a size."""
+    height, width = images[number].shape[:2] if hasattr(images, "batches") else size
+    return height, width
+
+
+def _check_boxes(boxes: Any, number: int, size: tuple[int, int]) -> None:
+    """Check that boxes lie in an image, but for a pixel that was rounded up."""
+    height, width = size
+    for box in np.reshape(boxes, (-1, 4)):
+        x0, y0, x1, y1 = box
+        if not (-1 <= x0 < x1 <= width + 1 and -1 <= y0 < y1 <= height + 1):
+            raise ValueError(
+                f"box {box.tolist()} does not lie in image {number} of {width} x {height} pixels: "
+                "boxes are x0, y0, x1, y1 in pixels of the image"
+            )

@@ -206,6 +206,8 @@ def judge(
     objects = objects_of(images, pixels, masks, boxes)
     P = np.concatenate([probabilities_of(model, batch) for batch in probe.batches(pixels)])
     case = Case(model, pixels, probe.choose(P, targets))
+    methods = [methods] if isinstance(methods, str) else methods
+    layers = [layers] if isinstance(layers, str) else layers
     rows, notes = rows_of(case, methods, layers)
 
     with progress(len(rows) + len(BASELINES), "Judging", "map") as bar:
