@@ -562,7 +562,7 @@ def _lessons(options: argparse.Namespace) -> dict[str, Any]:
     target = root / "notebooks"
     lessons = sorted(source.glob("*.ipynb"))
     files = [*lessons, source / "LICENSE"]
-    for ending in ("py", "css", "j2", "js", "md"):
+    for ending in ("py", "css", "html", "j2", "js", "md"):
         files += sorted(source.glob(f"site/*.{ending}"))
     for file in files:
         _copy(file, target / file.relative_to(source))

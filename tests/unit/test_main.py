@@ -415,7 +415,7 @@ def test_lessons_need_a_folder_that_can_be_written(tmp_path, capsys):
         ),
         (
             ["analyze", "MODEL", EMBEDDED, "--out", "y", "--class-names", "nowhere.txt"],
-            "No such file",
+            "is no file: --class-names takes one with a name on each line",
         ),
         (
             ["analyze", "MODEL", EMBEDDED, "--out", "y", "--class-names", __file__],
