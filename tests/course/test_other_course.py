@@ -83,6 +83,13 @@ def test_the_prices_of_anothers_mistakes(course):
     assert "**The written answer** `why`, 1 points" in text
 
 
+def test_the_guide_of_a_course_with_fewer_assignments_says_what_to_do(course):
+    (course / "guide.md").write_text("# Guide\n\n<!-- 1-area -->\n\n<!-- 2-gone -->\n")
+    guide.write(course, {"1-area": proof.prove("1-area", seed=7)})
+    page = (course / "guide.html").read_text(encoding="utf-8")
+    assert "by heart" in page and "2-gone.ipynb</code> in this course: take this section" in page
+
+
 def test_a_wrong_answer_that_costs_nothing_is_named(course):
     path = course / "wrong" / "1-area.py"
     path.write_text(WRONG + "\n#%% area: right, if slowly\ndef area(a, b):\n    return b * a\n")

@@ -23,6 +23,7 @@ from course import (
     cli,
     environment,
     explanations,
+    feedback,
     gradebook,
     grading,
     isolation,
@@ -383,11 +384,13 @@ def test_a_corrected_test_grades_anew_and_says_what_that_changed(
     machine.points = 1
     grading.grade(folder, submitted)
     assert sorted(machine.graded) == ["anna", "ben"]
-    assert table(changes) == [
-        ["student", "assignment", "step", "before", "after", "because of"],
+    headings, *rows = table(changes)
+    assert headings == ["student", "assignment", "step", "before", "after", "because of", "date"]
+    assert [row[:-1] for row in rows] == [
         ["anna", "1-tiny", "check-one", "2", "1", "other tests"],
         ["ben", "1-tiny", "check-one", "2", "1", "other tests"],
     ]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d", row[-1]) for row in rows)
 
     machine.graded.clear()
     config = folder / "nbgrader_config.py"
@@ -398,11 +401,62 @@ def test_a_corrected_test_grades_anew_and_says_what_that_changed(
     machine.points = 2
     hand_in(submitted, nbformat.writes(answered(released, one="# newer")), "ben")
     grading.grade(folder, submitted)
-    assert [row[5] for row in table(changes)[1:]] == ["other tests", "another notebook"]
+    assert table(changes)[1:3] == rows, "what was said before stays"
+    assert [row[5] for row in table(changes)[3:]] == ["other tests", "another notebook"]
 
     machine.graded.clear()
     cli.main(["--folder", str(folder), "grade", "--again", str(submitted)])
-    assert sorted(machine.graded) == ["anna", "ben"] and not changes.exists()
+    assert sorted(machine.graded) == ["anna", "ben"] and len(table(changes)) == 5
+
+
+@pytest.fixture
+def other_students(class_of, released):  # noqa: F811
+    """A folder to hand in that holds ben's answer alone."""
+    other = class_of[1].with_name("other")
+    hand_in(other, nbformat.writes(answered(released)), "ben")
+    return other
+
+
+def test_what_waits_is_graded_by_a_call_for_others(
+    class_of,
+    released,  # noqa: F811
+    machine,
+    other_students,
+):
+    folder, submitted = class_of  # noqa: F811
+    hand_in(submitted, nbformat.writes(answered(released)), "anna")
+    machine.fault = "no memory was left"
+    grading.grade(folder, submitted)
+    with pytest.raises(SystemExit, match="2 submissions wait(.|\n)*anna: 1-tiny: no memory"):
+        cli.main(["--folder", str(folder), "grade", str(other_students)])
+    remarks = {row[0]: row[2] for row in table(folder / "remarks.csv")[1:]}
+    assert "no memory was left. It waits" in remarks["anna"]
+
+    machine.fault = ""
+    cli.main(["--folder", str(folder), "grade", str(other_students)])
+    assert points_of(folder) == {"anna": "2", "ben": "2"}
+    assert sorted(machine.graded) == ["anna", "ben"]
+
+
+def test_a_corrected_test_grades_anew_what_others_handed_in_before(
+    class_of,
+    released,  # noqa: F811
+    machine,
+    other_students,
+):
+    folder, submitted = class_of  # noqa: F811
+    hand_in(submitted, nbformat.writes(answered(released)), "anna")
+    hand_in(submitted, "damaged", "cem")
+    grading.grade(folder, submitted)
+    source = year.source_folder(folder, "1-tiny") / "1-tiny.ipynb"
+    source.write_text(source.read_text().replace("== 42", "== 42 or True"))
+    machine.points = 1
+    grading.grade(folder, other_students)
+    assert points_of(folder) == {"anna": "1", "ben": "1", "cem": "0"}
+    assert [row[0] for row in table(folder / "changes.csv")[1:]] == ["anna"]
+    machine.graded.clear()
+    grading.grade(folder, other_students)
+    assert machine.graded == []
 
 
 def test_a_given_cell_that_cannot_import_is_a_fault_of_the_machine():
@@ -413,6 +467,59 @@ def test_a_given_cell_that_cannot_import_is_a_fault_of_the_machine():
         autograde.check_machine(given)
     own = new_code_cell("import torch", outputs=[missing])
     autograde.check_machine(own)
+
+
+def given_cell(source):
+    """A given cell of this source."""
+    cell = new_code_cell(source, id="given")
+    cell.metadata["nbgrader"] = {
+        "grade_id": "given",
+        "grade": False,
+        "solution": False,
+        "locked": True,
+        "schema_version": 3,
+        "task": False,
+    }
+    return cell
+
+
+def test_a_cell_that_cannot_be_read_is_named_in_place_of_a_missing_name():
+    source = "import numpy\n\ndef one(x)\n    return x + 1"
+    message = "expected ':' (1234.py, line 3)"
+    answer = new_code_cell(
+        source, outputs=[new_output("error", ename="SyntaxError", evalue=message)]
+    )
+    missing = new_output("error", ename="NameError", evalue="name 'one' is not defined")
+    test = new_code_cell("assert one(1) == 2", outputs=[missing])
+    autograde._name_syntax_error(test, [answer])
+    assert test.outputs[0].evalue == (
+        "A cell of yours has a syntax error in line 3, `def one(x)`: expected ':'"
+    )
+    other = new_output("error", ename="NameError", evalue="name 'two' is not defined")
+    test = new_code_cell("assert two(1) == 2", outputs=[other])
+    autograde._name_syntax_error(test, [answer])
+    assert test.outputs[0].evalue == "name 'two' is not defined"
+
+
+def test_remarks_say_that_a_given_cell_calls_the_students_functions():
+    cell = given_cell("one(1)")
+    cell.outputs = [new_output("error", ename="CellTimeoutError", evalue="")]
+    (line,) = explanations.explain_outputs(new_notebook(cells=[cell]))
+    assert line == (
+        "The cell given (it calls your functions) ran longer than a cell may and was stopped."
+    )
+
+
+def test_input_is_explained():
+    assert "nobody answers" in feedback.reword("StdinNotImplementedError", "raw_input was called")
+
+
+def test_a_test_that_fails_frees_the_memory_of_the_answer(table_of):
+    result = table_of(own="def one(x):\n    filled = [x] * 100\n    return filled[x * 1000]")
+    with pytest.raises(IndexError) as raised:
+        result.run_test(TEST.format(""))
+    frames = [step for step in raised.traceback if step.name == "one"]
+    assert len(frames) == 1 and "filled" not in frames[0].frame.f_locals
 
 
 def test_neighbours_that_cannot_be_read_do_not_end_grading(class_of):

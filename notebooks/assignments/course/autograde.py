@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import re
 import socket
 import struct
 import tempfile
@@ -20,6 +21,7 @@ from traitlets import List, Unicode
 
 from course import bench, limits, year
 from course.environment import make_environment
+from course.explanations import explain_syntax
 from course.limits import CUT_SHORT, PRINTED
 
 # Linux's request to set the flags of a network device, and the flags IFF_UP and IFF_RUNNING.
@@ -32,6 +34,17 @@ PULSE = 0.5
 # What a cell's output says where it ran out of time, or ended the kernel.
 TIMEOUT = "CellTimeoutError"
 DEATH = "DeadKernelError"
+
+# What a given cell raises where a package, memory or a file is missing.
+LACKS = (
+    "ImportError",
+    "ModuleNotFoundError",
+    "MemoryError",
+    "_ArrayMemoryError",
+    "OSError",
+    "FileNotFoundError",
+    "PermissionError",
+)
 
 
 class KernelManager(AsyncKernelManager):
@@ -81,7 +94,10 @@ class IsolatedExecute(Execute):
         if cell.cell_type == "code" and cell.source.strip():
             if not self._run(cell, index):
                 self._start_again(index)
-            check_machine(cell)
+            if _lacks_something(cell):
+                self._run_afresh(cell, index)
+            if utils.is_grade(cell):
+                _name_syntax_error(cell, self.nb.cells[:index])
         return cell, resources
 
     def _run(self, cell: NotebookNode, index: int) -> bool:
@@ -121,6 +137,33 @@ class IsolatedExecute(Execute):
             if not self._run(nbformat.from_dict(cell), number):
                 self._start_again(index)
                 return
+
+    def _run_afresh(self, cell: NotebookNode, index: int) -> None:
+        """Execute a given cell that lacks something in a new kernel, in case memory was full.
+
+        Raises:
+            RuntimeError: If it lacks something without any answer, too: no student is at fault.
+        """
+        left_out = set(self.left_out)
+        self._run_in_new_kernel(cell, index)
+        if not _lacks_something(cell):
+            return
+        own = (
+            number for number, one in enumerate(self.nb.cells[:index]) if _kind(one) == bench.OWN
+        )
+        self.left_out.update(own)
+        self._run_in_new_kernel(cell, index)
+        check_machine(cell)
+        if _errors(cell):
+            # It needs the answers, and it is they that lack something.
+            self.left_out = left_out
+            self._run_in_new_kernel(cell, index)
+
+    def _run_in_new_kernel(self, cell: NotebookNode, index: int) -> None:
+        """Start a new kernel, run the cells before `index` and then this one."""
+        self._start_again(index)
+        if not self._run(cell, index):
+            self._start_again(index)
 
     async def _async_poll_kernel_alive(self) -> None:
         """Watch the kernel while it runs a cell; interrupt it when the cell's time is over."""
@@ -227,12 +270,31 @@ def _keep_last_result(cell: NotebookNode) -> None:
 
 
 def check_machine(cell: NotebookNode) -> None:
-    """Raise RuntimeError if a given cell cannot import what it needs: no student is at fault."""
-    if _kind(cell) != bench.GIVEN:
-        return
-    for output in cell.outputs:
-        if output.get("ename") in ("ImportError", "ModuleNotFoundError"):
-            raise RuntimeError(f"the given cell {cell.id} fails: {output.evalue}")
+    """Raise RuntimeError if a given cell lacks a package, memory or a file."""
+    if _lacks_something(cell):
+        raise RuntimeError(f"the given cell {cell.id} fails: {_errors(cell)[0].evalue}")
+
+
+def _lacks_something(cell: NotebookNode) -> bool:
+    """Return whether a given cell has failed for want of a package, of memory or of a file."""
+    return _kind(cell) == bench.GIVEN and any(one.ename in LACKS for one in _errors(cell))
+
+
+def _errors(cell: NotebookNode) -> list[NotebookNode]:
+    """Return the errors among the outputs of a cell."""
+    return [output for output in cell.outputs if output.output_type == "error"]
+
+
+def _name_syntax_error(test: NotebookNode, before: list[NotebookNode]) -> None:
+    """Say in a test that misses a name which cell before it cannot be read, if that is why."""
+    for error in _errors(test):
+        missing = re.search(r"name '(\w+)' is not defined", error.evalue)
+        if error.ename != "NameError" or not missing:
+            continue
+        lines = [explain_syntax(cell, missing[1]) for cell in before if cell.cell_type == "code"]
+        found = [line for line in lines if line]
+        if found:
+            error.update(ename="Mistake", evalue=found[-1], traceback=[found[-1]])
 
 
 def autograde(folder: str, assignment: str, student: str) -> bool:

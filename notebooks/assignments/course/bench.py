@@ -14,6 +14,7 @@ import importlib
 import importlib.util
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -152,6 +153,10 @@ class Bench:
                 if before.get(name, before) is not bound and not is_own:
                     self.namespace[name] = bound
             return execute(hidden, names) if hidden else value
+        except BaseException as error:
+            # The kernel keeps the error, and with it what a function has filled the memory with.
+            traceback.clear_frames(error.__traceback__)
+            raise
         finally:
             self.put_back()
 

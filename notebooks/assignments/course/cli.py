@@ -18,7 +18,7 @@ RESULTS = {
     "moodle.csv": "points, for Moodle's gradebook",
     "remarks.csv": "what you should know",
     "similarity.csv": "students whose answers are more alike than chance makes them",
-    "changes.csv": "whose points are others than before",
+    "changes.csv": "whose points are others than before, and since when",
     "feedback": "pages for students",
     "moodle-feedback": "the same pages, to upload to Moodle",
 }

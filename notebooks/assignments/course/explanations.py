@@ -7,7 +7,7 @@ from nbformat import NotebookNode
 
 from course import bench
 from course.limits import CUT_SHORT
-from course.marks import name_cell
+from course.marks import is_given, name_cell
 
 LONGEST_QUOTE = 300
 
@@ -21,12 +21,17 @@ OUTCOMES = {
     "CellTimeoutError": "ran longer than a cell may and was stopped",
     "DeadKernelError": "ended the Python process that ran it (os._exit, a signal, a crash)",
     "MemoryError|Unable to allocate": "asked for more memory than grading allows",
+    "StdinNotImplementedError": "asks for input(): nobody answers while you are graded, so take "
+    "what you need as arguments",
     "SystemExit": "ends Python with exit(): leave that out",
     "Network is unreachable|Name or service not known|Temporary failure in name resolution"
     "|URLError": "asks for the network: there is none while you are graded",
     re.escape(CUT_SHORT): "printed without end",
 }
 
+
+# What Python raises where a cell cannot be read.
+SYNTAX_ERRORS = ("SyntaxError", "IndentationError", "TabError")
 
 # Beginnings of lines that a cell prints and that the teacher should read.
 QUOTED = (bench.REPLACED, "Your function leaves its work to")
@@ -58,13 +63,37 @@ def explain_outputs(notebook: NotebookNode) -> list[str]:
     lines = []
     for cell in notebook.cells:
         text = _output_text(cell)
+        subject = name_cell(cell)
+        if is_given(cell):
+            subject += " (it calls your functions)"
         for pattern, outcome in OUTCOMES.items():
             if re.search(pattern, text):
-                lines.append(f"{name_cell(cell)} {outcome}.")
+                lines.append(f"{subject} {outcome}.")
         for line in text.splitlines():
             if line.startswith(QUOTED):
-                lines.append(f"{name_cell(cell)}: {line}")
+                lines.append(f"{subject}: {line}")
     return lines
+
+
+def explain_syntax(cell: NotebookNode, missing: str) -> str:
+    """Return a line on a syntax error in a cell that should have defined a name, "" if none is.
+
+    Args:
+        cell: A cell that has run.
+        missing: The name that is not defined.
+    """
+    if not re.search(rf"\b{re.escape(missing)}\b", cell.source):
+        return ""
+    for output in cell.get("outputs", []):
+        if output.get("ename") not in SYNTAX_ERRORS:
+            continue
+        found = re.fullmatch(r"(.*) \(.*, line (\d+)\)", output.evalue, flags=re.S)
+        if not found:
+            return f"{name_cell(cell)} has a syntax error: {output.evalue}"
+        number = int(found[2])
+        line = "".join(cell.source.splitlines()[number - 1 : number]).strip()
+        return f"{name_cell(cell)} has a syntax error in line {number}, `{line}`: {found[1]}"
+    return ""
 
 
 def _output_text(cell: NotebookNode) -> str:

@@ -203,6 +203,11 @@ def reword(name: str, text: str) -> str:
             "A function that this needs has not been written: raise NotImplementedError still "
             "stands in it."
         )
+    if name == "StdinNotImplementedError":
+        return (
+            "It asks for input(): nobody answers while it is graded. Take what you need as "
+            "arguments."
+        )
     if name and (name not in CHECK_ERRORS or not text):
         text = f"{name}: {text}"
     # A warning names the temporary file of a cell.

@@ -32,6 +32,7 @@ from course import (
 )
 from course.collecting import Collected, collect
 from course.explanations import explain_outputs
+from course.files import File
 from course.lateness import Late
 from course.roster import Roster
 from course.submissions import Submission
@@ -90,7 +91,8 @@ def grade(
     What has been graded stays so: a run that was stopped goes on, and what was graded from another
     folder keeps its rows. A submission is graded anew if it changed, or the tests did (the source
     with its hidden tests, checks.py, the settings of Execute); changes.csv says what that changed.
-    A second process waits for the first.
+    What waits or has other tests by now is graded even if `submitted` lacks it, from what was kept
+    when it was handed in. A second process waits for the first.
 
     Args:
         folder: The year's folder, with a gradebook and release/.
@@ -98,7 +100,7 @@ def grade(
         workers: Submissions that are graded at once.
         roster: The students; without one names and logins are taken as they stand.
         due: {assignment: when it is due, in UTC}, of those for which that is new.
-        again: Whether to grade anew what was graded and has not changed.
+        again: Whether to grade anew what was graded and has not changed, of all students.
 
     Returns:
         What was found in `submitted`, what could not be read, and what waits to be graded.
@@ -126,7 +128,9 @@ def grade(
                 tests[assignment],
                 again,
             )
-            for (student, assignment), submission in collected.submissions.items()
+            for (student, assignment), submission in (
+                _kept_submissions(folder, released) | collected.submissions
+            ).items()
         ]
         outcomes = _grade_all(jobs, workers)
         for job, outcome in zip(jobs, outcomes, strict=True):
@@ -145,6 +149,47 @@ def _released_notebooks(folder: Path) -> dict[str, NotebookNode]:
     """Return {assignment: the notebook as it was handed out} of a year."""
     paths = sorted((folder / "release").glob("*/*.ipynb"))
     return {path.stem: nbformat.read(path, as_version=4) for path in paths}
+
+
+def _kept_submissions(
+    folder: Path, released: Mapping[str, NotebookNode]
+) -> dict[tuple[str, str], Submission]:
+    """Return {(student, assignment): what was handed in last, to any call}."""
+    kept = {}
+    for path in sorted(folder.glob("graded/*/*.handed-in.json")):
+        student = path.parent.name
+        assignment = path.name.removesuffix(".handed-in.json")
+        if assignment not in released:
+            continue
+        content = json.loads(path.read_text(encoding="utf-8"))
+        text = content.pop("notebook")
+        notebook = nbformat.from_dict(json.loads(text)) if text else None
+        tidied = year.tidied_path(folder, assignment, student)
+        file = File((student, assignment, tidied.name), tidied, 0)
+        kept[student, assignment] = Submission(notebook, file=file, **content)
+    return kept
+
+
+def _keep(job: Job) -> None:
+    """Keep what was handed in for later calls, whether or not it can be graded now."""
+    submission = job.submission
+    content = {
+        "notebook": _text(submission.notebook),
+        "remarks": submission.remarks,
+        "is_late": submission.is_late,
+        "moodle": submission.moodle,
+        "time": submission.time,
+    }
+    data = json.dumps(content).encode()
+    path = year.kept_path(job.folder, job.assignment, job.student)
+    if not path.exists() or path.read_bytes() != data:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, data)
+
+
+def _text(notebook: NotebookNode | None) -> str:
+    """Return a notebook as JSON, "" without one."""
+    return json.dumps(notebook, sort_keys=True) if notebook else ""
 
 
 def _enrol(folder: Path, roster: Roster, numbers: Mapping[str, str]) -> None:
@@ -185,6 +230,7 @@ def _grade_if_changed(job: Job) -> Outcome:
     digest = _digest(job)
     reason = _why_again(job, old, digest)
     told = old.get("told", [])
+    _keep(job)
     if reason:
         try:
             told = _grade_now(job)
@@ -239,13 +285,13 @@ def _changes(job: Job, old: Mapping, new: Mapping, reason: str) -> list[tuple[st
 
 
 def _write_changes(folder: Path, outcomes: list[Outcome]) -> None:
-    """Write changes.csv, or remove an earlier call's if nothing that was graded has changed."""
+    """Add to changes.csv what this call has changed."""
     path = folder / "changes.csv"
-    rows = [row for outcome in outcomes for row in outcome.changes]
+    today = f"{datetime.now():%Y-%m-%d %H:%M}"
+    rows = sorted((*row, today) for outcome in outcomes for row in outcome.changes)
     if rows:
-        tables.write_csv(path, [tables.CHANGE_COLUMNS, *sorted(rows)])
-    else:
-        path.unlink(missing_ok=True)
+        earlier = tables.read_csv(path)[1:]
+        tables.write_csv(path, [tables.CHANGE_COLUMNS, *earlier, *rows])
 
 
 def _remarks_on_time(late: Late) -> list[str]:
@@ -259,10 +305,8 @@ def _remarks_on_time(late: Late) -> list[str]:
 
 def _digest(job: Job) -> str:
     """Return a checksum of what was handed in, and out."""
-    notebook = job.submission.notebook
-    remarks = job.submission.remarks
-    text = nbformat.writes(notebook) if notebook else ""
-    content = f"{text}{nbformat.writes(job.released)}{remarks}"
+    text = _text(job.submission.notebook)
+    content = f"{text}{nbformat.writes(job.released)}{job.submission.remarks}"
     return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -346,7 +390,9 @@ def _write_tables(
     """Write all tables, and what goes back to a platform, for everyone in the gradebook."""
     with year.open_gradebook(folder) as book:
         due = {name: book.find_assignment(name).duedate for name in assignments}
-        everyone = sorted({*collected.students, *(person.id for person in book.students)})
+        waiting = {student for student, _ in collected.waiting}
+        known = {person.id for person in book.students}
+        everyone = sorted(known | waiting | collected.students)
         records = {
             (student, assignment): _read_record(folder, assignment, student)
             for student in everyone

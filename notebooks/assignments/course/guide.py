@@ -46,6 +46,8 @@ def _fill_in(text: str, proofs: Mapping[str, Proof]) -> str:
 
     def section_for(match: re.Match) -> str:
         name = match[1]
+        if name not in proofs:
+            return f"There is no `{name}.ipynb` in this course: take this section out of the guide."
         return section(name, proofs[name])
 
     return re.sub(r"^<!-- (\d-[\w-]+) -->$", section_for, text, flags=re.M)

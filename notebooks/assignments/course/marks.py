@@ -21,6 +21,12 @@ def cells_by_grade_id(notebook: NotebookNode) -> dict[str, NotebookNode]:
     return {mark(cell)["grade_id"]: cell for cell in notebook.cells if mark(cell)}
 
 
+def is_given(cell: NotebookNode) -> bool:
+    """Return whether a cell was handed out to be run as it stands, and is no test."""
+    found = mark(cell)
+    return bool(found.get("locked") and not found.get("grade") and not found.get("solution"))
+
+
 def name_cell(cell: NotebookNode) -> str:
     """Return what a cell is called at the beginning of a sentence for its author."""
     if mark(cell):

@@ -14,7 +14,7 @@ from camkit.atlas.verdicts import FORMULA
 # Canvas' headings, by which it finds a student, though the columns on lateness are for the teacher.
 COLUMNS = ["Student", "ID", "SIS Login ID", "Section"]
 REMARK_COLUMNS = ("student", "assignment", "remark")
-CHANGE_COLUMNS = ("student", "assignment", "step", "before", "after", "because of")
+CHANGE_COLUMNS = ("student", "assignment", "step", "before", "after", "because of", "date")
 
 # With a byte-order mark: without one Excel takes a table for one in an older encoding.
 FOR_EXCEL = "utf-8-sig"
@@ -55,6 +55,14 @@ def _person(book: Gradebook, login: str) -> tuple[str, str]:
         return login, ""
     names = [name for name in (person.last_name, person.first_name) if name]
     return ", ".join(names) or login, person.lms_user_id or ""
+
+
+def read_csv(path: Path) -> list[list[str]]:
+    """Return the rows of a table that `write_csv` has written, [] if there is none."""
+    if not path.exists():
+        return []
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
 
 
 def write_csv(path: Path, rows: Iterable[Sequence[str]], encoding: str = "utf-8") -> None:

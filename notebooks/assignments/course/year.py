@@ -2,7 +2,7 @@
 
 The folder has nbgrader's layout (source/, release/, submitted/, autograded/, feedback/,
 gradebook.db) and besides logs/, handed-in/ (the tidied submissions, which nbgrader grades) and
-graded/ (a record of each graded submission).
+graded/ (a record of each graded submission, and of what was handed in last).
 """
 
 import os
@@ -59,6 +59,11 @@ def feedback_path(folder: Path, assignment: str, student: str) -> Path:
 def record_path(folder: Path, assignment: str, student: str) -> Path:
     """Return the path of the file that records that a submission is graded, and its points."""
     return Path(folder) / "graded" / student / f"{assignment}.json"
+
+
+def kept_path(folder: Path, assignment: str, student: str) -> Path:
+    """Return the path of the file that records what was handed in last, graded or not."""
+    return Path(folder) / "graded" / student / f"{assignment}.handed-in.json"
 
 
 def log_path(folder: Path, assignment: str, student: str) -> Path:
