@@ -27,13 +27,15 @@ from course import (
     gradebook,
     grading,
     isolation,
+    limits,
     proof,
     sources,
     year,
 )
 from course.bench import Bench
+from course.release import release
 from nbformat.v4 import new_code_cell, new_notebook, new_output
-from test_course import answered, folder, released, table  # noqa: F401  fixtures
+from test_course import MEMORY, answered, folder, released, table, tiny  # noqa: F401  fixtures
 
 # --- the bench
 
@@ -671,3 +673,53 @@ def test_loops_cost_their_steps_on_a_busy_machine_too(class_of, released):  # no
     assert points == {"loop": [0, 2], "good": [2, 2]}
     remarks = [row[2] for row in table(folder / "remarks.csv")[1:] if row[0] == "loop"]
     assert any(re.search("check-one ran longer", remark) for remark in remarks)
+
+
+@pytest.mark.slow
+def test_a_given_cell_that_fails_after_an_answer_is_not_the_machines_fault(
+    tmp_path, tmp_path_factory, monkeypatch
+):
+    notebook = tiny()
+    given = given_cell("import _decimal, wave\nmost = _decimal.Decimal(2)")
+    notebook.cells.insert(4, given)
+    source = tmp_path / "1-tiny.ipynb"
+    nbformat.write(notebook, source)
+    year_folder = tmp_path_factory.mktemp("course")
+    release(year_folder, 2026, [source])
+    path = year_folder / "release" / "1-tiny" / "1-tiny.ipynb"
+    handed_out = nbformat.read(path, as_version=4)
+    monkeypatch.setattr(limits, "MEMORY", MEMORY)
+
+    fills = "full = []\n\ndef one(x):\n    while True:\n        full.append(bytes(1 << {}))"
+    small = "\n    for size in (16, 12, 8):\n        try:\n            "
+    small += "while True: full.append(bytes(1 << size))\n        except MemoryError: pass"
+    submissions = {
+        "full": answered(handed_out, one=fills.format(20)),
+        "at once": answered(handed_out, one="full = []\n\ndef one(x):" + small),
+        "missing": answered(handed_out, one="def one(x)\n    return x + 1"),
+        "good": answered(handed_out),
+    }
+    poisons = answered(handed_out)
+    poisons.cells.insert(2, new_code_cell("import sys\nsys.modules['wave'] = None"))
+    submissions["poisons"] = poisons
+    points = grade_tiny(year_folder, tmp_path / "submitted", submissions)
+    assert points == {
+        "full": [0, 2],
+        "at once": [0, 2],
+        "missing": [0, 2],
+        "good": [2, 2],
+        "poisons": [2, 2],
+    }
+    page = year.feedback_path(year_folder, "1-tiny", "missing").read_text(encoding="utf-8")
+    assert "The cell one has a syntax error in line 1" in page
+    assert "is not defined" not in page
+
+    gone = "import nobody_has_this"
+    for cell in notebook.cells:
+        if cell.id == "given":
+            cell.source = gone
+    nbformat.write(notebook, source)
+    release(year_folder, 2026, [source])
+    collected = grading.grade(year_folder, tmp_path / "submitted")
+    assert len(collected.waiting) == len(submissions)
+    assert "the given cell given fails" in collected.waiting["good", "1-tiny"]
