@@ -141,6 +141,8 @@ class IsolatedExecute(Execute):
     def _run_afresh(self, cell: NotebookNode, index: int) -> None:
         """Execute a given cell that lacks something in a new kernel, in case memory was full.
 
+        If it lacks something there, too, it is tried without the student's cells.
+
         Raises:
             RuntimeError: If it lacks something without any answer, too: no student is at fault.
         """
@@ -286,7 +288,7 @@ def _errors(cell: NotebookNode) -> list[NotebookNode]:
 
 
 def _name_syntax_error(test: NotebookNode, before: list[NotebookNode]) -> None:
-    """Say in a test that misses a name which cell before it cannot be read, if that is why."""
+    """Replace a test's message on a missing name if a syntax error of a cell above is why."""
     for error in _errors(test):
         missing = re.search(r"name '(\w+)' is not defined", error.evalue)
         if error.ename != "NameError" or not missing:

@@ -117,6 +117,7 @@ def grade(
         tests = {assignment: _digest_of_tests(folder, assignment) for assignment in released}
         collected = collect(Path(submitted), Path(scratch), released, roster)
         _enrol(folder, roster, collected.numbers)
+        handed_in = _kept_submissions(folder, released) | collected.submissions
         jobs = [
             Job(
                 folder,
@@ -128,9 +129,7 @@ def grade(
                 tests[assignment],
                 again,
             )
-            for (student, assignment), submission in (
-                _kept_submissions(folder, released) | collected.submissions
-            ).items()
+            for (student, assignment), submission in handed_in.items()
         ]
         outcomes = _grade_all(jobs, workers)
         for job, outcome in zip(jobs, outcomes, strict=True):
