@@ -675,19 +675,21 @@ def test_loops_cost_their_steps_on_a_busy_machine_too(class_of, released):  # no
     assert any(re.search("check-one ran longer", remark) for remark in remarks)
 
 
-@pytest.mark.slow
-def test_a_given_cell_that_fails_after_an_answer_is_not_the_machines_fault(
-    tmp_path, tmp_path_factory, monkeypatch
-):
+def release_with_given_cell(parent, source):
+    """Release the tiny assignment, with a given cell between its steps, into parent/year."""
     notebook = tiny()
-    given = given_cell("import _decimal, wave\nmost = _decimal.Decimal(2)")
-    notebook.cells.insert(4, given)
-    source = tmp_path / "1-tiny.ipynb"
-    nbformat.write(notebook, source)
-    year_folder = tmp_path_factory.mktemp("course")
-    release(year_folder, 2026, [source])
-    path = year_folder / "release" / "1-tiny" / "1-tiny.ipynb"
-    handed_out = nbformat.read(path, as_version=4)
+    notebook.cells.insert(4, given_cell(source))
+    path = parent / "1-tiny.ipynb"
+    nbformat.write(notebook, path)
+    (parent / "year").mkdir()
+    release(parent / "year", 2026, [path])
+    return nbformat.read(year.released_path(parent / "year", "1-tiny"), as_version=4)
+
+
+@pytest.mark.slow
+def test_a_given_cell_that_fails_after_an_answer_is_not_the_machines_fault(tmp_path, monkeypatch):
+    year_folder = tmp_path / "year"
+    handed_out = release_with_given_cell(tmp_path, "import _decimal, wave")
     monkeypatch.setattr(limits, "MEMORY", MEMORY)
 
     fills = "full = []\n\ndef one(x):\n    while True:\n        full.append(bytes(1 << 20))"
@@ -713,9 +715,10 @@ def test_a_given_cell_that_fails_after_an_answer_is_not_the_machines_fault(
     assert "The cell one has a syntax error in line 1" in page
     assert "is not defined" not in page
 
-    given.source = "import nobody_has_this"
-    nbformat.write(notebook, source)
-    release(year_folder, 2026, [source])
-    collected = grading.grade(year_folder, tmp_path / "submitted")
-    assert len(collected.waiting) == len(submissions)
+
+@pytest.mark.slow
+def test_a_given_cell_that_fails_without_answers_too_is_the_machines_fault(tmp_path):
+    handed_out = release_with_given_cell(tmp_path, "import nobody_has_this")
+    hand_in(tmp_path / "submitted", nbformat.writes(answered(handed_out)), "good")
+    collected = grading.grade(tmp_path / "year", tmp_path / "submitted")
     assert "the given cell given fails" in collected.waiting["good", "1-tiny"]

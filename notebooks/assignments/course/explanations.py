@@ -53,7 +53,9 @@ def explain_failure(log: str, code: int) -> str:
             f"{disk_message[0]}, here or in {tempfile.gettempdir()}: make room and call again, "
             "nothing is lost"
         )
-    lines = [line for line in log.splitlines() if line.strip()]
+    # nbgrader's own last line only refers to what stands above it.
+    named = re.findall(r"the given cell \S+ fails: .*", log)
+    lines = named or [line for line in log.splitlines() if line.strip()]
     last_line = lines[-1].strip() if lines else "it left no message"
     return f"grading ended with code {code}: {last_line[:LONGEST_QUOTE]}"
 
