@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-_DRAWS = 2000
+DRAWS = 2000
 
 
 class Interval(NamedTuple):
@@ -55,12 +55,14 @@ def interval(
         >>> f"{mean:.2f} ({low:.2f} to {high:.2f})"
         '0.67 (0.00 to 1.00)'
     """
-    rows = np.atleast_2d(np.asarray(values, dtype="float64"))
+    rows = np.asarray(values, dtype="float64")
+    rows = np.atleast_2d(rows)
     if rows.ndim != 2 or rows.size == 0:
         shape = np.shape(values)
         raise ValueError(f"values are (images,) or (repetitions, images), not {shape}")
-    if not np.isfinite(rows).all():
-        missing = rows.size - np.isfinite(rows).sum()
+    is_finite = np.isfinite(rows)
+    if not is_finite.all():
+        missing = rows.size - is_finite.sum()
         raise ValueError(f"{missing} of {rows.size} values are NaN or infinite: leave them out")
     repetitions, images = rows.shape
     labels = np.arange(images) if groups is None else np.asarray(groups)
@@ -75,9 +77,21 @@ def interval(
     sizes = np.bincount(group)
     sums = np.stack([np.bincount(group, row) for row in rows])
     random = np.random.default_rng(0)
-    # How often each group, and what share of the draws each repetition, is drawn.
-    drawn = random.multinomial(len(names), np.full(len(names), 1 / len(names)), _DRAWS)
-    repeated = random.multinomial(repetitions, np.full(repetitions, 1 / repetitions), _DRAWS)
-    totals = np.einsum("dr,rg,dg->d", repeated / repetitions, sums, drawn, optimize=True)
-    low, high = np.quantile(totals / (drawn @ sizes), (0.025, 0.975))
-    return Interval(float(rows.mean()), float(low), float(high))
+    groups_drawn = times_drawn(len(names), random)
+    repetitions_drawn = times_drawn(repetitions, random)
+    shares = repetitions_drawn / repetitions
+    totals = np.einsum("dr,rg,dg->d", shares, sums, groups_drawn, optimize=True)
+    images_drawn = groups_drawn @ sizes
+    means = totals / images_drawn
+    low, high = np.quantile(means, (0.025, 0.975))
+    mean = rows.mean()
+    return Interval(float(mean), float(low), float(high))
+
+
+def times_drawn(count: int, random: np.random.Generator) -> np.ndarray:
+    """Return how often each of `count` things is drawn in each bootstrap, (DRAWS, count).
+
+    As many are drawn as there are, with replacement.
+    """
+    chances = np.full(count, 1 / count)
+    return random.multinomial(count, chances, DRAWS)

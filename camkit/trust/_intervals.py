@@ -2,7 +2,8 @@
 
 import numpy as np
 
-DRAWS = 2000
+from camkit.analysis.intervals import Interval, times_drawn
+
 LEVEL = 0.95
 
 
@@ -11,18 +12,21 @@ def weights_of_draws(groups: np.ndarray, seed: int) -> np.ndarray:
 
     Whole groups are drawn, as many as there are, with replacement.
     """
-    _, index = np.unique(groups, return_inverse=True)
-    count = index.max() + 1
-    chances = np.full(count, 1 / count)
-    times_drawn = np.random.default_rng(seed).multinomial(count, chances, size=DRAWS)
-    weights = times_drawn[:, index]
-    return weights / weights.sum(axis=1, keepdims=True)
+    names, index = np.unique(groups, return_inverse=True)
+    random = np.random.default_rng(seed)
+    groups_drawn = times_drawn(len(names), random)
+    images_drawn = groups_drawn[:, index]
+    totals = images_drawn.sum(axis=1, keepdims=True)
+    return images_drawn / totals
 
 
-def interval(values: np.ndarray, weights: np.ndarray) -> tuple[float, float, float]:
+def interval(values: np.ndarray, weights: np.ndarray) -> Interval:
     """Return the mean of values (N,), and the ends of its 95 % interval."""
-    low, high = np.quantile(weights @ values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(values.mean()), float(low), float(high)
+    means = weights @ values
+    ends = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+    low, high = np.quantile(means, ends)
+    mean = values.mean()
+    return Interval(float(mean), float(low), float(high))
 
 
 def lower_bounds(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -34,11 +38,15 @@ def lower_bounds(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     Testing, 1993). Columns that say nearly the same count nearly as one.
     """
     means = values.mean(axis=0)
-    errors = weights @ values - means
+    drawn_means = weights @ values
+    errors = drawn_means - means
     standard_errors = errors.std(axis=0)
     # Rounding leaves a trace of an error where all values are equal.
     varies = standard_errors > 1e-12
     if not varies.any():
         return means
-    largest = (errors[:, varies] / standard_errors[varies]).max(axis=1)
-    return means - np.quantile(largest, LEVEL) * np.where(varies, standard_errors, 0)
+    relative_errors = errors[:, varies] / standard_errors[varies]
+    largest = relative_errors.max(axis=1)
+    quantile = np.quantile(largest, LEVEL)
+    margins = quantile * np.where(varies, standard_errors, 0)
+    return means - margins

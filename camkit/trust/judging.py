@@ -368,10 +368,9 @@ def _table(
     }
     for name, values in measures.items():
         intervals = [interval(column, weights) for column in values.T]
-        for suffix, numbers in zip(
-            ("", "_low", "_high"), zip(*intervals, strict=True), strict=True
-        ):
-            columns[name + suffix] = list(numbers)
+        columns[name] = [each.mean for each in intervals]
+        columns[f"{name}_low"] = [each.low for each in intervals]
+        columns[f"{name}_high"] = [each.high for each in intervals]
     return pd.DataFrame({**columns, "verdict": verdicts})
 
 
