@@ -15,6 +15,7 @@ from scipy.sparse.linalg import splu
 from skimage import color, filters
 
 from camkit.localize._grid import Arrays, matched, touching
+from camkit.localize._weights import layers_from_output, restored, shuffled
 from camkit.maps.arrays import coverage, upsample
 
 # The mean colour of ImageNet.
@@ -302,9 +303,7 @@ def randomization(
         >>> names[0], correlations.shape
         ('logits', (2, 2))
     """
-    layers = [layer for layer in _leaves(model) if layer.get_weights()]
-    layers.reverse()
-    learned = [layer.get_weights() for layer in layers]
+    layers = layers_from_output(model)
     stop_count = steps or len(layers)
     stops = np.linspace(1, len(layers), stop_count).round()
     stops = stops.astype(int)
@@ -312,15 +311,12 @@ def randomization(
     names = []
     correlations = []
     first = explain(model)
-    try:
+    with restored(layers) as learned:
         for count, (layer, weights) in enumerate(zip(layers, learned, strict=True), 1):
-            layer.set_weights([_shuffle(array, rng) for array in weights])
+            layer.set_weights(shuffled(weights, rng))
             if count in stops:
                 names.append(layer.name)
                 correlations.append(rank_correlation(first, explain(model)))
-    finally:
-        for layer, weights in zip(layers, learned, strict=True):
-            layer.set_weights(weights)
     return names, np.array(correlations)
 
 
@@ -374,22 +370,6 @@ def _neighbour_weights(size: tuple[int, int]) -> sparse.csr_array:
     positions = np.concatenate(rows), np.concatenate(columns)
     weights = sparse.coo_array((values, positions), (count, count))
     return (weights + weights.T).tocsr()
-
-
-def _leaves(model: Any) -> list:
-    """Return the layers of a model in order, with nested models replaced by their layers."""
-    leaves = []
-    for layer in model.layers:
-        if hasattr(layer, "layers"):
-            leaves += _leaves(layer)
-        else:
-            leaves.append(layer)
-    return leaves
-
-
-def _shuffle(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return an array of the same shape with its values in a random order."""
-    return rng.permutation(array.ravel()).reshape(array.shape)
 
 
 def _ranks(maps: Iterable[np.ndarray], seed: int) -> Iterator[np.ndarray]:

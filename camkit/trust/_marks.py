@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
+from camkit.localize._weights import restored
 from camkit.maps.arrays import upsample
 from camkit.models import _probe as probe
 from camkit.models._kinds import is_quantized
@@ -25,6 +26,8 @@ _LEAST_KNOWN = 0.9
 _STRIPES = 6
 _QUADRANTS = 4
 
+_KINDS = (0, 1)
+
 # Other classes than those of the two marks are out of question.
 _IMPOSSIBLE = -1e3
 
@@ -35,14 +38,12 @@ class Marked(NamedTuple):
     Attributes:
         images: The pictures (N, H, W, channels), float32.
         places: The upper left corner (y, x) of the marks of kinds 0 and 1, (N, 2, 2).
-        size: The height and width of a mark.
         known: The share of the pictures in which the network names the other kind as soon as the
             one mark is exchanged for the other.
     """
 
     images: np.ndarray
     places: np.ndarray
-    size: tuple[int, int]
     known: float
 
     def shares(self, maps: np.ndarray, kind: int) -> np.ndarray:
@@ -50,14 +51,17 @@ class Marked(NamedTuple):
 
         It is 1/2 where neither has a part.
         """
-        positive = np.maximum(upsample(maps, self.images.shape[1:3]), 0)
-        height, width = self.size
-        sums = np.zeros((len(positive), 2))
+        enlarged = upsample(maps, self.images.shape[1:3])
+        positive = np.maximum(enlarged, 0)
+        sums = np.zeros((len(positive), len(_KINDS)))
         for sums_of_map, heat, places in zip(sums, positive, self.places, strict=True):
-            for mark, (y, x) in enumerate(places):
-                sums_of_map[mark] = heat[y : y + height, x : x + width].sum()
+            for mark, place in enumerate(places):
+                on_mark = heat[_area(self.images, place)]
+                sums_of_map[mark] = on_mark.sum()
         total = sums.sum(axis=1)
-        return np.where(total > 0, sums[:, kind] / np.where(total > 0, total, 1), 0.5)
+        shares = np.full(len(sums), 0.5)
+        np.divide(sums[:, kind], total, out=shares, where=total > 0)
+        return shares
 
 
 @contextmanager
@@ -77,35 +81,43 @@ def planted(model: keras.Model, images: np.ndarray, seed: int) -> Iterator[Marke
         raise ValueError(f"the weights of the layer {layer.name!r} cannot be replaced")
     rng = np.random.default_rng(seed)
     vectors = []
-    kinds = []
     for _ in range(_LESSONS):
-        places = _places(images, rng)
-        for kind in (0, 1):
-            vectors.append(_vectors(model, _with_marks(images, places, (kind, kind))))
-            kinds += [kind] * len(images)
-    weights, bias = _separated(np.concatenate(vectors), np.array(kinds), layer.use_bias)
+        vectors += _vectors_of_kinds(model, images, _places(images, rng))
+    kinds = np.repeat(np.tile(_KINDS, _LESSONS), len(images))
+    weights, bias = _separated(np.concatenate(vectors), kinds, layer.use_bias)
 
     places = _places(images, rng)
     is_known = np.ones(len(images), bool)
-    for kind in (0, 1):
-        score = _vectors(model, _with_marks(images, places, (kind, kind))) @ weights + bias
-        is_known &= (score > 0) == (kind == 1)
+    for kind, vectors_of_kind in enumerate(_vectors_of_kinds(model, images, places)):
+        scores = vectors_of_kind @ weights + bias
+        is_known &= (scores > 0) == (kind == 1)
     known = float(is_known.mean())
     if known < _LEAST_KNOWN:
         raise ValueError(f"the network tells two marks apart in {known:.0%} of the pictures only")
-    try:
+    with restored([layer]):
         layer.set_weights(_replaced(learnt, weights, bias))
-        size = _size(images)
-        yield Marked(_with_marks(images, places, (0, 1)), places, size, known)
-    finally:
-        layer.set_weights(learnt)
+        marked_images = _with_marks(images, places, _KINDS)
+        yield Marked(marked_images, places, known)
+
+
+def _vectors_of_kinds(
+    model: keras.Model, images: np.ndarray, places: np.ndarray
+) -> list[np.ndarray]:
+    """Return the vectors (N, K) of pictures that carry one mark twice, for each kind of mark."""
+    vectors = []
+    for kind in _KINDS:
+        marked = _with_marks(images, places, (kind, kind))
+        vectors.append(_vectors(model, marked))
+    return vectors
 
 
 def _vectors(model: keras.Model, images: np.ndarray) -> np.ndarray:
     """Return what the last layer with weights reads, averaged over places: (N, K)."""
     parts = [probe.last_vectors(model, batch) for batch in probe.batches(images)]
     vectors = np.concatenate(parts)
-    return vectors.reshape(len(vectors), -1, vectors.shape[-1]).mean(axis=1)
+    count, *_, channels = vectors.shape
+    vectors_of_places = vectors.reshape(count, -1, channels)
+    return vectors_of_places.mean(axis=1)
 
 
 def _separated(
@@ -116,10 +128,12 @@ def _separated(
     spread = vectors.std(axis=0)
     # Adding the mean over all channels keeps a nearly constant one from being amplified.
     scale = spread + max(spread.mean(), 1e-6)
+    scaled = (vectors - mean) / scale
     fit = LogisticRegression(C=0.1, max_iter=1000, fit_intercept=has_bias)
-    fit.fit((vectors - mean) / scale, kinds)
+    fit.fit(scaled, kinds)
     weights = fit.coef_[0] / scale
-    return weights, fit.intercept_ - mean @ weights
+    bias = fit.intercept_ - mean @ weights
+    return weights, bias
 
 
 def _replaced(learnt: list[np.ndarray], weights: np.ndarray, bias: np.ndarray) -> list[np.ndarray]:
@@ -127,14 +141,15 @@ def _replaced(learnt: list[np.ndarray], weights: np.ndarray, bias: np.ndarray) -
 
     A layer of one output, which stands for two classes, has the whole score.
     """
-    kernel = np.zeros_like(learnt[0])
+    old_kernel, *old_biases = learnt
+    kernel = np.zeros_like(old_kernel)
     if kernel.shape[-1] == 1:
         kernel[..., 0] = weights
-        return [kernel, *(np.broadcast_to(bias, old.shape) for old in learnt[1:])]
+        return [kernel, *(np.broadcast_to(bias, old.shape) for old in old_biases)]
     kernel[..., 0] = -weights / 2
     kernel[..., 1] = weights / 2
     biases = []
-    for old in learnt[1:]:
+    for old in old_biases:
         new = np.full_like(old, _IMPOSSIBLE)
         new[0] = -bias[0] / 2
         new[1] = bias[0] / 2
@@ -150,26 +165,34 @@ def _size(images: np.ndarray) -> tuple[int, int]:
 
 def _places(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return places (N, 2, 2) of two marks in each picture: (y, x) in two different quadrants."""
+    sides = np.array(images.shape[1:3])
+    marks = np.array(_size(images))
+    # A sixteenth on either side of the middle keeps the marks apart.
+    free = sides // 2 - marks - sides // 16
     places = np.zeros((len(images), 2, 2), int)
-    for of_image in places:
+    for places_of_image in places:
         quadrants = rng.choice(_QUADRANTS, 2, replace=False)
-        for place, quadrant in zip(of_image, quadrants, strict=True):
+        for number, quadrant in enumerate(quadrants):
+            offsets = rng.integers(0, free + 1)
             is_far = np.array(divmod(quadrant, 2), bool)
-            for axis, (side, mark) in enumerate(zip(images.shape[1:3], _size(images), strict=True)):
-                # A sixteenth on either side of the middle keeps the marks apart.
-                free = side // 2 - mark - side // 16
-                offset = rng.integers(0, free + 1)
-                place[axis] = side - mark - offset if is_far[axis] else offset
+            places_of_image[number] = np.where(is_far, sides - marks - offsets, offsets)
     return places
+
+
+def _area(images: np.ndarray, place: np.ndarray) -> tuple[slice, slice]:
+    """Return the rows and columns of a mark at a place (y, x)."""
+    height, width = _size(images)
+    y, x = place
+    return slice(y, y + height), slice(x, x + width)
 
 
 def _with_marks(images: np.ndarray, places: np.ndarray, kinds: tuple[int, int]) -> np.ndarray:
     """Return pictures with marks of these kinds at the places, float32."""
-    height, width = _size(images)
+    marks = [_mark(images, kind) for kind in kinds]
     marked = images.astype("float32")
-    for image, of_image in zip(marked, places, strict=True):
-        for kind, (y, x) in zip(kinds, of_image, strict=True):
-            image[y : y + height, x : x + width] = _mark(images, kind)
+    for image, places_of_image in zip(marked, places, strict=True):
+        for mark, place in zip(marks, places_of_image, strict=True):
+            image[_area(images, place)] = mark
     return marked
 
 
@@ -178,10 +201,11 @@ def _mark(images: np.ndarray, kind: int) -> np.ndarray:
     height, width = _size(images)
     low, high = images.min(), images.max()
     colour = np.linspace(high, low, images.shape[-1])
+    rows, columns = np.indices((height, width))
     if kind == 0:
-        stripes = np.arange(height)[:, None] * _STRIPES // height
+        stripes = rows * _STRIPES // height
         colour = colour[::-1]
     else:
-        stripes = np.arange(width)[None] * _STRIPES // width
-    is_light = np.broadcast_to(stripes % 2, (height, width))
+        stripes = columns * _STRIPES // width
+    is_light = stripes % 2 == 1
     return np.where(is_light[..., None], colour, low)

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from camkit import localize, maps as attribution
+from camkit.localize._weights import layers_from_output, restored, shuffled
 from camkit.maps.arrays import coverage, upsample
 from camkit.models import _probe as probe
 from camkit.models._scores import probabilities
@@ -152,15 +153,14 @@ def maps_and_what_stays(
 
     That is the absolute rank correlation with the maps after all weights have been shuffled.
     """
-    states = []
-
-    def explain(model: keras.Model) -> np.ndarray:
-        states.append(_maps(rows, model, case.images, case.targets))
-        return np.zeros((1, 1, 1))
-
-    # After the last layer alone, and after all.
-    localize.randomization(explain, case.model, steps=2, seed=seed)
-    first, _, last = states
+    first = _maps(rows, case.model, case.images, case.targets)
+    layers = layers_from_output(case.model)
+    rng = np.random.default_rng(seed)
+    with restored(layers) as learned:
+        # All of them, as for the last comparison of `localize.randomization`.
+        for layer, weights in zip(layers, learned, strict=True):
+            layer.set_weights(shuffled(weights, rng))
+        last = _maps(rows, case.model, case.images, case.targets)
     blind = _blind(case, seed)
     other_noise = _blind(case, seed + 1)
     before = [*first, *blind.values()]
@@ -253,9 +253,10 @@ def objects_of(
         if given is not None and len(given) != len(pixels):
             raise ValueError(f"there are {len(given)} {name} and {len(pixels)} images")
     size = pixels.shape[1:3]
+    sizes = _sizes(images, pixels)
     true_boxes = []
     for number, of_image in enumerate([] if boxes is None else boxes):
-        image_size = _size(images, number, size)
+        image_size = sizes[number]
         _check_boxes(of_image, number, image_size)
         scale = np.tile([size[1] / image_size[1], size[0] / image_size[0]], 2)
         true_boxes.append(np.reshape(of_image, (-1, 4)) * scale)
@@ -263,7 +264,7 @@ def objects_of(
         masks = [localize.filled(of_image, size) for of_image in true_boxes]
     else:
         for number, mask in enumerate(masks):
-            image_size = _size(images, number, size)
+            image_size = sizes[number]
             if np.shape(mask) not in (image_size, size):
                 raise ValueError(
                     f"mask {number} has shape {np.shape(mask)} and its image {image_size}: pass "
@@ -281,13 +282,14 @@ def objects_of(
     return masks, true_boxes
 
 
-def _size(images: Any, number: int, size: tuple[int, ...]) -> tuple[int, int]:
-    """Return the height and width of an image before it is stretched to a size."""
-    height, width = images[number].shape[:2] if hasattr(images, "batches") else size
-    return height, width
+def _sizes(images: Any, pixels: np.ndarray) -> list[tuple[int, ...]]:
+    """Return the height and width of each image before it is stretched to the size of `pixels`."""
+    if hasattr(images, "batches"):
+        return [images[number].shape[:2] for number in range(len(pixels))]
+    return [pixels.shape[1:3]] * len(pixels)
 
 
-def _check_boxes(boxes: Any, number: int, size: tuple[int, int]) -> None:
+def _check_boxes(boxes: Any, number: int, size: tuple[int, ...]) -> None:
     """Check that boxes lie in an image, but for a pixel that was rounded up."""
     height, width = size
     for box in np.reshape(boxes, (-1, 4)):

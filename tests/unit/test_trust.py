@@ -158,7 +158,7 @@ def test_marks_never_touch_and_lie_inside():
 def test_shares_of_the_marks():
     images = np.zeros((2, 8, 8, 1), "float32")
     places = np.array([[[0, 0], [4, 4]], [[0, 4], [4, 0]]])
-    marked = _marks.Marked(images, places, (2, 2), 1.0)
+    marked = _marks.Marked(images, places, 1.0)
     heat = np.full((2, 8, 8), -1.0)
     heat[0, :2, :2] = 3
     heat[0, 4:6, 4:6] = 1
