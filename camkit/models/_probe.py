@@ -267,8 +267,9 @@ def stages(model: keras.Model, images: np.ndarray, count: int) -> list[str | Non
     own = last.shape[1:-1]
     earlier = [name for size, name in names.items() if size in learnt and size != own]
     call = network.maker_of(last)
-    is_named = call is not None and _has_unique_name(network, call.layer)
-    name = call.layer.name if call is not None and is_named else None
+    name = None
+    if call is not None and _has_unique_name(network, call.layer):
+        name = call.layer.name
     return [name, *earlier[::-1]][:count]
 
 
