@@ -9,14 +9,13 @@ import tempfile
 import time
 
 import numpy as np
-from measure import ROOT, Line, peak_memory
+from measure import ROOT, SHARED, Line, peak_memory
 
 import camkit
 
 sys.path.insert(0, str(ROOT / "tests"))
 import planted  # noqa: E402
 
-SHARED = ROOT.parent / "shared"
 WEIGHTS = SHARED / "keras" / "mobilenet_v2_imagenet_notop.weights.h5"
 
 # What cleanvision calls the kinds of poor quality.

@@ -16,14 +16,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from measure import ROOT, Line
+from measure import ROOT, SHARED, Line
 
 import camkit
 
 PAGE = ROOT / "notebooks" / "site" / "judged.md"
 PHOTOGRAPHS = ROOT / "data" / "photographs"
-WEIGHTS = ROOT.parent / "shared" / "keras" / "mobilenet_v2_imagenet.weights.h5"
-MEASURES = ("road", "marks", "stays", "pointing", "boxes")
+WEIGHTS = SHARED / "keras" / "mobilenet_v2_imagenet.weights.h5"
 PACKAGES = ("camkit", "keras", "tensorflow", "numpy", "scipy")
 TITLE = "# Which map can be trusted?"
 ABOUT = """
@@ -70,19 +69,20 @@ NETWORKS = {"EfficientNet-Lite0": efficientnet_lite0, "MobileNetV2": mobilenet_v
 
 def photographs(count):
     """Return the first photographs, without labels, and the boxes of each in pixels of its file."""
-    images = camkit.load_images("photographs")
+    images = camkit.load_images("photographs").select(slice(0, count)).unlabelled()
     rows = pd.read_csv(PHOTOGRAPHS / "boxes.csv")
     corners = ["x0", "y0", "x1", "y1"]
     boxes = {file: of_file[corners].to_numpy() for file, of_file in rows.groupby("file")}
     names = [Path(path).relative_to(images.root).as_posix() for path in images.paths]
-    chosen = images.select(slice(0, count)).unlabelled()
-    return chosen, [boxes[name] for name in names[:count]]
+    return images, [boxes[name] for name in names]
 
 
 def judge(scale):
     """The judge on real networks: its time, and how far a new run is from the page."""
     images, boxes = photographs(None if scale["full"] else 8)
-    sections = sections_of(PAGE.read_text(encoding="utf-8")) if PAGE.exists() else {}
+    # In small, other rows are judged than those of the page.
+    has_page = scale["full"] and PAGE.exists()
+    sections = sections_of(PAGE.read_text(encoding="utf-8")) if has_page else {}
     for name, build in NETWORKS.items():
         model = build()
         if model is None:

@@ -15,6 +15,7 @@ from PIL import Image
 import camkit  # noqa: F401  before Keras, so that TensorFlow's start-up is quiet
 
 ROOT = Path(__file__).resolve().parents[2]
+SHARED = ROOT.parent / "shared"
 
 
 COLOURS = {

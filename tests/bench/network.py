@@ -4,7 +4,7 @@ import tempfile
 import time
 
 import numpy as np
-from measure import ROOT, Line, ratios, resnet, write_images
+from measure import SHARED, Line, ratios, resnet, write_images
 
 import camkit
 
@@ -171,7 +171,7 @@ def family(scale):
         (attribution.grad_cam_plus_plus, plus_plus, 6, "ResNet50", model, batch[:1], rounds),
         (attribution.score_cam, scorecam.Scorecam, 3, "embedded", small, fruit, rounds),
     ]
-    weights = ROOT.parent / "shared" / "keras" / "mobilenet_v2_imagenet.weights.h5"
+    weights = SHARED / "keras" / "mobilenet_v2_imagenet.weights.h5"
     if weights.exists() and scale["full"]:
         real = keras.applications.MobileNetV2(weights=None)
         real.load_weights(weights)
