@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pythons import ROOT, constraints
+from pythons import ROOT, call, make_environment
 
 ENVIRONMENT = ROOT / "build" / "installed"
 LESSON = "notebooks/00-index.ipynb"
@@ -26,15 +26,6 @@ CELL = "photograph-map"
 WITHOUT_NETWORK = ["unshare", "--map-root-user", "--net"]
 SIOCSIFFLAGS = 0x8914
 IFF_UP = 1
-
-
-def install(uv, wheel):
-    """Make an environment with the wheel and its extra, and nothing else."""
-    subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, ENVIRONMENT])
-    python = ENVIRONMENT / "bin" / "python"
-    command = [uv, "pip", "install", "--quiet", "--python", python]
-    command += ["--constraints", constraints(), f"{wheel}[lessons]"]
-    subprocess.run(command, check=True)
 
 
 def switch_loopback_on():
@@ -59,8 +50,8 @@ def run_a_lesson():
 
 
 def main(uv, wheel):
-    (ROOT / "build" / "pythons").mkdir(parents=True, exist_ok=True)
-    install(uv, wheel)
+    _, install = make_environment(uv, sys.executable, ENVIRONMENT)
+    call(*install, f"{wheel}[lessons]")
     isolated = (
         shutil.which("unshare") and subprocess.run([*WITHOUT_NETWORK, "true"]).returncode == 0
     )
@@ -68,8 +59,7 @@ def main(uv, wheel):
         print("NOT CHECKED: this system cannot take the network away; it is there")
         run_a_lesson()
         return
-    again = [sys.executable, __file__, "--without-network"]
-    subprocess.run([*WITHOUT_NETWORK, *again], check=True)
+    call(*WITHOUT_NETWORK, sys.executable, __file__, "--without-network")
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ def constraints():
     """Write the versions of the lock, without their hashes, and return the file."""
     lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
     versions = [line.removesuffix(" \\") for line in lines if re.match("[a-z0-9]", line)]
+    FOLDER.mkdir(parents=True, exist_ok=True)
     file = FOLDER / "constraints.txt"
     file.write_text("\n".join(dict.fromkeys(versions)) + "\n", encoding="utf-8")
     return file
@@ -50,12 +51,17 @@ def call(*command):
     subprocess.run([str(part) for part in command], cwd=ROOT, check=True)
 
 
-def check(uv, version, interpreter):
-    """Install the core for this Python, use it, and run its tests."""
-    folder = FOLDER / version
+def make_environment(uv, interpreter, folder):
+    """Make an empty environment; return its Python and what installs in it, at locked versions."""
     call(uv, "venv", "--quiet", "--clear", "--python", interpreter, folder)
     python = folder / "bin" / "python"
     install = [uv, "pip", "install", "--quiet", "--python", python, "--constraints", constraints()]
+    return python, install
+
+
+def check(uv, version, interpreter):
+    """Install the core for this Python, use it, and run its tests."""
+    python, install = make_environment(uv, interpreter, FOLDER / version)
     shutil.rmtree(ROOT / "build" / "lib", ignore_errors=True)  # or the wheel has old files, too
     call(*install, ".[tensorflow]")
     call(python, "-I", ROOT / "tests" / "project" / "core.py")
@@ -65,7 +71,6 @@ def check(uv, version, interpreter):
 
 
 def main(uv, *versions):
-    FOLDER.mkdir(parents=True, exist_ok=True)
     missing = []
     for version in versions:
         interpreter = find_interpreter(version)
