@@ -3,7 +3,7 @@
 /** @import { Group, Source } from "./types.js" */
 /** @import { VerdictTable } from "./verdicts.js" */
 import { Confusion } from "./confusion.js";
-import { field, make, section } from "./dom.js";
+import { button, field, make, section } from "./dom.js";
 import { FilterPanel } from "./filter-panel.js";
 import { filtered } from "./filters.js";
 import {
@@ -187,8 +187,7 @@ export class Browser {
     column.append(this.filter.element, field(this.atlasId, "Order", this.order));
     column.append(this.heading, this.tiles.box);
     if (this.table) {
-      const onclick = () => this.tiles.selectAll();
-      const all = make("button", { type: "button", onclick }, "Select all");
+      const all = button("Select all", () => this.tiles.selectAll());
       const tools = make("div", { className: "choices" }, all, this.adding);
       column.append(tools, this.selectionText);
     }

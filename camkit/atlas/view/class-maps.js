@@ -152,36 +152,23 @@ export class ClassMaps {
       slot.sum.textContent = answer.sum(slot.c);
       slot.button.style.setProperty("--share", `${100 * answer.probs[slot.c]}%`);
       slot.button.setAttribute("aria-pressed", String(slot.c === this.shown));
-      this.paint(slot.canvas, slot.c, SMALL_SIDE, SMALL_SIDE);
+      const values = this.enlarged(answer.mapOf(slot.c), SMALL_SIDE, SMALL_SIDE);
+      const bytes = colours(values, -this.reach, this.reach, this.model.palette);
+      putPixels(slot.canvas, bytes, SMALL_SIDE, SMALL_SIDE);
     });
     this.bar.setLimits(signed(-this.reach), signed(this.reach));
   }
 
   /**
-   * Paint the map of a class.
+   * Return a map, enlarged to height × width pixels.
    *
-   * @param {HTMLCanvasElement} canvas
-   * @param {number} c
+   * @param {Float32Array} map
    * @param {number} height
    * @param {number} width
    */
-  paint(canvas, c, height, width) {
-    const values = this.enlarged(c, height, width);
-    const bytes = colours(values, -this.reach, this.reach, this.model.palette);
-    putPixels(canvas, bytes, height, width);
-  }
-
-  /**
-   * Return the map of a class, enlarged to height × width pixels.
-   *
-   * @param {number} c
-   * @param {number} height
-   * @param {number} width
-   */
-  enlarged(c, height, width) {
+  enlarged(map, height, width) {
     const [h, w] = this.model.featureShape;
-    const { answer } = this;
-    return upsample(answer ? answer.mapOf(c) : new Float32Array(h * w), [h, w], height, width);
+    return upsample(map, [h, w], height, width);
   }
 
   /**
@@ -193,7 +180,7 @@ export class ClassMaps {
   paintOver(rgb, aspect) {
     if (!this.answer) return;
     const [height, width] = this.model.inputShape;
-    const values = this.enlarged(this.shown, height, width);
+    const values = this.enlarged(this.answer.mapOf(this.shown), height, width);
     const gray = toGray(opaque(rgb));
     const bytes = overGray(gray, values, this.reach, this.model.palette);
     putPixels(this.canvas, bytes, height, width);

@@ -1,7 +1,7 @@
 // The file of the image that is shown: its path to copy, and the way to its full size.
 
 /** @import { Source } from "./types.js" */
-import { field, make } from "./dom.js";
+import { button, field, make } from "./dom.js";
 import { messageOf } from "./words.js";
 
 export class FileLine {
@@ -15,8 +15,8 @@ export class FileLine {
     this.i = null;
     this.path = make("input", { type: "text", readOnly: true });
     this.note = make("span", { role: "status", className: "note" });
-    const copy = make("button", { type: "button", onclick: () => this.copy() }, "Copy path");
-    const open = make("button", { type: "button", onclick: () => this.open() }, "Open full size");
+    const copy = button("Copy path", () => this.copy());
+    const open = button("Open full size", () => this.open());
     const line = field(atlasId, "File", this.path);
     this.element = make("div", { className: "file" }, line, copy, open, this.note);
   }

@@ -2,7 +2,7 @@
 
 /** @import { Index } from "./types.js" */
 /** @import { Filter, FilterField } from "./filters.js" */
-import { field, make } from "./dom.js";
+import { button, field, make } from "./dom.js";
 import { isChosen, isFiltering, NO_FILTER, REVIEWED } from "./filters.js";
 import { NOT_REVIEWED, VERDICTS } from "./verdicts.js";
 
@@ -44,13 +44,12 @@ export class FilterPanel {
       const names = index.metadata.map(({ name }) => name);
       fields.push(this.select("Metadata", "column", names), this.ofColumn);
     }
-    const onclick = () => {
+    const clear = button("Clear the filter", () => {
       this.clear();
       this.changed();
       this.summary.focus();
-    };
-    const button = make("button", { type: "button", onclick }, "Clear the filter");
-    this.element.replaceChildren(this.summary, ...fields, button);
+    });
+    this.element.replaceChildren(this.summary, ...fields, clear);
     this.showColumn();
     this.showState();
   }

@@ -137,7 +137,7 @@ export function titleOfFaults(kind) {
 }
 
 /** The part of the groups of data faults. */
-export const DATA_FAULTS = "Data faults";
+const DATA_FAULTS = "Data faults";
 
 /**
  * Return the images of each kind of fault, each beside the one that it is compared with.

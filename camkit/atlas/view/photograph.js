@@ -25,7 +25,7 @@ function drawn(source, height, width, behind) {
 }
 
 /** A file that browsers show otherwise than camkit reads it; the message says why. */
-export class MisreadFile extends Error {}
+class MisreadFile extends Error {}
 
 /**
  * Return why the file of a picture was refused, to be read after its name.
