@@ -101,6 +101,13 @@ def pixels(canvas):
     return np.asarray(shot).astype(int)
 
 
+def address_of(image, kind="png", **options):
+    """Return an address that has an image in it, as a file of a kind."""
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode()}"
+
+
 def drawn(canvas):
     """Return what a page has drawn on a canvas, uint8 (H, W, 3)."""
     address = canvas.evaluate("canvas => canvas.toDataURL()")

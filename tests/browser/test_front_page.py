@@ -1,14 +1,11 @@
 """The front page from disk: a picture that answers, before any text; and the same in lessons."""
 
-import base64
-import io
-
 import front
 import nbformat
 import numpy as np
 import pages
 import pytest
-from chromium import OVERFLOW, drawn, elsewhere, needs_chromium, serious, watch
+from chromium import OVERFLOW, address_of, drawn, elsewhere, needs_chromium, serious, watch
 from lesson_files import LESSONS
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
@@ -120,8 +117,7 @@ def test_axe_finds_nothing_serious_on_the_front_page_and_in_its_frame(front_page
 
 def test_a_picture_is_pasted_on_the_page_around_the_frame(front_page):
     answered(front_page)
-    stream = io.BytesIO()
-    Image.new("RGB", (40, 30), "orange").save(stream, "png")
+    address = address_of(Image.new("RGB", (40, 30), "orange"))
     front_page.evaluate(
         """text => {
             const bytes = Uint8Array.from(atob(text), character => character.charCodeAt(0));
@@ -129,7 +125,7 @@ def test_a_picture_is_pasted_on_the_page_around_the_frame(front_page):
             clipboardData.items.add(new File([bytes], "orange.png", {type: "image/png"}));
             dispatchEvent(new ClipboardEvent("paste", {clipboardData}));
         }""",
-        base64.b64encode(stream.getvalue()).decode(),
+        address.partition(",")[2],
     )
     answered(front_page, "orange.png: the model says")
     choose(front_page.frame_locator("iframe.playground"), "Apple Green")
@@ -160,13 +156,10 @@ def test_heads_and_examples_of_a_lesson_answer_on_its_page(opened, site):
     """Two heads on the features of the embedded backbone, and what they make of one picture."""
     channels = camkit.backbone("mini").output_shape[-1]
     kernel = np.random.default_rng(0).normal(size=(channels, 2))
-    stream = io.BytesIO()
     image = camkit.load_images("mini", "Test", per_class=1)[5]
-    Image.fromarray(image).save(stream, "png")
-    address = f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
     given = {
         "heads": [head("as it was", kernel), head("mended", -kernel)],
-        "examples": [{"name": "</script>", "src": address}],
+        "examples": [{"name": "</script>", "src": address_of(Image.fromarray(image))}],
     }
     output = new_output("display_data", {pages.HEADS: given, "text/plain": "two heads"})
     cells = [new_markdown_cell("# Two heads"), new_code_cell("play", outputs=[output])]

@@ -1,7 +1,6 @@
 """The playground in Chromium and in Firefox, from disk: its maps are those of camkit.CAM."""
 
 import base64
-import io
 import json
 import re
 from functools import cache
@@ -9,7 +8,17 @@ from functools import cache
 import keras
 import numpy as np
 import pytest
-from chromium import CHROMIUM, FLAGS, OVERFLOW, drawn, elsewhere, needs_chromium, serious, watch
+from chromium import (
+    CHROMIUM,
+    FLAGS,
+    OVERFLOW,
+    address_of,
+    drawn,
+    elsewhere,
+    needs_chromium,
+    serious,
+    watch,
+)
 from PIL import Image
 
 import camkit
@@ -38,13 +47,6 @@ ANSWER = """async ([js, address]) => {
         probs: Array.from(answer.probs),
     };
 }"""
-
-
-def address_of(image, kind="png", **options):
-    """Return an address that has an image in it, as a file of a kind."""
-    stream = io.BytesIO()
-    image.save(stream, kind, **options)
-    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
 def noise(height, width, seed=0):
