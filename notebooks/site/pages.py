@@ -4,7 +4,6 @@
 """
 
 import base64
-import json
 import re
 from collections.abc import Iterable
 from html import escape, unescape
@@ -263,12 +262,13 @@ def replace_heads(cell: NotebookNode) -> None:
     """Replace the heads among a cell's outputs by a playground in which they answer."""
     for output in cell.get("outputs", []):
         if HEADS in output.get("data", {}):
+            # No other part of a page needs camkit.
+            from camkit.atlas._encoding import script_json
+
             given = output["data"][HEADS]
             heads = [played_head(head) for head in given["heads"]]
-            data = json.dumps({"heads": heads, "examples": given["examples"]})
-            # No text may end the script.
-            script = OWN.format(data=data.replace("<", "\\u003c"))
-            output["data"] = {"text/html": frame(script)}
+            data = script_json({"heads": heads, "examples": given["examples"]})
+            output["data"] = {"text/html": frame(OWN.format(data=data))}
 
 
 def played_head(head: dict) -> dict[str, str | list[str]]:
