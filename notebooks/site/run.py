@@ -33,9 +33,9 @@ OTHER_EXTRA = re.compile(r"extra == .(?!lessons|notebook)")
 def made_from(*paths: Path) -> str:
     """Return a checksum of all that a lesson's outputs depend on.
 
-    These are the lesson, or whatever else stands in the files `paths`, the page that one of them
-    shows, the code of camkit, the embedded data, Python and the versions of the packages that
-    camkit and the lessons require.
+    These are the lesson, or whatever else stands in the files `paths`, what the lessons share, the
+    page that one of them shows, the code of camkit, the embedded data, Python and the versions of
+    the packages that camkit and the lessons require.
     """
     root = LESSONS.parent
     suffixes = (".py", ".pyi", ".js", ".css", ".mjs", ".gz")
@@ -44,7 +44,9 @@ def made_from(*paths: Path) -> str:
     digest = hashlib.sha256(sys.version.encode())
     for name in required_packages():
         digest.update(f"{name}=={version_of(name)}\n".encode())
-    for file in [*paths, FOLDER / "blind.html", *sorted(code), *sorted(data)]:
+    shared = [LESSONS / "workbook.py", LESSONS / "assignments/checks.py", FOLDER / "blind.html"]
+    shared += sorted(LESSONS.glob("records/*.csv"))
+    for file in [*paths, *shared, *sorted(code), *sorted(data)]:
         if Path(file).is_file():
             digest.update(Path(file).read_bytes())
     return digest.hexdigest()

@@ -30,8 +30,8 @@ CORE = ("00", "01", "02", "03", "04", "05")
 # Two kernels with TensorFlow fit into the memory of any laptop; more may not.
 LESSONS_AT_A_TIME = 2
 
-# The folder of the model that several lessons share, as their code names it.
-SHARED_FOLDER = "../build/analysis"
+# What stands in the code of a lesson that uses the model which several share.
+SHARED = ("shared_model(", "../build/analysis")
 
 # Every lesson says in its first cell how long it takes.
 STATED_SECONDS = re.compile(r"about (\d+) seconds for a 2-core CPU")
@@ -55,7 +55,7 @@ class Lesson:
             path=path,
             cells=len(code),
             seconds=stated_seconds(notebook),
-            shares_model=any(SHARED_FOLDER in source for source in code),
+            shares_model=any(name in source for source in code for name in SHARED),
         )
 
 

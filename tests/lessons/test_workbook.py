@@ -1,0 +1,81 @@
+"""What the lessons share: predictions, quizzes and checks of a reader's own answers."""
+
+import numpy as np
+import pytest
+import workbook
+from chromium import needs_chromium
+from lesson_files import read_page
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """The cards that were displayed, as (HTML, text)."""
+    cards = []
+    monkeypatch.setattr(
+        workbook,
+        "display",
+        lambda bundle, raw: cards.append((bundle["text/html"], bundle["text/plain"])),
+    )
+    return cards
+
+
+def test_a_prediction_lists_its_options(shown):
+    prediction = workbook.predict("Is 1 < 2?", ["yes", "no"])
+    (card, text) = shown[0]
+    soup, fetched = read_page(card)
+    assert soup.legend.text == "Is 1 < 2?" == prediction.question and not fetched
+    assert [choice["value"] for choice in soup.select("input[type=radio]")] == ["yes", "no"]
+    assert text == "Is 1 < 2?\n( ) yes\n( ) no"
+
+
+def test_answers_are_among_the_options(shown):
+    prediction = workbook.predict("Is 1 < 2?", ["yes", "no"])
+    with pytest.raises(ValueError, match="'perhaps' is not among the answers to 'Is 1 < 2\\?'"):
+        workbook.score({prediction: "perhaps"})
+    with pytest.raises(ValueError, match="'c' is not among the answers \\['a', 'b'\\]"):
+        workbook.quiz("Which?", {"a": "No.", "b": "Yes."}, right="c")
+
+
+def test_each_answer_of_a_quiz_opens_its_reply(shown):
+    workbook.quiz("Which?", {"a": "No.", "b": "Yes."}, right="b")
+    soup, _ = read_page(shown[0][0])
+    replies = {each.summary.text: each.div.text for each in soup.select("details")}
+    assert replies == {"a": "✗ No.", "b": "✓ Yes."}
+
+
+@pytest.mark.parametrize("answer", [..., None])
+def test_an_exercise_that_is_not_done_is_no_error(answer, capsys):
+    workbook.check(answer, 2)
+    assert capsys.readouterr().out.startswith("○ Not answered yet")
+
+
+def test_a_check_names_the_mistake(capsys):
+    right = np.array([1.0, 2.0])
+    workbook.check(right + 1e-9, right, {"That is the sum.": 3})
+    workbook.check(3, right, {"That is the sum.": 3})
+    workbook.check(right * 2, right)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["✓ Right.", "✗ That is the sum."]
+    assert any("2 of 2 values differ" in line for line in lines)
+
+
+@needs_chromium
+def test_a_prediction_is_kept_and_compared(shown, browser, tmp_path):
+    page = browser.new_page()
+    first = workbook.predict("Is 1 < 2?", ["yes", "no"])
+    second = workbook.predict("Is 2 < 1?", ["yes", "no"])
+    workbook.score({first: "yes", second: "no"})
+    workbook.quiz("Which?", {"a": "No.", "b": "Yes."}, right="b")
+    file = tmp_path / "page.html"
+    file.write_text("<meta charset=utf-8>" + "".join(card for card, _ in shown), encoding="utf-8")
+    page.goto(file.as_uri())
+    assert page.locator("table").inner_text().count("–") == 2
+    page.get_by_role("group", name="Is 1 < 2?").get_by_label("yes").check()
+    page.get_by_role("group", name="Is 2 < 1?").get_by_label("yes").check()
+    page.reload()
+    assert page.get_by_text("Of 2 predictions, 1 came true.").is_visible()
+    rows = page.locator("tbody tr").all_inner_texts()
+    assert [row.split("\t")[2] for row in rows] == ["✓ yes", "✗ yes"]
+    assert page.get_by_role("group", name="Is 1 < 2?").get_by_label("yes").is_checked()
+    page.get_by_text("b", exact=True).click()
+    assert page.get_by_text("✓ Yes.").is_visible() and page.get_by_text("✗ No.").is_hidden()
