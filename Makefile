@@ -91,7 +91,7 @@ QUICK = smoke or not (slow or lesson or browser or course or stress or sweep)
 # The folders whose tests can be imported with what .venv/test installs. The others need .venv/check.
 FOLDERS = tests/unit tests/project tests/view tests/lessons tests/browser
 
-PARTS_OF_CHECK = lint types view doctest unit lessons solutions browser course stress sweep hub exports pythons installed versions photographs
+PARTS_OF_CHECK = lint types view doctest unit lessons browser course stress sweep hub exports pythons installed versions photographs
 .PHONY: check
 check: test backends $(PARTS_OF_CHECK:%=check-%) fuzz crashes course-proof ## run everything: `make test` and the parts below (hours)
 
