@@ -151,7 +151,7 @@ class Verdicts:
     def _write(self, table: pd.DataFrame) -> None:
         """Write the table, the columns of verdicts first."""
         assert self.file is not None
-        plain = table.reset_index().map(_with_apostrophe)
+        plain = table.reset_index().map(with_apostrophe)
         others = [name for name in plain.columns if name not in COLUMNS]
         text = plain[[*COLUMNS, *others]].to_csv(index=False, lineterminator="\n")
         # By the mark at the beginning, spreadsheets know the text as UTF-8.
@@ -182,7 +182,7 @@ def read_verdicts(source: str | os.PathLike[str] | pd.DataFrame) -> pd.DataFrame
         table = _as_text(source)
     else:
         name = str(source)
-        table = _read_csv(Path(source)).map(_without_apostrophe)
+        table = _read_csv(Path(source)).map(without_apostrophe)
     # A column in the right spelling comes before one like it.
     absent = [name for name in COLUMNS if name not in table]
     table = table.rename(columns=lambda name: _spelled_as(name, absent))
@@ -331,11 +331,13 @@ def _table_of(rows: _Rows) -> pd.DataFrame:
     return pd.DataFrame(list(rows.values()), index=index).fillna("")
 
 
-def _with_apostrophe(text: str) -> str:
+def with_apostrophe(text: str) -> str:
+    """Return a cell with an apostrophe before it if a spreadsheet would calculate it."""
     return f"'{text}" if FORMULA.match(str(text)) else text
 
 
-def _without_apostrophe(text: str) -> str:
+def without_apostrophe(text: str) -> str:
+    """Return the cell that `with_apostrophe` was given."""
     return text[1:] if text.startswith("'") and FORMULA.match(text) else text
 
 

@@ -4,7 +4,6 @@ Nothing here runs a notebook but the last test.
 """
 
 import codecs
-import csv
 import os
 import shutil
 import time
@@ -18,7 +17,7 @@ from course import cli, collecting, files, grading, lateness, returns, roster, s
 from course.release import release
 from course.roster import Roster, RosterError
 from nbformat.v4 import new_code_cell, new_notebook
-from test_course import answered, tiny
+from test_course import answered, table as read_rows, tiny
 
 STUB = "raise NotImplementedError"
 
@@ -713,6 +712,14 @@ def test_excel_sees_that_a_table_is_in_utf_8(tmp_path):
     assert (tmp_path / "a.csv").read_bytes() == codecs.BOM_UTF8 + "Müller\r\n".encode()
 
 
+def test_a_table_is_read_as_it_was_written(tmp_path):
+    """Else changes.csv, to which each call adds, would gain an apostrophe at each."""
+    rows = [["=1+1", "'@ben", "-", "6 - 1"]]
+    tables.write_csv(tmp_path / "a.csv", rows)
+    assert tables.read_csv(tmp_path / "a.csv") == rows
+    assert read_rows(tmp_path / "a.csv") == [["'=1+1", "''@ben", "'-", "6 - 1"]]
+
+
 # --- from end to end, on a tiny assignment
 
 RULE = """
@@ -724,11 +731,6 @@ class HalfAPointAnHour(BasePlugin):
 
 c.AssignLatePenalties.plugin_class = HalfAPointAnHour
 """
-
-
-def read_rows(path):
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        return list(csv.reader(file))
 
 
 def test_a_download_is_graded_and_goes_back(tmp_path, capsys):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from nbgrader.api import Gradebook, MissingEntry
 
 from camkit._files import write_whole
-from camkit.atlas.verdicts import FORMULA
+from camkit.atlas.verdicts import with_apostrophe, without_apostrophe
 
 # Canvas' headings, by which it finds a student, though the columns on lateness are for the teacher.
 COLUMNS = ["Student", "ID", "SIS Login ID", "Section"]
@@ -62,7 +62,7 @@ def read_csv(path: Path) -> list[list[str]]:
     if not path.exists():
         return []
     with open(path, encoding="utf-8", newline="") as file:
-        return list(csv.reader(file))
+        return [[without_apostrophe(cell) for cell in row] for row in csv.reader(file)]
 
 
 def write_csv(path: Path, rows: Iterable[Sequence[str]], encoding: str = "utf-8") -> None:
@@ -70,10 +70,5 @@ def write_csv(path: Path, rows: Iterable[Sequence[str]], encoding: str = "utf-8"
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     for row in rows:
-        writer.writerow([_as_text(cell) for cell in row])
+        writer.writerow([with_apostrophe(cell) for cell in row])
     write_whole(path, text.getvalue().encode(encoding))
-
-
-def _as_text(cell: str) -> str:
-    """Return a cell with an apostrophe before it if a spreadsheet would calculate it."""
-    return f"'{cell}" if FORMULA.match(cell) else cell
