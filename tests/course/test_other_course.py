@@ -7,7 +7,9 @@ import sys
 import nbformat
 import pytest
 from course import guide, proof, sources
+from course.release import release
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from test_course import marked
 
 TEST = """
 from checks import agree, share
@@ -31,18 +33,6 @@ def area(a, b):
 def area(a, b):
     return 6
 """
-
-
-def marked(cell, **marks):
-    cell.metadata["nbgrader"] = {
-        "grade": False,
-        "grade_id": cell.id,
-        "locked": False,
-        "schema_version": 3,
-        "solution": False,
-        "task": False,
-    } | marks
-    return cell
 
 
 @pytest.fixture
@@ -97,6 +87,13 @@ def test_a_wrong_answer_that_costs_nothing_is_named(course):
         proof.ProofError, match="right, if slowly: should cost points of check-area"
     ):
         proof.prove("1-area", seed=7)
+
+
+def test_files_that_a_course_lacks_are_camkits(course):
+    release(course, seed=7)
+    given = course / "release" / "1-area"
+    for name in sources.HANDED_OUT:
+        assert (given / name).read_bytes() == (sources.CAMKIT / name).read_bytes()
 
 
 def test_the_environment_names_the_folder(course):

@@ -38,7 +38,7 @@ def _write_source(folder: Path, path: Path, seed: int) -> None:
     notebook = sources.with_seed(path, seed)
     write_whole(source / path.name, nbformat.writes(notebook).encode())
     for name in sources.HANDED_OUT:
-        write_whole(source / name, sources.handed_out(name))
+        write_whole(source / name, sources.handed_out_path(name).read_bytes())
 
 
 def _release_one(folder: Path, path: Path) -> None:

@@ -34,15 +34,15 @@ def right_answers_path(name: str) -> Path:
     return HERE / "right" / f"{name}.py"
 
 
+def handed_out_path(name: str) -> Path:
+    """Return the path of a file handed out beside each notebook: the course's own, or camkit's."""
+    own = HERE / name
+    return own if own.exists() else CAMKIT / name
+
+
 def checks_path() -> Path:
-    """Return the path of the checks: the course's own, or camkit's."""
-    own = HERE / "checks.py"
-    return own if own.exists() else CAMKIT / "checks.py"
-
-
-def handed_out(name: str) -> bytes:
-    """Return the content of a file that is handed out beside each notebook."""
-    return (HERE / name).read_bytes()
+    """Return the path of the checks."""
+    return handed_out_path("checks.py")
 
 
 def with_seed(path: Path, seed: int) -> NotebookNode:

@@ -66,6 +66,11 @@ def kept_path(folder: Path, assignment: str, student: str) -> Path:
     return Path(folder) / "graded" / student / f"{assignment}.handed-in.json"
 
 
+def kept_paths(folder: Path, assignment: str) -> list[Path]:
+    """Return the paths of the files that record what was handed in last for an assignment."""
+    return sorted((Path(folder) / "graded").glob(f"*/{assignment}.handed-in.json"))
+
+
 def log_path(folder: Path, assignment: str, student: str) -> Path:
     """Return the path of the log of a submission's grading."""
     return Path(folder) / "logs" / student / f"{assignment}.log"
@@ -125,7 +130,7 @@ def nbgrader_api(folder: Path) -> NbGraderAPI:
     """
     config_file = Path(folder) / CONFIG
     if not config_file.exists():
-        write_whole(config_file, sources.handed_out(CONFIG))
+        write_whole(config_file, sources.handed_out_path(CONFIG).read_bytes())
     config = PyFileConfigLoader(CONFIG, str(folder)).load_config()
     config.CourseDirectory.root = str(Path(folder).resolve())
     config.CourseDirectory.db_url = database(folder)
