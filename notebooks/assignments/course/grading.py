@@ -155,17 +155,15 @@ def _kept_submissions(
 ) -> dict[tuple[str, str], Submission]:
     """Return {(student, assignment): what was handed in last, to any call}."""
     kept = {}
-    for path in sorted(folder.glob("graded/*/*.handed-in.json")):
-        student = path.parent.name
-        assignment = path.name.removesuffix(".handed-in.json")
-        if assignment not in released:
-            continue
-        content = json.loads(path.read_text(encoding="utf-8"))
-        text = content.pop("notebook")
-        notebook = nbformat.from_dict(json.loads(text)) if text else None
-        tidied = year.tidied_path(folder, assignment, student)
-        file = File((student, assignment, tidied.name), tidied, 0)
-        kept[student, assignment] = Submission(notebook, file=file, **content)
+    for assignment in released:
+        for path in year.kept_paths(folder, assignment):
+            student = path.parent.name
+            content = json.loads(path.read_text(encoding="utf-8"))
+            text = content.pop("notebook")
+            notebook = nbformat.from_dict(json.loads(text)) if text else None
+            tidied = year.tidied_path(folder, assignment, student)
+            file = File((student, assignment, tidied.name), tidied, 0)
+            kept[student, assignment] = Submission(notebook, file=file, **content)
     return kept
 
 
