@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from course import sources
+from course import bench, sources
 
 # Runs a command after mounts: "ro PATH" is to be read only, "hide PATH" is to be empty. The command
 # has no right to undo it.
@@ -80,7 +80,7 @@ def make_environment(folder: Path, hidden: Sequence[Path] = ()) -> Environment:
     for made in (room, program):
         made.mkdir()
         shutil.copy(sources.checks_path(), made)
-    shutil.copy(sources.CAMKIT / "course" / "bench.py", program)
+    shutil.copy(bench.__file__, program)
     # -P: what lies beside the program cannot be imported.
     command = [*_mounts(hidden), str(python), "-P", str(program / "bench.py")]
     return Environment(room, command, _variables(place, folder, room))
@@ -109,6 +109,15 @@ def _variables(place: Path, folder: Path, room: Path) -> dict[str, str]:
     }
 
 
+def prefix_if_allowed(prefix: list[str]) -> list[str]:
+    """Return a command prefix, [] where the system lacks its commands or does not allow them."""
+    try:
+        trial = subprocess.run([*prefix, "true"], capture_output=True)
+    except FileNotFoundError:
+        return []
+    return prefix if trial.returncode == 0 else []
+
+
 def _mounts(hidden: Sequence[Path]) -> list[str]:
     """Return a command prefix that mounts the teacher's folders; [] where that is not allowed."""
     arguments = []
@@ -118,9 +127,4 @@ def _mounts(hidden: Sequence[Path]) -> list[str]:
             arguments += ["ro", str(path)]
     for path in {*hidden, sources.HERE, sources.CAMKIT}:
         arguments += ["hide", str(path)]
-    prefix = ["unshare", "--mount", "sh", "-c", MOUNT, "sh", *arguments, "--"]
-    try:
-        trial = subprocess.run([*prefix, "true"], capture_output=True)
-    except FileNotFoundError:
-        return []
-    return prefix if trial.returncode == 0 else []
+    return prefix_if_allowed(["unshare", "--mount", "sh", "-c", MOUNT, "sh", *arguments, "--"])

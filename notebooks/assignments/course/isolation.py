@@ -10,12 +10,12 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from course import limits, year
+from course import limits, sources, year
+from course.environment import prefix_if_allowed
 from course.explanations import explain_failure
 
-# The folder from which `python -m course` starts, and the folder of the site's modules.
-PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
-SITE_FOLDER = PACKAGE_FOLDER.parent / "site"
+# The folders of the package and of the site's modules: `python -m course` has them on its path.
+COURSE_PATH = (sources.CAMKIT, sources.CAMKIT.parent / "site")
 
 ISOLATE = [
     "setpriv",
@@ -45,7 +45,7 @@ def grade_one(folder: Path, assignment: str, student: str) -> str:
     with open(log, "wb") as file:
         process = subprocess.Popen(
             grading_command(folder, assignment, student),
-            cwd=PACKAGE_FOLDER,
+            cwd=sources.CAMKIT,
             env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=file,
@@ -78,11 +78,7 @@ def isolation_prefix() -> list[str]:
 
     [] where the system lacks the commands or does not allow them.
     """
-    try:
-        trial = subprocess.run([*ISOLATE, "true"], capture_output=True)
-    except FileNotFoundError:
-        return []
-    return ISOLATE if trial.returncode == 0 else []
+    return prefix_if_allowed(ISOLATE)
 
 
 def _environment() -> dict[str, str]:
@@ -93,6 +89,6 @@ def _environment() -> dict[str, str]:
     environment = os.environ | limits.ONE_THREAD
     search_path = os.environ.get("PYTHONPATH", "")
     folders = [Path(folder).resolve() for folder in search_path.split(os.pathsep) if folder]
-    others = [str(folder) for folder in folders if folder not in (PACKAGE_FOLDER, SITE_FOLDER)]
+    others = [str(folder) for folder in folders if folder not in COURSE_PATH]
     environment["PYTHONPATH"] = os.pathsep.join(others)
     return environment
