@@ -275,7 +275,7 @@ HANDED_IN = {
     "warns": (answer_one("warnings.warn('deprecated')", "import warnings"), (2, 2), None),
     "syntax error": (lambda r: answered(r, one="def one(x)\n    return x + 1"), (0, 2), None),
     "endless loop": (
-        lambda r: answered(r, one="def one(x):\n    while True: pass"),
+        lambda r: answered(r, one=LOOP),
         (0, 2),
         "check-one ran longer",
     ),

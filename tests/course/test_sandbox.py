@@ -35,7 +35,19 @@ from course import (
 from course.bench import Bench
 from course.release import release
 from nbformat.v4 import new_code_cell, new_notebook, new_output
-from test_course import MEMORY, answered, folder, released, table, tiny  # noqa: F401  fixtures
+from test_course import (  # noqa: F401  fixtures
+    LOOP,
+    MEMORY,
+    answered,
+    folder,
+    folder_copy,
+    marked,
+    released,
+    rows as points_of,
+    table,
+    tiny,
+    with_cell,
+)
 
 # --- the bench
 
@@ -217,28 +229,6 @@ LIBRARIES = {
 
 # --- right answers
 
-
-def right_answers(name, path=None):
-    """The known right answers to an assignment, besides the instructor's."""
-    return proof.read_answers(path or sources.right_answers_path(name))
-
-
-def lost(name, answers):
-    """What right answers lose: {(cell, what it does): points}."""
-    notebook = sources.with_seed(sources.source_path(name), sources.SEED)
-    tests, full = proof.pair_tests(notebook)
-    namespace = {"__name__": "__main__"}
-    assert proof.grade_in_process(notebook, namespace) == full
-    code = {cell.id for cell in notebook.cells if cell.cell_type == "code"}
-    found = {}
-    for answer in answers:
-        changed = sources.with_sources(notebook, {answer.cell: answer.source})
-        points = proof.grade_in_process(changed, dict(namespace), code - set(tests) - set(full))
-        if points != full:
-            found[answer.cell, answer.mistake] = points[tests[answer.cell]]
-    return found
-
-
 # A chain of layers is no way through the branches of the backbone: no right answer.
 NO_ANSWERS = {("cut", "Sequential of the layers before gap")}
 
@@ -246,8 +236,17 @@ NO_ANSWERS = {("cut", "Sequential of the layers before gap")}
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["1-gap-equation", "3-cam", "5-localization"])
 def test_strangers_alternatives_get_full_points(shared, name):
+    notebook = sources.with_seed(sources.source_path(name), sources.SEED)
+    namespace = {"__name__": "__main__"}
+    assert proof.grade_in_process(notebook, namespace) == proof.pair_tests(notebook)[1]
     path = shared / "strangers" / "course" / "alternatives" / f"{name}.py"
-    assert set(lost(name, right_answers(name, path))) <= NO_ANSWERS
+    answers = proof.read_answers(path)
+    lost = {
+        (answer.cell, answer.mistake)
+        for answer in answers
+        if proof.losses_by(answer, notebook, namespace)
+    }
+    assert answers and lost <= NO_ANSWERS
 
 
 CHEAT = """
@@ -297,10 +296,9 @@ def test_a_check_sees_work_that_is_left_to_a_library(name, capsys, monkeypatch):
 
 
 @pytest.fixture
-def class_of(folder, tmp_path_factory):  # noqa: F811
+def class_of(folder_copy, tmp_path):  # noqa: F811
     """A copy of the tiny course's folder, and a folder to hand in."""
-    made = tmp_path_factory.mktemp("course")
-    return shutil.copytree(folder, made / "copy"), made / "submitted"
+    return folder_copy, tmp_path / "submitted"
 
 
 def hand_in(submitted, text, *students):
@@ -340,10 +338,6 @@ def machine(monkeypatch):
     return fake
 
 
-def points_of(folder):  # noqa: F811
-    return {row[2]: row[4] for row in table(folder / "grades.csv")[1:]}
-
-
 def test_a_fault_of_the_machine_is_no_zero(class_of, released, machine):  # noqa: F811
     folder, submitted = class_of  # noqa: F811
     hand_in(submitted, nbformat.writes(answered(released)), "anna", "ben")
@@ -368,6 +362,12 @@ def test_a_fault_of_the_machine_is_no_zero(class_of, released, machine):  # noqa
     assert points_of(folder) == {"anna": "2", "ben": "2"}, "an earlier answer keeps its points"
 
 
+def correct_a_test(folder):  # noqa: F811
+    """Change a hidden test of the year's version, as a teacher does."""
+    source = year.source_folder(folder, "1-tiny") / "1-tiny.ipynb"
+    source.write_text(source.read_text().replace("== 42", "== 42 or True"))
+
+
 def test_a_corrected_test_grades_anew_and_says_what_that_changed(
     class_of,
     released,  # noqa: F811
@@ -381,8 +381,7 @@ def test_a_corrected_test_grades_anew_and_says_what_that_changed(
     grading.grade(folder, submitted)
     assert machine.graded == [] and not changes.exists()
 
-    source = year.source_folder(folder, "1-tiny") / "1-tiny.ipynb"
-    source.write_text(source.read_text().replace("== 42", "== 42 or True"))
+    correct_a_test(folder)
     machine.points = 1
     grading.grade(folder, submitted)
     assert sorted(machine.graded) == ["anna", "ben"]
@@ -412,59 +411,47 @@ def test_a_corrected_test_grades_anew_and_says_what_that_changed(
 
 
 @pytest.fixture
-def other_students(class_of, released):  # noqa: F811
-    """A folder to hand in that holds ben's answer alone."""
-    other = class_of[1].with_name("other")
-    hand_in(other, nbformat.writes(answered(released)), "ben")
-    return other
-
-
-def test_what_waits_is_graded_by_a_call_for_others(
-    class_of,
-    released,  # noqa: F811
-    machine,
-    other_students,
-):
+def two_calls(class_of, released):  # noqa: F811
+    """The course's folder, a folder with anna's answer, and another one with ben's alone."""
     folder, submitted = class_of  # noqa: F811
+    others = submitted.with_name("others")
     hand_in(submitted, nbformat.writes(answered(released)), "anna")
+    hand_in(others, nbformat.writes(answered(released)), "ben")
+    return folder, submitted, others
+
+
+def test_what_waits_is_graded_by_a_call_for_others(two_calls, machine):
+    folder, submitted, others = two_calls  # noqa: F811
     machine.fault = "no memory was left"
     grading.grade(folder, submitted)
     with pytest.raises(SystemExit, match="2 submissions wait(.|\n)*anna: 1-tiny: no memory"):
-        cli.main(["--folder", str(folder), "grade", str(other_students)])
+        cli.main(["--folder", str(folder), "grade", str(others)])
     remarks = {row[0]: row[2] for row in table(folder / "remarks.csv")[1:]}
     assert "no memory was left. It waits" in remarks["anna"]
 
     machine.fault = ""
-    cli.main(["--folder", str(folder), "grade", str(other_students)])
+    cli.main(["--folder", str(folder), "grade", str(others)])
     assert points_of(folder) == {"anna": "2", "ben": "2"}
     assert sorted(machine.graded) == ["anna", "ben"]
 
 
-def test_a_corrected_test_grades_anew_what_others_handed_in_before(
-    class_of,
-    released,  # noqa: F811
-    machine,
-    other_students,
-):
-    folder, submitted = class_of  # noqa: F811
-    hand_in(submitted, nbformat.writes(answered(released)), "anna")
+def test_a_corrected_test_grades_anew_what_others_handed_in_before(two_calls, machine):
+    folder, submitted, others = two_calls  # noqa: F811
     hand_in(submitted, "damaged", "cem")
     grading.grade(folder, submitted)
-    source = year.source_folder(folder, "1-tiny") / "1-tiny.ipynb"
-    source.write_text(source.read_text().replace("== 42", "== 42 or True"))
+    correct_a_test(folder)
     machine.points = 1
-    grading.grade(folder, other_students)
+    grading.grade(folder, others)
     assert points_of(folder) == {"anna": "1", "ben": "1", "cem": "0"}
     assert [row[0] for row in table(folder / "changes.csv")[1:]] == ["anna"]
     machine.graded.clear()
-    grading.grade(folder, other_students)
+    grading.grade(folder, others)
     assert machine.graded == []
 
 
 def test_a_given_cell_that_cannot_import_is_a_fault_of_the_machine():
     missing = new_output("error", ename="ModuleNotFoundError", evalue="No module named 'camkit'")
-    given = new_code_cell("import camkit", id="imports", outputs=[missing])
-    given.metadata["nbgrader"] = {"locked": True, "grade": False, "solution": False}
+    given = marked(new_code_cell("import camkit", id="imports", outputs=[missing]), locked=True)
     with pytest.raises(RuntimeError, match="the given cell imports fails: No module"):
         autograde.check_machine(given)
     own = new_code_cell("import torch", outputs=[missing])
@@ -473,16 +460,7 @@ def test_a_given_cell_that_cannot_import_is_a_fault_of_the_machine():
 
 def given_cell(source):
     """A given cell of this source."""
-    cell = new_code_cell(source, id="given")
-    cell.metadata["nbgrader"] = {
-        "grade_id": "given",
-        "grade": False,
-        "solution": False,
-        "locked": True,
-        "schema_version": 3,
-        "task": False,
-    }
-    return cell
+    return marked(new_code_cell(source, id="given"), locked=True)
 
 
 def test_a_cell_that_cannot_be_read_is_named_in_place_of_a_missing_name():
@@ -642,11 +620,12 @@ def test_a_student_who_installs_changes_nothing_for_others(
     installs = answered(
         released, one="import nobodyhas\n\ndef one(x):\n    return nobodyhas.value - 40"
     )
-    cell = new_code_cell(
+    with_cell(
+        installs,
+        "parameters",
         f"%pip install -q --no-index --no-deps {wheel}\n"
-        "!pip uninstall -q -y nbformat ipykernel camkit"
+        "!pip uninstall -q -y nbformat ipykernel camkit",
     )
-    installs.cells.insert(1, cell)
     needs = answered(released, one="import nobodyhas\n\ndef one(x):\n    return x + 1")
     good = answered(released)
     folder, submitted = class_of  # noqa: F811
@@ -658,9 +637,7 @@ def test_a_student_who_installs_changes_nothing_for_others(
 @pytest.mark.slow
 def test_loops_cost_their_steps_on_a_busy_machine_too(class_of, released):  # noqa: F811
     """Several processes want each core; the same points as on a machine that has nothing to do."""
-    loop = answered(released, one="def one(x):\n    while True: pass")
-    for call in ("one(1)", "one(2)"):
-        loop.cells.insert(4, new_code_cell(call))
+    loop = with_cell(with_cell(answered(released, one=LOOP), "two", "one(2)"), "two", "one(1)")
     folder, submitted = class_of  # noqa: F811
     spin = [sys.executable, "-c", "while True: pass"]
     busy = [subprocess.Popen(spin) for _ in range(3 * os.cpu_count())]
@@ -699,10 +676,8 @@ def test_a_given_cell_that_fails_after_an_answer_is_not_the_machines_fault(tmp_p
         "collects": answered(handed_out, one=collects),
         "missing": answered(handed_out, one="def one(x)\n    return x + 1"),
         "good": answered(handed_out),
+        "poisons": with_cell(answered(handed_out), "one", "import sys\nsys.modules['wave'] = None"),
     }
-    poisons = answered(handed_out)
-    poisons.cells.insert(2, new_code_cell("import sys\nsys.modules['wave'] = None"))
-    submissions["poisons"] = poisons
     points = grade_tiny(year_folder, tmp_path / "submitted", submissions)
     assert points == {
         "full": [0, 2],

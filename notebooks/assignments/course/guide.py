@@ -13,7 +13,7 @@ from camkit._files import write_whole
 from course import sources, year
 from course.markdown import block_quote, escape
 from course.marks import mark
-from course.proof import Price, Proof
+from course.proof import Price, Proof, pair_tests
 
 PAGES = ("teachers", "guide")
 RUBRIC = "**Rubric, for the grader.**"
@@ -55,11 +55,12 @@ def _fill_in(text: str, proofs: Mapping[str, Proof]) -> str:
 
 def section(name: str, proof: Proof) -> str:
     """Return Markdown on an assignment: what each wrong answer costs, and the rubrics."""
-    cells = nbformat.read(sources.source_path(name), as_version=4).cells
+    notebook = nbformat.read(sources.source_path(name), as_version=4)
+    tests, points = pair_tests(notebook)
     lines = ["| step | points | what went wrong | costs |", "| --- | --- | --- | --- |"]
-    for step, points in _points_of_steps(cells).items():
-        lines += _rows_of_step(step, points, proof.prices)
-    for cell in cells:
+    for step, test in tests.items():
+        lines += _rows_of_step(step, points[test], proof.prices)
+    for cell in notebook.cells:
         if cell.id in proof.answers:
             lines += _written_answer(cell, proof.answers[cell.id])
     return "\n".join(lines)
@@ -70,22 +71,9 @@ def _rows_of_step(step: str, points: float, prices: Sequence[Price]) -> list[str
     rows = []
     for price in prices:
         if price.cell == step:
-            first = f"`{step}` | {points}" if not rows else " | "
+            first = f"`{step}` | {points:g}" if not rows else " | "
             rows.append(f"| {first} | {escape(price.mistake)} | {price.points:g} |")
     return rows
-
-
-def _points_of_steps(cells: Sequence[NotebookNode]) -> dict[str, float]:
-    """Return {solution cell: the points of the test that follows it}."""
-    points = {}
-    step = None
-    for cell in cells:
-        cell_mark = mark(cell)
-        if cell_mark.get("solution") and not cell_mark["grade"]:
-            step = cell.id
-        elif cell_mark.get("grade") and not cell_mark["solution"]:
-            points[step] = cell_mark["points"]
-    return points
 
 
 def _written_answer(cell: NotebookNode, solution: str) -> list[str]:

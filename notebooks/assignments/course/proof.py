@@ -186,22 +186,15 @@ def prove(name: str, seed: int = sources.SEED) -> Proof:
     if points != full:
         raise ProofError(f"{name}: the instructor's version gets {points} of {full}")
     answers = _model_answers(notebook, namespace)
-
-    code_cells = {cell.id for cell in notebook.cells if cell.cell_type == "code"}
-    given_cells = code_cells - set(tests) - set(full)
     for answer in read_answers(sources.right_answers_path(name)):
-        changed = sources.with_sources(notebook, {answer.cell: answer.source})
-        points = grade_in_process(changed, dict(namespace), skip=given_cells)
-        if points != full:
+        losses = losses_by(answer, notebook, namespace)
+        if losses:
             raise ProofError(
-                f"{name}, {answer.cell}, {answer.mistake}: is right and costs "
-                f"{_losses(full, points)}"
+                f"{name}, {answer.cell}, {answer.mistake}: is right and costs {losses}"
             )
     prices = []
     for answer in wrong_answers(name):
-        changed = sources.with_sources(notebook, {answer.cell: answer.source})
-        points = grade_in_process(changed, dict(namespace), skip=given_cells)
-        losses = _losses(full, points)
+        losses = losses_by(answer, notebook, namespace)
         test = tests[answer.cell]
         if set(losses) != {test}:
             raise ProofError(
@@ -237,8 +230,19 @@ def _model_answers(notebook: NotebookNode, namespace: dict) -> dict[str, str]:
     return answers
 
 
-def _losses(full: dict[str, float], points: dict[str, float]) -> dict[str, float]:
-    """Return {test: points lost} of the tests that did not get full points."""
+def losses_by(answer: Answer, notebook: NotebookNode, namespace: dict) -> dict[str, float]:
+    """Return {test: points lost} of the tests that an answer keeps from full points.
+
+    Args:
+        answer: A known answer.
+        notebook: The instructor's version, in which the answer takes the place of a cell.
+        namespace: What the instructor's version has defined, as `grade_in_process` leaves it.
+    """
+    tests, full = pair_tests(notebook)
+    code_cells = {cell.id for cell in notebook.cells if cell.cell_type == "code"}
+    given_cells = code_cells - set(tests) - set(full)
+    changed = sources.with_sources(notebook, {answer.cell: answer.source})
+    points = grade_in_process(changed, dict(namespace), skip=given_cells)
     return {test: most - points[test] for test, most in full.items() if points[test] != most}
 
 

@@ -41,10 +41,10 @@ def grad_cam(F, g):
     maps[maps < 0] = 0
     return maps
 
-#%% grad_cam: its weights are called gc
+#%% grad_cam: a tensor
 def grad_cam(F, g):
-    gc = g.mean(axis=(1, 2), keepdims=True)
-    return tf.nn.relu(tf.reduce_sum(F * gc, axis=-1))
+    weights = g.mean(axis=(1, 2), keepdims=True)
+    return tf.nn.relu(tf.reduce_sum(F * weights, axis=-1))
 
 #%% flat_gradient: a view, a list
 def flat_gradient(weights, classes, h, w):
