@@ -266,8 +266,7 @@ def _keep_last_result(cell: NotebookNode) -> None:
     nbgrader reads the first output that is a result or an error, and an answer may show a result.
     """
     results = [output for output in cell.outputs if output.output_type == "execute_result"]
-    failed = any(output.output_type == "error" for output in cell.outputs)
-    dropped = results if failed else results[:-1]
+    dropped = results if _errors(cell) else results[:-1]
     cell.outputs = [output for output in cell.outputs if output not in dropped]
 
 

@@ -108,6 +108,12 @@ def _name(original: NotebookNode) -> str:
     return mark(original)["grade_id"]
 
 
+def new_cell(cell_type: str, source: str) -> NotebookNode:
+    """Return a cell of a type with a source and nothing else; of an unknown type it is a text."""
+    make = {"code": v4.new_code_cell, "raw": v4.new_raw_cell}
+    return make.get(cell_type, v4.new_markdown_cell)(source)
+
+
 def count_known(submitted: NotebookNode, released: NotebookNode) -> int:
     """Return how many of a release's functions and checks a notebook holds, marked or not."""
     pieces = _match(submitted, released)
@@ -425,8 +431,8 @@ def _place_of_own(piece: Piece) -> int:
 
 def _own_cell(cell: NotebookNode, source: str, cell_id: str) -> NotebookNode:
     """Return a cell with nothing but a source and pictures, and with an id of its own."""
-    make = {"code": v4.new_code_cell, "raw": v4.new_raw_cell}
-    own = make.get(cell.cell_type, v4.new_markdown_cell)(source, id=cell_id)
+    own = new_cell(cell.cell_type, source)
+    own.id = cell_id
     _attach(own, [cell])
     return own
 

@@ -15,9 +15,10 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from camkit._files import write_whole
 from course import year
+from course.explanations import OUTCOMES
 from course.gradebook import Score
 from course.markdown import code_block, escape
-from course.marks import cells_by_grade_id, mark
+from course.marks import cells_by_grade_id, is_given, mark
 
 # A student's HTML is not run in the teacher's browser: of rich outputs only these are shown.
 SHOWN = ("text/plain", "image/png")
@@ -167,13 +168,12 @@ def shown_outputs(cell: NotebookNode) -> list[NotebookNode]:
     number that nbgrader reads is left out.
     """
     is_test = mark(cell).get("grade")
-    is_given = mark(cell).get("locked") and not is_test
     outputs = []
     for output in cell.outputs:
         if is_test and output.output_type == "execute_result":
             continue
         if output.output_type == "error":
-            output = _as_message(output, is_given)
+            output = _as_message(output, is_given(cell))
         elif "data" in output:
             data = {kind: value for kind, value in output.data.items() if kind in SHOWN}
             output = output | {"data": data}
@@ -183,10 +183,10 @@ def shown_outputs(cell: NotebookNode) -> list[NotebookNode]:
     return outputs
 
 
-def _as_message(error: NotebookNode, is_given: bool) -> NotebookNode:
+def _as_message(error: NotebookNode, costs_nothing: bool) -> NotebookNode:
     """Return an error output that shows its message alone; one in a given cell costs no points."""
     message = reword(error.ename, error.evalue)
-    if is_given:
+    if costs_nothing:
         message = f"No points are lost here. {message}"
     return error | {"traceback": [message]}
 
@@ -204,10 +204,7 @@ def reword(name: str, text: str) -> str:
             "stands in it."
         )
     if name == "StdinNotImplementedError":
-        return (
-            "It asks for input(): nobody answers while it is graded. Take what you need as "
-            "arguments."
-        )
+        return f"It {OUTCOMES[name]}."
     if name and (name not in CHECK_ERRORS or not text):
         text = f"{name}: {text}"
     # A warning names the temporary file of a cell.

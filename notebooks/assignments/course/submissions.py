@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import nbformat
-from nbformat import NotebookNode, from_dict, v4
+from nbformat import NotebookNode, from_dict
 
-from course.cells import Restored, count_known, restore
+from course.cells import Restored, count_known, new_cell, restore
 from course.files import LARGEST_FILE, File
 from course.marks import grade_ids
 
@@ -247,8 +247,7 @@ def _read_cell(content: Mapping) -> NotebookNode:
     """Return a cell without its outputs; what is wrong in its metadata is left out."""
     source = content.get("source", "")
     lines = "".join(source).replace("\r\n", "\n").replace("\r", "\n")
-    make = {"code": v4.new_code_cell, "raw": v4.new_raw_cell}
-    cell = make.get(content["cell_type"], v4.new_markdown_cell)(lines)
+    cell = new_cell(content["cell_type"], lines)
     metadata = content.get("metadata")
     known = metadata.get("nbgrader") if isinstance(metadata, dict) else None
     if isinstance(known, dict) and isinstance(known.get("grade_id"), str):
