@@ -1,6 +1,5 @@
 """The table of answers that are alike: what counts, what does not, and what chance makes."""
 
-import csv
 from itertools import combinations
 
 import nbformat
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 from course import similarity, tables, year
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from test_course import marked, table
 
 RELEASED = """
 def shade(maps, low, high):
@@ -38,16 +38,11 @@ def shade(maps, low, high):
 """
 
 
-def marked(cell):
-    cell.metadata["nbgrader"] = {"grade_id": cell.id, "solution": True}
-    return cell
-
-
 def notebook(code, text="*Your answer here.*", own=""):
     cells = [
-        marked(new_code_cell(code, id="shade")),
+        marked(new_code_cell(code, id="shade"), solution=True),
         new_markdown_cell("Which step of the colleague threw away what, and why?", id="question"),
-        marked(new_markdown_cell(text, id="answer")),
+        marked(new_markdown_cell(text, id="answer"), solution=True),
     ]
     return new_notebook(cells=[*cells, new_code_cell(own)] if own else cells)
 
@@ -171,5 +166,4 @@ def test_the_table_lists_pairs_of_the_years_submissions(tmp_path):
     ]
     assert float(rows[1][5]) <= 0.5
     tables.write_csv(tmp_path / "similarity.csv", rows)
-    with open(tmp_path / "similarity.csv", encoding="utf-8-sig", newline="") as file:
-        assert list(csv.reader(file)) == rows
+    assert table(tmp_path / "similarity.csv") == rows
