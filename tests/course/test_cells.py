@@ -111,6 +111,21 @@ class Student:
         return new_code_cell(source, metadata=copy.deepcopy(self[name].metadata))
 
 
+TAKEN = {
+    "why": "why held no answer: the text in other cells",
+    "pool": "pool held no answer: another cell with this function was graded",
+}
+
+
+def elsewhere(name, place, other, make):
+    """Leave the stub of an answer, and write the answer into a new cell beside another one."""
+
+    def edit(student):
+        return place(student.blank(name), other, make(ANSWERS[name]))
+
+    return edit, TAKEN[name]
+
+
 # What a student does, and what a remark says of it (None: there is no remark).
 EDITS = {
     "nothing": (lambda s: s, None),
@@ -137,38 +152,17 @@ EDITS = {
         "pool held no answer",
     ),
     # elsewhere
-    "text below its stub": (
-        lambda s: s.blank("why").below("why", new_markdown_cell(TEXT)),
-        "why held no answer: the text in other cells",
-    ),
-    "text above its stub": (
-        lambda s: s.blank("why").above("why", new_markdown_cell(TEXT)),
-        "why held no answer",
-    ),
-    "text in a code cell below its stub": (
-        lambda s: s.blank("why").below("why", new_code_cell(TEXT)),
-        "why held no answer",
-    ),
-    "text far away": (
-        lambda s: s.blank("why").above("pool", new_markdown_cell(TEXT)),
-        "why held no answer",
-    ),
+    "text below its stub": elsewhere("why", Student.below, "why", new_markdown_cell),
+    "text above its stub": elsewhere("why", Student.above, "why", new_markdown_cell),
+    "text in a code cell below its stub": elsewhere("why", Student.below, "why", new_code_cell),
+    "text far away": elsewhere("why", Student.above, "pool", new_markdown_cell),
     "text in the question": (
         lambda s: s.blank("why").write("why-text", f"{GIVEN['why-text']}\n\n{TEXT}"),
         "why held no answer",
     ),
-    "code below its stub": (
-        lambda s: s.blank("pool").below("pool", new_code_cell(POOL)),
-        "pool held no answer: another cell with this function was graded",
-    ),
-    "code above its stub": (
-        lambda s: s.blank("pool").above("pool", new_code_cell(POOL)),
-        "pool held no answer",
-    ),
-    "code below its check": (
-        lambda s: s.blank("pool").below("check-pool", new_code_cell(POOL)),
-        "pool held no answer",
-    ),
+    "code below its stub": elsewhere("pool", Student.below, "pool", new_code_cell),
+    "code above its stub": elsewhere("pool", Student.above, "pool", new_code_cell),
+    "code below its check": elsewhere("pool", Student.below, "check-pool", new_code_cell),
     "code with a magic": (
         lambda s: s.blank("pool").above("pool", new_code_cell(f"%%time\n{POOL}")),
         "pool held no answer",
