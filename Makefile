@@ -157,10 +157,13 @@ crashes: .venv/check ## kill everything that writes files, fill its disk and so 
 # On real photographs, where they lie beside the project.
 SHARED ?= ../shared
 .PHONY: check-photographs
-check-photographs: .venv/site ## the lessons on real photographs, if ../shared holds them (30 minutes)
+check-photographs: .venv/site ## the lessons on real photographs, if ../shared holds them, and their recorded tables (40 minutes)
+	rm -rf build/records
 	@if [ -d "$(SHARED)/fruits-360" ]; then \
 	  $(MAKE) notebooks DATASET="$(SHARED)/fruits-360" BACKBONE=MobileNetV2 BOXES="$(SHARED)/fruit-boxes" \
-	    WEIGHTS="$(SHARED)/keras/mobilenet_v2_imagenet_notop.weights.h5" LESSONS="$(LESSONS)"; \
+	    WEIGHTS="$(SHARED)/keras/mobilenet_v2_imagenet_notop.weights.h5" LESSONS="$(LESSONS)" && \
+	  { [ -n "$(LESSONS)" ] || $(MAKE) notebooks BACKBONE=EfficientNetLite0 LESSONS=09; } && \
+	  .venv/bin/python tests/records.py $(if $(LESSONS),,--all); \
 	else echo "NOT CHECKED: $(SHARED)/fruits-360 is missing"; fi
 
 .PHONY: bench

@@ -1,4 +1,4 @@
-"""What the lessons share: the model, and cards for predictions, quizzes and exercises.
+"""What the lessons share: the model, recorded tables, cards for predictions, quizzes, exercises.
 
 Lessons import it from their own folder. What a reader chooses stays in the reader's browser.
 """
@@ -6,14 +6,26 @@ Lessons import it from their own folder. What a reader chooses stays in the read
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from importlib import metadata
 from pathlib import Path
 
 import keras
+import numpy as np
+import pandas as pd
 from assignments.checks import Mistake, agree
 from IPython.display import display
 
 import camkit
+from camkit import Interval
 from camkit.images import ImageSet
+
+# Below the table and no wider than it.
+CAPTION = """<caption style="caption-side: bottom; text-align: left; white-space: normal">
+{}</caption>"""
+
+# Tables that other runs have left, and where a run of the lessons writes them anew.
+RECORDS = Path(__file__).resolve().with_name("records")
+NEW_RECORDS = Path(__file__).resolve().parents[1] / "build/records"
 
 # All lessons keep the model of a set of images and a backbone here, with its analyses.
 ANALYSES = Path(__file__).resolve().parents[1] / "build/analysis"
@@ -200,6 +212,60 @@ def check(answer: object, right: object, mistakes: Mapping[str, object] | None =
         print("✓ Right.")
 
 
+def recorded(name: str) -> dict[tuple[str, str], Interval]:
+    """Display a table that another run has left: on other data, or with another backbone.
+
+    Its caption is what the first lines of the file say: what was measured, on which data, when and
+    with which versions. `make check-photographs` repeats the run and compares.
+
+    Args:
+        name: The table's file in `notebooks/records`, without ".csv".
+
+    Returns:
+        {(row, column): the value and its 95 % interval}.
+    """
+    # As text, so that the table shows as many digits as were recorded.
+    lines = pd.read_csv(RECORDS / f"{name}.csv", comment="#", dtype=str)
+    ends = lines.low + " to " + lines.high
+    lines["text"] = (lines.value + " (" + ends + ")").str.replace("-", "−")
+    table = lines.pivot(index="row", columns="column", values="text")
+    table = table.loc[lines.row.unique(), lines.column.unique()]
+    table = table.rename_axis(index=None, columns=None)
+    caption = " ".join(_first_lines(name))
+    html = table.to_html().replace("<thead>", CAPTION.format(escape(caption)) + "<thead>", 1)
+    display({"text/html": html, "text/plain": f"{table}\n{caption}"}, raw=True)
+
+    numbers = lines[["value", "low", "high"]].astype(float).to_numpy()
+    places = zip(lines.row, lines.column, strict=True)
+    return {place: Interval(*each) for place, each in zip(places, numbers, strict=True)}
+
+
+def record(name: str, table: pd.DataFrame, digits: int = 2) -> None:
+    """Write what this run has measured to `build/records`, in the form of a recorded table.
+
+    Args:
+        name: The table's file, without ".csv".
+        table: Its cells are (value, low, high), such as `camkit.interval` returns.
+        digits: Decimal places that are kept.
+    """
+    lines = [
+        (row, column, *np.round(table.loc[row, column], digits))
+        for row in table.index
+        for column in table.columns
+    ]
+    today = pd.Timestamp.now().date()
+    backend = keras.backend.backend()
+    versions = f"Keras {keras.__version__} on {backend} {metadata.version(backend)}"
+    run = f"Recorded on {today} with {versions}."
+    # What is said of the data stands in the recorded table, and stays.
+    title = [line for line in _first_lines(name) if not line.startswith("Recorded on")]
+    NEW_RECORDS.mkdir(parents=True, exist_ok=True)
+    values = pd.DataFrame(lines, columns=["row", "column", "value", "low", "high"])
+    text = "".join(f"# {line}\n" for line in [*title, run])
+    text += values.to_csv(index=False, float_format=f"%.{digits}f")
+    (NEW_RECORDS / f"{name}.csv").write_text(text, encoding="utf-8")
+
+
 def _name(kind: str, *questions: str) -> str:
     """Return an id for a card that no other card of a page has."""
     words = "-".join("".join(c if c.isalnum() else "-" for c in each) for each in questions)
@@ -210,3 +276,10 @@ def _show(name: str, content: str, text: str, script: str = "") -> None:
     """Display a card, or the text where no HTML can be shown."""
     html = CARD.format(name=name, content=content) + script.format(name=name)
     display({"text/html": html, "text/plain": text}, raw=True)
+
+
+def _first_lines(name: str) -> list[str]:
+    """Return the first lines of a recorded table, which say what it holds; [] if it is new."""
+    file = RECORDS / f"{name}.csv"
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    return [line.removeprefix("#").strip() for line in lines if line.startswith("#")]
