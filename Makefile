@@ -87,11 +87,11 @@ test: .venv/test ## run what a commit needs: unit tests, the project's rules, a 
 	$(PYTEST) -p randomly $(TWO) --durations 10 -m "$(QUICK)" $(FOLDERS)
 
 # What bears none of the marks of the parts below, and one of its kind where a test is marked `smoke`. In random order.
-QUICK = smoke or not (slow or lesson or browser or course or stress or sweep)
+QUICK = smoke or not (slow or lesson or browser or course or stress or sweep or solutions)
 # The folders whose tests can be imported with what .venv/test installs. The others need .venv/check.
 FOLDERS = tests/unit tests/project tests/view tests/lessons tests/browser
 
-PARTS_OF_CHECK = lint types view doctest unit lessons browser course stress sweep hub exports pythons installed versions photographs
+PARTS_OF_CHECK = lint types view doctest unit lessons solutions browser course stress sweep hub exports pythons installed versions photographs
 .PHONY: check
 check: test backends $(PARTS_OF_CHECK:%=check-%) fuzz crashes course-proof ## run everything: `make test` and the parts below (hours)
 
@@ -136,8 +136,9 @@ check-stress: .venv/check ## a tenth of `make fuzz`, a part of `make crashes`, a
 	$(PYTEST) $(TWO) -m stress $(STRESS)
 
 .PHONY: check-solutions
+check-solutions: export LESSONS := $(LESSONS)
 check-solutions: .venv/check ## [LESSONS="03 1"]: run the lessons, and after each the solutions of its exercises (20 minutes)
-	LESSONS="$(LESSONS)" $(PYTEST) -m sweep tests/lessons/test_solutions.py
+	$(PYTEST) -m solutions tests/lessons/test_solutions.py
 
 SWEEP = tests
 .PHONY: check-sweep

@@ -33,7 +33,11 @@ _MARKERS = "os^Dv"
 _GREY = "#dddddd"
 
 
-def png(figure: Figure, dpi: int = 110) -> bytes:
+# Pixels of a page per inch of a figure.
+_RESOLUTION = 110
+
+
+def png(figure: Figure, dpi: int = _RESOLUTION) -> bytes:
     """Return a figure as the bytes of a PNG file.
 
     Args:
@@ -54,12 +58,13 @@ def png(figure: Figure, dpi: int = 110) -> bytes:
     return buffer.getvalue()
 
 
-def img_tag(picture: bytes, alt: str) -> str:
+def img_tag(picture: bytes, alt: str, width: int | None = None) -> str:
     """Return a PNG as an HTML image with alternative text.
 
     Args:
         picture: The bytes of a PNG file.
         alt: The text for readers who cannot see the image.
+        width: The width on the page, in CSS pixels (default: that of the file).
 
     Returns:
         An `<img>` element that holds the image itself.
@@ -72,12 +77,14 @@ def img_tag(picture: bytes, alt: str) -> str:
     data = base64.b64encode(picture).decode()
     alt = html.escape(alt)
     style = "max-width: 100%; height: auto"
-    return f'<img alt="{alt}" src="data:image/png;base64,{data}" style="{style}">'
+    size = "" if width is None else f' width="{width}"'
+    return f'<img alt="{alt}" src="data:image/png;base64,{data}"{size} style="{style}">'
 
 
 def show(figure: Figure, alt: str) -> None:
     """Display a figure in a notebook with alternative text, and close it.
 
+    The image has two pixels for each pixel of the page, so that it is sharp on all screens.
     Outside a notebook the HTML and the PNG are printed as they are.
 
     Args:
@@ -93,9 +100,12 @@ def show(figure: Figure, alt: str) -> None:
     from IPython.display import display
     from matplotlib import pyplot
 
-    picture = png(figure)
-    bundle = {"text/html": img_tag(picture, alt), "image/png": picture, "text/plain": alt}
-    display(bundle, metadata={"image/png": {"alt": alt}}, raw=True)
+    picture = png(figure, dpi=2 * _RESOLUTION)
+    # The width stands in the PNG's header, behind the signature and the first chunk's name.
+    width = int.from_bytes(picture[16:20], "big") // 2
+    image = img_tag(picture, alt, width)
+    bundle = {"text/html": image, "image/png": picture, "text/plain": alt}
+    display(bundle, metadata={"image/png": {"alt": alt, "width": width}}, raw=True)
     pyplot.close(figure)
 
 
@@ -133,6 +143,7 @@ def image_grid(
     for ax in axes:
         ax.set_axis_off()
     for i, image in enumerate(images):
+        _frame(axes[i])
         axes[i].imshow(image)
         if titles is not None:
             axes[i].set_title(titles[i], fontsize=9)
@@ -147,7 +158,7 @@ def map_row(
     *,
     vmin: float = 0.0,
     vmax: float | None = None,
-    alpha: float = 0.55,
+    alpha: float = 0.85,
     cmap: str = MAP,
 ) -> FigureBase:
     """Draw an image and, beside it, each of several maps laid over it, with the same limits.
@@ -162,7 +173,7 @@ def map_row(
         titles: The title of the image and of each map.
         vmin: The value that takes the lowest colour.
         vmax: The value that takes the highest colour (default: the highest value of all maps).
-        alpha: The weight of the colours against the image, 0..1.
+        alpha: The weight of the strongest colours against the image, 0..1.
         cmap: The name of a matplotlib colour map.
 
     Returns:
@@ -196,7 +207,7 @@ def map_row(
     for ax, pixels, title in zip(axes, images, titles, strict=True):
         ax.imshow(pixels)
         ax.set_title(title, fontsize=9)
-        ax.set_axis_off()
+        _frame(ax)
     figure.colorbar(
         ScalarMappable(Normalize(vmin, vmax), cmap),
         ax=list(axes[1:]),
@@ -205,6 +216,13 @@ def map_row(
         pad=0.02,
     )
     return figure
+
+
+def _frame(ax: Axes) -> None:
+    """Draw a thin frame, in which a white image on a white page has edges, and no ticks."""
+    ax.set_axis_on()
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set(color=_GREY, linewidth=0.6)
 
 
 def _use_constrained_layout(figure: FigureBase) -> None:

@@ -166,10 +166,14 @@ def overlay(
     *,
     vmin: float | None = None,
     vmax: float | None = None,
-    alpha: float = 0.5,
+    alpha: float = 0.85,
     cmap: str = "inferno",
 ) -> np.ndarray:
-    """Return an image with a coloured map laid over it.
+    """Return an image with a coloured map laid over it, the more opaque the stronger the evidence.
+
+    The weight of the colours grows linearly from 0 at `vmin` to `alpha` at `vmax`. If the limits
+    are symmetric (`vmin == -vmax`), as for signed maps, it grows with the absolute value from 0.
+    So what has no evidence looks as it does in the image.
 
     Args:
         image: The image, uint8 of shape (H, W, 3); grey ones (H, W) or (H, W, 1) and ones with
@@ -178,7 +182,7 @@ def overlay(
         vmin: The value that takes the lowest colour (default: the lowest value of `heat`).
         vmax: The value that takes the highest colour (default: the highest value of `heat`). Give
             both limits where images are compared.
-        alpha: The weight of the colours, 0..1; that of the image is 1 − alpha.
+        alpha: The weight of the strongest colours, 0..1; the image has the rest.
         cmap: The name of a matplotlib colour map.
 
     Returns:
@@ -191,8 +195,9 @@ def overlay(
         >>> import numpy as np
         >>> import camkit
         >>> image = np.full((2, 4, 3), 255, dtype="uint8")
-        >>> camkit.overlay(image, np.array([[0.0, 1.0]]), alpha=1)[0, 0]
-        array([0, 0, 4], dtype=uint8)
+        >>> camkit.overlay(image, np.array([[0.0, 1.0]]), alpha=1)[0, [0, 3]]
+        array([[255, 255, 255],
+               [252, 255, 164]], dtype=uint8)
     """
     from matplotlib import colormaps
 
@@ -205,7 +210,10 @@ def overlay(
     colours = colormaps[cmap](share)
     # Drop the opacity of the colour map, and scale to the range of pixels.
     colours = 255 * colours[..., :3]
-    mixed = (1 - alpha) * image + alpha * colours
+    is_signed = low < 0 and low == -high
+    strength = np.abs(2 * share - 1) if is_signed else share
+    weight = alpha * strength[..., None]
+    mixed = (1 - weight) * image + weight * colours
     return np.rint(mixed).astype("uint8")
 
 

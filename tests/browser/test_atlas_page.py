@@ -19,6 +19,7 @@ from chromium import (
     watch,
 )
 from made_analyses import ROOT, analysis_of
+from matplotlib import colormaps
 from matplotlib.path import Path as Polygon
 from PIL import Image
 
@@ -820,9 +821,8 @@ def test_canvases_show_what_camkit_overlay_makes(atlas, leaf):
         assert np.abs(shown - camkit.overlay(image, held, vmin=0, vmax=top)).max() <= 2
         assert np.abs(shown - camkit.overlay(image, heat, vmin=0, vmax=top)).max() <= 4
     reach = np.abs(predicted - true).max()
-    wanted = camkit.overlay(
-        image, predicted - true, vmin=-reach, vmax=reach, alpha=1, cmap="coolwarm"
-    )
+    enlarged = camkit.upsample(predicted - true, image.shape[:2])
+    wanted = 255 * colormaps["coolwarm"]((enlarged / reach + 1) / 2)[..., :3]
     assert np.abs(pixels(page.locator("figure.difference canvas")) - wanted).max() <= 4
 
 

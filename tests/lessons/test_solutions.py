@@ -69,7 +69,7 @@ def test_exercises_have_a_skeleton_and_a_solution(lesson):
 
 
 @chosen
-@pytest.mark.sweep
+@pytest.mark.solutions
 def test_solutions_are_right(lesson, monkeypatch):
     checked = exercises(lesson)
     if not checked:

@@ -291,11 +291,20 @@ def test_overlay_by_hand():
     image = np.full((1, 2, 3), 100, "uint8")
     laid = camkit.overlay(image, np.array([[-1.0, 3.0]]), alpha=0.25)
     assert laid.dtype == np.uint8 and laid.shape == image.shape
-    np.testing.assert_array_equal(laid[0], np.rint(0.75 * 100 + 0.25 * INFERNO))
+    np.testing.assert_array_equal(laid[0, 0], image[0, 0])
+    np.testing.assert_array_equal(laid[0, 1], np.rint(0.75 * 100 + 0.25 * INFERNO[1]))
     np.testing.assert_array_equal(camkit.overlay(image, np.array([[0.0, 1.0]]), alpha=0), image)
-    np.testing.assert_array_equal(
-        camkit.overlay(image, np.array([[0.0, 1.0]]), alpha=1)[0], np.rint(INFERNO)
-    )
+    strongest = camkit.overlay(image, np.array([[0.0, 1.0]]), alpha=1)[0, 1]
+    np.testing.assert_array_equal(strongest, np.rint(INFERNO[1]))
+
+
+def test_what_has_no_evidence_looks_as_it_does_in_the_image():
+    image = np.full((1, 4, 3), 255, "uint8")
+    heat = np.array([[-2.0, 0.0, 1.0, 2.0]])
+    signed = camkit.overlay(image, heat, vmin=-2, vmax=2, alpha=1, cmap="gray")[0, :, 0]
+    assert signed.tolist() == [0, 255, 224, 255], "half of 255 and half of 192 in the third"
+    above = camkit.overlay(image, heat, vmin=0, vmax=2, alpha=1, cmap="gray_r")[0, :, 0]
+    assert above.tolist() == [255, 255, 191, 0]
 
 
 def test_the_limits_of_an_overlay_are_those_given():
@@ -307,7 +316,7 @@ def test_the_limits_of_an_overlay_are_those_given():
     assert (one != two).any(), "two constant maps differ under the same limits"
     np.testing.assert_array_equal(two, np.broadcast_to(np.rint(INFERNO[1]), (4, 4, 3)))
     beyond = camkit.overlay(image, np.array([[-99.0, 99.0]]), vmin=0, vmax=10, alpha=1)
-    np.testing.assert_array_equal(beyond[0, [0, -1]], np.rint(INFERNO))
+    np.testing.assert_array_equal(beyond[0, [0, -1]], [image[0, 0], np.rint(INFERNO[1])])
 
 
 def test_an_overlay_enlarges_before_it_colours_and_takes_a_constant_map():
@@ -318,7 +327,7 @@ def test_an_overlay_enlarges_before_it_colours_and_takes_a_constant_map():
         camkit.overlay(image, camkit.upsample(heat, (12, 10)), vmin=-1, vmax=1),
     )
     flat = camkit.overlay(image, np.zeros((3, 5)))
-    np.testing.assert_array_equal(flat, np.rint(0.5 * image + 0.5 * INFERNO[0]))
+    np.testing.assert_array_equal(flat, image)
     assert not np.shares_memory(flat, image)
 
 

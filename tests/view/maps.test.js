@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { colours, interpolation, overGray, upsample } from "../../camkit/atlas/view/maps.js";
+import {
+  colours,
+  interpolation,
+  overGray,
+  translucent,
+  upsample,
+} from "../../camkit/atlas/view/maps.js";
 
 test("pixels and cells have their centres at halves", () => {
   const [first, second, third, fourth] = interpolation(2, 4);
@@ -47,4 +53,14 @@ test("over a photograph a map is opaque where it is strong, and white stays whit
   assert.deepEqual(bytes.slice(4, 8), [141, 73, 114, 255]);
   // The strongest: 0.85 of the first colour, 0.15 of 155.
   assert.deepEqual(bytes.slice(8, 12), [23, 23, 240, 255]);
+});
+
+test("the opacity over an image grows from the lowest value, or from zero", () => {
+  const palette = Array.from({ length: 256 }, (_, k) => [k, k, k]);
+  /** @param {[number[], number, number]} limited */
+  const opacities = (...[values, low, high]) =>
+    [...translucent(values, low, high, palette)].filter((_, i) => i % 4 === 3);
+  assert.deepEqual(opacities([-1, 0, 5, 10, 99], 0, 10), [0, 0, 108, 217, 217]);
+  assert.deepEqual(opacities([-10, 0, 5], -10, 10), [217, 0, 108]);
+  assert.deepEqual(opacities([3, 3], 3, 3), [0, 0]);
 });

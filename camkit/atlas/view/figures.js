@@ -3,13 +3,10 @@
 /** @import { Index, Layer, Shown } from "./types.js" */
 import { contextOf, make, putPixels } from "./dom.js";
 import { LABELS, layersOf, remarkOn } from "./layers.js";
-import { colours, upsample } from "./maps.js";
+import { colours, translucent, upsample } from "./maps.js";
 import { signed } from "./words.js";
 
 const FIGURES = ["picture", "truth", "answer", "difference", ...LABELS, "chosen"];
-
-// Opacity of a map over the image, as in camkit.overlay.
-export const OPACITY = 0.5;
 
 /**
  * Paint an image, or a map over it or alone; the canvas gets the pixels of the image.
@@ -31,9 +28,8 @@ export function paintLayer(canvas, image, layer, shape) {
 
   // A page on disk may show the pixels of an image, but not read them. So the canvas blends them.
   const heat = make("canvas");
-  const bytes = colours(upsample(cells, shape, height, width), low, high, palette);
-  putPixels(heat, bytes, height, width);
-  context.globalAlpha = alone ? 1 : OPACITY;
+  const paint = alone ? colours : translucent;
+  putPixels(heat, paint(upsample(cells, shape, height, width), low, high, palette), height, width);
   context.drawImage(heat, 0, 0);
 }
 

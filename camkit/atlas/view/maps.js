@@ -48,8 +48,8 @@ export function upsample(cells, [h, w], height, width) {
 // How much darker than white the photograph under a map is, as a share of its own.
 const DARKNESS = 0.5;
 
-// The opacity of the strongest values over a photograph.
-const OPACITY_OVER = 0.85;
+// The opacity of the strongest values over an image, as in camkit.overlay.
+const OPACITY = 0.85;
 
 /**
  * Return RGBA bytes of a signed map over a photograph, which is gray and light, so that all colours
@@ -66,9 +66,30 @@ export function overGray(gray, values, reach, palette) {
   for (let i = 0; i < bytes.length; i++) {
     if (i % 4 === 3) continue;
     const value = values[Math.floor(i / 4)];
-    const opacity = OPACITY_OVER * Math.min((2 * Math.abs(value)) / reach, 1);
+    const opacity = OPACITY * Math.min((2 * Math.abs(value)) / reach, 1);
     const light = 255 - DARKNESS * (255 - gray[i]);
     bytes[i] = opacity * bytes[i] + (1 - opacity) * light;
+  }
+  return bytes;
+}
+
+/**
+ * Return RGBA bytes of values to lay over an image, as camkit.overlay does it: the opacity grows with
+ * the value, from none at `low`; with |value|, if the limits are symmetric.
+ *
+ * @param {ArrayLike<number>} values
+ * @param {number} low
+ * @param {number} high
+ * @param {Palette} palette 256 colours
+ */
+export function translucent(values, low, high, palette) {
+  const bytes = colours(values, low, high, palette);
+  const isSigned = low < 0 && low === -high;
+  const neutral = isSigned ? 0 : low;
+  const reach = high > neutral ? high - neutral : 1;
+  for (let i = 0; i < values.length; i++) {
+    const distance = isSigned ? Math.abs(values[i]) : Math.max(values[i] - low, 0);
+    bytes[4 * i + 3] = 255 * OPACITY * Math.min(distance / reach, 1);
   }
   return bytes;
 }

@@ -3,8 +3,7 @@
 /** @import { Index, Mean, Point, Remaining, Selection, Shown } from "./types.js" */
 import { ARROWS, Board } from "./board.js";
 import { button, field, make, putPixels } from "./dom.js";
-import { OPACITY } from "./figures.js";
-import { colours } from "./maps.js";
+import { translucent } from "./maps.js";
 import {
   countOfCells,
   flipSet,
@@ -33,7 +32,7 @@ const DIFFERENCE = "difference";
 // Classes in the table of scores, besides the true and the predicted one.
 const MOST_SCORES = 6;
 
-// The colour of what is below the threshold.
+// The colour, and the opacity, of what is below the threshold.
 const GREY = 128;
 
 // Distance in cells between the points of a stroke, so that it leaves none out.
@@ -260,9 +259,9 @@ export class WhatIfPanel {
     const { naturalWidth: width, naturalHeight: height } = image;
     const threshold = Number(this.threshold.value) / 100;
     const remaining = remainingOf(map.cells, this.index.cells, height, width, threshold);
-    const bytes = colours(remaining.pixels, map.low, map.high, map.palette);
+    const bytes = translucent(remaining.pixels, map.low, map.high, map.palette);
     remaining.mask.forEach((isKept, pixel) => {
-      if (!isKept) bytes.fill(GREY, 4 * pixel, 4 * pixel + 3);
+      if (!isKept) bytes.fill(GREY, 4 * pixel, 4 * pixel + 4);
     });
     const heat = make("canvas");
     putPixels(heat, bytes, height, width);
@@ -287,9 +286,7 @@ export class WhatIfPanel {
       context.fillRect(0, 0, width, height);
       context.globalCompositeOperation = "source-over";
     }
-    context.globalAlpha = OPACITY;
     context.drawImage(this.drawn.heat, 0, 0, width, height);
-    context.globalAlpha = 1;
     for (const cell of this.struck) this.paintStruck(context, this.boxOfCell(cell));
     this.paintGrid(context, width, height);
     this.paintBox(context, width / image.naturalWidth, height / image.naturalHeight);
