@@ -22,6 +22,25 @@ LESSONS = FOLDER.parent
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 INTERACTIVE = "<p class='interactive'>In JupyterLab an interactive view stands here.</p>"
 
+# The lessons of the core, by the start of their names, in the order in which one reads them.
+CORE = ("00", "03", "01", "02", "05", "06", "07", "13", "14")
+
+# The electives, each with the lesson of the core after which it fits.
+ELECTIVES = {
+    "03b": "03",
+    "03c": "03",
+    "04": "02",
+    "06b": "06",
+    "08": "07",
+    "08b": "07",
+    "09": "07",
+    "10": "05",
+    "11": "06",
+    "12": "07",
+    "12b": "07",
+    "scale": "14",
+}
+
 # The folder of the playground beside the pages, which front.py writes, and where a lesson shows it.
 PLAYGROUND = "playground"
 PLACE = "<!-- playground -->"
@@ -56,11 +75,23 @@ camkitPlayground.examples = examples;
 # The elapsed time in the text of a progress bar, such as "2/9 [00:01<00:04" or "3s [00:03,".
 PROGRESS_BAR = re.compile(r"\[(\d+:)?\d\d:\d\d[<,]")
 
+# What the header of every page leads to.
+SITE_LINKS = {
+    "index.html": "Lessons",
+    "camkit.glossary.html": "Glossary",
+    "camkit.notation.html": "Notation",
+    "camkit.references.html": "Papers",
+    "camkit.html": "Reference",
+}
+
 # A link to a notebook, with or without a section of it.
 NOTEBOOK_LINK = re.compile(r'href="([\w-]+\.ipynb)(#[^"]*)?"')
 
-# A link from a lesson to a page beside the reference.
-LINK_BESIDE = re.compile(r'href="site/([\w-]+)\.md"')
+# A link from a lesson to a page beside the reference, with or without a section of it.
+LINK_BESIDE = re.compile(r'href="site/([\w-]+)\.md(#[^"]*)?"')
+
+# How a blockquote begins that is a call-out: with its kind.
+CALL_OUT = re.compile(r"<p><strong>(Tip|Caution|Definition|Predict)\.</strong>")
 
 
 class Heading(NamedTuple):
@@ -118,6 +149,13 @@ class Renderer(IPythonRenderer):
         """
         return super().block_html(html) if "<img" in html else html
 
+    def block_quote(self, text: str) -> str:
+        """Return a quotation, as a box of its kind where it is a call-out."""
+        call_out = CALL_OUT.match(text.lstrip())
+        if not call_out:
+            return super().block_quote(text)
+        return f'<div class="callout {call_out[1].lower()}" role="note">\n{text}</div>\n'
+
     def heading(self, text: str, level: int) -> str:
         """Return a heading, named as JupyterLab names it, so that one link serves both."""
         name = escape(plain(text).replace(" ", "-"))
@@ -163,21 +201,37 @@ def page_name(name: str) -> str:
     return name.removesuffix(".ipynb") + ".html"
 
 
+def number(name: str) -> str:
+    """Return the start of a lesson's file name, which says which lesson it is: "08b"."""
+    return name.removesuffix(".ipynb").partition("-")[0]
+
+
 def neighbours(name: str) -> dict[str, Link | None]:
     """Return the links to the lessons before and after the one of this file name.
+
+    They lead through the core. An elective stands between the core lesson after which it fits and
+    the next one.
 
     Returns:
         {"previous": link, "next": link}; None where there is no such lesson.
     """
     links: dict[str, Link | None] = {"previous": None, "next": None}
-    names = [path.name for path in sorted(LESSONS.glob("*.ipynb"))]
-    if name not in names:
+    of_number = {number(path.name): path.name for path in LESSONS.glob("*.ipynb")}
+    own = number(name)
+    if of_number.get(own) != name:
         return links
-    position = names.index(name)
-    if position > 0:
-        links["previous"] = link_to(names[position - 1])
-    if position + 1 < len(names):
-        links["next"] = link_to(names[position + 1])
+    core = [each for each in CORE if each in of_number]
+    if own in core:
+        before = core[: core.index(own)]
+        after = core[core.index(own) + 1 :]
+    else:
+        end = core.index(ELECTIVES[own]) + 1
+        before = core[:end]
+        after = core[end:]
+    if before:
+        links["previous"] = link_to(of_number[before[-1]])
+    if after:
+        links["next"] = link_to(of_number[after[0]])
     return links
 
 
@@ -221,6 +275,8 @@ def page(notebook: NotebookNode, name: str) -> str:
         "page": page_name(name),
         "style": (FOLDER / "pages.css").read_text(encoding="utf-8"),
         "lesson": is_lesson,
+        "elective": is_lesson and number(name) not in CORE,
+        "site_links": SITE_LINKS,
         "playground": frame(loading=""),
         "site": notebook.metadata.get("site", is_lesson),
         **neighbours(name),
@@ -233,7 +289,7 @@ def page(notebook: NotebookNode, name: str) -> str:
     )
     html, _ = exporter.from_notebook_node(notebook, resources)
     html = html.replace(PLACE, frame())
-    html = LINK_BESIDE.sub(r'href="camkit.\1.html"', html)
+    html = LINK_BESIDE.sub(r'href="camkit.\1.html\2"', html)
     return NOTEBOOK_LINK.sub(link_between_pages, html)
 
 

@@ -27,6 +27,18 @@ INDEX = "camkit.html"
 # Pages beside the reference: {file: (Markdown file, the words of the link to it)}. The tests write
 # the tables of kinds and sources, `make bench PARTS=judge` that of the judge.
 BESIDE = {
+    "camkit.glossary.html": (
+        "glossary.md",
+        "Glossary: the terms of the lessons, in English and Chinese",
+    ),
+    "camkit.notation.html": (
+        "notation.md",
+        "Notation: what each letter means, and its name in the code",
+    ),
+    "camkit.references.html": (
+        "references.md",
+        "References: the papers that the lessons build on",
+    ),
     "camkit.territory.html": (
         "territory.md",
         "A map of the territory: which explanation for which question",

@@ -22,10 +22,8 @@ from pathlib import Path
 import run
 from nbclient import NotebookClient
 from nbformat import NotebookNode
+from pages import CORE, number
 from tqdm import tqdm
-
-# The lessons whose pages come first, by the start of their names: the index and the core.
-CORE = ("00", "01", "02", "03", "04", "05")
 
 # Two kernels with TensorFlow fit into the memory of any laptop; more may not.
 LESSONS_AT_A_TIME = 2
@@ -126,9 +124,9 @@ class Schedule:
 
 def in_order(lessons: list[Lesson]) -> list[Lesson]:
     """Return the lessons in the order in which they begin: the core, then the longest first."""
-    core = [lesson for lesson in lessons if lesson.path.name.startswith(CORE)]
+    core = [lesson for lesson in lessons if number(lesson.path.name) in CORE]
     others = [lesson for lesson in lessons if lesson not in core]
-    core.sort(key=lambda lesson: lesson.path.name)
+    core.sort(key=lambda lesson: CORE.index(number(lesson.path.name)))
     others.sort(key=lambda lesson: lesson.seconds, reverse=True)
     return core + others
 
