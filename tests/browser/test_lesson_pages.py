@@ -101,6 +101,20 @@ def test_page_at_a_desk(lesson, leaf):
         page.wait_for_function(marked, arg=title.text_content())
 
 
+# Where the first picture or view of a page begins, in pixels from its top.
+FIRST_PICTURE = """() => Math.min(...Array.from(
+    document.querySelectorAll(":is(main, .front) :is(img, canvas, iframe)"))
+    .filter(element => element.checkVisibility() && element.getBoundingClientRect().height > 60)
+    .map(element => element.getBoundingClientRect().top + scrollY))"""
+
+
+@lessons
+def test_a_picture_comes_first(lesson, leaf):
+    """It begins within the first screen and a half."""
+    with leaf(lesson, 1280, 900) as page:
+        assert page.evaluate(FIRST_PICTURE) <= 1350
+
+
 @lessons
 def test_page_on_a_phone(lesson, leaf):
     """Nothing is faint or too wide, and the contents unfold and lead to the last heading."""

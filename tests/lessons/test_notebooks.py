@@ -6,6 +6,7 @@ import re
 import shutil
 
 import nbformat
+import pages
 import pytest
 import reference
 import run
@@ -181,16 +182,20 @@ def test_page_contents_are_its_headings(lesson):
 @pytest.mark.slow
 @lessons
 def test_page_leads_to_its_neighbours_and_the_index(lesson):
-    def titled(path):
-        return run.page_name(path.name), re.match(r"# (.+)", cells(path, "markdown")[0].source)[1]
-
-    position = LESSONS.index(lesson)
+    """Through the core; from an elective to what comes before it there, and to what follows."""
+    of_number = {pages.number(path.name): path for path in LESSONS}
+    core = list(pages.CORE)
+    number = pages.number(lesson.name)
+    is_elective = number not in core
+    before = core.index(pages.ELECTIVES[number] if is_elective else number) - (not is_elective)
+    after = before + (1 if is_elective else 2)
     expected = {}
-    if position > 0:
-        expected["prev"] = titled(LESSONS[position - 1])
+    if before >= 0:
+        expected["prev"] = titled(of_number[core[before]])
+    if number != "00":
         expected["index"] = "index.html", "All lessons"
-    if position + 1 < len(LESSONS):
-        expected["next"] = titled(LESSONS[position + 1])
+    if after < len(core):
+        expected["next"] = titled(of_number[core[after]])
     soup, _ = read_page(unexecuted_page(lesson))
     top, bottom = soup.select("nav.lessons")
     assert soup.main.find(True) is top and soup.main.find_all(True, recursive=False)[-1] is bottom
@@ -201,6 +206,11 @@ def test_page_leads_to_its_neighbours_and_the_index(lesson):
         for link in bar.select("a"):
             links[link["rel"][0]] = link["href"], link.get_text().strip()
         assert links == expected
+
+
+def titled(path):
+    """Return the page and the title of a lesson."""
+    return run.page_name(path.name), re.match(r"# (.+)", cells(path, "markdown")[0].source)[1]
 
 
 @pytest.mark.lesson

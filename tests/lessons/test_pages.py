@@ -7,7 +7,7 @@ import pytest
 import run
 from bs4 import BeautifulSoup
 from lesson_files import execute, notebook_file, read_page
-from nbformat.v4 import new_code_cell, new_notebook, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 
 def test_a_page_shows_formulas_links_and_a_word_for_widgets(tmp_path):
@@ -60,3 +60,19 @@ def test_pages_fold_code_that_is_hidden_and_leave_its_output_open():
         "of shown",
         "of hidden",
     ]
+
+
+@pytest.mark.parametrize("kind", ["Tip", "Caution", "Definition", "Predict"])
+def test_quotations_that_begin_with_a_kind_are_call_outs(kind):
+    html = pages.markdown2html(f"> **{kind}.** See $x$.\n>\n> - one\n\n> **Other.** Words.")
+    soup = BeautifulSoup(html, "html.parser")
+    (box,) = soup.select(".callout")
+    assert box["class"] == ["callout", kind.lower()] and box["role"] == "note"
+    assert box.get_text().split() == [f"{kind}.", "See", "x.", "one"]
+    assert soup.blockquote.get_text().strip() == "Other. Words."
+
+
+def test_links_to_pages_beside_the_reference_keep_their_sections():
+    cells = [new_markdown_cell("# Title\n\n[one](site/notation.md#In-one-lesson)")]
+    soup, _ = read_page(run.page(new_notebook(cells=cells), "01-try.ipynb"))
+    assert soup.main.select_one("p a")["href"] == "camkit.notation.html#In-one-lesson"
