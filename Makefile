@@ -242,7 +242,7 @@ BACKENDS = jax torch
 REQUIREMENT_torch = torch==2.13.0
 REQUIREMENT_jax = jax2onnx
 TESTS_OF_BACKENDS = $(patsubst %,tests/unit/test_%.py,backends cam rows attribution attribution_places transformers grad_cam head graph \
-  expansion network places preprocessor models efficientnet_lite method analysis fingerprint)
+  expansion network places preprocessor models efficientnet_lite method analysis fingerprint trust)
 
 .PHONY: backends
 backends: .venv/test $(BACKENDS:%=build/backends/%/ready) ## the tests of maps and models on JAX and PyTorch, and their numbers beside TensorFlow's (15 minutes)

@@ -3,13 +3,11 @@
 A model that was trained on values of 0 to 1 does not complain of 0 to 255: it answers, and is sure.
 """
 
-import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from camkit.analysis.result import Analysis
 from camkit.images import ImageSet
 from camkit.images._as_arrays import ArrayReader
 
@@ -32,57 +30,57 @@ class _Range(NamedTuple):
 _RANGES = (_Range(0, 255), _Range(0, 1), _Range(-1, 1))
 
 
-def warn_of_range(
-    analysis: Analysis,
+def hint_of_range(
+    labels: np.ndarray,
+    predicted: np.ndarray,
     images: ImageSet,
     score: Callable[[np.ndarray], np.ndarray],
     shape: tuple[int, int, int],
     batch_size: int,
-) -> None:
-    """Warn if a model seems to be trained on another range of values than it is given.
+) -> str:
+    """Return a hint if a model seems to be trained on another range of values, "" otherwise.
 
-    At most _TRIED images that have one label each are given to it in each usual range. A sign test
+    At most _TRIED images that have a label are given to it in each usual range. A sign test
     compares how many are correct.
 
     Args:
-        analysis: The analysis of the images.
+        labels: The class of each image (N,), -1 for none.
+        predicted: The predicted class of each image (N,).
         images: The images.
         score: Returns the logits (B, C) of a batch.
         shape: (height, width, channels) of an image in a batch.
         batch_size: B.
     """
-    if analysis.has_label_sets:
-        return
-    labelled = np.flatnonzero(analysis.labels >= 0)
+    labelled = np.flatnonzero(labels >= 0)
     places = np.linspace(0, len(labelled) - 1, min(len(labelled), _TRIED))
     rows = labelled[places.astype(int)]
-    labels = analysis.labels[rows]
-    is_correct = analysis.predicted[rows] == labels
+    labels = labels[rows]
+    is_correct = predicted[rows] == labels
     if 0.5 ** np.sum(~is_correct) > _CHANCE:
         # Not even if all others were correct would it be certain.
-        return
+        return ""
     given = _RANGES[0]
     if isinstance(images.reader, ArrayReader):
         given = _Range(images.reader.black, images.reader.white)
     ranges = [each for each in _RANGES if each != given]
-    predicted: dict[_Range, list[int]] = {each: [] for each in ranges}
+    answers: dict[_Range, list[int]] = {each: [] for each in ranges}
     height, width, channels = shape
     batches = images.select(rows).batches(batch_size, (height, width), channels=channels)
     for batch in batches:
         for each in ranges:
             # Full batches run in the graph that the analysis has compiled.
             changed = np.resize(_changed(batch, given, each), (batch_size, *batch.shape[1:]))
-            predicted[each] += score(changed)[: len(batch)].argmax(axis=1).tolist()
-    gains = {each: _gain(is_correct, predicted[each] == labels) for each in ranges}
+            answers[each] += score(changed)[: len(batch)].argmax(axis=1).tolist()
+    gains = {each: _gain(is_correct, answers[each] == labels) for each in ranges}
     best = max(gains, key=lambda each: gains[each])
-    if gains[best]:
-        count = np.sum(predicted[best] == labels)
-        warnings.warn(
-            f"the model is given values of {given} and classifies {is_correct.sum()} of "
-            f"{len(rows)} images correctly; of {best} it would be {count}. If it was trained on "
-            f"those, begin it with keras.layers.Rescaling({_rescaling(given, best)})",
-            stacklevel=3,
-        )
+    if not gains[best]:
+        return ""
+    count = np.sum(answers[best] == labels)
+    return (
+        f"the model is given values of {given} and classifies {is_correct.sum()} of "
+        f"{len(rows)} images correctly; of {best} it would be {count}. If it was trained on "
+        f"those, begin it with keras.layers.Rescaling({_rescaling(given, best)})"
+    )
 
 
 def _gain(before: np.ndarray, after: np.ndarray) -> int:

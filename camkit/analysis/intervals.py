@@ -44,8 +44,8 @@ def interval(
         The mean of all values, and the lower and upper end of its interval.
 
     Raises:
-        ValueError: If `values` are empty, not finite or of more than two dimensions, if `groups`
-            are not one for each image, or if there are fewer than two groups.
+        ValueError: If `values` are empty, not finite, masked or of more than two dimensions, if
+            `groups` are not one for each image, or if there are fewer than two groups.
 
     Example:
         >>> import camkit
@@ -55,16 +55,22 @@ def interval(
         >>> f"{mean:.2f} ({low:.2f} to {high:.2f})"
         '0.67 (0.00 to 1.00)'
     """
-    rows = np.asarray(values, dtype="float64")
-    rows = np.atleast_2d(rows)
+    unmasked: np.ndarray = np.ma.asarray(values, dtype="float64").filled(np.nan)
+    rows = np.atleast_2d(unmasked)
     if rows.ndim != 2 or rows.size == 0:
         shape = np.shape(values)
         raise ValueError(f"values are (images,) or (repetitions, images), not {shape}")
     is_finite = np.isfinite(rows)
     if not is_finite.all():
         missing = rows.size - is_finite.sum()
-        raise ValueError(f"{missing} of {rows.size} values are NaN or infinite: leave them out")
+        raise ValueError(
+            f"{missing} of {rows.size} values are NaN, infinite or masked: leave them out"
+        )
     repetitions, images = rows.shape
+    if isinstance(groups, np.ma.MaskedArray):
+        is_masked = np.ma.getmaskarray(groups)
+        groups = groups.data.astype(object)
+        groups[is_masked] = None
     labels = np.arange(images) if groups is None else np.asarray(groups)
     if labels.shape != (images,):
         raise ValueError(f"groups are one for each of {images} images, not {labels.shape}")

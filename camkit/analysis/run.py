@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -26,7 +27,7 @@ from camkit.analysis._classes import Matched, check_labels, match
 from camkit.analysis._folder import ABOUT, array_names, is_finished, temporary_folder
 from camkit.analysis._metadata import pack
 from camkit.analysis._method import difference, identify, is_same, name_of
-from camkit.analysis._range import warn_of_range
+from camkit.analysis._range import hint_of_range
 from camkit.analysis._reader import Grid, Method, Reader as ModelReader, Rows, Size, reader_of
 from camkit.analysis.result import Analysis, load_analysis
 from camkit.images import ImageSet
@@ -214,9 +215,12 @@ def analyze(
     if temporary is not None:
         analysis._temporary = temporary
         analysis._images = images._temporary
-    if is_new and not rows:
+    if is_new and not rows and not analysis.has_label_sets:
         score = partial(_scores, model, None if method is not None else reader)
-        warn_of_range(analysis, images, score, (*reader.size, reader.channels), batch_size)
+        shape = (*reader.size, reader.channels)
+        hint = hint_of_range(analysis.labels, analysis.predicted, images, score, shape, batch_size)
+        if hint:
+            warnings.warn(hint, stacklevel=2)
     return analysis
 
 

@@ -67,7 +67,8 @@ def backbone(
         A flat Keras model whose layers are not trainable.
 
     Raises:
-        ValueError: The name is unknown, the stride is impossible, or the weights do not fit.
+        ValueError: The name is unknown, the size or the stride is impossible, or the weights do not
+            fit.
         OSError: The weights cannot be downloaded, or the file does not exist.
         ImportError: The weights of EfficientNetLite0 are not installed.
 
@@ -79,6 +80,8 @@ def backbone(
         (None, 25, 25, 96)
     """
     size = TRAINED_AT.get(name, 224) if input_size is None else input_size
+    if not isinstance(size, int | np.integer) or size < 1:
+        raise ValueError(f"input_size is {size!r}: pass the side of the images in pixels, as 224")
     shape = (size, size, 3)
     if name == "mini":
         model = mini(shape)

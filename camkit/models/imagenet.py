@@ -29,7 +29,7 @@ def imagenet_classifier(
 
     Raises:
         ImportError: The package with the weights is not installed.
-        ValueError: The stride is impossible, or the file in the package is another one.
+        ValueError: The size or the stride is impossible, or the file in the package is another one.
 
     Example:
         >>> import camkit

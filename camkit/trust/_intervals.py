@@ -1,32 +1,24 @@
-"""Bootstrap intervals of means, and bounds that hold for many means at once."""
+"""Bounds that hold for many means at once, by bootstrap."""
 
 import numpy as np
 
-from camkit.analysis.intervals import Interval, times_drawn
+from camkit.analysis.intervals import times_drawn
 
 LEVEL = 0.95
 
 
-def weights_of_draws(groups: np.ndarray, seed: int) -> np.ndarray:
+def weights_of_draws(groups: np.ndarray) -> np.ndarray:
     """Return how much each image counts in each bootstrap, (DRAWS, N), with the sum 1 in a row.
 
-    Whole groups are drawn, as many as there are, with replacement.
+    Whole groups are drawn, as many as there are, with replacement, from a fixed seed. So the means
+    of the draws are those of which `camkit.interval` tells the percentiles.
     """
     names, index = np.unique(groups, return_inverse=True)
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     groups_drawn = times_drawn(len(names), random)
     images_drawn = groups_drawn[:, index]
     totals = images_drawn.sum(axis=1, keepdims=True)
     return images_drawn / totals
-
-
-def interval(values: np.ndarray, weights: np.ndarray) -> Interval:
-    """Return the mean of values (N,), and the ends of its 95 % interval."""
-    means = weights @ values
-    ends = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-    low, high = np.quantile(means, ends)
-    mean = values.mean()
-    return Interval(float(mean), float(low), float(high))
 
 
 def lower_bounds(values: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -253,23 +253,19 @@ def objects_of(
         if given is not None and len(given) != len(pixels):
             raise ValueError(f"there are {len(given)} {name} and {len(pixels)} images")
     size = pixels.shape[1:3]
-    sizes = _sizes(images, pixels)
-    true_boxes = []
-    for number, of_image in enumerate([] if boxes is None else boxes):
-        image_size = sizes[number]
-        _check_boxes(of_image, number, image_size)
-        scale = np.tile([size[1] / image_size[1], size[0] / image_size[0]], 2)
-        true_boxes.append(np.reshape(of_image, (-1, 4)) * scale)
+
+    @functools.cache
+    def size_of(number: int) -> tuple[int, ...]:
+        """Return the size of an image before it is stretched; its file is read anew."""
+        return images[number].shape[:2] if hasattr(images, "batches") else size
+
+    true_boxes = [] if boxes is None else _stretched(boxes, size, size_of)
     if masks is None:
         masks = [localize.filled(of_image, size) for of_image in true_boxes]
     else:
         for number, mask in enumerate(masks):
-            image_size = sizes[number]
-            if np.shape(mask) not in (image_size, size):
-                raise ValueError(
-                    f"mask {number} has shape {np.shape(mask)} and its image {image_size}: pass "
-                    "masks (H, W) as large as their images"
-                )
+            if np.shape(mask) != size:
+                _check_mask(mask, number, size_of(number))
     masks = [coverage(mask, size) >= 0.5 for mask in masks]
     empty = [number for number, mask in enumerate(masks) if not mask.any()]
     if empty:
@@ -282,11 +278,26 @@ def objects_of(
     return masks, true_boxes
 
 
-def _sizes(images: Any, pixels: np.ndarray) -> list[tuple[int, ...]]:
-    """Return the height and width of each image before it is stretched to the size of `pixels`."""
-    if hasattr(images, "batches"):
-        return [images[number].shape[:2] for number in range(len(pixels))]
-    return [pixels.shape[1:3]] * len(pixels)
+def _stretched(
+    boxes: Sequence[Any], size: tuple[int, int], size_of: Callable[[int], tuple[int, ...]]
+) -> list[np.ndarray]:
+    """Return the boxes (n, 4) of each image as they are where all images have one size."""
+    stretched = []
+    for number, of_image in enumerate(boxes):
+        height, width = size_of(number)
+        _check_boxes(of_image, number, (height, width))
+        scale = np.tile([size[1] / width, size[0] / height], 2)
+        stretched.append(np.reshape(of_image, (-1, 4)) * scale)
+    return stretched
+
+
+def _check_mask(mask: Any, number: int, size: tuple[int, ...]) -> None:
+    """Check that a mask is as large as its image."""
+    if np.shape(mask) != size:
+        raise ValueError(
+            f"mask {number} has shape {np.shape(mask)} and its image {size}: pass masks (H, W) as "
+            "large as their images"
+        )
 
 
 def _check_boxes(boxes: Any, number: int, size: tuple[int, ...]) -> None:

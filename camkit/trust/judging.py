@@ -1,5 +1,6 @@
 """The judge: which method and layer shows what a model uses, and what does none of them show?"""
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,14 @@ from scipy import stats
 from camkit import localize
 from camkit._progress import progress
 from camkit.analysis._classes import match
+from camkit.analysis._range import hint_of_range
+from camkit.analysis.intervals import interval
 from camkit.models import _probe as probe
 from camkit.models._batches import array_of, batches_of, fixed_size
 from camkit.models._graph import one_way
 from camkit.models._part import part
 from camkit.models.classifier import class_names_of
-from camkit.trust._intervals import interval, lower_bounds, weights_of_draws
+from camkit.trust._intervals import lower_bounds, weights_of_draws
 from camkit.trust._measures import (
     BASELINES,
     BLIND_SHARE,
@@ -172,14 +175,15 @@ def judge(
         layers: Names of layers (default: the last layers of the last three sizes of map).
         targets: The class that is explained, one or one for each image (default: the predicted
             class).
-        masks: N masks (H, W), true where the object of an image is, each as large as its image.
+        masks: N masks (H, W), true where the object of an image is, each as large as its image or
+            as what the model sees.
         boxes: N arrays (n, 4) of boxes x0, y0, x1, y1 in pixels of its image. Of masks and boxes
             one is enough: the other is made of it.
         groups: What images belong together, N names or numbers, such as the fruit that frames show.
             The intervals are then those of new groups (default: each image is its own).
         inputs: {name: one row} of the inputs beside the image.
         output: The name of the output to explain, if the model has several.
-        seed: Draws the marks, the order of the shuffled weights and the bootstrap.
+        seed: Draws the marks, the order of the shuffled weights and the noise.
 
     Returns:
         A Judgement. `print(judged)` shows the table and the verdict.
@@ -221,12 +225,14 @@ def judge(
     if objects is not None:
         measures |= on_objects(maps, *objects)
 
-    weights = weights_of_draws(groups, seed)
+    weights = weights_of_draws(groups)
     P_of_targets = P[np.arange(len(P)), case.targets]
     names = [(row.name, row.layer) for row in rows]
     verdicts = _verdicts(measures, P_of_targets, weights, len(rows))
-    table = _table([*names, *((name, None) for name in BASELINES)], measures, weights, verdicts)
-    at_chance = _at_chance(model, images, P)
+    table = _table([*names, *((name, None) for name in BASELINES)], measures, groups, verdicts)
+    labels = _labels_of(model, images, P.shape[1])
+    notes += _hints(case, images, labels, P)
+    at_chance = _at_chance(labels, P)
     best = None if at_chance else _best(measures, verdicts, weights)
     if best is None:
         return Judgement(table, _nothing(table, at_chance), None, None, notes)
@@ -268,19 +274,31 @@ def _check_groups(groups: np.ndarray, count: int) -> None:
         )
 
 
-def _at_chance(model: keras.Model, images: Any, P: np.ndarray) -> str:
-    """Return how many labels a model names that is no better than chance, "" for any other one.
-
-    Nothing is said of images without labels, or with several each.
-    """
+def _labels_of(model: keras.Model, images: Any, classes: int) -> np.ndarray | None:
+    """Return the class (N,) of each image, -1 for none; None for arrays, and for several labels."""
     if not hasattr(images, "batches") or np.ndim(images.labels) != 1:
+        return None
+    return match(images, classes, class_names_of(model)).labels
+
+
+def _hints(case: Case, images: Any, labels: np.ndarray | None, P: np.ndarray) -> list[str]:
+    """Return a hint if the model seems to be trained on another range of values."""
+    if labels is None:
+        return []
+    score = functools.partial(probe.scores, case.model)
+    height, width, channels = case.images.shape[1:]
+    shape = (height, width, channels)
+    hint = hint_of_range(labels, P.argmax(axis=1), images, score, shape, localize.BATCH)
+    return [hint] if hint else []
+
+
+def _at_chance(labels: np.ndarray | None, P: np.ndarray) -> str:
+    """Return how many labels a model names that is no better than chance, "" for any other one."""
+    if labels is None or (labels < 0).all():
         return ""
     classes = P.shape[1]
-    labels = match(images, classes, class_names_of(model)).labels
     is_labelled = labels >= 0
     count = int(is_labelled.sum())
-    if count == 0:
-        return ""
     labels = labels[is_labelled]
     predicted = P.argmax(axis=1)[is_labelled]
     correct = int((predicted == labels).sum())
@@ -358,7 +376,7 @@ def _best(
 def _table(
     names: list[tuple[str, str | None]],
     measures: Mapping[str, np.ndarray],
-    weights: np.ndarray,
+    groups: np.ndarray,
     verdicts: list[str],
 ) -> pd.DataFrame:
     """Return the table: names, the mean and interval of each measure, and the verdict of a row."""
@@ -367,7 +385,7 @@ def _table(
         "layer": [layer or "" for _, layer in names],
     }
     for name, values in measures.items():
-        intervals = [interval(column, weights) for column in values.T]
+        intervals = [interval(column, groups) for column in values.T]
         columns[name] = [each.mean for each in intervals]
         columns[f"{name}_low"] = [each.low for each in intervals]
         columns[f"{name}_high"] = [each.high for each in intervals]

@@ -14,7 +14,6 @@ import time
 from importlib import metadata
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from measure import ROOT, SHARED, Line
 
@@ -44,6 +43,10 @@ network.
 "passes" means: better than noise in "road", more than 0.6 in "marks", and not the same without the
 weights, each with a certainty that holds for all rows at once. `camkit.judge` in the
 reference says how.
+
+Each run draws other marks, shuffled weights and noise: its seed is its date. Two runs have the same
+ranking within intervals if no two rows whose intervals are apart in one run stand in the opposite
+order in the other, in any column.
 """
 
 
@@ -78,36 +81,37 @@ def photographs(count):
 
 
 def judge(scale):
-    """The judge on real networks: its time, and how far a new run is from the page."""
+    """The judge on real networks: its time, and whether a new run ranks as the page does."""
     images, boxes = photographs(None if scale["full"] else 8)
     # In small, other rows are judged than those of the page.
     has_page = scale["full"] and PAGE.exists()
     sections = sections_of(PAGE.read_text(encoding="utf-8")) if has_page else {}
+    today = datetime.date.today()
     for name, build in NETWORKS.items():
         model = build()
         if model is None:
             print(f"    no {WEIGHTS.name} in ../shared/keras: {name} IS NOT JUDGED")
             continue
         options = {} if scale["full"] else {"methods": ["hires_cam"]}
+        seed = int(today.strftime("%Y%m%d"))
         start = time.process_time()
-        judged = camkit.judge(model, images, boxes=boxes, **options)
+        judged = camkit.judge(model, images, boxes=boxes, seed=seed, **options)
         seconds = time.process_time() - start
         yield Line(f"judge, {name}, the cores' time", seconds, "≤", None, " s", judged.verdict)
-        section = section_of(name, judged, len(images), seconds)
+        section = section_of(name, judged, len(images), today, seconds)
         if name in sections:
-            change = largest_change(sections[name], section)
-            details = "of a mean, in half its interval on the page"
-            yield Line(f"judge, {name}, the largest change", change, "≤", 1, "×", details)
+            pairs, answer = compared(sections[name], section)
+            yield Line(f"judge, {name}, pairs in the opposite order", pairs, "≤", 0, "", answer)
+            section += f"\n\n{answer}"
         sections[name] = section
     if scale["full"]:
         write(sections)
 
 
-def section_of(name, judged, count, seconds):
+def section_of(name, judged, count, today, seconds):
     """Return the section of the page on a network."""
     versions = [f"Python {platform.python_version()}"]
     versions += [f"{package} {metadata.version(package)}" for package in PACKAGES]
-    today = datetime.date.today().isoformat()
     shown = judged.shown.replace({"layer": {"": "–"}})
     header = f"| {' | '.join(shown)} |"
     rule = "| --- " * shown.shape[1] + "|"
@@ -134,20 +138,57 @@ def sections_of(text):
     return {part.splitlines()[0].removeprefix("## "): part for part in parts}
 
 
-def largest_change(old, new):
-    """Return the largest difference of two means of "road", in half the interval of the old one."""
-    pairs = zip(means_of(old), means_of(new), strict=True)
-    return max(
-        abs(mean - other) / max((high - low) / 2, 0.01)
-        for (mean, low, high), (other, _, _) in pairs
+def compared(old, new):
+    """Return how many pairs of rows stand in the opposite order, and what to say of two sections.
+
+    Counted are the pairs whose intervals do not overlap in one of the tables, in each measure.
+    """
+    first = values_of(old)
+    second = values_of(new)
+    rows = first.index.intersection(second.index)
+    first = first.loc[rows]
+    second = second.loc[rows]
+    measures = first.columns.levels[0].intersection(second.columns.levels[0])
+    pairs = 0
+    for measure in measures:
+        fallen = opposite(first[measure], second[measure])
+        risen = opposite(second[measure], first[measure]).T
+        pairs += int((fallen | risen).sum())
+    change = (first["road", "mean"] - second["road", "mean"]).abs().max()
+    day = re.search(r"\d{4}-\d\d-\d\d", old)[0]
+    return pairs, (
+        f"Compared with the run of {day}: same ranking within intervals: "
+        f'{"no" if pairs else "yes"}; no mean of "road" moved by more than {change:.2f}.'
     )
 
 
-def means_of(section):
-    """Return "road" of each row of a section: mean, low, high."""
-    number = r"(-?\d\.\d+)"
-    row = rf"^\|[^|]*\|[^|]*\| {number} \[{number}, {number}\]"
-    return np.array(re.findall(row, section, re.M), float)
+def opposite(surely, by_mean):
+    """Return which rows (R, R) are below which in the one table, and above them in the other.
+
+    Both tables have the same R rows, with the columns mean, low and high. A row is below another in
+    the first if their intervals do not overlap, and above it in the second by its mean.
+    """
+    high = surely["high"].to_numpy()
+    low = surely["low"].to_numpy()
+    means = by_mean["mean"].to_numpy()
+    is_below = high[:, None] < low
+    is_above = means[:, None] > means
+    return is_below & is_above
+
+
+def values_of(section):
+    """Return the numbers of a section's table: a row for each method and layer, with the columns
+    (measure, "mean"), (measure, "low") and (measure, "high").
+    """
+    lines = [line for line in section.splitlines() if line.startswith("| ")]
+    header, _, *rows = [line.strip("| ").split(" | ") for line in lines]
+    table = pd.DataFrame(rows, columns=header).set_index(["method", "layer"])
+    number = r"(?P<{}>-?\d+\.\d+)"
+    pattern = rf"{number.format('mean')} \[{number.format('low')}, {number.format('high')}\]"
+    measures = table.columns.drop("verdict")
+    return pd.concat(
+        {name: table[name].str.extract(pattern).astype(float) for name in measures}, axis=1
+    )
 
 
 def write(sections):

@@ -31,6 +31,13 @@ def test_repetitions_are_drawn_as_well():
     assert camkit.interval(by_seed.mean(axis=0)) == pytest.approx((0.5, 0.5, 0.5))
 
 
+def test_a_masked_array_without_masked_values_is_an_array():
+    values = np.array([0, 1, 1, 1])
+    groups = np.array([5, 7, 7, 7])
+    found = camkit.interval(np.ma.array(values), np.ma.array(groups))
+    assert found == camkit.interval(values, groups)
+
+
 def test_large_groups_count_by_their_images():
     """Two groups of 1 and 3 images: the four ways to draw them have means of 0, 0.75 and 1."""
     assert camkit.interval([0, 1, 1, 1], [5, 7, 7, 7]) == (0.75, 0, 1)
@@ -41,6 +48,8 @@ def test_large_groups_count_by_their_images():
     [
         ([], None, "not \\(0,\\)"),
         ([1, np.nan], None, "finite"),
+        (np.ma.array([1, 0, 1], mask=[0, 1, 0]), None, "1 of 3 values are NaN, infinite or masked"),
+        ([1, 0, 1], np.ma.array([1, 2, 3], mask=[0, 0, 1]), "groups has no value for image 2"),
         (np.zeros((2, 2, 2)), None, "not \\(2, 2, 2\\)"),
         ([1, 0, 1], [1, 2], "one for each of 3 images"),
         ([1, 0, 1], ["a", "a", "a"], "all images are of one"),

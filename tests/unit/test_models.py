@@ -341,6 +341,14 @@ def test_class_names_must_be_two_or_more_and_different():
             small(names)
 
 
+@pytest.mark.parametrize("size", [0, -3, 48.5, "a", (64, 64)])
+def test_a_size_that_is_none_is_refused(size):
+    for make in (camkit.backbone, camkit.imagenet_classifier):
+        with pytest.raises(ValueError, match="pass the side of the images in pixels") as error:
+            make(input_size=size)
+        assert str(error.value).startswith(f"input_size is {size!r}: ")
+
+
 def test_a_backbone_without_a_map_is_refused():
     with pytest.raises(ValueError, match=r"include_top=False and pooling=None"):
         camkit.gap_classifier(zoo.backbone(pooling="avg"), ["a", "b"])

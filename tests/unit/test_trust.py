@@ -3,18 +3,20 @@
 import keras
 import numpy as np
 import pytest
+import zoo
 from keras import layers
 from PIL import Image, ImageDraw
 
 import camkit
 from camkit import localize
 from camkit.models import _probe as probe
-from camkit.trust import _intervals, _marks, judging
+from camkit.trust import _intervals, _marks, _measures, judging
 
 SIDE = 28
 RNG = np.random.default_rng(0)
 COUNT = 16
 METHODS = ("hires_cam", "grad_cam", "eigen_cam")
+BASELINES = ["centre", "edges", "random"]
 
 
 def squares(count, seed=0):
@@ -65,20 +67,17 @@ def judged(red):
 # Intervals ----------------------------------------------------------------------------------------
 
 
-def test_images_of_one_group_count_as_one():
-    values = RNG.normal(size=12)
-    alone = _intervals.weights_of_draws(np.arange(12), 0)
+def test_the_draws_are_those_of_the_public_interval():
     frames = np.repeat(np.arange(12), 5)
-    together = _intervals.weights_of_draws(frames, 0)
-    expected = _intervals.interval(values, alone)
-    np.testing.assert_allclose(_intervals.interval(values[frames], together), expected)
-    # As if the frames were independent, the interval is less than half as long.
-    naive = _intervals.interval(values[frames], _intervals.weights_of_draws(np.arange(60), 0))
-    assert naive[2] - naive[1] < (expected[2] - expected[1]) / 2
+    values = RNG.normal(size=60)
+    weights = _intervals.weights_of_draws(frames)
+    np.testing.assert_allclose(weights.sum(axis=1), 1)
+    _, low, high = camkit.interval(values, frames)
+    np.testing.assert_allclose(np.quantile(weights @ values, [0.025, 0.975]), [low, high])
 
 
 def test_bounds_that_hold_at_once():
-    weights = _intervals.weights_of_draws(np.arange(30), 0)
+    weights = _intervals.weights_of_draws(np.arange(30))
     values = RNG.normal(size=(30, 40))
     alone = [_intervals.lower_bounds(column[:, None], weights)[0] for column in values.T]
     together = _intervals.lower_bounds(values, weights)
@@ -95,11 +94,11 @@ def test_bounds_that_hold_at_once():
 
 def test_bounds_are_wrong_as_rarely_as_they_say():
     wrong = 0
+    weights = _intervals.weights_of_draws(np.arange(30))[:400]
     for seed in range(100):
         rng = np.random.default_rng(seed)
         shared = rng.normal(size=(30, 1))
         values = rng.normal(size=(30, 20)) + shared - shared.mean()
-        weights = _intervals.weights_of_draws(np.arange(30), seed)[:400]
         wrong += (_intervals.lower_bounds(values, weights) > 0).any()
     # 5 of 100 are expected; without regard to their number, 60 and more.
     assert wrong <= 15
@@ -303,7 +302,7 @@ def table_of_verdicts(road, marks=None, stays=0.1, P=0.9):
     if marks is not None:
         measures["marks"] = np.array([*marks, 0.5, 0.5, 0.5]) + 0 * noise
     measures["stays"] = stays + noise
-    weights = _intervals.weights_of_draws(np.arange(40), 0)
+    weights = _intervals.weights_of_draws(np.arange(40))
     verdicts = judging._verdicts(measures, np.full(40, P), weights, len(road))
     return verdicts[: len(road)], judging._best(measures, verdicts, weights)
 
@@ -350,6 +349,76 @@ def test_the_model_is_not_changed_and_the_seed_decides(red, judged):
         np.testing.assert_array_equal(array, old)
     assert again.table.equals(judged.table) and again.verdict == judged.verdict
     assert str(again).endswith(again.verdict)
+
+
+def test_a_model_of_another_range_of_values_is_told(red):
+    """Trained on 0 to 1, it calls every picture of 0 to 255 bright."""
+    images, mask = squares(32)
+    labels = np.arange(32) % 2
+    images[labels == 1] /= 4
+    image = keras.Input((SIDE, SIDE, 3))
+    gap = layers.GlobalAveragePooling2D()(layers.Conv2D(1, 1, use_bias=False)(image))
+    model = keras.Model(image, layers.Dense(2, "softmax")(gap))
+    # The mean of the channels in thousandths of the white, beside a mark between the classes.
+    means = images.mean(axis=(1, 2, 3)) / 255
+    between = (means[labels == 0].min() + means[labels == 1].max()) / 2
+    sum_of_channels = np.full((1, 1, 3, 1), 1000 / 3)
+    model.set_weights([sum_of_channels, np.array([[1.0, 0]]), np.array([0, 1000 * between])])
+    files = camkit.load_images((images.astype("uint8"), labels), class_names=["bright", "dark"])
+    judged = camkit.judge(model, files, ["hires_cam"])
+    assert judged.notes[-1] == (
+        "the model is given values of 0 to 255 and classifies 16 of 32 images correctly; of 0 to 1 "
+        "it would be 32. If it was trained on those, begin it with keras.layers.Rescaling(1 / 255)"
+    )
+    assert judged.method is None
+    begun = keras.Sequential([image, layers.Rescaling(1 / 255), model])
+    assert not any("values of" in note for note in camkit.judge(begun, files, ["hires_cam"]).notes)
+
+
+def test_a_flattened_head_has_no_marks_but_a_verdict():
+    """Its weights belong to places, so that it cannot learn marks that lie anywhere."""
+    keras.utils.set_random_seed(0)
+    model = zoo.REFUSED["Flatten → Dense"][0]()
+    judged = camkit.judge(model, zoo.images(COUNT), ["grad_cam"], layers=[model.layers[-3].name])
+    assert "marks" not in judged.table
+    assert judged.notes[0].startswith("there are no marks: the network tells two marks apart in ")
+    assert judged.verdict.startswith("Nothing here beats the baselines: ")
+
+
+def test_a_transformer_is_judged_by_its_own_methods():
+    model = zoo.transformer("token", prefix=1)
+    methods = ["legrad", "attention_rollout", "grad_cam"]
+    judged = camkit.judge(model, zoo.images(COUNT), methods, layers=["block_1_norm"])
+    assert judged.table["method"].tolist() == [*methods[2:], *methods[:2], *BASELINES]
+    assert judged.table["layer"].tolist()[:2] == ["block_1_norm", ""]
+
+
+@pytest.mark.slow
+def test_the_embedded_transformer():
+    model = camkit.models.load_model("data/mini-vit.keras")
+    batch = next(camkit.load_images("mini", "Test", per_class=1).batches(12, 100))
+    methods = ["legrad", "attention_rollout"]
+    judged = camkit.judge(model, batch.astype("float32"), methods, output="mean")
+    rows = judged.table.set_index("method")
+    assert rows.loc["attention_rollout", "marks"] == 0.5 < rows.loc["legrad", "marks"]
+    assert "does not find the mark" in rows.loc["attention_rollout", "verdict"]
+
+
+def test_files_are_read_again_only_where_their_size_is_asked_for(red, monkeypatch):
+    _, images, mask = red
+    files = camkit.load_images(images.astype("uint8"))
+    read = []
+    of_class = type(files).__getitem__
+
+    def counted(self, number):
+        read.append(number)
+        return of_class(self, number)
+
+    monkeypatch.setattr(type(files), "__getitem__", counted)
+    masks, boxes = _measures.objects_of(files, images, mask, None)
+    assert read == [] and len(masks) == len(boxes) == COUNT
+    _measures.objects_of(files, images, None, boxes)
+    assert read == list(range(COUNT))
 
 
 def test_functions_partials_and_methods_without_a_layer(red):
