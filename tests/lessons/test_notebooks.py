@@ -121,7 +121,7 @@ def test_a_run_is_known_by_all_that_made_it(monkeypatch):
 def test_runs_without_problems(lesson, executed):
     notebook, _ = executed(lesson)
     assert run.problems(notebook) == []
-    assert notebook.metadata["seconds"] > 0 and notebook.metadata["cpu_seconds"] > 0
+    assert {"seconds", "cpu_seconds"} <= set(notebook.metadata)
 
 
 @pytest.mark.smoke
