@@ -42,7 +42,7 @@ CARD = """<style>
 .camkit-card details > div {{ padding: 0.1em 0 0.3em 1.2em; }}
 .camkit-card small {{ opacity: 0.75; }}
 .camkit-card table {{ border-collapse: collapse; margin: 0; }}
-.camkit-card td, .camkit-card th {{ padding: 0.15em 1em 0.15em 0; text-align: left; }}
+.camkit-card table td, .camkit-card table th {{ padding: 0.15em 1em 0.15em 0; text-align: left; }}
 </style><div class="camkit-card" id="{name}">{content}</div>"""
 
 # Browsers may forbid a page to keep anything; then a prediction lasts as long as the page.
