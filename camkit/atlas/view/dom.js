@@ -37,6 +37,34 @@ export function make(tag, properties = {}, ...children) {
 }
 
 /**
+ * Return an SVG element.
+ *
+ * @param {string} tag
+ * @param {Record<string, string | number>} attributes
+ */
+export function svg(tag, attributes) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    element.setAttribute(name, String(value));
+  }
+  return element;
+}
+
+/**
+ * Return a text of an SVG.
+ *
+ * @param {string | number} text
+ * @param {number} x
+ * @param {number} y
+ * @param {string} anchor
+ */
+export function svgText(text, x, y, anchor) {
+  const element = svg("text", { x, y, "text-anchor": anchor });
+  element.textContent = String(text);
+  return element;
+}
+
+/**
  * Return the context of a canvas to draw on.
  *
  * @param {HTMLCanvasElement} canvas

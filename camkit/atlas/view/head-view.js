@@ -3,13 +3,8 @@
 /** @import { Head, PlayHead, PlayModel } from "./types.js" */
 import { Answer, ClassMaps } from "./class-maps.js";
 import { make } from "./dom.js";
-import { decodeBase64 } from "./packed.js";
+import { decodeFloats } from "./packed.js";
 import { percent } from "./words.js";
-
-/** @param {string} text */
-function floats(text) {
-  return new Float32Array(decodeBase64(text).buffer);
-}
 
 export class HeadView {
   /**
@@ -20,7 +15,7 @@ export class HeadView {
   constructor(model, { name, kernel, bias, activation, classNames }, onchange) {
     this.name = name;
     /** @type {Head} */
-    this.own = { kernel: floats(kernel), bias: floats(bias) };
+    this.own = { kernel: decodeFloats(kernel), bias: decodeFloats(bias) };
     this.activation = activation;
     this.maps = new ClassMaps(model, classNames, onchange);
     this.caption = make("figcaption");

@@ -44,3 +44,12 @@ export function unpack(bytes, [h, w]) {
 export function decodeBase64(text) {
   return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 }
+
+/**
+ * Return the float32 numbers that a base64 text encodes.
+ *
+ * @param {string} text
+ */
+export function decodeFloats(text) {
+  return new Float32Array(decodeBase64(text).buffer);
+}

@@ -1,23 +1,10 @@
 // The reliability diagram.
 
 /** @import { Bin } from "./types.js" */
+import { svg, svgText } from "./dom.js";
 
 // The side of the diagram in its own units.
 const SIDE = 200;
-
-/**
- * Return an SVG element.
- *
- * @param {string} tag
- * @param {Record<string, string | number>} attributes
- */
-function svg(tag, attributes) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    element.setAttribute(name, String(value));
-  }
-  return element;
-}
 
 /**
  * Return a bar as high as the accuracy of its images.
@@ -32,18 +19,6 @@ function accuracyBar({ low, high, accuracy }) {
     width: Math.max(SIDE * (high - low) - 2, 1),
     height: SIDE * accuracy,
   });
-}
-
-/**
- * @param {string | number} text
- * @param {number} x
- * @param {number} y
- * @param {string} anchor
- */
-function svgText(text, x, y, anchor) {
-  const element = svg("text", { x, y, "text-anchor": anchor });
-  element.textContent = String(text);
-  return element;
 }
 
 /**

@@ -1,5 +1,5 @@
 // What would change the answer: pure functions. The formulas are those of camkit.strike,
-// camkit.flip_set and camkit.localize.boxes.
+// camkit.flip_set, camkit.localize.boxes and camkit.localize.iou.
 
 /** @import { Index, Mean, Remaining, Shown } from "./types.js" */
 import { probabilities } from "./equation.js";
@@ -184,6 +184,22 @@ function partAt(mask, height, width, start, seen) {
     }
   }
   return { size, box };
+}
+
+/**
+ * Return the area that two boxes [x0, y0, x1, y1] share, divided by the area that they cover
+ * together.
+ *
+ * @param {number[]} box
+ * @param {number[]} other
+ */
+export function intersectionOverUnion(box, other) {
+  const areaOf = (/** @type {number[]} */ [x0, y0, x1, y1]) =>
+    Math.max(x1 - x0, 0) * Math.max(y1 - y0, 0);
+  const corner = [0, 1].map((axis) => Math.max(box[axis], other[axis]));
+  const opposite = [2, 3].map((axis) => Math.min(box[axis], other[axis]));
+  const common = areaOf([...corner, ...opposite]);
+  return common / (areaOf(box) + areaOf(other) - common);
 }
 
 /**
