@@ -561,8 +561,8 @@ def _lessons(options: argparse.Namespace) -> dict[str, Any]:
     source = carried("notebooks")
     target = root / "notebooks"
     lessons = sorted(source.glob("*.ipynb"))
-    files = [*lessons, source / "LICENSE", source / "workbook.py", source / "assignments/checks.py"]
-    files += sorted(source.glob("records/*.csv"))
+    files = [*lessons, source / "LICENSE", source / "assignments/checks.py"]
+    files += sorted(source.glob("*.py")) + sorted(source.glob("records/*.csv"))
     for ending in ("py", "css", "html", "j2", "js", "md"):
         files += sorted(source.glob(f"site/*.{ending}"))
     for file in files:

@@ -19,7 +19,8 @@ from camkit.atlas._encoding import picture_address, script_json, to_base64
 from camkit.atlas._view import FOLDER, joined, stylesheet
 from camkit.atlas.record import palette
 
-# The slider of `show_sum` stops at each of the first channels, later at so many more each time.
+# The slider of `show_sum` stops at each of the first channels, later after as many more as grow
+# their number by this factor.
 GROWTH = 1.06
 
 # A still picture has so many colours.
@@ -63,11 +64,7 @@ def show_sum(image: np.ndarray, parts: np.ndarray, bias: float, name: str) -> No
 
 
 def stops(count: int) -> list[int]:
-    """Return how many channels the sum has at each stop of the slider: 1, 2, … and then fewer.
-
-    >>> stops(40)[-5:]
-    [33, 35, 37, 39, 40]
-    """
+    """Return how many channels the sum has at each stop of the slider: 1, 2, 3, … `count`."""
     counts = [1]
     while counts[-1] < count:
         following = max(counts[-1] + 1, round(GROWTH * counts[-1]))

@@ -44,8 +44,8 @@ def made_from(*paths: Path) -> str:
     digest = hashlib.sha256(sys.version.encode())
     for name in required_packages():
         digest.update(f"{name}=={version_of(name)}\n".encode())
-    shared = [LESSONS / "workbook.py", LESSONS / "assignments/checks.py", FOLDER / "blind.html"]
-    shared += sorted(LESSONS.glob("records/*.csv"))
+    shared = [*sorted(LESSONS.glob("*.py")), LESSONS / "assignments/checks.py"]
+    shared += [FOLDER / "blind.html", *sorted(LESSONS.glob("records/*.csv"))]
     for file in [*paths, *shared, *sorted(code), *sorted(data)]:
         if Path(file).is_file():
             digest.update(Path(file).read_bytes())

@@ -186,6 +186,32 @@ def test_pictures_are_judged_in_a_frame(folder, opened):
         assert "Test/a.jpg" in download.value.path().read_text(encoding="utf-8")
 
 
+LIVING = """
+import numpy as np
+from living import show_threshold
+cells = np.random.default_rng(0).normal(size=(5, 6))
+show_threshold(np.full((60, 72, 3), 200, "uint8"), cells, [20, 12, 52, 40], "Plum")
+"""
+
+
+def test_a_living_view(folder, opened):
+    """By the arrow keys, which elsewhere lead to another cell, and by the space bar."""
+    write(folder / "living.ipynb", LIVING, "1 + 1")
+    with opened("living.ipynb", ["one", "two"]) as page:
+        found = page.get_by_role("region", name="The box of Plum at a threshold")
+        found.scroll_into_view_if_needed()
+        status = found.get_by_role("status")
+        slider = found.get_by_label("Threshold τ")
+        for key in ("ArrowUp", "ArrowRight", "ArrowDown", "ArrowRight"):
+            slider.press(key)
+        expect(status).to_contain_text("τ = 0.22: box x ")
+        found.get_by_role("button", name="Play").press("Space")
+        expect(status).not_to_contain_text("τ = 0.22: ", timeout=TIMEOUT)
+        screenshots = ROOT / "build" / "screenshots"
+        screenshots.mkdir(parents=True, exist_ok=True)
+        found.screenshot(path=screenshots / "lab-living.png")
+
+
 def test_error_review(folder, opened):
     """A verdict reaches the CSV file at once, and is there when the notebook is opened again."""
     review = [*START, "images", "model", "errors", "review"]

@@ -5,6 +5,7 @@ import {
   boxOf,
   fewestCells,
   flipSet,
+  intersectionOverUnion,
   labelFlipSet,
   logitsWithout,
   ranking,
@@ -117,6 +118,13 @@ test("the box is that of the largest part; corners touch", () => {
   // Of equally large parts, the upper one.
   const equal = Uint8Array.of(...[0, 0, 0, 1], ...[1, 0, 0, 0]);
   assert.deepEqual(boxOf(equal, 2, 4), [3, 0, 4, 1]);
+});
+
+test("two boxes share an area, touch, or lie apart", () => {
+  assert.equal(intersectionOverUnion([0, 0, 4, 4], [0, 0, 4, 4]), 1);
+  assert.equal(intersectionOverUnion([0, 0, 4, 4], [2, 0, 6, 4]), 8 / 24);
+  assert.equal(intersectionOverUnion([0, 0, 4, 4], [4, 0, 8, 4]), 0);
+  assert.equal(intersectionOverUnion([0, 0, 1, 1], [5, 5, 6, 6]), 0);
 });
 
 test("what remains above a threshold", () => {

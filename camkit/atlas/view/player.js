@@ -1,6 +1,6 @@
 // A slider with a button that moves it.
 
-import { button, make, uniqueId } from "./dom.js";
+import { button, make } from "./dom.js";
 
 // Milliseconds that it takes to play from the first position to the last one.
 const DURATION = 9_000;
@@ -17,11 +17,11 @@ export class Player {
     this.onmove = onmove;
     /** @type {ReturnType<typeof setInterval> | undefined} */
     this.timer = undefined;
-    const range = { type: "range", id: uniqueId(), min: 0, max: last, step: 1, value: start };
+    const range = { type: "range", min: 0, max: last, step: 1, value: start };
     this.slider = make("input", { ...range, oninput: () => this.take() });
     this.button = button("Play", () => this.toggle());
-    const label = make("label", { htmlFor: this.slider.id }, name);
-    this.element = make("div", { className: "player" }, this.button, label, this.slider);
+    const label = make("label", {}, name, this.slider);
+    this.element = make("div", { className: "player" }, this.button, label);
     // In JupyterLab arrow keys would move to another cell, and the space bar would scroll.
     for (const control of [this.slider, this.button]) {
       control.setAttribute("data-lm-suppress-shortcuts", "true");
