@@ -357,6 +357,8 @@ def test_lessons_are_copied_with_what_they_read(tmp_path, capsys):
     assert copied == {
         Path("data/mini-vit.keras"),
         Path("data/planted.json"),
+        Path("notebooks/assignments/checks.py"),
+        *(p.relative_to(ROOT) for p in (ROOT / "notebooks" / "records").iterdir()),
         *(p.relative_to(ROOT) for p in (ROOT / "notebooks").iterdir() if p.is_file()),
         *(p.relative_to(ROOT) for p in (ROOT / "notebooks" / "site").iterdir() if p.is_file()),
     }

@@ -4,7 +4,7 @@
 import { Curves } from "./curves.js";
 import { contextOf, make, putPixels } from "./dom.js";
 import { LivingView, loadImage } from "./living.js";
-import { colours } from "./maps.js";
+import { colours, translucent } from "./maps.js";
 import { decodeFloats } from "./packed.js";
 import { intersectionOverUnion, remainingOf } from "./what-if.js";
 
@@ -14,8 +14,8 @@ const THRESHOLDS = 100;
 // Where the slider stands at first.
 const FIRST = 20;
 
-// The opacity of the map.
-const OPACITY_ON_GREY = 0.65;
+// The opacity of what reaches the threshold, 0..255.
+const KEPT_OPACITY = 166;
 
 // The colours of the boxes; the true one is dashed.
 const FOUND = "cyan";
@@ -44,6 +44,7 @@ export class ThresholdView extends LivingView {
     const { pixels, value: low } = this.at(0);
     const { value: high } = this.at(THRESHOLDS);
     this.heat = colours(pixels, low, high, data.palette);
+    const faint = translucent(pixels, low, high, data.palette);
     this.plain = this.addFigure(`${data.name} and its true box`);
     this.whole = this.addFigure("the whole map, over the picture in grey");
     const caption = "where it reaches τ, the box of the largest part, the true box dashed";
@@ -58,7 +59,7 @@ export class ThresholdView extends LivingView {
     this.ready = loadImage(data.picture).then((image) => {
       this.image = image;
       this.paintBox(this.paintPicture(this.plain.canvas, image, "none"), data.box, TRUE, DASHES);
-      this.paintHeat(this.whole.canvas, image, this.heat);
+      this.paintHeat(this.whole.canvas, image, faint);
       this.show();
     });
     this.show();
@@ -100,7 +101,7 @@ export class ThresholdView extends LivingView {
   paint(image, { box, mask }) {
     const heat = this.heat.slice();
     mask.forEach((isKept, pixel) => {
-      if (!isKept) heat[4 * pixel + 3] = 0;
+      heat[4 * pixel + 3] = isKept ? KEPT_OPACITY : 0;
     });
     const context = this.paintHeat(this.kept.canvas, image, heat);
     this.paintBox(context, box, FOUND, []);
@@ -142,9 +143,7 @@ export class ThresholdView extends LivingView {
     const context = this.paintPicture(canvas, image, "grayscale(1)");
     const heat = make("canvas");
     putPixels(heat, bytes, height, width);
-    context.globalAlpha = OPACITY_ON_GREY;
     context.drawImage(heat, 0, 0, canvas.width, canvas.height);
-    context.globalAlpha = 1;
     return context;
   }
 
