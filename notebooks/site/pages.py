@@ -255,8 +255,9 @@ def page(notebook: NotebookNode, name: str) -> str:
 
     The page has links to its sections and, if it is a lesson, to other lessons and the index. A
     lesson, and a page whose metadata say `site`, begins with the links and the search box of the
-    whole site. A cell whose source is hidden in JupyterLab has it folded. The index begins with the
-    playground, and lessons show it at `PLACE`, or with `HEADS` of their own.
+    whole site. A cell whose source is hidden in JupyterLab has it folded, and neighbours that show
+    nothing are folded together. The index begins with the playground, and lessons show it at
+    `PLACE`, or with `HEADS` of their own.
 
     Args:
         notebook: The executed notebook; it stays as it is.
@@ -266,6 +267,7 @@ def page(notebook: NotebookNode, name: str) -> str:
     for cell in notebook.cells:
         replace_widgets(cell)
         replace_heads(cell)
+    notebook.cells = folded_together(notebook.cells)
     notebook.metadata.pop("widgets", None)
 
     contents = [heading for heading in headings(notebook) if heading.level <= 2]
@@ -292,6 +294,22 @@ def page(notebook: NotebookNode, name: str) -> str:
     html = html.replace(PLACE, frame())
     html = LINK_BESIDE.sub(r'href="camkit.\1.html\2"', html)
     return NOTEBOOK_LINK.sub(link_between_pages, html)
+
+
+def folded_together(cells: list[NotebookNode]) -> list[NotebookNode]:
+    """Return the cells; one that is folded and shows nothing joins the next if that is folded."""
+    kept: list[NotebookNode] = []
+    for cell in cells:
+        if kept and is_folded(cell) and is_folded(kept[-1]) and not kept[-1].outputs:
+            cell.source = f"{kept.pop().source}\n\n{cell.source}"
+        kept.append(cell)
+    return kept
+
+
+def is_folded(cell: NotebookNode) -> bool:
+    """Return whether a cell is code that is hidden in JupyterLab."""
+    hidden = cell.metadata.get("jupyter", {}).get("source_hidden", False)
+    return cell.cell_type == "code" and hidden
 
 
 def link_between_pages(match: re.Match) -> str:

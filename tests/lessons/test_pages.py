@@ -76,3 +76,20 @@ def test_links_to_pages_beside_the_reference_keep_their_sections():
     cells = [new_markdown_cell("# Title\n\n[one](site/notation.md#In-some-lessons)")]
     soup, _ = read_page(run.page(new_notebook(cells=cells), "01-try.ipynb"))
     assert soup.main.select_one("p a")["href"] == "camkit.notation.html#In-some-lessons"
+
+
+def test_folded_code_that_shows_nothing_is_folded_together_with_what_follows():
+    hidden = {"metadata": {"jupyter": {"source_hidden": True}}}
+    shows = [new_output("stream", text="shown")]
+    cells = [
+        new_code_cell("open = 1"),
+        new_code_cell("one = 1", **hidden),
+        new_code_cell("two = 2", outputs=shows, **hidden),
+        new_code_cell("three = 3", **hidden),
+    ]
+    soup, _ = read_page(run.page(new_notebook(cells=cells), "01-try.ipynb"))
+    folded = [fold.pre.get_text().split("\n") for fold in soup.select("details.code")]
+    assert [[line for line in lines if line] for lines in folded] == [
+        ["one = 1", "two = 2"],
+        ["three = 3"],
+    ]
