@@ -249,7 +249,8 @@ def record(name: str, table: pd.DataFrame, digits: int = 2) -> None:
         digits: Decimal places that are kept.
     """
     lines = [
-        (row, column, *np.round(table.loc[row, column], digits))
+        # Adding 0 makes 0 of −0.
+        (row, column, *(np.round(table.loc[row, column], digits) + 0.0))
         for row in table.index
         for column in table.columns
     ]
