@@ -61,7 +61,7 @@ def test_a_table_is_written_and_shown_with_its_digits_and_what_it_is(folders, mo
     values = workbook.recorded("gains")
     assert values["b", "gain"] == (0.5, 0.25, 0.75) and values["a", "gain"].low == -0.3
     soup, _ = read_page(shown[0]["text/html"])
-    assert soup.caption.text.startswith("Gain on <b>. Recorded on 20")
+    assert soup.caption.text.strip().startswith("Gain on <b>. Recorded on 20")
     assert [cell.text for cell in soup.select("tbody th")] == ["b", "a"]
     cells = [cell.text for cell in soup.select("td")]
     assert cells == ["0.50 (0.25 to 0.75)", "−0.10 (−0.30 to 0.10)"]
