@@ -123,6 +123,22 @@ def shared_model(
     return train, test, model, folder
 
 
+def fruits_of(images: ImageSet) -> list[str]:
+    """Return which fruit each image shows: its class, and the turn in which it was filmed.
+
+    A file r0_48_100.jpg is frame 48 of turn r0. Of other files the name up to its last number
+    counts, so that images whose names tell nothing are one group for each class.
+
+    Args:
+        images: The images.
+    """
+    fruits = []
+    for path in images.paths:
+        turn = path.stem.removesuffix("_100").rpartition("_")[0]
+        fruits.append(f"{path.parent.name} {turn}")
+    return fruits
+
+
 def predict(question: str, options: Sequence[str]) -> Prediction:
     """Ask for a prediction and return what `score` compares it with.
 
