@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from assignments.checks import Mistake, agree
 from IPython.display import display
+from sklearn.base import ClassifierMixin
+from sklearn.linear_model import LogisticRegression
 
 import camkit
 from camkit import Interval
@@ -137,6 +139,46 @@ def fruits_of(images: ImageSet) -> list[str]:
         turn = path.stem.removesuffix("_100").rpartition("_")[0]
         fruits.append(f"{path.parent.name} {turn}")
     return fruits
+
+
+def fit_head(
+    pooled: np.ndarray, labels: np.ndarray, machine: ClassifierMixin | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weights (K, C) and biases (C,) of a linear head, which has class maps.
+
+    Args:
+        pooled: GAP features (N, K).
+        labels: The class of each image (N,). Columns of the result are in sorted order.
+        machine: A linear classifier of scikit-learn, by default softmax regression in which all
+            classes weigh the same. It learns from features that are divided by their spread;
+            channels that hardly vary are not amplified.
+    """
+    if machine is None:
+        machine = LogisticRegression(C=0.1, max_iter=1000, class_weight="balanced")
+    mean = pooled.mean(axis=0)
+    spread = pooled.std(axis=0)
+    scale = spread + spread.mean()
+    fitted = machine.fit((pooled - mean) / scale, labels)
+    kernel = fitted.coef_.T / scale[:, None]
+    bias = fitted.intercept_ - mean @ kernel
+    if len(bias) > 1:
+        return kernel, bias
+    # Of two classes scikit-learn has the difference alone.
+    return np.hstack([-kernel, kernel]) / 2, np.hstack([-bias, bias]) / 2
+
+
+def resamples(count: int) -> np.ndarray:
+    """Return the weights (1001, count) of each image in a bootstrap, which sum to 1 in each row.
+
+    The first row counts every image once; the others draw as many as chance does, with
+    replacement. A mean is the product with these rows, and its interval lies between their
+    quantiles. Two products with the same rows are paired.
+
+    Args:
+        count: The number of images.
+    """
+    draws = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), 1000)
+    return np.vstack([np.ones(count), draws]) / count
 
 
 def predict(question: str, options: Sequence[str]) -> Prediction:
