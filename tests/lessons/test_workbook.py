@@ -5,6 +5,7 @@ import pytest
 import workbook
 from chromium import needs_chromium
 from lesson_files import read_page
+from sklearn.linear_model import LogisticRegression
 
 
 @pytest.fixture
@@ -79,3 +80,35 @@ def test_a_prediction_is_kept_and_compared(shown, browser, tmp_path):
     assert page.get_by_role("group", name="Is 1 < 2?").get_by_label("yes").is_checked()
     page.get_by_text("b", exact=True).click()
     assert page.get_by_text("✓ Yes.").is_visible() and page.get_by_text("✗ No.").is_hidden()
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_fitted_head_has_a_column_for_each_class_and_learns(classes):
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % classes
+    pooled = rng.normal(size=(60, 4)) + 4 * np.eye(4)[labels]
+    kernel, bias = workbook.fit_head(pooled, labels)
+    assert kernel.shape == (4, classes) and bias.shape == (classes,)
+    assert ((pooled @ kernel + bias).argmax(axis=1) == labels).all()
+
+
+def test_the_head_of_two_classes_has_the_odds_of_the_machine():
+    rng = np.random.default_rng(0)
+    pooled = rng.normal(size=(40, 3))
+    labels = pooled[:, 0] > 0
+    machine = LogisticRegression()
+    kernel, bias = workbook.fit_head(pooled, labels, machine)
+    scale = pooled.std(axis=0) + pooled.std(axis=0).mean()
+    odds = machine.decision_function((pooled - pooled.mean(axis=0)) / scale)
+    scores = pooled @ kernel + bias
+    np.testing.assert_allclose(scores[:, 1] - scores[:, 0], odds)
+
+
+def test_resamples_are_means_of_what_chance_draws():
+    weights = workbook.resamples(50)
+    assert weights.shape == (1001, 50) and (weights >= 0).all()
+    np.testing.assert_allclose(weights.sum(axis=1), 1)
+    np.testing.assert_array_equal(weights[0], 1 / 50)
+    values = np.random.default_rng(1).normal(size=50)
+    spread = (weights[1:] @ values).std()
+    assert 0.9 < spread / (values.std() / np.sqrt(50)) < 1.1
