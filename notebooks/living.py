@@ -114,8 +114,8 @@ def show_deletion(
     target: int,
     name: str,
     steps: int = 20,
-) -> None:
-    """Display how the probability of a class falls as pixels turn grey, those highest first.
+) -> np.ndarray:
+    """Display how the probability of a class falls as pixels turn grey, and return the curves.
 
     Args:
         image: The picture (H, W, 3), uint8.
@@ -123,7 +123,10 @@ def show_deletion(
         predict: A function from float32 images (n, H, W, 3) to probabilities (n, C).
         target: The class.
         name: The name of the class.
-        steps: The number of steps; each takes the same share of the pixels.
+        steps: The number of steps; each takes the same share of the pixels, the highest first.
+
+    Returns:
+        The probabilities (maps, steps + 1), as `localize.insertion_deletion` computes them.
     """
     curves, goes = deletion(image, np.stack(list(maps.values())), predict, target, steps)
     data = {
@@ -145,6 +148,7 @@ def show_deletion(
     ax.legend()
     alt = f"The probability of {name} as pixels turn grey, by the maps {', '.join(maps)}."
     show_view("DeletionView", data, figure, alt)
+    return curves
 
 
 def deletion(
