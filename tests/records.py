@@ -5,12 +5,13 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 import pandas as pd
-from repository import ROOT
 
-RECORDS = ROOT / "notebooks" / "records"
-NEW_RECORDS = ROOT / "build" / "records"
+ROOT = Path(__file__).resolve().parents[1]
+RECORDS = ROOT / "notebooks/records"
+NEW_RECORDS = ROOT / "build/records"
 KEYS = ["row", "column"]
 
 
