@@ -31,6 +31,9 @@ LESSONS_AT_A_TIME = 2
 # What stands in the code of a lesson that uses the model which several share.
 SHARED = ("shared_model(", "../build/analysis")
 
+# The lesson that makes this model anew, whatever lies there.
+MAKER = "02"
+
 # Every lesson says in its first cell how long it takes.
 STATED_SECONDS = re.compile(r"about (\d+) seconds for a 2-core CPU")
 
@@ -60,7 +63,8 @@ class Lesson:
 class Schedule:
     """The lessons of one run: which may begin, which run, and how much is left.
 
-    Of the lessons that share a model, the first one makes it and the others wait for that one.
+    Of the lessons that share a model, lesson 2 or else the first one makes it, and the others wait
+    for that one.
 
     Args:
         lessons: The lessons that are to run.
@@ -68,10 +72,11 @@ class Schedule:
     """
 
     def __init__(self, lessons: list[Lesson], at_a_time: int) -> None:
-        sharing = [lesson for lesson in lessons if lesson.shares_model]
-        self.maker = min(sharing, key=lambda lesson: lesson.path.name, default=None)
-        self.at_a_time = at_a_time
         self.waiting = in_order(lessons)
+        sharing = [lesson for lesson in self.waiting if lesson.shares_model]
+        sharing.sort(key=lambda lesson: number(lesson.path.name) != MAKER)
+        self.maker = sharing[0] if sharing else None
+        self.at_a_time = at_a_time
         self.running: list[Lesson] = []
         self.ended: list[Lesson] = []
         # What the lessons that have ended state, and what they took.
