@@ -7,6 +7,8 @@ from chromium import needs_chromium
 from lesson_files import read_page
 from sklearn.linear_model import LogisticRegression
 
+import camkit
+
 
 @pytest.fixture
 def shown(monkeypatch):
@@ -18,6 +20,15 @@ def shown(monkeypatch):
         lambda bundle, raw: cards.append((bundle["text/html"], bundle["text/plain"])),
     )
     return cards
+
+
+def test_fruits_are_told_apart_by_class_and_turn():
+    test = camkit.load_images("mini", "Test", classes=["Lemon", "Lime"])
+    fruits = workbook.fruits_of(test)
+    assert len(fruits) == len(test) == 40
+    assert sorted(set(fruits)) == [
+        f"{name} r{turn}" for name in test.class_names for turn in range(4)
+    ]
 
 
 def test_a_prediction_lists_its_options(shown):
