@@ -1,4 +1,4 @@
-"""The shell command `camkit`: analyze images, write pages, list faults, compare models."""
+"""The shell command `camkit`: analyze images, write pages, list faults, compare, judge."""
 
 import argparse
 import functools
@@ -526,6 +526,45 @@ def _print_table(faults: "pd.DataFrame") -> None:
     print(table.to_string(index=False))
 
 
+# judge --------------------------------------------------------------------------------------------
+
+
+def _judge(options: argparse.Namespace) -> dict[str, Any]:
+    """Print which method and layer to trust for a model, with the table that tells.
+
+    Returns "verdict" (the sentence), "method" and "layer" (to use, or None), "table" (its rows),
+    "notes", "images" (the number that was judged by) and "csv" (the file or None).
+    """
+    model = _load_model(options)
+    images = _load_images(options)
+    count = min(len(images), options.count)
+    chosen = np.linspace(0, len(images) - 1, count).astype(int)
+    judged = camkit.judge(
+        model,
+        images.select(chosen),
+        layers=options.layers,
+        output=options.output,
+        **({"methods": options.methods} if options.methods else {}),
+    )
+    for note in judged.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if options.csv:
+        Path(options.csv).parent.mkdir(parents=True, exist_ok=True)
+        judged.table.to_csv(options.csv, index=False)
+    else:
+        print(judged.shown.to_string(index=False))
+    print(judged.verdict)
+    return {
+        "verdict": judged.verdict,
+        "method": judged.method,
+        "layer": judged.layer,
+        "table": _rows(judged.table),
+        "notes": judged.notes,
+        "images": count,
+        "csv": options.csv,
+    }
+
+
 # playground ---------------------------------------------------------------------------------------
 
 
@@ -608,6 +647,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_faults(commands, analysed)
     _add_compare(commands)
     _add_export(commands)
+    _add_judge(commands)
     _add_playground(commands)
     _add_lessons(commands)
     for command in commands.choices.values():
@@ -652,6 +692,24 @@ def _add_analyze(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--class-names", metavar="FILE", help="the names of the model's outputs, one per line"
     )
+    _add_reading(parser)
+    parser.add_argument(
+        "--size", type=int, metavar="PIXELS", help="input size, for models that accept any"
+    )
+    parser.add_argument(
+        "--engine",
+        choices=["ray"],
+        metavar="ray",
+        help="use all cores, or a cluster: --address HOST:PORT",
+    )
+    # Its place in the help is that of --engine, so that all options fit a screen.
+    parser.add_argument("--address", metavar="HOST:PORT", help=argparse.SUPPRESS)
+    _add_loading(parser)
+    parser.set_defaults(run=_analyze, when_stopped="stopped: the same command continues")
+
+
+def _add_reading(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which images are read, and how."""
     parser.add_argument(
         "--unlabelled",
         action="store_true",
@@ -678,24 +736,11 @@ def _add_analyze(commands: argparse._SubParsersAction) -> None:
         help="columns of a table: of paths, then of labels",
     )
     parser.add_argument(
-        "--size", type=int, metavar="PIXELS", help="input size, for models that accept any"
-    )
-    parser.add_argument(
         "--read-as",
         choices=["keras", "keras-crop", "keras-pad"],
         metavar="WAY",
         help="keras, keras-crop or keras-pad: as Keras reads files",
     )
-    parser.add_argument(
-        "--engine",
-        choices=["ray"],
-        metavar="ray",
-        help="use all cores, or a cluster: --address HOST:PORT",
-    )
-    # Its place in the help is that of --engine, so that all options fit a screen.
-    parser.add_argument("--address", metavar="HOST:PORT", help=argparse.SUPPRESS)
-    _add_loading(parser)
-    parser.set_defaults(run=_analyze, when_stopped="stopped: the same command continues")
 
 
 def _add_loading(parser: argparse.ArgumentParser) -> None:
@@ -834,6 +879,41 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
         help="for fiftyone: verdicts that become tags",
     )
     parser.set_defaults(run=_export)
+
+
+def _add_judge(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "judge",
+        help="say which method and layer shows what a model uses, or that none does",
+        usage="camkit judge MODEL IMAGES [options]",
+        description=(
+            "Judge methods at layers by measures with intervals, beside maps that know no model."
+        ),
+    )
+    parser.add_argument("model", metavar="MODEL", help="a .keras or .h5 file of Keras 2 or 3")
+    parser.add_argument(
+        "images", metavar="IMAGES", help="a folder, a table or a .zip file of images"
+    )
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        choices=_METHODS,
+        metavar=("A", "B"),
+        help="the methods (default: five that are fast)",
+    )
+    parser.add_argument(
+        "--layers", nargs="+", metavar=("A", "B"), help="the layers (default: the last of 3 sizes)"
+    )
+    parser.add_argument(
+        "--count", type=int, default=48, metavar="N", help="judge by so many images (default: 48)"
+    )
+    parser.add_argument("--csv", metavar="FILE", help="write the table to a file")
+    parser.add_argument(
+        "--output", metavar="NAME", help="the output to explain, if there are several"
+    )
+    _add_reading(parser)
+    _add_loading(parser)
+    parser.set_defaults(run=_judge)
 
 
 def _add_playground(commands: argparse._SubParsersAction) -> None:

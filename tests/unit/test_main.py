@@ -44,7 +44,7 @@ def analysed(model, tmp_path_factory):
     return out
 
 
-COMMANDS = ("analyze", "atlas", "faults", "compare", "export", "playground", "lessons")
+COMMANDS = ("analyze", "atlas", "faults", "compare", "export", "judge", "playground", "lessons")
 
 
 def told(capsys, *arguments):
@@ -659,6 +659,32 @@ def test_every_command_answers_in_json(analysed, model, tmp_path, capsys, monkey
     assert result == {"file": str(target), "format": "cleanlab"}
     _, result, _ = answer(capsys, "lessons", tmp_path / "lessons")
     assert result["folder"] == str(tmp_path / "lessons" / "notebooks") and result["lessons"] > 10
+
+
+def test_judge_prints_the_table_and_the_verdict(model, tmp_path, capsys, monkeypatch):
+    table = pd.DataFrame({"method": ["grad_cam", "centre"], "layer": ["last", ""]})
+    table = table.assign(road=[0.5, 0.25], road_low=0.125, road_high=0.75, verdict="passes")
+    judged = camkit.Judgement(table, "Use grad_cam.", "grad_cam", "last", ["left out: legrad"])
+    given = []
+
+    def judge(model, images, **options):
+        given.append((len(images), options))
+        return judged
+
+    monkeypatch.setattr(camkit, "judge", judge)
+    code, out, err = told(capsys, "judge", model, EMBEDDED, "--count", 9, "--layers", "last")
+    assert given == [(9, {"layers": ["last"], "output": None})]
+    assert (code, err) == (0, ["note: left out: legrad"])
+    assert out[1].split() == ["grad_cam", "last", "0.50", "[0.12,", "0.75]", "passes"]
+    assert out[-1] == "Use grad_cam."
+    file = tmp_path / "new" / "judged.csv"
+    error, result, _ = answer(
+        capsys, "judge", model, EMBEDDED, "--csv", file, "--methods", "legrad"
+    )
+    assert given[1] == (48, {"layers": None, "output": None, "methods": ["legrad"]})
+    assert error is None and pd.read_csv(file)["road"].tolist() == [0.5, 0.25]
+    assert result["table"][1]["method"] == "centre" and result["csv"] == str(file)
+    assert (result["method"], result["images"]) == ("grad_cam", 48)
 
 
 @pytest.fixture(scope="module")
