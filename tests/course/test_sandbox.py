@@ -93,6 +93,35 @@ def test_what_a_cell_does_to_names_has_no_effect_on_tests(table_of, own):
 
 
 @pytest.mark.parametrize(
+    "own, body",
+    [
+        ("sum = max = 0", "sum([x, 1])"),
+        ("np = None", "int(np.add(x, 1))"),
+        ("from numpy import *", "max([x], key=abs) + 1"),
+        ("def max(x):\n    return x + 1", "max(x)"),
+        ("from numpy import *", "sum([[x, 1]], axis=1)[0]"),
+    ],
+)
+def test_an_answer_finds_builtins_and_given_names_or_the_students_own(table_of, own, body, capsys):
+    result = table_of(own=f"{own}\n\ndef one(x):\n    return {body}")
+    mine = dict(result.namespace)
+    hidden = "share(2, [lambda: agree(one(2), 3), lambda: agree(one(3), 4)])"
+    assert result.run_test(TEST.format(hidden)) == 2
+    assert capsys.readouterr().out == ""
+    assert mine.items() <= result.namespace.items()
+
+
+def test_a_wrong_answer_stays_wrong_whatever_names_hide(table_of, capsys):
+    result = table_of(own="sum = 0\n\ndef one(x):\n    return 2")
+    hidden = "share(2, [lambda: agree(one(1), 2), lambda: agree(one(3), 4)])"
+    assert result.run_test(TEST.format(hidden)) == 1
+    assert capsys.readouterr().out.count("case 2 of 2") == 1
+    result.namespace["one"] = lambda x: x
+    with pytest.raises(AssertionError, match="Yours is 1, right is 2"):
+        result.run_test(TEST.format(hidden))
+
+
+@pytest.mark.parametrize(
     "body",
     [
         "import checks; checks.agree = lambda *a, **k: None; return 0",
