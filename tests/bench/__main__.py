@@ -1,9 +1,10 @@
 """The benchmarks: what camkit costs, as ratios measured side by side in one run.
 
-    make bench                                       all but the last two (15 minutes, 2 idle cores)
+    make bench                                       all but the last three (15 minutes, 2 idle cores)
     make bench PARTS="classic head"                  these parts only
     make bench PARTS=lessons WITH=../camkit-1.0.0    each lesson here and in another checkout
     make bench PARTS=judge                           the judge's page of the reference
+    make bench PARTS=classroom                       a class of the graded course, of 30 students
     make bench PARTS=commands WITH=../camkit-1.0.0   `make notebooks` and `make test` in both
 
 The network is ResNet50 at 224×224 with random weights, but where a line says otherwise. The rivals
@@ -19,6 +20,7 @@ import os
 import sys
 
 import backends
+import classroom
 import cluster
 import commands
 import faults
@@ -42,7 +44,11 @@ PARTS = {
     "lessons": commands.lessons,
 }
 # Half an hour and more, or what writes a page: by name alone.
-LONG_PARTS = {"commands": commands.commands, "judge": judge.judge}
+LONG_PARTS = {
+    "commands": commands.commands,
+    "judge": judge.judge,
+    "classroom": classroom.classroom,
+}
 CHILDREN = {
     "beside_predict": backends.beside_predict,
     "child": sets.child,
@@ -60,7 +66,7 @@ def parse_options():
         "parts",
         nargs="*",
         choices=[*every, []],
-        help="the parts to run (default: all but commands and judge)",
+        help="the parts to run (default: all but commands, judge and classroom)",
     )
     parser.add_argument("--quick", action="store_true", help="small sizes: the ratios mean nothing")
     parser.add_argument(

@@ -37,6 +37,7 @@ FULL = {
     "many": 100_000,
     "page": 22_688,
     "spread": 6144,
+    "class": 30,
 }
 
 
@@ -51,6 +52,7 @@ QUICK = {
     "many": 2000,
     "page": 400,
     "spread": 2048,
+    "class": 2,
 }
 
 
