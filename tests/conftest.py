@@ -1,7 +1,6 @@
 """What the tests share: marks by folder, and the fixtures of more than one file."""
 
 import fcntl
-import os
 from pathlib import Path
 
 import pytest
@@ -151,44 +150,10 @@ def firefox(playwright, tmp_path_factory):
     released.close()
 
 
-# The browser is not to be asked whether JupyterLab may fetch news, and cells out of sight are to be
-# there.
-LAB_SETTINGS = {
-    "apputils-extension/notification": '{"fetchNews": "false"}',
-    "notebook-extension/tracker": '{"windowingMode": "none"}',
-}
-LAB_FLAGS = [
-    "--no-browser",
-    "--allow-root",
-    "--ServerApp.ip=127.0.0.1",
-    "--ServerApp.port_retries=0",
-    "--IdentityProvider.token=",
-    "--LabApp.expose_app_in_browser=True",
-    "--LabApp.news_url=",
-    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-    "--LabApp.extension_manager=readonly",
-]
-
-
 @pytest.fixture(scope="module")
 def lab(folder):
     """Return the URL of a JupyterLab that serves the module's `folder` to this machine alone."""
-    from servers import serving
+    from servers import serving_lab
 
-    home = folder.parent
-    for name, value in LAB_SETTINGS.items():
-        file = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
-        file.parent.mkdir(parents=True)
-        file.write_text(value)
-    environment = {
-        **os.environ,
-        "JUPYTER_CONFIG_DIR": str(home / "config"),
-        "JUPYTER_DATA_DIR": str(home / "share"),
-        "IPYTHONDIR": str(home / "ipython"),
-        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
-        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
-    }
-    command = ["-m", "jupyterlab", *LAB_FLAGS, f"--ServerApp.root_dir={folder}"]
-    command += ["--ServerApp.port={port}"]
-    with serving(command, folder, environment, home / "server.log") as address:
+    with serving_lab(folder, folder.parent) as address:
         yield address

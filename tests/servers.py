@@ -1,5 +1,6 @@
 """Programs of Python that serve pages to this machine, while a test asks for them."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -7,6 +8,24 @@ import time
 from contextlib import contextmanager
 
 HOST = "127.0.0.1"
+
+# The browser is not to be asked whether JupyterLab may fetch news, and cells out of sight are to be
+# there.
+LAB_SETTINGS = {
+    "apputils-extension/notification": '{"fetchNews": "false"}',
+    "notebook-extension/tracker": '{"windowingMode": "none"}',
+}
+LAB_FLAGS = [
+    "--no-browser",
+    "--allow-root",
+    "--ServerApp.ip=127.0.0.1",
+    "--ServerApp.port_retries=0",
+    "--IdentityProvider.token=",
+    "--LabApp.expose_app_in_browser=True",
+    "--LabApp.news_url=",
+    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    "--LabApp.extension_manager=readonly",
+]
 
 
 @contextmanager
@@ -31,6 +50,30 @@ def serving(command, folder, environment, log):
     finally:
         server.terminate()
         server.wait(timeout=60)
+
+
+@contextmanager
+def serving_lab(folder, home):
+    """Serve a folder with JupyterLab, whose settings are in the folder `home`; yield the address.
+
+    Settings that lie in home/config are read.
+    """
+    for name, value in LAB_SETTINGS.items():
+        file = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True)
+        file.write_text(value)
+    environment = {
+        **os.environ,
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_DATA_DIR": str(home / "share"),
+        "IPYTHONDIR": str(home / "ipython"),
+        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
+    }
+    command = ["-m", "jupyterlab", *LAB_FLAGS, f"--ServerApp.root_dir={folder}"]
+    command += ["--ServerApp.port={port}"]
+    with serving(command, folder, environment, home / "server.log") as address:
+        yield address
 
 
 def free_port():

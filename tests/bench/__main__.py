@@ -1,6 +1,6 @@
 """The benchmarks: what camkit costs, as ratios measured side by side in one run.
 
-    make bench                                       all but the last three (15 minutes, 2 idle cores)
+    make bench                                       all but the last three (15 min, 2 idle cores)
     make bench PARTS="classic head"                  these parts only
     make bench PARTS=lessons WITH=../camkit-1.0.0    each lesson here and in another checkout
     make bench PARTS=judge                           the judge's page of the reference

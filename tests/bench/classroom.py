@@ -88,6 +88,7 @@ def loop_without_end(notebook):
 
 
 CHANGES = {
+    "an endless loop": loop_without_end,
     "a text retyped": retype_text,
     "a text below its stub": write_below_stub,
     "marks stripped": strip_marks,
@@ -95,7 +96,6 @@ CHANGES = {
     "exit() in a cell": insert_on_top("exit()"),
     "another folder": insert_on_top("%cd -q /"),
     "builtins hidden": insert_on_top("sum = max = 0\nfrom numpy import *"),
-    "an endless loop": loop_without_end,
 }
 
 
@@ -116,7 +116,13 @@ FILES = {
     "a .pdf": lambda name, data: {name.replace(".ipynb", ".pdf"): b"%PDF-1.4"},
 }
 LATE = "handed in late"
-TROUBLES = [*CHANGES, *FILES, LATE]
+# In turn, so that a small class has some of all.
+TROUBLES = [
+    trouble
+    for kinds in itertools.zip_longest(CHANGES, [*FILES, LATE])
+    for trouble in kinds
+    if trouble
+]
 # Here there is nothing to grade.
 WITHOUT_ANSWER = ("an empty file", "a .pdf")
 
@@ -149,7 +155,10 @@ def write_class(folder, year, count):
         The .zip file, the folder, the tables, and {(student, assignment): trouble}.
     """
     pairs = itertools.product(LAST_NAMES, FIRST_NAMES)
-    people = [(first, last, f"student{n}") for n, (last, first) in zip(range(count), pairs)]
+    people = [
+        (first, last, f"student{n}@example.org")
+        for n, (last, first) in enumerate(itertools.islice(pairs, count))
+    ]
     names = [path.stem for path in sorted(NAMES[0].glob("[1-9]-*.ipynb"))]
     work = [(login, name) for _, _, login in people for name in names]
     shuffled = random.Random(0).sample(work, max(1, len(work) // 10))
@@ -174,9 +183,7 @@ def write_class(folder, year, count):
                 trouble = troubles.get((login, name), "")
                 handed_in = files_of(notebook, name, trouble)
                 participant = 5000 + 100 * number + n
-                rows.append(
-                    [f"Participant {participant}", f"{first} {last}", f"{login}@example.org"]
-                )
+                rows.append([f"Participant {participant}", f"{first} {last}", login])
                 late = "LATE_" if trouble == LATE else ""
                 squeezed = re.sub(r"[^\w]", "", f"{last}{first}".lower())
                 for file, data in handed_in.items():
@@ -227,7 +234,7 @@ def lost_points(year, troubles):
     """Yield (trouble, student, assignment, points) where a right answer has lost points."""
     headings, *rows = read_table(year / "grades.csv")
     for row in rows:
-        points = dict(zip(headings, row))
+        points = dict(zip(headings, row, strict=True))
         for name in headings[4::2]:
             trouble = troubles.get((points["SIS Login ID"], name), "")
             if trouble in WITHOUT_ANSWER:

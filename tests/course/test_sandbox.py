@@ -4,6 +4,7 @@ What takes a kernel is at the end; most of it stands in HANDED_IN of test_course
 """
 
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -476,6 +477,25 @@ def test_a_corrected_test_grades_anew_what_others_handed_in_before(two_calls, ma
     machine.graded.clear()
     grading.grade(folder, others)
     assert machine.graded == []
+
+
+def test_what_was_handed_in_is_kept_once_and_also_known_from_earlier_versions(two_calls, machine):
+    folder, submitted, others = two_calls  # noqa: F811
+    grading.grade(folder, submitted)
+    kept = year.kept_path(folder, "1-tiny", "anna")
+    assert "notebook" not in json.loads(kept.read_text())
+    # Earlier versions kept the notebook alone.
+    kept.unlink()
+    correct_a_test(folder)
+    machine.points = 1
+    grading.grade(folder, others)
+    assert points_of(folder) == {"anna": "1", "ben": "1"}
+    # What is no notebook takes the place of what was one.
+    hand_in(submitted, "damaged", "anna")
+    grading.grade(folder, submitted)
+    assert not year.tidied_path(folder, "1-tiny", "anna").exists()
+    grading.grade(folder, others, again=True)
+    assert points_of(folder) == {"anna": "0", "ben": "1"}
 
 
 def test_a_given_cell_that_cannot_import_is_a_fault_of_the_machine():

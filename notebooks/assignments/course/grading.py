@@ -153,40 +153,53 @@ def _released_notebooks(folder: Path) -> dict[str, NotebookNode]:
 def _kept_submissions(
     folder: Path, released: Mapping[str, NotebookNode]
 ) -> dict[tuple[str, str], Submission]:
-    """Return {(student, assignment): what was handed in last, to any call}."""
+    """Return {(student, assignment): what was handed in last, to any call}.
+
+    It is kept as the tidied notebook, unless no file was one, and as a file of all else, which
+    years that were graded by an earlier version lack.
+    """
     kept = {}
     for assignment in released:
-        for path in year.kept_paths(folder, assignment):
-            student = path.parent.name
-            content = json.loads(path.read_text(encoding="utf-8"))
-            text = content.pop("notebook")
-            notebook = nbformat.from_dict(json.loads(text)) if text else None
+        paths = [*year.kept_paths(folder, assignment), *year.tidied_paths(folder, assignment)]
+        for student in {path.relative_to(folder).parts[1] for path in paths}:
             tidied = year.tidied_path(folder, assignment, student)
-            file = File((student, assignment, tidied.name), tidied, 0)
-            kept[student, assignment] = Submission(notebook, file=file, **content)
+            notebook = nbformat.read(tidied, as_version=4) if tidied.exists() else None
+            about = year.kept_path(folder, assignment, student)
+            content = json.loads(about.read_bytes()) if about.exists() else {}
+            kept[student, assignment] = Submission(
+                notebook,
+                content.get("remarks", []),
+                File((student, assignment, tidied.name), tidied, 0),
+                is_late=content.get("is_late"),
+                moodle=content.get("moodle", ""),
+                time=content.get("time", ""),
+            )
     return kept
 
 
 def _keep(job: Job) -> None:
     """Keep what was handed in for later calls, whether or not it can be graded now."""
     submission = job.submission
+    tidied = year.tidied_path(job.folder, job.assignment, job.student)
+    if submission.notebook:
+        _write_if_new(tidied, nbformat.writes(submission.notebook).encode())
+    else:
+        tidied.unlink(missing_ok=True)
     content = {
-        "notebook": _text(submission.notebook),
         "remarks": submission.remarks,
         "is_late": submission.is_late,
         "moodle": submission.moodle,
         "time": submission.time,
     }
-    data = json.dumps(content).encode()
     path = year.kept_path(job.folder, job.assignment, job.student)
+    _write_if_new(path, json.dumps(content).encode())
+
+
+def _write_if_new(path: Path, data: bytes) -> None:
+    """Write a file, with its folder, unless it holds this already."""
     if not path.exists() or path.read_bytes() != data:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, data)
-
-
-def _text(notebook: NotebookNode | None) -> str:
-    """Return a notebook as JSON, "" without one."""
-    return json.dumps(notebook, sort_keys=True) if notebook else ""
 
 
 def _enrol(folder: Path, roster: Roster, numbers: Mapping[str, str]) -> None:
@@ -256,8 +269,7 @@ def _grade_if_changed(job: Job) -> Outcome:
     remarks = [*told, *_remarks_on_time(late)]
     feedback.write(job.folder, job.assignment, job.student, job.released, scores, remarks)
     path = year.record_path(job.folder, job.assignment, job.student)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps(record).encode())
+    _write_if_new(path, json.dumps(record).encode())
     return outcome
 
 
@@ -302,7 +314,8 @@ def _remarks_on_time(late: Late) -> list[str]:
 
 def _digest(job: Job) -> str:
     """Return a checksum of what was handed in, and out."""
-    text = _text(job.submission.notebook)
+    notebook = job.submission.notebook
+    text = json.dumps(notebook, sort_keys=True) if notebook else ""
     content = f"{text}{nbformat.writes(job.released)}{job.submission.remarks}"
     return hashlib.sha256(content.encode()).hexdigest()
 
@@ -333,9 +346,6 @@ def _grade_now(job: Job) -> list[str]:
         year.check_disk(job.folder)
         gradebook.give_zero(job.folder, job.assignment, job.student)
         return [*remarks, "It cannot be graded. That is 0 points."]
-    path = year.tidied_path(job.folder, job.assignment, job.student)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(nbformat.writes(notebook), encoding="utf-8")
     fault = isolation.grade_one(job.folder, job.assignment, job.student)
     if fault:
         year.check_disk(job.folder)

@@ -34,10 +34,12 @@ CANVAS = re.compile(
 )
 CLASSROOM = "-submissions"
 
-# Names of files that tell one attempt of a student from another, and not one student from another.
+# Names of files and folders that tell one attempt of a student from another, and not one student
+# from another.
 ATTEMPT = re.compile(
-    r"(alt|answers?|attempt|backup|blank|copia|copie|copy|draft|final|kopie|neu|new|notebook|old"
-    r"|solved|solutions?|submission|untitled|version|v|work|[\d\W_])+",
+    r"(alt|answers?|attempt|backup|better|blank|copia|copie|copy|corrected|done|draft|erste?|final"
+    r"|finished|first|fixed|kopie|last|latest|my|neu|new|notebook|old|second|solved|solutions?"
+    r"|submission|test|third|try|untitled|updated|version|versuch|v|work|zweite?|[\d\W_])+",
     re.I,
 )
 
@@ -177,7 +179,10 @@ class Owners:
             else:
                 continue
             names = ", ".join(sorted(works))
-            self.notes.append(f"The {kind} in {names} were taken for the students'.")
+            self.notes.append(
+                f"The {kind} in {names} were taken for the students'; if one student handed them "
+                "in, name the students with --students."
+            )
             children = [(*parent, name) for name in works]
             shared.update(children)
             parents += children
@@ -208,7 +213,7 @@ def _hold_folders_of_students(works: Mapping[str, Sequence[Work]]) -> bool:
     for inner in works.values():
         folders = defaultdict(set)
         for work in inner:
-            if work.folders:
+            if work.folders and not ATTEMPT.fullmatch(work.folders[0]):
                 folders[work.assignment].add(work.folders)
         crowded += any(len(several) > 1 for several in folders.values())
     return 2 * crowded > len(works)
@@ -217,9 +222,14 @@ def _hold_folders_of_students(works: Mapping[str, Sequence[Work]]) -> bool:
 def _hold_files_of_students(works: Mapping[str, Sequence[Work]]) -> bool:
     """Return whether folders are not those of students, but hold files named by students.
 
-    So it is if each folder holds another assignment, and its files names that are no student's
-    attempts.
+    So it is if each folder holds another assignment, and its files names that are no attempts of
+    one student, nor begin with the folder's name.
     """
+    is_named_alike = any(
+        work.name.casefold().startswith(folder.casefold())
+        for folder in works
+        for work in works[folder]
+    )
     inner = [work for several in works.values() for work in several]
     names = [(work.assignment, work.name) for work in inner]
     folders_of = {(work.assignment, folder) for folder in works for work in works[folder]}
@@ -227,6 +237,7 @@ def _hold_files_of_students(works: Mapping[str, Sequence[Work]]) -> bool:
         len(inner) > len(works)
         and len(folders_of) == len({work.assignment for work in inner})
         and len(set(names)) == len(names)
+        and not is_named_alike
         and not any(work.folders or ATTEMPT.fullmatch(work.name or "v") for work in inner)
     )
 

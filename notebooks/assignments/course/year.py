@@ -1,8 +1,9 @@
 """The folder of a course's year: its files, its gradebook, and one writer at a time.
 
 The folder has nbgrader's layout (source/, release/, submitted/, autograded/, feedback/,
-gradebook.db) and besides logs/, handed-in/ (the tidied submissions, which nbgrader grades) and
-graded/ (a record of each graded submission, and of what was handed in last).
+gradebook.db) and besides logs/, handed-in/ (the tidied notebooks that were handed in last, which
+nbgrader grades) and graded/ (a record of each graded submission, and of what is told of the last
+one besides its notebook).
 """
 
 import os
