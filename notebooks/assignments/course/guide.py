@@ -79,10 +79,11 @@ def _rows_of_step(step: str, points: float, prices: Sequence[Price]) -> list[str
 def _written_answer(cell: NotebookNode, solution: str) -> list[str]:
     """Return Markdown on a written answer: its points, a model answer and the rubric."""
     model, rubric = solution.split(RUBRIC)
+    points = mark(cell)["points"]
+    amount = "1 point" if points == 1 else f"{points:g} points"
     return [
         "",
-        f"**The written answer** `{cell.id}`, {mark(cell)['points']} points. An answer for full "
-        "points:",
+        f"**The written answer** `{cell.id}`, {amount}. An answer for full points:",
         "",
         block_quote(model),
         "",

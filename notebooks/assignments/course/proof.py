@@ -19,9 +19,11 @@ from typing import NamedTuple
 
 import matplotlib
 import nbformat
+from matplotlib.figure import Figure
 from nbformat import NotebookNode
 from nbgrader import utils
 
+from camkit.plots import img_tag, png
 from course import gradebook, isolation, sources, year
 from course.bench import Bench, execute, load_checks
 from course.markdown import code_block
@@ -209,18 +211,17 @@ def prove(name: str, seed: int = sources.SEED) -> Proof:
 def _model_answers(notebook: NotebookNode, namespace: dict) -> dict[str, str]:
     """Return {cell: Markdown} of the solutions in words.
 
-    A line `{{name}}` becomes the value that this variable has at the end of the notebook: what a
-    year's pictures show is in no other year's numbers.
+    A line `{{name}}` becomes the value that this variable has at the end of the notebook, a figure
+    as a picture: what a year's pictures show is in no other year's numbers.
     """
 
     def value_of(match: re.Match) -> str:
         value = namespace[match[1]]
-        text = (
-            value.to_string(float_format="{:.2f}".format)
-            if hasattr(value, "to_string")
-            else str(value)
-        )
-        return code_block(text)
+        if isinstance(value, Figure):
+            return img_tag(png(value), "The figure that students see")
+        if hasattr(value, "to_string"):
+            return code_block(value.to_string(float_format="{:.2f}".format))
+        return code_block(str(value))
 
     answers = {}
     for cell in notebook.cells:
