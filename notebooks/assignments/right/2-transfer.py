@@ -18,6 +18,13 @@ def apart(labels, turns):
         held.append(bool(turn == own.max() and own.min() < own.max()))
     return held
 
+#%% step: with SciPy's softmax
+from scipy.special import softmax
+
+def step(f, labels, W, rate):
+    Y = np.eye(W.shape[1])[labels]
+    return W - rate * f.T @ (softmax(f @ W, axis=1) - Y) / len(f)
+
 #%% step: in place
 def step(f, labels, W, rate):
     S = f @ W
