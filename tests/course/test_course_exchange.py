@@ -23,7 +23,7 @@ c.CourseDirectory.course_id = "camkit"
 c.Exchange.root = {exchange!r}
 c.Exchange.cache = {cache!r}
 """
-# Points, a comment, and where a person puts them in.
+# What a person gives for the texts.
 GIVEN = {"look": "4", "answer": "3.5"}
 COMMENT = "Which of the two maps?"
 
@@ -122,12 +122,19 @@ def give_points(page, formgrader):
     for address in (f"{formgrader}/gradebook/{NAME}", f"{formgrader}/gradebook/{NAME}/{NAME}"):
         page.goto(address)
         page.locator("td a").first.wait_for()
-    page.locator("td a").first.click()
+    # The page keeps nothing that is put in before it knows the points so far.
+    with page.expect_response(lambda response: "/api/comments" in response.url):
+        page.locator("td a").first.click()
+    page.wait_for_load_state("networkidle")
     for cell, points in GIVEN.items():
-        page.locator(f"input.score#{cell}").fill(points)
-        page.keyboard.press("Tab")
-    page.locator("#answer-comment").fill(COMMENT)
-    with page.expect_response(lambda response: "/api/comment/" in response.url):
+        put_in(page, f"#{cell}", points)
+    put_in(page, "#answer-comment", COMMENT)
+
+
+def put_in(page, field, text):
+    """Write a text into a field of Formgrader and wait until it is saved."""
+    page.locator(field).fill(text)
+    with page.expect_response(lambda response: response.request.method == "PUT"):
         page.keyboard.press("Tab")
 
 

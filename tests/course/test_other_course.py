@@ -6,7 +6,7 @@ import sys
 
 import nbformat
 import pytest
-from course import guide, proof, sources
+from course import cli, guide, proof, sources
 from course.release import release
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from test_course import marked
@@ -94,6 +94,14 @@ def test_files_that_a_course_lacks_are_camkits(course):
     given = course / "release" / "1-area"
     for name in sources.HANDED_OUT:
         assert (given / name).read_bytes() == (sources.CAMKIT / name).read_bytes()
+
+
+def test_a_folder_without_assignments_is_refused(course, capsys):
+    (course / "1-area.ipynb").rename(course / "area.ipynb")
+    with pytest.raises(SystemExit):
+        cli.main(["build"])
+    assert "holds no assignment: name them 1-name.ipynb" in capsys.readouterr().err
+    assert not (course / "build").exists()
 
 
 def test_the_environment_names_the_folder(course):

@@ -36,6 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     parser = _parser()
     options = parser.parse_args(arguments)
+    if not sources.assignments():
+        parser.error(
+            f"{sources.HERE} holds no assignment: name them 1-name.ipynb, 2-name.ipynb and so on"
+        )
     folder = Path(options.folder or _default_folder(options.seed))
     try:
         if options.command == "build":
