@@ -168,7 +168,7 @@ check-photographs: .venv/site ## the lessons on real photographs, if ../shared h
 	else echo "NOT CHECKED: $(SHARED)/fruits-360 is missing"; fi
 
 .PHONY: bench
-bench: .venv/bench ## [PARTS="lessons forward" WITH=path/to/another/checkout]: benchmarks, as ratios (15 minutes)
+bench: .venv/bench .venv/course ## [PARTS="lessons forward" WITH=path/to/another/checkout]: benchmarks, as ratios (15 minutes)
 	.venv/bin/python tests/bench $(PARTS) $(if $(WITH),--with "$(WITH)")
 
 # From a copy, since setuptools works in build/ too, and would take along what lies there.
