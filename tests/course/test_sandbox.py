@@ -28,6 +28,7 @@ from course import (
     gradebook,
     grading,
     isolation,
+    lateness,
     limits,
     proof,
     sources,
@@ -390,6 +391,17 @@ def test_a_fault_of_the_machine_is_no_zero(class_of, released, machine):  # noqa
     with pytest.raises(SystemExit, match="1 submission waits"):
         cli.main(call)
     assert points_of(folder) == {"anna": "2", "ben": "2"}, "an earlier answer keeps its points"
+
+
+def test_formgrader_knows_what_is_graded(class_of, released, machine):  # noqa: F811
+    """Else it offers to grade with nbgrader's own command, which guards against nothing."""
+    folder, _ = class_of  # noqa: F811
+    handed_in = folder / "submitted" / "anna" / "1-tiny"
+    handed_in.mkdir(parents=True)
+    nbformat.write(answered(released), handed_in / "1-tiny.ipynb")
+    (handed_in / lateness.RECEIPT).write_text("2026-10-09 21:30:00.123456 UTC\n")
+    grading.grade(folder, folder / "submitted")
+    assert year.nbgrader_api(folder).get_autograded_students("1-tiny") == {"anna"}
 
 
 def correct_a_test(folder):  # noqa: F811

@@ -258,7 +258,13 @@ def _grade_if_changed(job: Job) -> Outcome:
     }
     with year.open_gradebook(job.folder) as book:
         due = book.find_assignment(job.assignment).duedate
-        points = book.find_submission(job.assignment, job.student).score
+        submission = book.find_submission(job.assignment, job.student)
+        points = submission.score
+        # By the time that its receipt names, Formgrader knows that a submission is graded.
+        time = datetime.fromisoformat(job.submission.time) if job.submission.time else None
+        if submission.timestamp != time:
+            submission.timestamp = time
+            book.db.commit()
     late = lateness.judge(job.student, points, record, due, job.rule)
     record["late"] = list(late)
     outcome = Outcome()
