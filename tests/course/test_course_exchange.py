@@ -163,8 +163,8 @@ def test_from_fetch_to_feedback(exchange, year, folder, lab, browser):
 
     nbgrader("release_feedback", year)
     with assignment_list(browser, lab) as page:
-        listed(page, "submitted").get_by_role("button", name="Fetch Feedback").click()
-        page.get_by_role("link", name="view feedback").wait_for()
+        with page.expect_response(lambda response: "fetch_feedback" in response.url):
+            listed(page, "submitted").get_by_role("button", name="Fetch Feedback").click()
     (path,) = (folder / NAME / "feedback").rglob("*.html")
     feedback = path.read_text(encoding="utf-8")
     assert "28.5 of 30 points" in feedback and COMMENT in feedback
