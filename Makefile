@@ -293,7 +293,7 @@ build/exports/%/ready: pyproject.toml | build/uv/ready
 PYTHONS = 3.11 3.12 3.13
 
 .PHONY: check-installed
-check-installed: dist build/uv/ready ## the wheel of the last commit in an empty environment; a lesson there, without a network (5 minutes)
+check-installed: dist build/uv/ready ## the wheel of the last commit in an empty environment; two lessons there, without a network (7 minutes)
 	"$(PYTHON)" tests/project/installed.py build/uv/bin/uv build/dist/*.whl
 
 .PHONY: check-pythons
