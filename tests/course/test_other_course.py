@@ -70,7 +70,7 @@ def test_the_prices_of_anothers_mistakes(course):
     assert "```text\n6." in found.answers["why"], "the value of that year, in its place"
     text = guide.section("1-area", found)
     assert "| `area` | 2 | the sum | 2 |" in text and "|  |  | by heart | 2 |" in text
-    assert "**The written answer** `why`, 1 points" in text
+    assert "**The written answer** `why`, 1 point. An answer" in text
 
 
 def test_the_guide_of_a_course_with_fewer_assignments_says_what_to_do(course):
