@@ -74,9 +74,9 @@ export class SumView extends LivingView {
     this.paint(this.sum.canvas, sum, this.reach);
     this.paint(this.added.canvas, added, reachOf(added));
     const channels = count === 1 ? "1 channel" : `${count} channels`;
-    const which = count - before === 1 ? `channel ${count}` : `channels ${before + 1} to ${count}`;
+    const which = count - before === 1 ? `number ${count}` : `numbers ${before + 1} to ${count}`;
     this.sum.text.textContent = `the sum of ${channels}`;
-    this.added.text.textContent = `added last, in its own colours: ${which}, ${signed(meanOf(added))} to the score`;
+    this.added.text.textContent = `added last, in its own colours: ${which} in the order, ${signed(meanOf(added))} to the score`;
     this.sum.canvas.ariaLabel = this.sum.text.textContent;
     this.added.canvas.ariaLabel = this.added.text.textContent;
     this.curves.draw(position);
