@@ -260,10 +260,17 @@ def check(answer: object, right: object, mistakes: Mapping[str, object] | None =
         mistakes: {what went wrong: the answer that it gives}.
     """
     if answer is None or answer is ...:
-        print("○ Not answered yet: put your code in place of the dots, and run the cell again.")
+        print(
+            "○ Not answered yet: put your code in place of the dots, end a function with `return`,"
+        )
+        print("  and run the cell again.")
         return
+    known = dict(mistakes or {})
+    if isinstance(right, float | np.floating):
+        known["This is 100 times what is right: give a share, not a percentage."] = 100 * right
+        known["This is a hundredth of what is right: give a percentage."] = right / 100
     try:
-        agree(answer, right, mistakes or {})
+        agree(answer, right, known)
     except Mistake as mistake:
         print(f"✗ {mistake}")
     else:

@@ -93,7 +93,10 @@ def planted(model: keras.Model, images: np.ndarray, seed: int) -> Iterator[Marke
         is_known &= (scores > 0) == (kind == 1)
     known = float(is_known.mean())
     if known < _LEAST_KNOWN:
-        raise ValueError(f"the network tells two marks apart in {known:.0%} of the pictures only")
+        raise ValueError(
+            f"the network names both of two marks in {known:.0%} of the pictures only; "
+            f"{_LEAST_KNOWN:.0%} are needed, and a guess gives 25%"
+        )
     with restored([layer]):
         layer.set_weights(_replaced(learnt, weights, bias))
         marked_images = _with_marks(images, places, _KINDS)

@@ -58,7 +58,9 @@ def trials(lesson):
 
 
 def printed(cell):
-    return "".join(each.get("text", "") for each in cell.outputs if each.output_type == "stream")
+    return "".join(
+        each.get("text", "") for each in cell.get("outputs", []) if each.output_type == "stream"
+    )
 
 
 @chosen

@@ -66,7 +66,9 @@ def test_a_check_names_the_mistake(capsys):
     workbook.check(right + 1e-9, right, {"That is the sum.": 3})
     workbook.check(3, right, {"That is the sum.": 3})
     workbook.check(right * 2, right)
+    workbook.check(92.5, 0.925)
     lines = capsys.readouterr().out.splitlines()
+    assert "✗ This is 100 times what is right: give a share, not a percentage." in lines
     assert lines[:2] == ["✓ Right.", "✗ That is the sum."]
     assert any("2 of 2 values differ" in line for line in lines)
 

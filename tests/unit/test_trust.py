@@ -381,7 +381,7 @@ def test_a_flattened_head_has_no_marks_but_a_verdict():
     model = zoo.REFUSED["Flatten → Dense"][0]()
     judged = camkit.judge(model, zoo.images(COUNT), ["grad_cam"], layers=[model.layers[-3].name])
     assert "marks" not in judged.table
-    assert judged.notes[0].startswith("there are no marks: the network tells two marks apart in ")
+    assert judged.notes[0].startswith("there are no marks: the network names both of two marks in ")
     assert judged.verdict.startswith("Nothing here beats the baselines: ")
 
 
