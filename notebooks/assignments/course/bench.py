@@ -92,6 +92,7 @@ class Bench:
         self.namespace = namespace
         self.checks = checks
         self.given = dict(given or {})
+        self._bound_by_tests: dict[str, object] = {}
         self._originals: dict[ModuleType, dict[str, object]] = {}
         self._builtins = dict(vars(builtins))
         self._builtins["__import__"] = self._import
@@ -196,7 +197,8 @@ class Bench:
         others = {
             name: namespace[name]
             for name, value in self.given.items()
-            if name in namespace and namespace[name] is not value
+            if namespace.get(name, value) is not value
+            and namespace[name] is not self._bound_by_tests.get(name, value)
         }
         return self._shadowed() | others
 
@@ -217,6 +219,7 @@ class Bench:
                 is_own = getattr(bound, "__module__", None) == self.checks.__name__
                 if before.get(name, before) is not bound and not is_own:
                     self.namespace[name] = bound
+                    self._bound_by_tests[name] = bound
             return execute(hidden, names) if hidden else value
         except BaseException as error:
             # The kernel keeps the error, and with it what a function has filled the memory with.
