@@ -113,6 +113,16 @@ def test_an_answer_finds_builtins_and_given_names_or_the_students_own(table_of, 
     assert mine.items() <= result.namespace.items()
 
 
+def test_a_test_runs_once_where_no_name_of_the_students_hides_another():
+    namespace = {"__name__": "__main__", "exit": print, "runs": []}
+    result = Bench(namespace, bench.load_checks(sources.checks_path()))
+    with result.given_cell():
+        bench.execute("shown = 1", namespace)
+    test = "shown = 5\nruns.append(1)\n### BEGIN HIDDEN TESTS\n1.5"
+    assert result.run_test(test) == result.run_test(test) == 1.5
+    assert namespace["runs"] == [1, 1]
+
+
 def test_a_wrong_answer_stays_wrong_whatever_names_hide(table_of, capsys):
     result = table_of(own="sum = 0\n\ndef one(x):\n    return 2")
     hidden = "share(2, [lambda: agree(one(1), 2), lambda: agree(one(3), 4)])"

@@ -93,6 +93,7 @@ class Bench:
         self.checks = checks
         self.given = dict(given or {})
         self._bound_by_tests: dict[str, object] = {}
+        self._not_students = (dict(namespace), self.given, self._bound_by_tests)
         self._originals: dict[ModuleType, dict[str, object]] = {}
         self._builtins = dict(vars(builtins))
         self._builtins["__import__"] = self._import
@@ -194,13 +195,14 @@ class Bench:
     def _hidden(self) -> dict[str, object]:
         """Return the student's names that hide builtins or what given cells have defined."""
         namespace = self.namespace
-        others = {
-            name: namespace[name]
-            for name, value in self.given.items()
-            if namespace.get(name, value) is not value
-            and namespace[name] is not self._bound_by_tests.get(name, value)
-        }
-        return self._shadowed() | others
+        names = self._shadowed().keys() | (self.given.keys() & namespace.keys())
+        hidden = {}
+        for name in names:
+            # The kernel begins with an `exit` of its own.
+            others = [known[name] for known in self._not_students if name in known]
+            if all(namespace[name] is not other for other in others):
+                hidden[name] = namespace[name]
+        return hidden
 
     def _run_test(self, source: str) -> object:
         """Run a test once.
