@@ -138,7 +138,7 @@ def test_a_killed_driver_leaves_what_the_other_engine_goes_on_from(
         lambda self, path, **options: reads.append(path) or read(self, path, **options),
     )
     # It reads 64 images again, to try them in other ranges of values.
-    monkeypatch.setattr("camkit.analysis.run.warn_of_range", lambda *args: None)
+    monkeypatch.setattr("camkit.analysis.run.hint_of_range", lambda *args: "")
     camkit.analyze(model, images, tmp_path / "out", batch_size=BATCH)
     assert same(tmp_path / "out", whole) and len(reads) <= len(images) - 8 * kept
 

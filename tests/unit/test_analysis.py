@@ -110,7 +110,7 @@ def test_the_identity_holds_in_what_is_kept(whole):
 
 def paths_read(monkeypatch):
     """The paths of the images that are read from now on, but to try another range of values."""
-    monkeypatch.setattr(run, "warn_of_range", lambda *_: None)
+    monkeypatch.setattr(run, "hint_of_range", lambda *_: "")
     seen, read = [], FileReader.__call__
     monkeypatch.setattr(
         FileReader,
