@@ -140,7 +140,10 @@ def test_the_index_runs_and_its_page_is_whole(tmp_path):
 @lessons
 def test_page_stands_alone(lesson, parsed):
     soup, fetched = parsed(lesson)
-    assert fetched == [] and soup.find_all("script") == []
+    assert fetched == []
+    # Cards keep what a reader chooses, and living views move; without a script both can be read.
+    for script in soup.find_all("script"):
+        assert any(name in script.string for name in ("camkitPredictions", "currentScript"))
     assert not re.search(r"url\(|@import", soup.style.string)
     assert soup.html["lang"] == "en" and soup.title.string.strip()
     assert [img for img in soup.find_all("img") if img["alt"].startswith("No description")] == []
