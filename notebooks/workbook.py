@@ -85,6 +85,12 @@ show();
 }})();</script>"""
 
 
+NOT_ANSWERED = (
+    "○ Not answered yet: put your code in place of the dots, end a function with `return`,\n"
+    "  and run the cell again."
+)
+
+
 @dataclass(frozen=True)
 class Prediction:
     """A question that the reader answers before the page does.
@@ -260,10 +266,7 @@ def check(answer: object, right: object, mistakes: Mapping[str, object] | None =
         mistakes: {what went wrong: the answer that it gives}.
     """
     if answer is None or answer is ...:
-        print(
-            "○ Not answered yet: put your code in place of the dots, end a function with `return`,"
-        )
-        print("  and run the cell again.")
+        print(NOT_ANSWERED)
         return
     known = dict(mistakes or {})
     if isinstance(right, float | np.floating):
