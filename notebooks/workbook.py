@@ -3,7 +3,7 @@
 Lessons import it from their own folder. What a reader chooses stays in the reader's browser.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib import metadata
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from assignments.checks import Mistake, agree
 from IPython.display import display
+from PIL import Image
 from sklearn.base import ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 
@@ -145,6 +146,19 @@ def fruits_of(images: ImageSet) -> list[str]:
         turn = path.stem.removesuffix("_100").rpartition("_")[0]
         fruits.append(f"{path.parent.name} {turn}")
     return fruits
+
+
+def stretched(images: Iterable[np.ndarray], size: int) -> np.ndarray:
+    """Return images as (N, size, size, 3), uint8, enlarged or reduced bilinearly.
+
+    Args:
+        images: Images (H, W, 3), uint8, of any sizes.
+        size: The side of each image in pixels.
+    """
+    square = [
+        Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR) for image in images
+    ]
+    return np.stack(square)
 
 
 def fit_head(

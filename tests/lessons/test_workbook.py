@@ -125,3 +125,11 @@ def test_resamples_are_means_of_what_chance_draws():
     values = np.random.default_rng(1).normal(size=50)
     spread = (weights[1:] @ values).std()
     assert 0.9 < spread / (values.std() / np.sqrt(50)) < 1.1
+
+
+def test_images_of_any_size_are_stretched_to_one():
+    wide = np.zeros((2, 4, 3), "uint8")
+    wide[:, 2:] = 200
+    square = workbook.stretched([wide, wide[:, :1]], 2)
+    assert square.shape == (2, 2, 2, 3) and square.dtype == np.uint8
+    assert not square[1].any() and square[0, 0, 0, 0] < 100 < square[0, 0, 1, 0]
