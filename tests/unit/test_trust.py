@@ -13,7 +13,6 @@ from camkit.models import _probe as probe
 from camkit.trust import _intervals, _marks, _measures, judging
 
 SIDE = 28
-RNG = np.random.default_rng(0)
 COUNT = 16
 METHODS = ("hires_cam", "grad_cam", "eigen_cam")
 BASELINES = ["centre", "edges", "random"]
@@ -69,7 +68,7 @@ def judged(red):
 
 def test_the_draws_are_those_of_the_public_interval():
     frames = np.repeat(np.arange(12), 5)
-    values = RNG.normal(size=60)
+    values = np.random.default_rng(0).normal(size=60)
     weights = _intervals.weights_of_draws(frames)
     np.testing.assert_allclose(weights.sum(axis=1), 1)
     _, low, high = camkit.interval(values, frames)
@@ -78,7 +77,7 @@ def test_the_draws_are_those_of_the_public_interval():
 
 def test_bounds_that_hold_at_once():
     weights = _intervals.weights_of_draws(np.arange(30))
-    values = RNG.normal(size=(30, 40))
+    values = np.random.default_rng(0).normal(size=(30, 40))
     alone = [_intervals.lower_bounds(column[:, None], weights)[0] for column in values.T]
     together = _intervals.lower_bounds(values, weights)
     assert (together < alone).all() and (together < values.mean(axis=0)).all()
@@ -113,7 +112,7 @@ def brightness(batch):
 
 def test_road_by_cells_reads_the_means_of_the_cells_alone():
     images, mask = squares(4)
-    heat = mask + RNG.normal(0, 0.1, mask.shape)
+    heat = mask + np.random.default_rng(0).normal(0, 0.1, mask.shape)
     means = heat.reshape(4, 7, 4, 7, 4).mean(axis=(2, 4))
     coarse = means.repeat(4, axis=1).repeat(4, axis=2)
     results = [
@@ -177,7 +176,7 @@ def test_a_planted_network_answers_by_the_marks_and_is_itself_again(units, activ
             layers.Dense(units, activation),
         ]
     )
-    images = RNG.uniform(0, 1, (12, 32, 32, 3)).astype("float32")
+    images = np.random.default_rng(0).uniform(0, 1, (12, 32, 32, 3)).astype("float32")
     before = model.get_weights()
     with _marks.planted(model, images, 0) as marked:
         assert marked.known >= 0.9
@@ -288,7 +287,7 @@ def test_nothing_beats_the_baselines_on_a_random_network():
     keras.utils.set_random_seed(0)
     backbone = camkit.backbone("mini", weights=None, input_size=48)
     model = camkit.gap_classifier(backbone, ["a", "b", "c"])
-    random_head = RNG.normal(0, 0.14, (96, 3))
+    random_head = np.random.default_rng(0).normal(0, 0.14, (96, 3))
     model.get_layer("logits").set_weights([random_head, np.zeros(3)])
     judged = camkit.judge(model, images, ["hires_cam"], layers=[backbone.layers[-1].name])
     assert judged.verdict.startswith("Nothing here beats the baselines: hires_cam at ")
