@@ -113,9 +113,10 @@ check-view: ## types, lint and unit tests of the atlas' JavaScript; needs Node a
 check-doctest: .venv/check ## the examples in the docstrings (1 minute)
 	$(PYTEST) $(TWO) --doctest-modules camkit --ignore-glob "camkit/models/_backend/*"
 
+UNIT = $(FOLDERS)
 .PHONY: check-unit
 check-unit: .venv/test ## the unit tests that take long, which `make test` leaves out (6 minutes)
-	$(PYTEST) $(TWO) -m "slow and not sweep" $(FOLDERS)
+	$(PYTEST) $(TWO) -m "slow and not sweep" $(UNIT)
 
 .PHONY: check-lessons
 check-lessons: .venv/test ## every lesson and its page; uses what `make notebooks` left in build/ (8 minutes without)
@@ -126,9 +127,10 @@ BROWSER = tests
 check-browser: .venv/check ## the pages, the lessons in JupyterLab, the app, in headless Chromium and Firefox (5 minutes)
 	$(PYTEST) $(TWO) -m "browser and not course" $(BROWSER:%="%")
 
+COURSE_TESTS = tests/course tests/project
 .PHONY: check-course
 check-course: .venv/check ## the graded course (5 minutes)
-	$(PYTEST) $(TWO) -m "course and not sweep"
+	$(PYTEST) $(TWO) -m "course and not sweep" $(COURSE_TESTS)
 
 STRESS = tests/stress
 .PHONY: check-stress
