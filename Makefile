@@ -83,7 +83,7 @@ test backends check-% fuzz crashes: export OPENBLAS_NUM_THREADS = 1
 test backends check-% fuzz crashes: export TF_NUM_INTRAOP_THREADS = 1
 
 .PHONY: test
-test: .venv/test ## run what a commit needs: unit tests, the project's rules, a lesson, three pages in a browser (6 minutes)
+test: .venv/test ## run what a commit needs: unit tests, the project's rules, a lesson, three pages in a browser (7 minutes)
 	$(PYTEST) -p randomly $(TWO) --durations 10 -m "$(QUICK)" $(FOLDERS)
 
 # What bears none of the marks of the parts below, and one of its kind where a test is marked `smoke`. In random order.
