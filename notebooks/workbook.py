@@ -15,6 +15,8 @@ import pandas as pd
 from assignments.checks import Mistake, agree
 from IPython.display import display
 from PIL import Image
+from scipy import ndimage
+from skimage import color
 from sklearn.base import ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 
@@ -132,20 +134,47 @@ def shared_model(
     return train, test, model, folder
 
 
-def fruits_of(images: ImageSet) -> list[str]:
-    """Return which fruit each image shows: its class, and the turn in which it was filmed.
+def dozen(dataset: str) -> tuple[ImageSet, ImageSet]:
+    """Return some training and test images of about a dozen classes, evenly chosen.
 
-    A file r0_48_100.jpg is frame 48 of turn r0. Of other files the name up to its last number
-    counts, so that images whose names tell nothing are one group for each class.
+    A set that has no more classes gives more images of each.
+
+    Args:
+        dataset: The set of images, as `camkit.load_images` takes it.
+    """
+    every = camkit.load_images(dataset, "Training", per_class=1).class_names
+    few = every[:: max(1, len(every) // 12)]
+    learnt, asked = (40, 20) if len(few) == len(every) else (24, 12)
+    train = camkit.load_images(dataset, "Training", classes=few, per_class=learnt)
+    test = camkit.load_images(dataset, "Test", classes=few, per_class=asked)
+    return train, test
+
+
+def turns_of(images: ImageSet) -> tuple[np.ndarray, np.ndarray]:
+    """Return the turn (N,) in which each image was filmed and its frame (N,), as strings.
+
+    A file r0_48_100.jpg is frame 48 of turn r0, a file 48_100.jpg that of a turn without a name,
+    "". Of other files the turn is the name up to its last underscore.
 
     Args:
         images: The images.
     """
-    fruits = []
-    for path in images.paths:
-        turn = path.stem.removesuffix("_100").rpartition("_")[0]
-        fruits.append(f"{path.parent.name} {turn}")
-    return fruits
+    stems = [path.stem.removesuffix("_100").rpartition("_") for path in images.paths]
+    return np.array([turn for turn, *_ in stems]), np.array([frame for *_, frame in stems])
+
+
+def fruits_of(images: ImageSet) -> np.ndarray:
+    """Return which fruit each image shows (N,): its class, and the turn in which it was filmed.
+
+    Images whose names tell nothing are one group for each class.
+
+    Args:
+        images: The images.
+    """
+    turns, _ = turns_of(images)
+    return np.array(
+        [f"{images.class_names[c]} {t}" for c, t in zip(images.labels, turns, strict=True)]
+    )
 
 
 def stretched(images: Iterable[np.ndarray], size: int) -> np.ndarray:
@@ -159,6 +188,17 @@ def stretched(images: Iterable[np.ndarray], size: int) -> np.ndarray:
         Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR) for image in images
     ]
     return np.stack(square)
+
+
+def features(backbone: keras.Model, images: Iterable[np.ndarray]) -> np.ndarray:
+    """Return the features (N, h, w, K) of images, each stretched to the backbone's size.
+
+    Args:
+        backbone: A backbone, such as `camkit.backbone` returns.
+        images: Images (H, W, 3), uint8, of any sizes.
+    """
+    square = stretched(images, backbone.input_shape[1])
+    return backbone.predict(square, batch_size=32, verbose=0)
 
 
 def fit_head(
@@ -187,6 +227,20 @@ def fit_head(
     return np.hstack([-kernel, kernel]) / 2, np.hstack([-bias, bias]) / 2
 
 
+def right(
+    head: tuple[np.ndarray, np.ndarray], pooled: np.ndarray, labels: np.ndarray
+) -> np.ndarray:
+    """Return 1 for each image that a linear head classifies correctly, else 0: floats (N,).
+
+    Args:
+        head: Its weights (K, C) and biases (C,).
+        pooled: GAP features (N, K).
+        labels: The class of each image (N,), or of all of them.
+    """
+    kernel, bias = head
+    return ((pooled @ kernel + bias).argmax(axis=1) == labels).astype(float)
+
+
 def resamples(count: int) -> np.ndarray:
     """Return the weights (1001, count) of each image in a bootstrap, which sum to 1 in each row.
 
@@ -199,6 +253,46 @@ def resamples(count: int) -> np.ndarray:
     """
     draws = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), 1000)
     return np.vstack([np.ones(count), draws]) / count
+
+
+def as_text(values: Interval | np.ndarray, form: str = "{:.2f} ({:.2f} to {:.2f})") -> str:
+    """Return a value and its 95 % interval as text, without the zeros before decimal points.
+
+    Args:
+        values: What `camkit.interval` returns, or a value and then the values of its bootstrap, as
+            products with `resamples` are.
+        form: Takes the value and the ends of its interval.
+    """
+    if not isinstance(values, Interval):
+        values = Interval(values[0], *np.quantile(values[1:], (0.025, 0.975)))
+    # Adding 0 makes 0 of −0.
+    rounded = np.round(values, 2) + 0.0
+    return form.format(*rounded).replace("0.", ".").replace("-", "−")
+
+
+def mean_as_text(values: np.ndarray, form: str = "{:.2f} ({:.2f} to {:.2f})") -> str:
+    """Return the mean of values and its 95 % interval as text, as `as_text` writes it.
+
+    Args:
+        values: One for each image (N,), which the interval draws anew.
+        form: As in `as_text`.
+    """
+    return as_text(camkit.interval(values), form)
+
+
+def unlike_rim(image: np.ndarray) -> np.ndarray:
+    """Return how far each pixel's colour (H, W) is from the median colour of the image's rim.
+
+    Distances are Euclidean in CIELAB, smoothed by a Gaussian of two pixels. It is a map that knows
+    no network: a rival where objects lie on an even background.
+
+    Args:
+        image: An image (H, W, 3), uint8.
+    """
+    lab = color.rgb2lab(image)
+    rim = np.concatenate([lab[0], lab[-1], lab[:, 0], lab[:, -1]])
+    distance = np.linalg.norm(lab - np.median(rim, axis=0), axis=-1)
+    return ndimage.gaussian_filter(distance, 2)
 
 
 def predict(question: str, options: Sequence[str]) -> Prediction:

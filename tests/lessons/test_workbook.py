@@ -5,6 +5,7 @@ import pytest
 import workbook
 from chromium import needs_chromium
 from lesson_files import read_page
+from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
 import camkit
@@ -29,6 +30,32 @@ def test_fruits_are_told_apart_by_class_and_turn():
     assert sorted(set(fruits)) == [
         f"{name} r{turn}" for name in test.class_names for turn in range(4)
     ]
+
+
+def test_file_names_tell_turns_and_frames(tmp_path):
+    (tmp_path / "Lime").mkdir()
+    image = Image.fromarray(np.zeros((4, 4, 3), np.uint8))
+    for name in ("r0_48_100.jpg", "r_7_100.jpg", "12_100.jpg", "photo.jpg"):
+        image.save(tmp_path / "Lime" / name)
+    images = camkit.load_images(tmp_path, split=None)
+    turns, frames = workbook.turns_of(images)
+    read = {path.name: pair for path, *pair in zip(images.paths, turns, frames, strict=True)}
+    assert read["r0_48_100.jpg"] == ["r0", "48"] and read["r_7_100.jpg"] == ["r", "7"]
+    assert read["12_100.jpg"] == ["", "12"] and read["photo.jpg"] == ["", "photo"]
+
+
+def test_a_dozen_classes_lie_evenly_among_all(tmp_path):
+    image = Image.fromarray(np.zeros((4, 4, 3), np.uint8))
+    for split in ("Training", "Test"):
+        for c in range(25):
+            (tmp_path / split / f"class {c:02}").mkdir(parents=True)
+            for n in range(30):
+                image.save(tmp_path / split / f"class {c:02}" / f"{n}_100.jpg")
+    train, test = workbook.dozen(str(tmp_path))
+    assert train.class_names == test.class_names == [f"class {c:02}" for c in range(0, 25, 2)]
+    assert len(train) == 13 * 24 and len(test) == 13 * 12
+    train, test = workbook.dozen("mini")
+    assert len(train.class_names) == 12 and len(train) == 12 * 40 and len(test) == 12 * 20
 
 
 def test_a_prediction_lists_its_options(shown):
@@ -125,6 +152,38 @@ def test_resamples_are_means_of_what_chance_draws():
     values = np.random.default_rng(1).normal(size=50)
     spread = (weights[1:] @ values).std()
     assert 0.9 < spread / (values.std() / np.sqrt(50)) < 1.1
+
+
+def test_intervals_are_written_without_leading_zeros():
+    assert workbook.as_text(camkit.Interval(0.254, -0.004, 1.0)) == ".25 (.00 to 1.00)"
+    draws = np.concatenate([[0.5], np.linspace(-0.4, 0.6, 1000)])
+    assert workbook.as_text(draws, "{:+.2f} ({:+.2f} to {:+.2f})") == "+.50 (−.38 to +.57)"
+    values = np.array([0.0, 1.0, 1.0, 1.0])
+    assert workbook.mean_as_text(values) == workbook.as_text(camkit.interval(values))
+
+
+def test_a_head_is_right_where_the_true_class_has_the_highest_score():
+    head = (np.array([[1.0, -1.0], [0.0, 2.0]]), np.array([0.0, 0.5]))
+    # The scores are (1, −0.5), (0, 2.5) and (3, −0.5).
+    pooled = np.array([[1.0, 0.0], [0.0, 1.0], [3.0, 1.0]])
+    assert workbook.right(head, pooled, np.array([0, 0, 0])).tolist() == [1, 0, 1]
+    assert workbook.right(head, pooled, 1).tolist() == [0, 1, 0]
+
+
+def test_what_is_unlike_the_rim_stands_out():
+    image = np.full((40, 40, 3), 200, np.uint8)
+    assert np.allclose(workbook.unlike_rim(image), 0, atol=1e-6)
+    image[15:25, 15:25] = (200, 30, 30)
+    heat = workbook.unlike_rim(image)
+    assert heat.shape == (40, 40) and heat[20, 20] > 50 and heat[2, 2] < 1e-3
+
+
+def test_features_are_those_of_stretched_images():
+    backbone = camkit.backbone("mini", weights=None)
+    images = [np.full((50, 70, 3), value, np.uint8) for value in (0, 128, 255)]
+    found = workbook.features(backbone, images)
+    square = workbook.stretched(images, backbone.input_shape[1])
+    assert found.shape[0] == 3 and np.allclose(found, backbone.predict(square, verbose=0))
 
 
 def test_images_of_any_size_are_stretched_to_one():
