@@ -34,7 +34,7 @@ def test_fruits_are_told_apart_by_class_and_turn():
 
 def test_file_names_tell_turns_and_frames(tmp_path):
     (tmp_path / "Lime").mkdir()
-    image = Image.fromarray(np.zeros((4, 4, 3), np.uint8))
+    image = Image.fromarray(np.zeros((32, 32, 3), np.uint8))
     for name in ("r0_48_100.jpg", "r_7_100.jpg", "12_100.jpg", "photo.jpg"):
         image.save(tmp_path / "Lime" / name)
     images = camkit.load_images(tmp_path, split=None)
@@ -45,15 +45,14 @@ def test_file_names_tell_turns_and_frames(tmp_path):
 
 
 def test_a_dozen_classes_lie_evenly_among_all(tmp_path):
-    image = Image.fromarray(np.zeros((4, 4, 3), np.uint8))
+    image = Image.fromarray(np.zeros((32, 32, 3), np.uint8))
     for split in ("Training", "Test"):
         for c in range(25):
             (tmp_path / split / f"class {c:02}").mkdir(parents=True)
-            for n in range(30):
-                image.save(tmp_path / split / f"class {c:02}" / f"{n}_100.jpg")
+            image.save(tmp_path / split / f"class {c:02}" / "0_100.jpg")
     train, test = workbook.dozen(str(tmp_path))
     assert train.class_names == test.class_names == [f"class {c:02}" for c in range(0, 25, 2)]
-    assert len(train) == 13 * 24 and len(test) == 13 * 12
+    assert len(train) == len(test) == 13
     train, test = workbook.dozen("mini")
     assert len(train.class_names) == 12 and len(train) == 12 * 40 and len(test) == 12 * 20
 
