@@ -45,7 +45,7 @@ class Checker:
             if not (path.is_file() or path.is_dir()):
                 raise FileNotFoundError(path)
             with self._reader.opened(path, keeps_digest=True) as image:
-                eighth = (image.width // 8, image.height // 8)
+                eighth = (max(image.width // 8, 1), max(image.height // 8, 1))
                 image.draft(None, eighth)
                 self._reader.upright(image, "RGB")
                 self._note(path, image)

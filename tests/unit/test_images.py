@@ -424,6 +424,14 @@ def test_a_file_that_goes_after_loading_is_named_in_the_error(tmp_path):
         list(found.batches(2, 8))
 
 
+@pytest.mark.parametrize("size", [(1, 1), (4, 40), (40, 7)])
+def test_jpeg_files_smaller_than_a_block_are_whole(tmp_path, size):
+    path = tmp_path / "small.jpg"
+    Image.new("RGB", size, "red").save(path)
+    assert Checker().reason(path) is None
+    assert read_image(path).shape == (size[1], size[0], 3)
+
+
 @pytest.mark.filterwarnings("ignore:Truncated File Read")
 @pytest.mark.parametrize(
     "suffix, options",
