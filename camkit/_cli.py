@@ -552,7 +552,7 @@ def _judge(options: argparse.Namespace) -> dict[str, Any]:
         Path(options.csv).parent.mkdir(parents=True, exist_ok=True)
         judged.table.to_csv(options.csv, index=False)
     else:
-        print(judged.shown.to_string(index=False))
+        print(judged.text)
     print(judged.verdict)
     return {
         "verdict": judged.verdict,

@@ -147,20 +147,26 @@ def _maps(
 
 
 def maps_and_what_stays(
-    case: Case, rows: list[Row], seed: int
+    case: Case, rows: list[Row], seed: int, done: Callable[[], Any]
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """Return the maps (N, H, W) of rows and baselines, and what stays of them (N, R).
 
-    That is the absolute rank correlation with the maps after all weights have been shuffled.
+    That is the absolute rank correlation with the maps after all weights have been shuffled. The
+    weights are shuffled anew for each image, so that what draws images draws shuffles as well.
     """
     first = _maps(rows, case.model, case.images, case.targets)
     layers = layers_from_output(case.model)
     rng = np.random.default_rng(seed)
+    parts = []
     with restored(layers) as learned:
-        # All of them, as for the last comparison of `localize.randomization`.
-        for layer, weights in zip(layers, learned, strict=True):
-            layer.set_weights(shuffled(weights, rng))
-        last = _maps(rows, case.model, case.images, case.targets)
+        for number in range(len(case.images)):
+            # All of them, as for the last comparison of `localize.randomization`.
+            for layer, weights in zip(layers, learned, strict=True):
+                layer.set_weights(shuffled(weights, rng))
+            image = case.images[[number]]
+            parts.append(_maps(rows, case.model, image, case.targets[[number]]))
+            done()
+    last = [np.concatenate(of_row) for of_row in zip(*parts, strict=True)]
     blind = _blind(case, seed)
     other_noise = _blind(case, seed + 1)
     before = [*first, *blind.values()]

@@ -1,6 +1,7 @@
 """The judge: which method and layer shows what a model uses, and what does none of them show?"""
 
 import functools
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -60,7 +61,12 @@ _FEWEST_GROUPS = 8
 # The chance of a model without knowledge to be taken for one that has some.
 _CHANCE = 0.05
 
+# From so many on, the table comes without a caution.
+_ENOUGH_GROUPS = 24
+
 _MOST_NAMES = 3
+
+_DECIDING = ("road", "marks", "stays")
 
 PASSES = "passes"
 _BASELINE = "baseline"
@@ -73,11 +79,12 @@ class Judgement:
     Attributes:
         table: A row for each method and layer, and one for each map that knows no model. For each
             measure there is its mean, and the ends of its 95 % interval in MEASURE_low and
-            MEASURE_high. "verdict" begins with "passes", or says why the row does not.
+            MEASURE_high. "verdict" begins with "passes", or says what was measured that does not
+            suffice, such as "52% (43 to 61) on the mark, not surely above 60%".
         verdict: One sentence: which method and layer to use, or that nothing beats the baselines.
         method: The name of the method to use, or None.
         layer: The name of its layer, or None; also for a method that reads no layer.
-        notes: What was left out, and why, a sentence each.
+        notes: What was left out, and why, and what else to know, a sentence each.
 
     Example:
         >>> import camkit
@@ -106,9 +113,35 @@ class Judgement:
                 texts[name] = self.table[name].tolist()
         return pd.DataFrame(texts)
 
+    @property
+    def text(self) -> str:
+        """Return the table as a text of at most 80 columns, with a block for each layer.
+
+        Below the numbers of a row stand its verdict and the measures that do not decide.
+        """
+        shown = self.shown
+        measures = [name for name in shown if f"{name}_low" in self.table]
+        columns = ["method", *(name for name in measures if name in _DECIDING)]
+        widths = [shown[name].str.len().max() for name in columns]
+        lines = [_aligned(["", *columns[1:]], widths)]
+        for layer, rows in shown.groupby("layer", sort=False):
+            lines.append(f"at {layer!r}" if layer else "without a layer")
+            for row in rows.to_dict("records"):
+                lines.append(_aligned([row[name] for name in columns], widths))
+                others = [f"{name} {row[name]}" for name in measures if name not in _DECIDING]
+                below = "; ".join([row["verdict"], *others])
+                lines += textwrap.wrap(below, 80, initial_indent="  ", subsequent_indent="  ")
+        return "\n".join(lines)
+
     def __repr__(self) -> str:
         """Return the table, the notes and the verdict as a text."""
-        return "\n".join([self.shown.to_string(index=False), *self.notes, self.verdict])
+        return "\n".join([self.text, *self.notes, self.verdict])
+
+
+def _aligned(texts: list[str], widths: list[int]) -> str:
+    """Return texts beside each other as one line, each in a column of its width."""
+    cells = [f"{text:{width}}" for text, width in zip(texts, widths, strict=True)]
+    return "  ".join(cells).rstrip()
 
 
 def judge(
@@ -144,13 +177,16 @@ def judge(
     reads. That the answer depends on the marks is measured: exchanged, they change it. Both are
     asked for in turn; the measure is the share of a map's positive part on the marks that lies on
     the right one. It is exactly 0.5 for every map that is the same for all classes, so for all
-    baselines; to pass, a map has to reach more than 0.6. (This is a grid pointing game, Rao et al.,
-    Towards Better Understanding Attribution Methods, CVPR 2022, for one's own network.) Where a
-    network cannot tell the marks apart, a map has to beat every baseline in "road" instead.
+    baselines; to pass, a map surely has to have more than 0.6. One that fails need not miss the
+    mark, so its verdict gives the share and the interval. (This is a grid pointing game, Rao et
+    al., Towards Better Understanding Attribution Methods, CVPR 2022, for one's own network.) Where
+    a network cannot tell the marks apart, a map has to beat every baseline in "road" instead.
 
     "stays": how much of the map is left when the network has lost all that it has learnt? It is the
     absolute rank correlation with the map after the weights of every layer have been shuffled
-    (Adebayo et al., NeurIPS 2018; `camkit.localize.randomization`). More than 0.9 does not pass.
+    (Adebayo et al., NeurIPS 2018; `camkit.localize.randomization`). They are shuffled anew for each
+    image, so the interval is that of other images and other shuffles. What is surely more than 0.9
+    does not pass.
     To pass says little, since noise passes, too, and the numbers cannot rank methods (Binder et
     al., Shortcomings of Top-Down Randomization-Based Sanity Checks, CVPR 2023).
 
@@ -167,8 +203,8 @@ def judge(
         model: A Keras model with any head that `camkit.grad_cam` reads. The weights are changed
             while it is judged, and restored at the end, also after an error.
         images: An ImageSet, or images (N, H, W, channels) in the value range that the model
-            expects. 24 to 100 are enough. If an ImageSet has labels, the model has to be better
-            than chance.
+            expects. 24 to 100 are enough; of fewer, a note says what that means. If an ImageSet has
+            labels, the model has to be better than chance.
         methods: Names of methods of camkit, or functions with their signature
             `(model, batch, targets, *, layer)`, or {name: function}; "score_cam", "ablation_cam",
             "occlusion" and "integrated_gradients" take long.
@@ -213,9 +249,11 @@ def judge(
     methods = [methods] if isinstance(methods, str) else methods
     layers = [layers] if isinstance(layers, str) else layers
     rows, notes = rows_of(case, methods, layers)
+    notes += _few(len(np.unique(groups)))
 
-    with progress(len(rows) + len(BASELINES), "Judging", "map") as bar:
-        maps, stays = maps_and_what_stays(case, rows, seed)
+    with progress(len(pixels), "Shuffling weights", "image") as bar:
+        maps, stays = maps_and_what_stays(case, rows, seed, bar.update)
+    with progress(len(maps), "Removing cells", "map") as bar:
         measures = {"road": road_of(case, maps, bar.update)}
     try:
         measures["marks"] = marks_of(case, rows, seed)
@@ -270,8 +308,20 @@ def _check_groups(groups: np.ndarray, count: int) -> None:
     if different < _FEWEST_GROUPS:
         raise ValueError(
             f"{different} images or groups are too few to judge by: at least {_FEWEST_GROUPS} are "
-            "needed, and 24 or more tell methods apart"
+            f"needed, and {_ENOUGH_GROUPS} or more tell methods apart"
         )
+
+
+def _few(count: int) -> list[str]:
+    """Return what fewer than 24 images or groups mean for the intervals."""
+    if count >= _ENOUGH_GROUPS:
+        return []
+    # The length of a percentile interval of normal values beside that of Student's.
+    length = stats.norm.ppf(0.975) / stats.t.ppf(0.975, count - 1) * np.sqrt(1 - 1 / count)
+    return [
+        f"{count} images or groups are few: the intervals are wide, and yet about {1 - length:.0%} "
+        f"too short; {_ENOUGH_GROUPS} or more tell methods apart"
+    ]
 
 
 def _labels_of(model: keras.Model, images: Any, classes: int) -> np.ndarray | None:
@@ -344,7 +394,7 @@ def _verdicts(
         if road[:, row].mean() < least:
             reasons.append("the score hardly falls")
         if not finds_mark[row]:
-            reasons.append("does not find the mark")
+            reasons.append(_on_mark(measures["marks"][:, row], weights, count))
         if stays[row]:
             reasons.append("stays without what was learnt")
         better = [
@@ -353,6 +403,17 @@ def _verdicts(
         remark = f", though worse than {' and '.join(better)} in road" if better else ""
         verdicts.append("; ".join(reasons) or PASSES + remark)
     return [*verdicts, *[_BASELINE] * len(BASELINES)]
+
+
+def _on_mark(shares: np.ndarray, weights: np.ndarray, count: int) -> str:
+    """Return the words for a row of `count` that has not surely enough on the mark."""
+    low, high = np.quantile(weights @ shares, (0.025, 0.975))
+    # By itself the row would pass, but the luckiest of many has an interval like that by chance.
+    among = f" among {count} rows" if low > _LEAST_SHARE_ON_MARK else ""
+    return (
+        f"{shares.mean():.0%} ({100 * low:.0f} to {100 * high:.0f}) on the mark, "
+        f"not surely above {_LEAST_SHARE_ON_MARK:.0%}{among}"
+    )
 
 
 def _best(

@@ -34,15 +34,16 @@ network.
   relevant ones; a map of noise gets 0
 - **marks**: of what a map shows on two marks that the network tells apart, the share on the one
   that is asked for; 0.5 for a map that is the same for all classes
-- **stays**: the absolute rank correlation with the map after all weights have been shuffled; its
-  interval draws photographs and no other shuffle, so that these numbers rank no maps
+- **stays**: the absolute rank correlation with the map after all weights have been shuffled,
+  anew for each photograph, so that the interval is that of other photographs and other shuffles
 - **pointing**: the share of photographs whose highest point lies in a box
 - **boxes**: the share of photographs whose map has a box with an IoU of 0.5 or more with a true
   one, at the best threshold
 
 "road", "marks" and "stays" decide; "pointing" and "boxes" are shown beside them. The verdict
 "passes" means: better than noise in "road", more than 0.6 in "marks", and not the same without the
-weights, each with a certainty that holds for all rows at once. The bold line names the first row
+weights, each with a certainty that holds for all rows at once. A row that is not surely above 0.6
+is told with its share "on the mark" and that share's interval. The bold line names the first row
 of those that pass and are not certainly worse than the best in "road", and of these in "marks".
 `camkit.judge` in the reference says how.
 

@@ -675,7 +675,7 @@ def test_judge_prints_the_table_and_the_verdict(model, tmp_path, capsys, monkeyp
     code, out, err = told(capsys, "judge", model, EMBEDDED, "--count", 9, "--layers", "last")
     assert given == [(9, {"layers": ["last"], "output": None})]
     assert (code, err) == (0, ["note: left out: legrad"])
-    assert out[1].split() == ["grad_cam", "last", "0.50", "[0.12,", "0.75]", "passes"]
+    assert out[1:4] == ["at 'last'", "grad_cam  0.50 [0.12, 0.75]", "  passes"]
     assert out[-1] == "Use grad_cam."
     file = tmp_path / "new" / "judged.csv"
     error, result, _ = answer(

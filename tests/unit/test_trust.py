@@ -204,10 +204,10 @@ def test_a_network_of_known_truth(red, judged):
     assert judged.verdict.startswith(f"Use {judged.method} at {judged.layer!r}: road ")
     assert table.loc[("hires_cam", "pooled"), "pointing"] == 1
     eigen = table.loc[("eigen_cam", "pooled")]
-    assert "does not find the mark" in eigen["verdict"]
+    assert "50% (50 to 50) on the mark, not surely above 60%" in eigen["verdict"]
     assert eigen["pointing"] == 0 and eigen["marks"] == 0.5
     assert table["verdict"].tolist()[-3:] == ["baseline"] * 3
-    assert "passes" not in judged.verdict and judged.notes == []
+    assert "passes" not in judged.verdict
 
 
 def test_the_numbers_are_those_of_the_functions_called_by_hand(red, judged):
@@ -279,7 +279,7 @@ def test_the_sticker_that_a_class_always_has():
     rows = judged.table.set_index("method")
     assert judged.method in ("hires_cam", "grad_cam"), judged
     assert rows.loc[judged.method, "pointing"] >= 0.9, judged
-    assert "does not find the mark" in rows.loc["eigen_cam", "verdict"], judged
+    assert "50% (50 to 50) on the mark" in rows.loc["eigen_cam", "verdict"], judged
 
 
 def test_nothing_beats_the_baselines_on_a_random_network():
@@ -312,7 +312,7 @@ def test_what_passes_and_what_is_used():
     verdicts, best = table_of_verdicts(road, marks=[0.9, 0.5, 0.9, 0.9])
     assert verdicts == [
         "passes",
-        "does not find the mark",
+        "50% (50 to 50) on the mark, not surely above 60%",
         "passes, though worse than centre and edges in road",
         "not surely better than random; the score hardly falls",
     ]
@@ -327,6 +327,63 @@ def test_what_passes_and_what_is_used():
     verdicts, best = table_of_verdicts([0.3], marks=[0.9], stays=0.95)
     assert verdicts == ["stays without what was learnt"] and best is None
     assert table_of_verdicts([0.3], marks=[0.9], P=3.5)[0] == ["the score hardly falls"]
+
+
+def test_a_share_on_the_mark_is_told_with_its_interval():
+    weights = _intervals.weights_of_draws(np.arange(40))
+    shares = np.tile([0.3, 0.74], 20)
+    _, low, high = camkit.interval(shares)
+    assert judging._on_mark(shares, weights, 9) == (
+        f"52% ({100 * low:.0f} to {100 * high:.0f}) on the mark, not surely above 60%"
+    )
+    # By itself it is above: what fails it are the other rows.
+    assert judging._on_mark(np.full(40, 0.65), weights, 9) == (
+        "65% (65 to 65) on the mark, not surely above 60% among 9 rows"
+    )
+
+
+def test_few_images_are_told(red, judged):
+    [note] = judged.notes
+    assert note == (
+        "16 images or groups are few: the intervals are wide, and yet about 11% too short; "
+        "24 or more tell methods apart"
+    )
+    assert judging._few(24) == []
+    model, images, _ = red
+    twice = np.concatenate([images, images])
+    # Of 32 images that show 16 things, the things count.
+    options = {"layers": ["pooled"], "groups": np.arange(32) % 16}
+    assert camkit.judge(model, twice, ["hires_cam"], **options).notes[0] == note
+
+
+def test_the_text_fits_a_terminal_and_holds_the_table(judged):
+    lines = judged.text.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0].split() == ["road", "marks", "stays"]
+    assert [line for line in lines if line.startswith("at ")] == ["at 'pooled'", "at 'features'"]
+    text = " ".join(judged.text.split())
+    for row in judged.shown.to_dict("records"):
+        numbers = f"{row['method']} {row['road']} {row['marks']} {row['stays']} {row['verdict']}"
+        assert f"{numbers}; pointing {row['pointing']}; boxes {row['boxes']}" in text
+
+
+def test_the_widest_numbers_fit_a_terminal(judged):
+    table = judged.table.assign(road=-0.25, road_low=-0.5, road_high=-0.125)
+    table.loc[0, "method"] = max(judging.METHODS, key=len)
+    wide = camkit.Judgement(table, "", None, None, [])
+    assert "-0.25 [-0.50, -0.12]" in wide.text
+    assert max(map(len, wide.text.splitlines())) <= 80
+
+
+def test_each_image_has_its_own_shuffle(red):
+    """The same image again and again: what varies in "stays" are the shuffles alone."""
+    model, images, _ = red
+    case = _measures.Case(model, images[[0] * 6], np.zeros(6, int))
+    rows, _ = _measures.rows_of(case, ["grad_cam"], ["features"])
+    done = []
+    maps, stays = _measures.maps_and_what_stays(case, rows, 0, lambda: done.append(1))
+    assert len(done) == 6 and stays.shape == (6, 4)
+    assert (maps[0] == maps[0][0]).all() and len(np.unique(stays[:, 0])) > 1
 
 
 def test_a_model_that_names_labels_by_chance_is_not_explained(red):
@@ -380,7 +437,7 @@ def test_a_flattened_head_has_no_marks_but_a_verdict():
     model = zoo.REFUSED["Flatten → Dense"][0]()
     judged = camkit.judge(model, zoo.images(COUNT), ["grad_cam"], layers=[model.layers[-3].name])
     assert "marks" not in judged.table
-    assert judged.notes[0].startswith("there are no marks: the network names both of two marks in ")
+    assert judged.notes[1].startswith("there are no marks: the network names both of two marks in ")
     assert judged.verdict.startswith("Nothing here beats the baselines: ")
 
 
@@ -400,7 +457,7 @@ def test_the_embedded_transformer():
     judged = camkit.judge(model, batch.astype("float32"), methods, output="mean")
     rows = judged.table.set_index("method")
     assert rows.loc["attention_rollout", "marks"] == 0.5 < rows.loc["legrad", "marks"]
-    assert "does not find the mark" in rows.loc["attention_rollout", "verdict"]
+    assert "50% (50 to 50) on the mark" in rows.loc["attention_rollout", "verdict"]
 
 
 def test_files_are_read_again_only_where_their_size_is_asked_for(red, monkeypatch):
@@ -464,10 +521,10 @@ def test_what_cannot_be_judged_is_said_in_one_line(red):
 def test_what_is_left_out_is_said(red):
     model, images, _ = red
     judged = camkit.judge(model, images, ["hires_cam", "legrad"], layers=["pooled"])
-    assert [note[:16] for note in judged.notes] == ["left out: legrad"]
+    assert judged.notes[0].startswith("left out: legrad")
     # A network that returns the same vector for all marks cannot tell them apart.
     dead = redness()
     dead.get_layer("features").set_weights([np.zeros((1, 1, 3, 3)), np.ones(3)])
     judged = camkit.judge(dead, images, ["hires_cam"], layers=["pooled"])
-    assert "marks" not in judged.table and judged.notes[0].startswith("there are no marks: ")
+    assert "marks" not in judged.table and judged.notes[1].startswith("there are no marks: ")
     assert judged.method is None
