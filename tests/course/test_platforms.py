@@ -492,6 +492,12 @@ def test_two_students_of_one_name_are_told_apart_by_their_numbers_or_refused(
         (b"", "names no student"),
         (b"login\n\xff\n", "is not in UTF-8"),
         (b"login\n../x\n", "cannot be the name of a folder"),
+        (b"login,name\njm,Jana M\nJM,Jan M\n", "'jm' to 'Jana M' and to 'Jan M'"),
+        (b"Nachname;Vorname\nKim;Jo\nKim;Jo\n", "two rows for 'Jo Kim', without a login"),
+        (
+            b"Identifier,Full name\nParticipant 1,Jo Kim\nParticipant 2,Jo Kim\n",
+            "two rows for 'Jo Kim', without a login, an address or a number: add a column",
+        ),
     ],
 )
 def test_a_table_that_is_no_roster_is_refused(text, message, tmp_path):
@@ -506,6 +512,24 @@ def test_tables_of_spreadsheets_are_read(tmp_path):
     for data in (text.encode("utf-8-sig"), codecs.BOM_UTF16_LE + text.encode("utf-16-le")):
         (tmp_path / "a.csv").write_bytes(data)
         assert roster.read(tmp_path / "a.csv").find(name="müller").login == "jana"
+
+
+@pytest.mark.parametrize(
+    "text, names",
+    [
+        (
+            "Matrikelnummer;Name;Vorname;E-Mail\n1;Müller;Jan;j@x.de\n2;Müller;Petra;p@x.de\n",
+            {"j@x.de": "Jan Müller", "p@x.de": "Petra Müller"},
+        ),
+        ("sep=;\nlogin;name\njana;Jana Müller\n", {"jana": "Jana Müller"}),
+        ("login,name,Gruppe\njo,Jo Kim,A\njo,Jo Kim,B\n", {"jo": "Jo Kim"}),
+        ("Identifier,Status\nParticipant 7,\n", {"participant 7": None}),  # blind marking
+    ],
+)
+def test_tables_of_a_registrar_keep_every_student(text, names, tmp_path):
+    (tmp_path / "a.csv").write_text(text)
+    people = roster.read(tmp_path / "a.csv").people
+    assert {person.login: person.fields.get("name") for person in people} == names
 
 
 WORKSHEETS = {

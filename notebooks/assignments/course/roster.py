@@ -35,8 +35,8 @@ MOODLE_FIELDS = {
 # The same of Canvas, GitHub Classroom, Moodle's worksheet, and tables that a teacher makes.
 OTHER_FIELDS = {
     "login": ("SIS Login ID", "login"),
-    "email": ("email",),
-    "sis": ("SIS User ID",),
+    "email": ("email", "e-mail", "mail", "Adresse mail", "correo"),
+    "sis": ("SIS User ID", "Matrikelnummer", "student number", "student ID"),
     "github": ("github_username", "github username"),
     "canvas": ("ID",),
     "identifier": ("identifier", "Identifiant", "Identificador"),
@@ -189,6 +189,7 @@ def read(source: Path) -> Roster:
     for path in _tables(source):
         rows = _rows(path)
         newcomers = [person for person in map(_person, rows) if person]
+        _check_rows(path, newcomers)
         if not newcomers:
             raise RosterError(
                 f"{path} names no student: its headings should be those of an export in English, "
@@ -234,7 +235,9 @@ def _rows(path: Path) -> list[dict[str, str]]:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         raise RosterError(f"{path} is not in UTF-8: save it as CSV UTF-8") from error
-    first_line = text.partition("\n")[0]
+    first_line, _, rest = text.partition("\n")
+    if first_line.startswith("sep="):  # what Excel writes to name its delimiter
+        text, first_line = rest, first_line.removeprefix("sep=")
     delimiter = max(",;\t", key=first_line.count)
     table = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restval="")
     try:
@@ -248,13 +251,24 @@ def _heading(text: str) -> str:
     return unicodedata.normalize("NFC", text.strip().replace("\u2019", "'"))
 
 
-def _person(row: Mapping[str, str]) -> Person | None:
-    """Return the student of a row, None if it is no student's."""
-    fields = {}
+def _fields(row: Mapping[str, str]) -> dict[str, str]:
+    """Return what a row says, by the names in FIELDS."""
+    fields: dict[str, str] = {}
     for heading, cell in row.items():
         name = FIELDS.get(heading.casefold())
         if name and cell.strip():
             fields.setdefault(name, unicodedata.normalize("NFC", cell.strip()))
+    if fields.keys() >= {"first", "name"} and "last" not in fields:
+        if squash(fields["first"]) not in squash(fields["name"]):  # "Name" beside "Vorname"
+            fields["last"] = fields.pop("name")
+    if "name" not in fields and ("first" in fields or "last" in fields):
+        fields["name"] = " ".join(fields[part] for part in ("first", "last") if part in fields)
+    return fields
+
+
+def _person(row: Mapping[str, str]) -> Person | None:
+    """Return the student of a row, None if it is no student's."""
+    fields = _fields(row)
     is_canvas = {"Student", "ID"} <= row.keys()
     if is_canvas and row["Student"].strip() in NO_STUDENTS:
         return None
@@ -266,17 +280,41 @@ def _person(row: Mapping[str, str]) -> Person | None:
             del fields[name]
             times = [row[heading] for heading in HANDED_IN if heading in row]
             participants[found[1]] = "".join(times[:1])
-    if "name" not in fields and ("first" in fields or "last" in fields):
-        fields["name"] = " ".join(fields[part] for part in ("first", "last") if part in fields)
     login = next((fields[name] for name in LOGINS if name in fields), "")
-    if not login:
+    if not login and not participants:
         return None
+    # A worksheet of blind marking holds nothing but the numbers.
+    login = login or f"participant {next(iter(participants))}"
     person = Person(login, fields, participants)
     if is_canvas:
         person.canvas_row = {heading: row[heading] for heading in CANVAS if heading in row}
     elif "github" not in fields:
         person.moodle_row = {heading: row[heading] for heading in MOODLE if heading in row}
     return person
+
+
+def _check_rows(path: Path, people: list[Person]) -> None:
+    """Raise RosterError if two rows of a table may be two students, and nothing tells them apart.
+
+    A student may stand in several rows, one for each group, with one login, address or number.
+    """
+    holders: dict[str, Person] = {}
+    for person in people:
+        for key in person.exact_keys():
+            other = holders.setdefault(key, person)
+            if other is person:
+                continue
+            name = person.fields.get("name", "")
+            if name and person.login == other.login == name:
+                raise RosterError(
+                    f"{path} has two rows for {name!r}, without a login, an address or a number: "
+                    "add a column such as 'Email address', which tells whether they are one student"
+                )
+            if person.names() and other.names() and not person.names() & other.names():
+                raise RosterError(
+                    f"{path} gives {key!r} to {other.fields['name']!r} and to {name!r}: give each "
+                    "student a login, an address and a number of their own"
+                )
 
 
 def _check_login(path: Path, person: Person) -> None:
