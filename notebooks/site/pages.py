@@ -1,4 +1,4 @@
-"""Turn an executed lesson into its page: one HTML file that needs no network and no script.
+"""Turn an executed lesson into its page: one HTML file that needs no network.
 
 `pages.html.j2` holds what stands around the cells and `pages.css` how all of it looks.
 """
@@ -7,6 +7,7 @@ import base64
 import re
 from collections.abc import Iterable
 from html import escape, unescape
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from latex2mathml.converter import convert
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
+from PIL import Image
 
 FOLDER = Path(__file__).resolve().parent
 LESSONS = FOLDER.parent
@@ -90,6 +92,9 @@ NOTEBOOK_LINK = re.compile(r'href="([\w-]+\.ipynb)(#[^"]*)?"')
 
 # A link from a lesson to a page beside the reference, with or without a section of it.
 LINK_BESIDE = re.compile(r'href="site/([\w-]+)\.md(#[^"]*)?"')
+
+# A PNG in the HTML of a page; the data of views and of frames are written in other ways.
+PNG = re.compile(r'(<img[^>]* src="data:image/)png;base64,([\w+/=]+)')
 
 # How a blockquote begins that is a call-out: with its kind.
 CALL_OUT = re.compile(r"<p><strong>(Tip|Caution|Definition|Predict)\.</strong>")
@@ -196,10 +201,10 @@ def cell_headings(source: str) -> list[Heading]:
 
 
 def page_name(name: str) -> str:
-    """Return the file name of a lesson's page. The first lesson is the index of them all."""
+    """Return the file name of a notebook's page. The first lesson is the index of them all."""
     if name.startswith("00"):
         return "index.html"
-    return name.removesuffix(".ipynb") + ".html"
+    return name.removesuffix(".ipynb").removesuffix(".html") + ".html"
 
 
 def number(name: str) -> str:
@@ -291,6 +296,7 @@ def page(notebook: NotebookNode, name: str) -> str:
         filters={"markdown2html": markdown2html},
     )
     html, _ = exporter.from_notebook_node(notebook, resources)
+    html = PNG.sub(as_webp, html)
     html = html.replace(PLACE, frame())
     html = LINK_BESIDE.sub(r'href="camkit.\1.html\2"', html)
     return NOTEBOOK_LINK.sub(link_between_pages, html)
@@ -331,6 +337,16 @@ def replace_widgets(cell: NotebookNode) -> None:
     for view in widget_views(cell.get("outputs", [])):
         html = view["data"].get("text/html", INTERACTIVE)
         view["data"] = {"text/html": html}
+
+
+def as_webp(match: re.Match) -> str:
+    """Return the start of an image for a match of `PNG`, as WebP of the same pixels if smaller."""
+    stream = BytesIO()
+    picture = Image.open(BytesIO(base64.b64decode(match[2])))
+    # Quality is effort here: more of it takes twice the time and saves a twentieth.
+    picture.save(stream, "webp", lossless=True, exact=True, quality=0, method=2)
+    data = base64.b64encode(stream.getvalue()).decode()
+    return f"{match[1]}webp;base64,{data}" if len(data) < len(match[2]) else match[0]
 
 
 def replace_heads(cell: NotebookNode) -> None:

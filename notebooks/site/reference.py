@@ -1,7 +1,8 @@
 """Write the rest of the site: the reference, from the docstrings, and a page that searches it.
 
-pdoc reads the package; `pages` shows the result as if it were a lesson. The search page holds all
-that it searches, since a page that was opened from disk may not read other files.
+pdoc reads the package; `pages` shows the result as if it were a lesson. One script holds the search
+with all that it searches, since a page that was opened from disk may run a script beside it and
+read no other file.
 """
 
 import html
@@ -22,6 +23,7 @@ from pages import FOLDER, LESSONS, headings, markdown2html, page, page_name, pla
 from pdoc import doc
 
 import camkit
+from camkit.atlas._view import joined
 
 INDEX = "camkit.html"
 # Pages beside the reference: {file: (Markdown file, the words of the link to it)}. The tests write
@@ -70,9 +72,11 @@ BESIDE = {
 }
 SEARCH = "search.html"
 RESULTS = (
-    '<p role="status">Type a word of a heading, of the text or of the code.</p>\n'
-    '<ol id="results"></ol>'
+    '<div class="found">'
+    '<p role="status">Type a word of a heading, of the text or of the code.</p>'
+    "<ol></ol></div>"
 )
+SEARCH_SCRIPT = "search.js"
 
 # A field of a class, described by a comment beside it.
 FIELD = re.compile(r"^    (\w+): [^#\n]*# (.*)$", re.M)
@@ -294,33 +298,37 @@ def results(page_file: str, notebook: NotebookNode) -> list[Result]:
     return sections
 
 
-def search_page(site: dict[str, NotebookNode]) -> str:
+def search_page() -> str:
     """Return the page that searches the lessons and the reference."""
+    text = page(notebook_of(["# Search", RESULTS]), SEARCH)
+    return text.replace("</main>", f'</main>\n<script src="{SEARCH_SCRIPT}"></script>')
+
+
+def search_script(site: dict[str, NotebookNode]) -> str:
+    """Return the script of all search boxes, with the sections of the lessons and of the site."""
     notebooks = {}
     for path in sorted(LESSONS.glob("*.ipynb")):
         notebooks[page_name(path.name)] = nbformat.read(path, as_version=4)
     sections = []
     for page_file, notebook in (notebooks | site).items():
         sections += results(page_file, notebook)
-    # A script ends at the first "</", even within a string.
-    data = json.dumps(sections, ensure_ascii=False).replace("</", "<\\/")
-    code = (FOLDER / "search.js").read_text(encoding="utf-8")
-    script = f'<script type="module">\n{code}\nstartSearch({data});\n</script>'
-    text = page(notebook_of(["# Search", RESULTS]), SEARCH)
-    return text.replace("</main>", f"</main>\n{script}")
+    data = json.dumps(sections, ensure_ascii=False)
+    code = joined(SEARCH_SCRIPT, FOLDER)
+    return f'(() => {{\n"use strict";\n{code}\nstartSearch({data});\n}})();\n'
 
 
 def write(folder: Path) -> None:
-    """Write the reference and the search page, unless they are younger than all their sources."""
+    """Write the reference and the search, unless they are younger than all their sources."""
     folder = Path(folder)
-    search_file = folder / SEARCH
-    if search_file.exists() and search_file.stat().st_mtime > youngest_source():
+    last = folder / SEARCH
+    if last.exists() and last.stat().st_mtime > youngest_source():
         return
     site = reference()
     folder.mkdir(parents=True, exist_ok=True)
     for name, notebook in site.items():
         (folder / name).write_text(page(notebook, name), encoding="utf-8")
-    search_file.write_text(search_page(site), encoding="utf-8")
+    (folder / SEARCH_SCRIPT).write_text(search_script(site), encoding="utf-8")
+    last.write_text(search_page(), encoding="utf-8")
 
 
 def youngest_source() -> float:

@@ -1,5 +1,5 @@
-// The search page. All words must occur in a section; headings count more than text, and the beginning
-// of a word more than its middle.
+// The search of the site: below the box of every page, and as a page of its own. All words must occur in
+// a section; headings count more than text, and the beginning of a word more than its middle.
 
 /** A section of a page: address, heading, title of the page, text. */
 /** @typedef {[string, string, string, string]} Section */
@@ -102,14 +102,18 @@ function resultItem([address, heading, title, text], words) {
 }
 
 /**
- * Search in the sections whenever something is typed, and at once for `?q=` of the address.
+ * Search in the sections whenever something is typed, and at once for what stands in the box and for
+ * `?q=` of the address.
  *
  * @param {Section[]} sections
  */
 export function startSearch(sections) {
   const box = /** @type {HTMLInputElement} */ (document.querySelector("[name=q]"));
-  const list = /** @type {HTMLElement} */ (document.getElementById("results"));
-  const status = /** @type {HTMLElement} */ (document.querySelector("[role=status]"));
+  const form = /** @type {HTMLFormElement} */ (box.form);
+  const found = /** @type {HTMLElement} */ (document.querySelector(".found"));
+  const list = /** @type {HTMLElement} */ (found.querySelector("ol"));
+  const status = /** @type {HTMLElement} */ (found.querySelector("[role=status]"));
+  const isBelowBox = form.contains(found);
   const folded = sections.map(lowerCase);
 
   function search() {
@@ -120,12 +124,42 @@ export function startSearch(sections) {
     }
     const items = numbers.slice(0, SHOWN).map((n) => resultItem(sections[n], words));
     list.replaceChildren(...items);
+    found.hidden = isBelowBox && !words.length;
   }
 
-  box.value = new URLSearchParams(location.search).get("q") ?? "";
+  box.value ||= new URLSearchParams(location.search).get("q") ?? "";
   box.addEventListener("input", search);
-  box.focus();
+  if (isBelowBox) closeOutside(form, box, found, search);
+  else box.focus();
   search();
+}
+
+/**
+ * Hide what was found below a box when the reader turns to something else or presses Escape, and show
+ * it again in the box.
+ *
+ * @param {HTMLFormElement} form around the box and what was found
+ * @param {HTMLInputElement} box
+ * @param {HTMLElement} found
+ * @param {() => void} search
+ */
+function closeOutside(form, box, found, search) {
+  const hide = () => {
+    found.hidden = true;
+  };
+  for (const kind of ["focusin", "pointerdown"]) {
+    document.addEventListener(kind, ({ target }) => {
+      if (!form.contains(/** @type {Node} */ (target))) hide();
+    });
+  }
+  form.addEventListener("keydown", ({ key }) => {
+    if (key === "Escape") hide();
+  });
+  // A result may lead to a section of this page.
+  found.addEventListener("click", ({ target }) => {
+    if (/** @type {Element} */ (target).closest("a")) hide();
+  });
+  box.addEventListener("focus", search);
 }
 
 /** @param {Section} section */

@@ -16,6 +16,9 @@ from PIL import Image
 
 BUILD = ROOT / "build"
 
+# What tells the scripts of a page: its cards, its living views, its search box.
+SCRIPTS = ("camkitPredictions", "currentScript", reference.SEARCH_SCRIPT)
+
 
 def cells(path, kind):
     return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == kind]
@@ -141,9 +144,10 @@ def test_the_index_runs_and_its_page_is_whole(tmp_path):
 def test_page_stands_alone(lesson, parsed):
     soup, fetched = parsed(lesson)
     assert fetched == []
-    # Cards keep what a reader chooses, and living views move; without a script both can be read.
+    # Cards keep what a reader chooses, living views move and the search box asks for its script;
+    # without scripts all can be read.
     for script in soup.find_all("script"):
-        assert any(name in script.string for name in ("camkitPredictions", "currentScript"))
+        assert any(name in script.string for name in SCRIPTS)
     assert not re.search(r"url\(|@import", soup.style.string)
     assert soup.html["lang"] == "en" and soup.title.string.strip()
     assert [img for img in soup.find_all("img") if img["alt"].startswith("No description")] == []

@@ -1,13 +1,19 @@
 """What a page makes of a notebook: formulas, links, folded code, a word for interactive views."""
 
+import base64
 import re
+from io import BytesIO
 
+import numpy as np
 import pages
 import pytest
 import run
 from bs4 import BeautifulSoup
 from lesson_files import execute, notebook_file, read_page
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
+
+from camkit import plots
 
 
 def test_a_page_shows_formulas_links_and_a_word_for_widgets(tmp_path):
@@ -93,3 +99,22 @@ def test_folded_code_that_shows_nothing_is_folded_together_with_what_follows():
         ["one = 1", "two = 2"],
         ["three = 3"],
     ]
+
+
+def png_output(pixels):
+    """Return an output of a cell: a PNG with these pixels."""
+    stream = BytesIO()
+    Image.fromarray(pixels).save(stream, "png")
+    return new_output("display_data", {"text/html": plots.img_tag(stream.getvalue(), "a > b")})
+
+
+def test_figures_of_a_page_take_fewer_bytes_and_keep_their_pixels():
+    ramp = np.add.outer(np.arange(200), np.arange(300)) % 256
+    figure = np.stack([ramp, ramp[:, ::-1], 255 - ramp], axis=-1).astype("uint8")
+    notebook = new_notebook(cells=[new_code_cell("draw", outputs=[png_output(figure)])])
+    soup, fetched = read_page(run.page(notebook, "01-try.ipynb"))
+    kind, _, data = soup.main.img["src"].partition(",")
+    assert (kind, fetched) == ("data:image/webp;base64", [])
+    assert len(data) < len(notebook.cells[0].outputs[0]["data"]["text/html"])
+    shown = Image.open(BytesIO(base64.b64decode(data))).convert("RGB")
+    assert (np.asarray(shown) == figure).all()

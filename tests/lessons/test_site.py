@@ -184,15 +184,13 @@ def test_all_pages_are_one_site(soups):
 def test_the_reference_needs_no_network_and_scripts_for_the_search_alone(site):
     for path in site.glob("*.html"):
         soup, fetched = read_page(path.read_text(encoding="utf-8"))
-        scripts = soup.select("script")
-        assert [one for one in fetched if one not in scripts] == [] and not any(
-            one.get("src") for one in scripts
-        )
-        assert len(scripts) == (path.name == "search.html")
-        assert not re.search(
-            r"fetch\(|XMLHttpRequest|import\(",
-            "".join(one.string for one in scripts).rpartition("startSearch([[")[0],
-        )
+        (script,) = soup.select("script")
+        if path.name == "search.html":
+            assert fetched == [script] and script["src"] == reference.SEARCH_SCRIPT
+        else:
+            assert fetched == [] and f'"{reference.SEARCH_SCRIPT}"' in script.string
+    code, _, _ = (site / reference.SEARCH_SCRIPT).read_text().partition("startSearch([[")
+    assert not re.search(r"fetch\(|XMLHttpRequest|import\(", code)
 
 
 def test_what_is_young_enough_stays(site):
@@ -232,12 +230,47 @@ def test_a_word_leads_to_its_section(typed, heading, page, site, site_playground
         leaf.get_by_role("searchbox").fill("bias")  # and while one types
         assert re.fullmatch(r"\d\d sections", leaf.get_by_role("status").inner_text())
     else:
-        first = leaf.locator("#results a").first
+        first = leaf.locator(".found a").first
         assert first.inner_text() == heading
         first.click()
         leaf.wait_for_url(f"**/{page}#*")
         landed = leaf.locator("main").get_by_role("heading", name=heading, exact=True)
         assert 0 <= landed.bounding_box()["y"] < 100
+    assert told == [] and elsewhere(fetched) == []
+    leaf.close()
+
+
+@needs_chromium
+@pytest.mark.parametrize("width", [1280, 390])
+def test_sections_appear_below_the_box_while_one_types(width, site, browser):  # noqa: F811
+    leaf = browser.new_page(viewport={"width": width, "height": 800})
+    told, fetched = [], []
+    watch(leaf, told, fetched)
+    leaf.goto((site / "camkit.glossary.html").as_uri())
+    found = leaf.locator(".found")
+    assert not found.is_visible()
+    assert not any(url.endswith(reference.SEARCH_SCRIPT) for url in fetched)
+    leaf.get_by_role("searchbox").click()
+    leaf.keyboard.type("grad-ca", delay=10)
+    status = leaf.get_by_role("status")
+    status.filter(has_text="sections").wait_for()
+    assert found.bounding_box()["width"] == leaf.locator("header form").bounding_box()["width"]
+    assert leaf.evaluate(OVERFLOW) <= 0
+    assert serious(leaf) == []
+
+    leaf.keyboard.type("mq")
+    status.filter(has_text=re.compile("^0 sections$")).wait_for()
+    for _ in range(2):
+        leaf.keyboard.press("Backspace")
+    leaf.keyboard.press("Escape")
+    found.wait_for(state="hidden")
+    leaf.get_by_role("searchbox").fill("saliency 显著性")
+    leaf.mouse.click(2, 2)
+    found.wait_for(state="hidden")
+    leaf.get_by_role("searchbox").focus()
+    leaf.locator(".found a").first.click()
+    leaf.wait_for_url("**/camkit.glossary.html#*")
+    found.wait_for(state="hidden")
     assert told == [] and elsewhere(fetched) == []
     leaf.close()
 
