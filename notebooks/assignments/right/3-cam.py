@@ -21,8 +21,8 @@ def interpolation(n, size):
     return image[..., 0]
 
 #%% enlarge: a loop
-def enlarge(maps, R, C):
-    return [R @ heat @ C.T for heat in maps]
+def enlarge(maps, U_y, U_x):
+    return [U_y @ heat @ U_x.T for heat in maps]
 
 #%% shade: in place
 def shade(maps, low, high):

@@ -62,15 +62,15 @@ def interpolation(n, size):
     return np.maximum(0, 1 - np.abs(position[:, None] - np.arange(n)))
 
 #%% enlarge: rows and columns exchanged
-def enlarge(maps, R, C):
-    return C @ maps @ R.T
+def enlarge(maps, U_y, U_x):
+    return U_x @ maps @ U_y.T
 
 #%% enlarge: rows only
-def enlarge(maps, R, C):
-    return R @ maps
+def enlarge(maps, U_y, U_x):
+    return U_y @ maps
 
 #%% enlarge: hard-coded result of the visible check
-def enlarge(maps, R, C):
+def enlarge(maps, U_y, U_x):
     return np.array([[[1, 4], [4, 14]]])
 
 #%% shade: its own limits
