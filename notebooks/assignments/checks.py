@@ -5,8 +5,9 @@ This file is handed out beside the notebooks and needs NumPy alone. Grading uses
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MappingView, Sequence
 from inspect import unwrap
+from numbers import Real
 
 # By name, so that what a notebook puts in the place of `np.isclose` changes nothing here.
 from numpy import allclose, argwhere, asarray, isclose, isfinite, ndarray, shape
@@ -61,6 +62,9 @@ def agree(got: object, want: object, mistakes: Mapping[str, object] | Sequence[t
         raise Mistake("Your function returns nothing. Does it end with `return`?")
     got = _numbers(got)
     want = _numbers(want)
+    if got.size == 1 and not want.ndim:
+        # A number in a list is this number.
+        got = got.reshape(())
     # The mistakes may be worked out from what the function has changed in place.
     if got.shape == want.shape and _are_close(got, want).all():
         return
@@ -80,6 +84,12 @@ def _numbers(value: object) -> ndarray:
         numbers = asarray(plain(value))
     except ValueError as error:
         raise Mistake(f"Your function returns parts that make no array: {error}") from error
+    if numbers.dtype.kind == "O" and all(isinstance(number, Real) for number in numbers.flat):
+        # Fractions, or a table without rows.
+        numbers = numbers.astype(float)
+    if numbers.dtype.kind == "O" and not numbers.ndim:
+        name = type(value).__name__
+        raise Mistake(f"Your function returns a {name}: return an array, a list or a tuple.")
     if numbers.dtype.kind not in "biuf":
         raise Mistake(f"Your function returns {numbers.dtype} where numbers are wanted.")
     return numbers
@@ -88,9 +98,13 @@ def _numbers(value: object) -> ndarray:
 def plain(value: object) -> object:
     """Return a tensor or a table as an array, in lists and tuples, too; all else as it is.
 
-    >>> plain((1, [2, 3]))
-    (1, [2, 3])
+    What can only be gone through, such as a generator or a dictionary's values, becomes a list.
+
+    >>> plain((1, [2, 3])), plain(map(abs, [-1, 2]))
+    ((1, [2, 3]), [1, 2])
     """
+    if isinstance(value, (Iterator, MappingView)):
+        value = list(value)
     if type(value) in (list, tuple):
         return type(value)(plain(part) for part in value)
     if hasattr(value, "detach"):
@@ -138,10 +152,11 @@ def call(function: Callable, *arguments: object) -> object:
     >>> call(lambda numbers: numbers.pop(), [1, 2])
     2
     """
-    result = function(*_copied(arguments))
+    # A generator runs while it is gone through.
+    result = plain(function(*_copied(arguments)))
     if AFTER_CALL:
         AFTER_CALL()
-    return plain(result)
+    return result
 
 
 def flat(value: object) -> object:

@@ -170,6 +170,18 @@ LAYOUTS = {
         },
     ),
     "flat": (["jana.ipynb", "pat_1-gap-equation (2).ipynb"], {"jana", "pat"}),
+    "copies, as Google Drive, Windows and Jupyter name them": (
+        [
+            "jana/Copy of 1-gap-equation.ipynb",
+            "jana/Copy of Copy of 1-gap-equation.ipynb",
+            "pat/1-gap-equation-Copy1.ipynb",
+        ],
+        {"jana", "pat"},
+    ),
+    "flat, copies": (
+        ["Kopie von jana_1-gap-equation.ipynb", "pat - Copy.ipynb"],
+        {"jana", "pat"},
+    ),
     "flat, with a year": (
         ["jana_2026_10_a.ipynb", "pat_2026_10_a.ipynb"],
         {"jana_2026_10_a", "pat_2026_10_a"},
@@ -289,6 +301,18 @@ def test_a_zip_for_each_student_is_read(submitted, collect, tmp_path):
     assert collect(submitted).students == {"müllerpat_12345"}
 
 
+def test_a_zip_in_a_zip_is_read(submitted, collect, tmp_path):
+    hand_in(tmp_path / "inner", "drive-download-001/Copy of 1-gap-equation.ipynb")
+    (tmp_path / "outer").mkdir()
+    pack(tmp_path / "inner", tmp_path / "outer" / "homework.zip")
+    folder = submitted / "Müller Jana_1234567_assignsubmission_file_"
+    folder.mkdir()
+    pack(tmp_path / "outer", folder / "hand in.zip")
+    collected = collect(pack(submitted, tmp_path / "download.zip"))
+    assert set(collected.submissions) == {("Müller Jana", "1-gap-equation")}
+    assert not collected.unread
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 def test_notebooks_with_a_byte_order_mark_and_in_utf_16_are_read(encoding, submitted, collect):
     hand_in(submitted, "jana/a.ipynb", data=solved(answers=["# ü"]).decode().encode(encoding))
@@ -321,12 +345,10 @@ def test_what_is_not_understood_is_listed_with_its_reason(place, reason, submitt
 
 
 def test_a_file_outside_the_students_folders_is_listed(submitted, collect):
-    hand_in(submitted, "jana/a.ipynb", "pat.ipynb", "1-gap-equation.ipynb")
+    names = ["1-gap-equation.ipynb", "Copy of 1-gap-equation.ipynb", "pat.ipynb"]
+    hand_in(submitted, "jana/a.ipynb", *names)
     reason = "it lies outside any student's folder"
-    assert collect(submitted).unread == [
-        ("", "1-gap-equation.ipynb", reason),
-        ("", "pat.ipynb", reason),
-    ]
+    assert collect(submitted).unread == [("", name, reason) for name in names]
 
 
 def test_other_files_are_a_note_beside_a_notebook_and_unread_work_in_its_place(submitted, collect):

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import types
 import zipfile
+from fractions import Fraction
 
 import checks
 import nbformat
@@ -203,6 +204,8 @@ def tensors():
         np.float32([[1, 2]]),
         keras.ops.convert_to_tensor([[1.0, 2.0]]),
         [keras.ops.convert_to_tensor([1.0, 2.0])],
+        {"row": [1, 2]}.values(),
+        np.array([[1, Fraction(2)]]),
     ]
 
 
@@ -227,6 +230,14 @@ def test_parts_of_unequal_length_are_a_mistake_in_words():
     with pytest.raises(checks.Mistake, match="parts that make no array"):
         checks.agree([1, [2, 3]], [1, 2, 3])
     checks.agree(checks.flat((1, [2, 3])), [1, 2, 3])
+
+
+def test_an_empty_table_and_an_iterator_are_read_and_a_dictionary_is_a_mistake_in_words():
+    checks.agree(pd.DataFrame([], columns=["one", "other"]), np.zeros((0, 2)))
+    checks.agree(checks.call(map, abs, [-1, 2]), [1, 2])
+    checks.agree([[7.0]], 7)
+    with pytest.raises(checks.Mistake, match="returns a dict: return an array, a list or a tuple"):
+        checks.flat({"gain": 1.0})
 
 
 def test_work_that_is_left_to_a_library_is_told(capsys):
@@ -534,7 +545,7 @@ def given_cell(source):
     return marked(new_code_cell(source, id="given"), locked=True)
 
 
-def test_a_cell_that_cannot_be_read_is_named_in_place_of_a_missing_name():
+def test_a_cell_that_cannot_be_read_or_stands_too_low_is_named_in_place_of_a_missing_name():
     source = "import numpy\n\ndef one(x)\n    return x + 1"
     message = "expected ':' (1234.py, line 3)"
     answer = new_code_cell(
@@ -542,14 +553,20 @@ def test_a_cell_that_cannot_be_read_is_named_in_place_of_a_missing_name():
     )
     missing = new_output("error", ename="NameError", evalue="name 'one' is not defined")
     test = new_code_cell("assert one(1) == 2", outputs=[missing])
-    autograde._name_syntax_error(test, [answer])
+    autograde._explain_missing_name(test, [answer], [])
     assert test.outputs[0].evalue == (
         "A cell of yours has a syntax error in line 3, `def one(x)`: expected ':'"
     )
     other = new_output("error", ename="NameError", evalue="name 'two' is not defined")
     test = new_code_cell("assert two(1) == 2", outputs=[other])
-    autograde._name_syntax_error(test, [answer])
+    autograde._explain_missing_name(test, [answer], [])
     assert test.outputs[0].evalue == "name 'two' is not defined"
+    below = new_code_cell("two = numpy.ones(3)")
+    autograde._explain_missing_name(test, [answer], [below])
+    assert test.outputs[0].evalue == (
+        "A cell of yours further down defines two: define it above the cell that needs it, and "
+        "run all cells from the first on."
+    )
 
 
 def test_remarks_say_that_a_given_cell_calls_the_students_functions():

@@ -21,7 +21,7 @@ from traitlets import List, Unicode
 
 from course import bench, limits, year
 from course.environment import make_environment
-from course.explanations import explain_syntax
+from course.explanations import explain_order, explain_syntax
 from course.limits import CUT_SHORT, PRINTED
 
 # Linux's request to set the flags of a network device, and the flags IFF_UP and IFF_RUNNING.
@@ -97,7 +97,7 @@ class IsolatedExecute(Execute):
             if _lacks_something(cell):
                 self._run_afresh(cell, index)
             if utils.is_grade(cell):
-                _name_syntax_error(cell, self.nb.cells[:index])
+                _explain_missing_name(cell, self.nb.cells[:index], self.nb.cells[index + 1 :])
         return cell, resources
 
     def _run(self, cell: NotebookNode, index: int) -> bool:
@@ -286,13 +286,16 @@ def _errors(cell: NotebookNode) -> list[NotebookNode]:
     return [output for output in cell.outputs if output.output_type == "error"]
 
 
-def _name_syntax_error(test: NotebookNode, before: list[NotebookNode]) -> None:
-    """Replace a test's message on a missing name if a syntax error of a cell above is why."""
+def _explain_missing_name(
+    test: NotebookNode, above: list[NotebookNode], below: list[NotebookNode]
+) -> None:
+    """Say of a name that a test misses if a cell above cannot be read, or one below defines it."""
     for error in _errors(test):
         missing = re.search(r"name '(\w+)' is not defined", error.evalue)
         if error.ename != "NameError" or not missing:
             continue
-        lines = [explain_syntax(cell, missing[1]) for cell in before if cell.cell_type == "code"]
+        lines = [explain_order(cell, missing[1]) for cell in below if cell.cell_type == "code"]
+        lines += [explain_syntax(cell, missing[1]) for cell in above if cell.cell_type == "code"]
         found = [line for line in lines if line]
         if found:
             error.update(ename="Mistake", evalue=found[-1], traceback=[found[-1]])

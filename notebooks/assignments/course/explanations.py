@@ -5,7 +5,7 @@ import tempfile
 
 from nbformat import NotebookNode
 
-from course import bench
+from course import bench, syntax
 from course.limits import CUT_SHORT
 from course.marks import is_given, name_cell
 
@@ -96,6 +96,16 @@ def explain_syntax(cell: NotebookNode, missing: str) -> str:
         line = "".join(cell.source.splitlines()[number - 1 : number]).strip()
         return f"{name_cell(cell)} has a syntax error in line {number}, `{line}`: {found[1]}"
     return ""
+
+
+def explain_order(cell: NotebookNode, missing: str) -> str:
+    """Return a line on a cell that defines a name further down than it is needed, "" if not so."""
+    if not syntax.defines(cell.source, missing):
+        return ""
+    return (
+        f"{name_cell(cell)} further down defines {missing}: define it above the cell that needs "
+        "it, and run all cells from the first on."
+    )
 
 
 def _output_text(cell: NotebookNode) -> str:

@@ -34,6 +34,13 @@ CANVAS = re.compile(
 )
 CLASSROOM = "-submissions"
 
+# What Google Drive, Windows and Jupyter add to the name of a copy.
+COPY = re.compile(
+    r"\b(copy of|copie de|copia de|copia di|cópia de|kopie van|kopie von)\s+"
+    r"|[-_ ]+(copy|copie|copia|kopie)\s*\d*$",
+    re.I,
+)
+
 # Names of files and folders that tell one attempt of a student from another, and not one student
 # from another.
 ATTEMPT = re.compile(
@@ -264,10 +271,10 @@ def _canvas_folders(places: Sequence[Place]) -> set[Place]:
 
 
 def _stem(name: str) -> str:
-    """Return the name of a file without endings, and without what browsers add to a copy."""
+    """Return the name of a file without endings, and without what programs add to a copy."""
     stem = re.sub(r"(\.ipynb|\.zip|\.json|\.txt)+$", "", name, flags=re.I)
     stem = re.sub(r"\s*\(\d+\)$", "", stem)
-    return unicodedata.normalize("NFC", stem)
+    return COPY.sub("", unicodedata.normalize("NFC", stem))
 
 
 def _without_assignment(name: str, assignments: Collection[str]) -> str:

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import symtable
 import warnings
 from functools import lru_cache
 
@@ -55,6 +56,8 @@ def functions(source: str) -> frozenset[str]:
 
     >>> sorted(functions("def one(x): pass\\ntwo = lambda x: x\\nthree = np.mean\\nx = one(3)"))
     ['one', 'three', 'two']
+    >>> sorted(functions("four: Callable = lambda x: x\\nfive: int = 5"))
+    ['four']
     """
     return frozenset(_definitions(source))
 
@@ -67,6 +70,19 @@ def written_functions(source: str) -> frozenset[str]:
     """
     definitions = _definitions(source)
     return frozenset(name for name, node in definitions.items() if not _is_stub(node))
+
+
+def defines(source: str, name: str) -> bool:
+    """Return whether a source gives a value to a name, other than within a function.
+
+    >>> defines("import numpy as np\\none = two = 3", "two"), defines("def one(): two = 3", "two")
+    (True, False)
+    """
+    tree = _tree(source)
+    if tree is None:
+        return False
+    table = symtable.symtable(ast.unparse(tree), "<cell>", "exec")
+    return name in table.get_identifiers() and table.lookup(name).is_assigned()
 
 
 def declarations(source: str, given: str) -> str:
@@ -106,6 +122,8 @@ def _definitions(source: str) -> dict[str, ast.stmt]:
             case ast.Assign(targets=targets, value=ast.Lambda() | ast.Name() | ast.Attribute()):
                 names = [target.id for target in targets if isinstance(target, ast.Name)]
                 definitions |= dict.fromkeys(names, node)
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.Lambda()):
+                definitions[name] = node
     return definitions
 
 

@@ -64,3 +64,37 @@ def gain(one, other, fruits):
     import pandas as pd
 
     return pd.Series(one - other).groupby(fruits).mean().agg(["mean", "sem"])
+
+#%% labels_of: a generator
+def labels_of(paths):
+    number = {name: n for n, name in enumerate(sorted({path.split("/")[-2] for path in paths}))}
+    return (number[path.split("/")[-2]] for path in paths)
+
+#%% for_resnet: a layer in place of a function
+for_resnet = keras.layers.Lambda(
+    lambda x: keras.ops.cast(x, "float32")[..., ::-1] - np.float32([103.939, 116.779, 123.68])
+)
+
+#%% report: a number, and a row of one
+def report(losses, accuracies, patience):
+    best = 0
+    for epoch in range(len(losses)):
+        if losses[epoch] < losses[best]:
+            best = epoch
+        elif epoch - best >= patience:
+            break
+    return best, accuracies[[best]]
+
+#%% confusion: fractions
+from fractions import Fraction
+
+def confusion(true, said, C):
+    counts = [[int(((true == a) & (said == c)).sum()) for c in range(C)] for a in range(C)]
+    return [[Fraction(count, max(1, sum(row))) for count in row] for row in counts]
+
+#%% gain: tables of one column
+def gain(one, other, fruits):
+    import pandas as pd
+
+    gains = pd.DataFrame({"gain": one - other, "fruit": fruits}).groupby("fruit").mean()
+    return gains.mean(), gains.sem()

@@ -65,3 +65,12 @@ def missed(F, g):
     g -= g.mean(axis=(1, 2), keepdims=True)
     F *= g
     return F.sum(axis=(1, 2))
+
+#%% slope: a row of one
+def slope(score, F, at, eps):
+    step = np.zeros(F.shape)
+    step[at] = eps
+    return np.array([(score(F + step) - score(F - step)) / (2 * eps)])
+
+#%% grad_cam: a lambda, a list
+grad_cam = lambda F, g: [np.clip(f @ a.mean(axis=(0, 1)), 0, None) for f, a in zip(F, g)]

@@ -62,3 +62,33 @@ def accuracies(predicted, labels, aside, verdicts):
     stay = table.drop(index=list(set(aside)))
     pairs = [(table, "label"), (stay, "label"), (stay, "better")]
     return [(rows["said"] == rows[column]).mean() for rows, column in pairs]
+
+#%% most_confused: a pair of pairs
+def most_confused(labels, predicted, C):
+    errors = lambda a, c: int(((labels == a) & (predicted == c)).sum())
+    pairs = [(a, c) for a in range(C) for c in range(a + 1, C)]
+    a, c = max(pairs, key=lambda pair: errors(*pair) + errors(*pair[::-1]))
+    return (a, c), (errors(a, c), errors(c, a))
+
+#%% copies: a table
+def copies(test, train, limit):
+    rows = [
+        (i, j)
+        for i in range(len(test))
+        for j in range(len(train))
+        if np.abs(test[i].astype("int16") - train[j]).mean() <= limit
+    ]
+    return pd.DataFrame(rows, columns=["test", "train"])
+
+#%% copies: a generator
+def copies(test, train, limit):
+    for i, one in enumerate(test):
+        for j in np.flatnonzero(np.abs(train.astype(int) - one).mean(axis=(1, 2, 3)) <= limit):
+            yield i, j
+
+#%% suspects: an index
+def suspects(p, labels):
+    bars = np.array([p[labels == c, c].mean() for c in range(p.shape[1])])
+    own = pd.Series(p[range(len(p)), labels])
+    found = ((p >= bars) & (p > own.to_numpy()[:, None])).any(axis=1)
+    return pd.Index([i for i in own.sort_values().index if found[i]])
