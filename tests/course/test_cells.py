@@ -627,6 +627,37 @@ def test_what_programs_leave_out_or_damage_beside_the_sources_is_not_needed(tmp_
     assert restored.answered == list(ANSWERS) and not restored.remarks
 
 
+def saved_by_colab(content):
+    """Without ids, which are metadata there, and with a picture among the outputs."""
+    picture = nbformat.v4.new_output("display_data", {"image/png": "iVBORw0KGgo="})
+    for number, cell in enumerate(content["cells"]):
+        del cell["id"]
+        cell["metadata"] |= {"id": f"Xb3{number}", "executionInfo": {"user": {"userId": ""}}}
+        if cell["cell_type"] == "code":
+            cell["outputs"] = [picture]
+    content |= {"nbformat_minor": 0, "metadata": {"colab": {"provenance": []}}}
+
+
+def saved_by_vs_code(content):
+    """With ids and languages of its own."""
+    for number, cell in enumerate(content["cells"]):
+        cell["id"] = f"{number:08x}"
+        cell["metadata"] |= {"vscode": {"languageId": "python"}}
+
+
+@pytest.mark.parametrize("keeps_marks", [True, False])
+@pytest.mark.parametrize("save", [saved_by_colab, saved_by_vs_code])
+def test_what_other_programs_save_is_read_as_it_was(save, keeps_marks, tmp_path):
+    notebook = Student().notebook
+    content = json.loads(nbformat.writes(notebook if keeps_marks else unmarked(notebook)))
+    save(content)
+    candidate = identified(json.dumps(content).encode(), tmp_path)
+    restored = cells.restore(candidate.notebook, RELEASED)
+    assert restored.answered == list(ANSWERS)
+    assert not (keeps_marks and restored.remarks)
+    assert sources_by_mark(restored.notebook) | ANSWERS == sources_by_mark(restored.notebook)
+
+
 def test_notebooks_of_an_old_format_are_read(tmp_path):
     old = nbformat.convert(Student().notebook, 3)
     candidate = identified(json.dumps(old).encode(), tmp_path)
