@@ -510,14 +510,7 @@ def test_what_is_graded_stays_so_until_it_changes_or_a_person_grades(
 
     (tmp_path / "good" / "1-tiny.ipynb").write_text("saved half")
     grading.grade(graded_copy, tmp_path)
-    page = (graded_copy / "feedback" / "good" / "1-tiny" / "1-tiny.html").read_text(
-        encoding="utf-8"
-    )
-    assert (
-        rows(graded_copy)["good"] == "0"
-        and "return x + 1" not in page
-        and "empty or damaged" in page
-    )
+    assert rows(graded_copy)["good"] == "6.5", "a damaged file displaces no notebook"
 
 
 def test_no_cell_is_a_formula(graded):

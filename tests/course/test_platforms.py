@@ -13,7 +13,19 @@ from datetime import UTC, datetime
 
 import nbformat
 import pytest
-from course import cli, collecting, files, grading, lateness, returns, roster, sources, tables, year
+from course import (
+    cli,
+    collecting,
+    files,
+    grading,
+    lateness,
+    owners,
+    returns,
+    roster,
+    sources,
+    tables,
+    year,
+)
 from course.release import release
 from course.roster import Roster, RosterError
 from nbformat.v4 import new_code_cell, new_notebook
@@ -482,6 +494,65 @@ def test_a_roster_maps_names_numbers_and_logins_to_one_student(submitted, collec
         collected = collect(submitted, people)
         assert set(collected.submissions) == {("jana", "1-gap-equation")}, place
         assert not collected.unread, place
+
+
+def test_a_group_of_canvas_is_told_and_the_rest_of_the_class_is_read(submitted, collect, tmp_path):
+    """Canvas names a group's file by the group, with the number of one of its students."""
+    people = roster.read(table(tmp_path / "canvas.csv", *CANVAS_TABLE))
+    group = "teamrot_12345_67894_2-transfer.ipynb"
+    own = "müllerjana_12345_67890_1-gap-equation.ipynb"
+    other = "obrienpat_LATE_12346_67891_1-gap-equation-1.ipynb"
+    hand_in(submitted, group, own, other)
+    collected = collect(submitted, people)
+    assert set(collected.submissions) == {
+        ("jana", "1-gap-equation"),
+        ("jana", "2-transfer"),
+        ("pat", "1-gap-equation"),
+    }
+    ((student, note),) = collected.notes
+    assert student == "jana" and note.startswith(f"{group} was handed in as 'teamrot'")
+    assert "copy the marks" in note and not collected.unread
+    # Without a table of students the group is one of its own.
+    assert collect(submitted).students == {"teamrot_12345", "müllerjana_12345", "obrienpat_12346"}
+    for place in (own, other):
+        (submitted / place).unlink()
+    assert collect(submitted, people).notes == collected.notes
+
+
+def test_a_number_that_several_names_share_is_no_students(submitted, collect):
+    hand_in(
+        submitted, *(f"{name}_2026_10_x.ipynb" for name in ("jana", "pat")), "kim_2027_10_x.ipynb"
+    )
+    assert collect(submitted).students == {"jana_2026_10_x", "pat_2026_10_x", "kim_2027_10_x"}
+
+
+@pytest.mark.parametrize(
+    "name, given, is_own",
+    [
+        ("Ångström-Łukasz, Zoë", "angstromlukaszzoe", True),
+        ("O'Brien, Siobhán", "obriensiobhan", True),
+        ("Wu, Li", "wuli", True),
+        ("Müller, Jürgen", "mullerjurgen", True),
+        ("Müller, Jürgen", "schulzjürgen", True),
+        ("Müller, Jürgen", "teamrot", False),
+        ("李, 明", "李明", True),
+    ],
+)
+def test_a_name_of_canvas_is_a_students_with_accents_and_without(name, given, is_own):
+    assert owners.bears(roster.Person("x", {"name": name}), given) is is_own
+
+
+def test_what_was_typed_in_is_told_as_that(submitted, collect, tmp_path):
+    people = roster.read(table(tmp_path / "canvas.csv", *CANVAS_TABLE))
+    hand_in(submitted, "müllerjana_12345_67890_1-gap-equation.ipynb")
+    typed = "obrienpat_LATE_12346_text.html"
+    online = "Jana Müller_1_assignsubmission_onlinetext_/onlinetext.html"
+    hand_in(submitted, typed, data=b"")
+    reason = "a text was typed in, and no notebook handed in"
+    assert collect(submitted, people).unread == [("pat", typed, reason)]
+    shutil.rmtree(submitted)
+    hand_in(submitted, online, data=b"")
+    assert collect(submitted, people).unread == [("jana", online, reason)]
 
 
 def test_who_is_not_in_the_roster_is_listed_and_not_graded(submitted, collect, tmp_path):

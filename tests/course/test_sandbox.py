@@ -523,12 +523,66 @@ def test_what_was_handed_in_is_kept_once_and_also_known_from_earlier_versions(tw
     machine.points = 1
     grading.grade(folder, others)
     assert points_of(folder) == {"anna": "1", "ben": "1"}
-    # What is no notebook takes the place of what was one.
+
+
+def give_by_hand(folder, student, points):  # noqa: F811
+    """Give points for the written answer, as a person does in Formgrader."""
+    with year.open_gradebook(folder) as book:
+        answer = book.find_grade("why", "1-tiny", "1-tiny", student)
+        answer.manual_score = points
+        answer.needs_manual_grade = False
+        book.db.commit()
+
+
+def lines_on(folder, student):  # noqa: F811
+    """The remarks on a student, but for those on the written answer."""
+    found = [row[2] for row in table(folder / "remarks.csv")[1:] if row[0] == student]
+    return [line for line in found if "by hand" not in line]
+
+
+def test_a_file_that_is_no_notebook_displaces_none(class_of, released, machine, tmp_path):  # noqa: F811
+    """A class's download is graded again and again, and holds what was replaced by mail."""
+    folder, download = class_of  # noqa: F811
+    mail = tmp_path / "mail"
+    own = "Anna_77_assignsubmission_file_"
+    other = "Ben_78_assignsubmission_file_"
+    hand_in(download, "damaged", own)
+    hand_in(download, nbformat.writes(answered(released)), other)
+    grading.grade(folder, download)
+    assert points_of(folder) == {"Anna": "0", "Ben": "2"}
+
+    hand_in(mail, nbformat.writes(answered(released)), "Anna")
+    grading.grade(folder, mail)
+    give_by_hand(folder, "Anna", 2.5)
+    changes = table(folder / "changes.csv")
+    earlier = "The notebook of 1-tiny that was handed in earlier counts."
+    for text, line in (
+        ("damaged", f"{own}/1-tiny.ipynb: 1-tiny.ipynb is not a notebook: it is empty or damaged."),
+        (nbformat.writes(released), "A notebook was handed in as it was handed out."),
+    ):
+        hand_in(download, text, own)
+        grading.grade(folder, download, again=True)
+        assert points_of(folder) == {"Anna": "4.5", "Ben": "2"}
+        assert lines_on(folder, "Anna") == [f"{line} {earlier}"]
+    assert [row[2:5] for row in table(folder / "changes.csv")[len(changes) :]] == [
+        ["why", "0", "2.5"]
+    ]
+    with zipfile.ZipFile(folder / "moodle-feedback" / "1-tiny.zip") as packed:
+        assert f"{own}/1-tiny.html" in packed.namelist(), "known from the first call"
+    hand_in(mail, nbformat.writes(answered(released)), "Cem")
+    grading.grade(folder, mail)
+    assert lines_on(folder, "Cem") == [grading.NO_FOLDER]
+
+
+@pytest.mark.filterwarnings("error::sqlalchemy.exc.SAWarning")
+def test_points_by_hand_stay_where_nothing_can_be_graded(class_of, machine):  # noqa: F811
+    folder, submitted = class_of  # noqa: F811
     hand_in(submitted, "damaged", "anna")
     grading.grade(folder, submitted)
-    assert not year.tidied_path(folder, "1-tiny", "anna").exists()
-    grading.grade(folder, others, again=True)
-    assert points_of(folder) == {"anna": "0", "ben": "1"}
+    give_by_hand(folder, "anna", 2)
+    correct_a_test(folder)
+    grading.grade(folder, submitted)
+    assert points_of(folder) == {"anna": "2"}
 
 
 def test_a_given_cell_that_cannot_import_is_a_fault_of_the_machine():

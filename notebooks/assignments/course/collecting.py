@@ -15,7 +15,7 @@ from nbformat import NotebookNode
 
 from course import files, lateness, submissions
 from course.files import File
-from course.owners import Owner, Owners
+from course.owners import Owner, Owners, bears
 from course.roster import Roster
 from course.submissions import Candidate, Submission
 
@@ -24,6 +24,8 @@ KNOWN_FILES = ("checks.py", "nbgrader_config.py", lateness.RECEIPT, "submission_
 
 # Endings of archives that cannot be unpacked here.
 OTHER_ARCHIVES = (".rar", ".7z", ".tar", ".tgz", ".gz", ".xz")
+
+NO_NOTEBOOK = "it is not a notebook (.ipynb)"
 
 
 class Unread(NamedTuple):
@@ -121,6 +123,8 @@ def _student(collected: Collected, place: tuple[str, ...], owners: Owners) -> st
     number = owner.number.removeprefix("canvas ") if "canvas" in owner.number else ""
     if person:
         student = person.login
+        if number and owner.name and not bears(person, owner.name):
+            _note_group(collected, student, place, owner.name)
     elif owners.roster:
         who = " ".join(part for part in (owner.name, f"({owner.number})") if part != "()")
         _add_unread(collected, "", place, f"{who} is no student, or several, in the roster")
@@ -133,6 +137,17 @@ def _student(collected: Collected, place: tuple[str, ...], owners: Owners) -> st
     if number:
         collected.numbers[student] = number
     return student
+
+
+def _note_group(collected: Collected, student: str, place: tuple[str, ...], name: str) -> None:
+    """Note that Canvas names a file with a student's number by something else than the student."""
+    file = next(part for part in place if name in part)
+    note = (
+        f"{file} was handed in as {name!r}, with this student's number: if that is a group, the "
+        "others of it have no file of their own, so copy the marks to them"
+    )
+    if (student, note) not in collected.notes:
+        collected.notes.append((student, note))
 
 
 def _assemble(
@@ -225,7 +240,9 @@ def _mention_others(
             reason = "it is an archive of another kind: unpack it, or make it a .zip"
             _add_unread(collected, student, file.place, reason)
         elif student not in students or is_missed:
-            _add_unread(collected, student, file.place, "it is not a notebook (.ipynb)")
+            typed = owners.of(file.place).typed
+            reason = f"a {typed} was typed in, and no notebook handed in" if typed else NO_NOTEBOOK
+            _add_unread(collected, student, file.place, reason)
         else:
             beside[student].append(name)
     for student, names in beside.items():

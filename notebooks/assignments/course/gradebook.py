@@ -16,17 +16,18 @@ class Score(NamedTuple):
 
 
 def give_zero(folder: Path, assignment: str, student: str) -> None:
-    """Write zero points for a whole submission, and remove what an earlier one left."""
+    """Write zero points for a whole submission; points that a person gave stay."""
     autograded = year.autograded_path(folder, assignment, student).parent
     shutil.rmtree(autograded, ignore_errors=True)
     with year.open_gradebook(folder) as book:
         book.update_or_create_student(student)
-        book.update_or_create_submission(assignment, student)
+        # nbgrader links what is not yet in the session: SQLAlchemy warns if it is flushed between.
+        with book.db.no_autoflush:
+            book.update_or_create_submission(assignment, student)
         for notebook in book.find_assignment(assignment).notebooks:
             submission = book.find_submission_notebook(notebook.name, assignment, student)
             for grade in submission.grades:
                 grade.auto_score = 0
-                grade.manual_score = None
                 grade.needs_manual_grade = False
         book.db.commit()
 

@@ -9,7 +9,7 @@ import secrets
 import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -43,6 +43,8 @@ BLANK = "The notebook was handed in as it was handed out: it has not been begun.
 WAITS = "A written answer waits to be graded by hand."
 LATER = "It could not be graded: {}. It waits, and the next call grades it."
 NO_TIME = "Nobody says when it was handed in: it counts as on time."
+NO_FOLDER = "Moodle has given no file of it: the page is in feedback/ alone, so send it yourself."
+EARLIER = "The notebook of {} that was handed in earlier counts."
 LONGEST_RECEIPT = 1000
 
 
@@ -117,7 +119,7 @@ def grade(
         tests = {assignment: _digest_of_tests(folder, assignment) for assignment in released}
         collected = collect(Path(submitted), Path(scratch), released, roster)
         _enrol(folder, roster, collected.numbers)
-        handed_in = _kept_submissions(folder, released) | collected.submissions
+        handed_in = _what_counts(_kept_submissions(folder, released), collected)
         jobs = [
             Job(
                 folder,
@@ -177,14 +179,48 @@ def _kept_submissions(
     return kept
 
 
+def _what_counts(
+    kept: Mapping[tuple[str, str], Submission], collected: Collected
+) -> dict[tuple[str, str], Submission]:
+    """Return what counts of each student: what was handed in now, or else to an earlier call.
+
+    A file that is no notebook, or one without an answer, displaces no notebook, and is told. Moodle
+    names its folder once and again: a notebook that came by mail goes back there, too.
+    """
+    counts = dict(kept)
+    for key, submission in collected.submissions.items():
+        earlier = kept.get(key)
+        if earlier:
+            moodle = submission.moodle or earlier.moodle
+            if not submission.notebook and earlier.notebook:
+                _tell_that_earlier_counts(collected, key, submission)
+                submission = earlier
+            submission = replace(submission, moodle=moodle)
+        counts[key] = submission
+    for student, assignment in collected.blank:
+        if (student, assignment) in kept:
+            line = f"A notebook was handed in as it was handed out. {EARLIER.format(assignment)}"
+            collected.notes.append((student, line))
+    return counts
+
+
+def _tell_that_earlier_counts(
+    collected: Collected, key: tuple[str, str], submission: Submission
+) -> None:
+    """Say, of the files of a student that are no notebook, that an earlier one counts."""
+    student, assignment = key
+    for number, line in enumerate(collected.unread):
+        if line.student == student and line.reason in submission.remarks:
+            reason = f"{line.reason} {EARLIER.format(assignment)}"
+            collected.unread[number] = line._replace(reason=reason)
+
+
 def _keep(job: Job) -> None:
     """Keep what was handed in for later calls, whether or not it can be graded now."""
     submission = job.submission
     tidied = year.tidied_path(job.folder, job.assignment, job.student)
     if submission.notebook:
         _write_if_new(tidied, nbformat.writes(submission.notebook).encode())
-    else:
-        tidied.unlink(missing_ok=True)
     content = {
         "remarks": submission.remarks,
         "is_late": submission.is_late,
@@ -428,16 +464,21 @@ def _write_tables(
         tables.write_csv(folder / "canvas.csv", returns.canvas_rows(roster, most, points))
     if any(person.moodle_row for person in roster.people):
         tables.write_csv(folder / "moodle.csv", returns.moodle_rows(roster, most, points))
+    remarks = _remarks_on_files(collected)
     for assignment in begun:
+        graded = {
+            student: record
+            for (student, name), record in records.items()
+            if name == assignment and record
+        }
         starts = {
-            student: records[student, assignment]["moodle"]
-            for student in everyone
-            if records[student, assignment].get("moodle")
+            student: record["moodle"] for student, record in graded.items() if record.get("moodle")
         }
         if starts:
             returns.write_moodle_feedback(folder, assignment, starts)
-
-    remarks = _remarks_on_files(collected)
+            remarks += [
+                (student, assignment, NO_FOLDER) for student in graded if student not in starts
+            ]
     for (student, assignment), record in records.items():
         # Of an assignment that nobody has handed in yet there is nothing to remark.
         waits = collected.waiting.get((student, assignment))

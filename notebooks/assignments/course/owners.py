@@ -7,7 +7,8 @@ Read are, as folders and as .zip archives:
   (`mod/assign/classes/downloader.php` of Moodle). The number is another one for each assignment.
 - Canvas' "Download Submissions": NAME_LATE_USER_FILE_FILENAME, where NAME is the sortable name in
   small letters without spaces and signs, LATE stands on late ones only, and a "-1" before the
-  file's ending on the second attempt (`lib/content_zipper.rb` of Canvas).
+  file's ending on the second attempt; NAME_LATE_USER_text.html for a text that was typed in, and
+  the name of a group with the USER of one of its students (`lib/content_zipper.rb` of Canvas).
 - GitHub Classroom's clones: ASSIGNMENT-LOGIN, in a folder ASSIGNMENT-submissions if
   `gh classroom clone student-repos` made them.
 - nbgrader's submitted/STUDENT/ASSIGNMENT/, with timestamp.txt, and any folders named by students,
@@ -23,14 +24,15 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from course import files
-from course.roster import Roster
+from course.roster import Person, Roster, squash
 from course.submissions import Candidate
 
 MOODLE = re.compile(
     r"(?P<name>.+?)_(?P<number>\d+)_assignsubmission_(?P<kind>[a-z]+)(?:_(?P<rest>.*))?"
 )
 CANVAS = re.compile(
-    r"(?:(?P<name>.+?)_)??(?P<late>LATE_)?(?P<number>\d+|anon_[^_]+)_(?P<file>\d+)_(?P<rest>.+)"
+    r"(?:(?P<name>.+?)_)??(?P<late>LATE_)?(?P<number>\d+|anon_[^_]+)"
+    r"_(?:(?P<file>\d+)_(?P<rest>.+)|(?P<typed>text|link)\.html)"
 )
 CLASSROOM = "-submissions"
 
@@ -61,12 +63,14 @@ class Owner(NamedTuple):
         number: "canvas 12345" or "participant 12345"; "" if the place has none.
         is_late: Whether the platform marked it as late; None if it marks nothing.
         moodle: The beginning of Moodle's folder, FULLNAME_NUMBER.
+        typed: "text" or "link" if that was typed in on the platform; "" for a file.
     """
 
     name: str
     number: str = ""
     is_late: bool | None = None
     moodle: str = ""
+    typed: str = ""
 
 
 class Work(NamedTuple):
@@ -99,7 +103,7 @@ class Owners:
         # Each of a student's files asks for the same names, and the roster compares all people.
         self.find = functools.cache(roster.find)
         self.notes: list[str] = []
-        self.canvas_folders = _canvas_folders(places)
+        self.canvas_folders = _canvas_folders(places, roster)
         self.folders = {
             place: self._folders(place) for place in places if self._by_platform(place) is None
         }
@@ -132,11 +136,14 @@ class Owners:
             found = MOODLE.fullmatch(part)
             if found:
                 number = f"participant {found['number']}"
-                return Owner(found["name"], number, moodle=f"{found['name']}_{found['number']}")
+                typed = "text" if found["kind"] == "onlinetext" else ""
+                moodle = f"{found['name']}_{found['number']}"
+                return Owner(found["name"], number, moodle=moodle, typed=typed)
             found = CANVAS.fullmatch(part)
             if found and place[:depth] in self.canvas_folders:
                 number = f"canvas {found['number']}"
-                return Owner(found["name"] or "", number, is_late=bool(found["late"]))
+                is_late = bool(found["late"])
+                return Owner(found["name"] or "", number, is_late, typed=found["typed"] or "")
         return None
 
     def _folders(self, place: Place) -> Place:
@@ -249,7 +256,23 @@ def _hold_files_of_students(works: Mapping[str, Sequence[Work]]) -> bool:
     )
 
 
-def _canvas_folders(places: Sequence[Place]) -> set[Place]:
+def bears(person: Person, name: str) -> bool:
+    """Return whether a name from Canvas is a student's, in whole or in part, accents aside.
+
+    A person of whom no name is known bears any.
+    """
+    parts = [person.fields.get(part, "") for part in ("first", "last", "name")]
+    words = [_plain(word) for word in re.split(r"\W+", " ".join(parts))]
+    is_like_one = any(word in _plain(name) for word in words if len(word) > 2)
+    return not person.names() or squash(name) in person.names() or is_like_one
+
+
+def _plain(text: str) -> str:
+    """Return the letters of a text without accents, and without those that are not Latin."""
+    return unicodedata.normalize("NFKD", squash(text)).encode("ascii", "ignore").decode()
+
+
+def _canvas_folders(places: Sequence[Place], roster: Roster) -> set[Place]:
     """Return the folders in which Canvas named submissions.
 
     A single such name may be a student's own choice, unless all that is at the top is named so.
@@ -258,16 +281,31 @@ def _canvas_folders(places: Sequence[Place]) -> set[Place]:
     for place in places:
         for depth, part in enumerate(place):
             names[place[:depth]].add(part)
+    known = {person.fields["canvas"] for person in roster.people if "canvas" in person.fields}
     folders = set()
     for folder, parts in names.items():
         found = [match for match in map(CANVAS.fullmatch, parts) if match]
-        students = {(match["number"], match["name"]) for match in found}
         numbers = {match["number"] for match in found}
         is_alone = not folder and len(found) == len(parts)
-        # In "jana_2026_10" and "pat_2026_10" the number is no student's.
-        if len(students) == len(numbers) and (len(numbers) > 1 or (numbers and is_alone)):
-            folders.add(folder)
+        if len(numbers) > 1 or (numbers and is_alone):
+            if numbers & known or _are_numbers_of_students(found):
+                folders.add(folder)
     return folders
+
+
+def _are_numbers_of_students(found: Sequence[re.Match]) -> bool:
+    """Return whether numbers in names as Canvas makes them stand for one student each.
+
+    In "jana_2026_10" and "pat_2026_10" the number is no student's. A group's file has the group's
+    name, and the number of a student who may have files of the own name, too.
+    """
+    names = defaultdict(set)
+    for match in found:
+        names[match["number"]].add(unicodedata.normalize("NFC", match["name"] or ""))
+    several = [number for number, borne in names.items() if len(borne) > 1]
+    files_numbers = [match["file"] for match in found if match["file"]]
+    are_unique = len(set(files_numbers)) == len(files_numbers)
+    return not several or (are_unique and 2 * len(several) <= len(names))
 
 
 def _stem(name: str) -> str:
