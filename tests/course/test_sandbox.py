@@ -390,6 +390,15 @@ def machine(monkeypatch):
     return fake
 
 
+def test_each_submission_is_told_as_it_is_graded(class_of, machine, capsys):  # noqa: F811
+    folder, submitted = class_of  # noqa: F811
+    hand_in(submitted, "damaged", "anna", "ben")
+    lines = ["1 of 2: anna: 1-tiny: graded", "2 of 2: ben: 1-tiny: graded"]
+    for told in (lines, []):
+        grading.grade(folder, submitted)
+        assert capsys.readouterr().err.splitlines() == told
+
+
 def test_a_fault_of_the_machine_is_no_zero(class_of, released, machine):  # noqa: F811
     folder, submitted = class_of  # noqa: F811
     hand_in(submitted, nbformat.writes(answered(released)), "anna", "ben")

@@ -6,6 +6,7 @@ Whatever happens there ends as a line in a student's feedback.
 import hashlib
 import json
 import secrets
+import sys
 import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -69,10 +70,12 @@ class Outcome:
     Args:
         fault: Why it could not be graded, "" if it could: the machine is at fault, no student.
         changes: Rows of changes.csv.
+        is_new: Whether it was graded now, and not before.
     """
 
     fault: str = ""
     changes: list[tuple[str, ...]] = field(default_factory=list)
+    is_new: bool = False
 
 
 class MachineFault(RuntimeError):
@@ -255,15 +258,18 @@ def _enrol(folder: Path, roster: Roster, numbers: Mapping[str, str]) -> None:
 
 
 def _grade_all(jobs: list[Job], workers: int) -> list[Outcome]:
-    """Grade submissions, some at once, with a progress bar."""
+    """Grade submissions, some at once, with a progress bar and a line for each that is graded."""
     outcomes = []
     with (
         ThreadPoolExecutor(workers) as pool,
         tqdm(total=len(jobs), unit="submission", disable=None) as bar,
     ):
-        for outcome in pool.map(_grade_if_changed, jobs):
+        for job, outcome in zip(jobs, pool.map(_grade_if_changed, jobs), strict=True):
             outcomes.append(outcome)
             bar.update()
+            if outcome.is_new:
+                line = f"{len(outcomes)} of {len(jobs)}: {job.student}: {job.assignment}: graded"
+                tqdm.write(line, file=sys.stderr)
     return outcomes
 
 
@@ -303,7 +309,7 @@ def _grade_if_changed(job: Job) -> Outcome:
             book.db.commit()
     late = lateness.judge(job.student, points, record, due, job.rule)
     record["late"] = list(late)
-    outcome = Outcome()
+    outcome = Outcome(is_new=bool(reason))
     if reason and old:
         outcome.changes = _changes(job, old["points"], record["points"], reason)
     if record == old:
