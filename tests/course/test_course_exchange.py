@@ -75,6 +75,8 @@ def assignment_list(browser, lab):
     with opened(browser, f"{lab}/lab?reset") as page:
         page.wait_for_function("window.jupyterapp && jupyterapp.restored")
         page.evaluate("jupyterapp.restored")
+        # While the address asks for a reset, a click on a link within the page reloads all of it.
+        page.wait_for_url(lambda url: "reset" not in url)
         page.evaluate("jupyterapp.commands.execute('nbgrader:open-assignment-list')")
         yield page
 
