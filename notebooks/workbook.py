@@ -255,22 +255,20 @@ def resamples(count: int) -> np.ndarray:
     return np.vstack([np.ones(count), draws]) / count
 
 
-def as_text(values: Interval | np.ndarray, form: str = "{:.2f} ({:.2f} to {:.2f})") -> str:
+def as_text(values: Interval | np.ndarray, form: str = "{:z.2f} ({:z.2f} to {:z.2f})") -> str:
     """Return a value and its 95 % interval as text, without the zeros before decimal points.
 
     Args:
         values: What `camkit.interval` returns, or a value and then the values of its bootstrap, as
             products with `resamples` are.
-        form: Takes the value and the ends of its interval.
+        form: Takes the value and the ends of its interval; with a z it writes 0 for −0.
     """
     if not isinstance(values, Interval):
         values = Interval(values[0], *np.quantile(values[1:], (0.025, 0.975)))
-    # Adding 0 makes 0 of −0.
-    rounded = np.round(values, 2) + 0.0
-    return form.format(*rounded).replace("0.", ".").replace("-", "−")
+    return form.format(*values).replace("0.", ".").replace("-", "−")
 
 
-def mean_as_text(values: np.ndarray, form: str = "{:.2f} ({:.2f} to {:.2f})") -> str:
+def mean_as_text(values: np.ndarray, form: str = "{:z.2f} ({:z.2f} to {:z.2f})") -> str:
     """Return the mean of values and its 95 % interval as text, as `as_text` writes it.
 
     Args:
