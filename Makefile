@@ -69,8 +69,8 @@ grade: .venv/course ## SUBMITTED=download [STUDENTS=table.csv DUE=3-cam=2026-10-
 	$(COURSE) grade "$(SUBMITTED)" $(if $(STUDENTS),--students "$(STUDENTS)") $(DUE:%=--due "%") $(if $(AGAIN),--again)
 
 .PHONY: course-proof
-course-proof: .venv/course ## [SEED=2027]: grade every known wrong answer with nbgrader (20 minutes)
-	$(COURSE) prove
+course-proof: .venv/course ## [SEED=2027 ONLY="3 5"]: grade every known wrong answer with nbgrader, of all assignments (20 minutes) or of some
+	$(COURSE) prove $(ONLY)
 
 ##@ To develop
 

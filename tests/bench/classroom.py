@@ -235,7 +235,7 @@ def lost_points(year, troubles):
     headings, *rows = read_table(year / "grades.csv")
     for row in rows:
         points = dict(zip(headings, row, strict=True))
-        for name in headings[4::2]:
+        for name in headings[4::3]:
             trouble = troubles.get((points["SIS Login ID"], name), "")
             if trouble in WITHOUT_ANSWER:
                 continue

@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 from bs4 import BeautifulSoup
 from course import (
+    cli,
     feedback,
     files,
     gradebook,
@@ -106,6 +107,21 @@ def test_the_command_line_says_what_it_can_do_and_what_is_missing(tmp_path):
     refused = call("--folder", str(tmp_path), "--seed", "2031", "grade", str(tmp_path))
     assert refused.returncode == 2
     assert "holds no gradebook: make course SEED=2031 makes it" in refused.stderr
+
+
+def test_some_assignments_can_be_proved_alone(monkeypatch, capsys):
+    proved = []
+    monkeypatch.setattr(proof, "prove", lambda name, seed: proof.Proof([name], {}))
+    monkeypatch.setattr(
+        proof, "prove_by_nbgrader", lambda name, prices, seed: proved.append((name, seed))
+    )
+    cli.main(["--seed", "7", "prove", "3", "5-localization"])
+    assert proved == [("3-cam", 7), ("5-localization", 7)]
+    cli.main(["prove"])
+    assert [name for name, _ in proved[2:]] == ASSIGNMENTS
+    with pytest.raises(SystemExit):
+        cli.main(["prove", "3", "7"])
+    assert "there is no assignment 7: there are 1-gap-equation" in capsys.readouterr().err
 
 
 # --- grading, on a tiny assignment: two functions and an answer
@@ -504,13 +520,47 @@ def test_what_is_graded_stays_so_until_it_changes_or_a_person_grades(
     )
     assert "2.5 of 3 points" in page and "Comment: *Which* sums?" in page
 
-    nbformat.write(answered(released), tmp_path / "half right" / "1-tiny.ipynb")
+    path = tmp_path / "half right" / "1-tiny.ipynb"
+    nbformat.write(answered(released), path)
     grading.grade(graded_copy, tmp_path)
+    assert graded_now == ["half right"] and rows(graded_copy)["half right"] == "4"
+
+    older = path.stat().st_mtime - 3600
+    nbformat.write(answered(released, one=WRONG), path)
+    os.utime(path, (older, older))
+    ((_, note),) = grading.grade(graded_copy, tmp_path).notes
+    assert note.startswith("1-tiny.ipynb is older than the notebook that was graded before.")
     assert graded_now == ["half right"] and rows(graded_copy)["half right"] == "4"
 
     (tmp_path / "good" / "1-tiny.ipynb").write_text("saved half")
     grading.grade(graded_copy, tmp_path)
     assert rows(graded_copy)["good"] == "6.5", "a damaged file displaces no notebook"
+
+
+def test_what_a_person_has_read_is_read_again_only_where_it_has_changed(
+    folder_copy, released, tmp_path
+):
+    """nbgrader asks for all again that a person has graded, whatever was handed in."""
+    path = tmp_path / "kim" / "1-tiny.ipynb"
+    path.parent.mkdir()
+
+    def grade(again=False, **answers):
+        nbformat.write(answered(released, **answers), path)
+        grading.grade(folder_copy, tmp_path, again=again)
+        with year_folder.open_gradebook(folder_copy) as book:
+            (notebook,) = book.find_submission("1-tiny", "kim").notebooks
+            return {grade.name for grade in notebook.grades if grade.needs_manual_grade}
+
+    assert grade() == {"why"}
+    with year_folder.open_gradebook(folder_copy) as book:
+        for name in ("check-one", "why"):
+            step = book.find_grade(name, "1-tiny", "1-tiny", "kim")
+            step.manual_score, step.needs_manual_grade = 1, False
+        book.db.commit()
+    assert grade(again=True) == set() and rows(folder_copy) == {"kim": "4"}
+    assert grade(two=WRONG.replace("one", "two"), why="Their sums swap.") == {"why"}
+    assert rows(folder_copy) == {"kim": "2"}
+    assert ["kim", "1-tiny", grading.CHANGED] in table(folder_copy / "remarks.csv")
 
 
 def test_no_cell_is_a_formula(graded):
@@ -555,8 +605,9 @@ def test_the_table_has_a_row_for_each_student_of_the_gradebook(graded_copy, tmp_
         book.add_student("absent", first_name="Ada", last_name="Byron", lms_user_id="17")
     grading.grade(graded_copy, tmp_path)
     first, *others = table(graded_copy / "grades.csv")
-    assert first == ["Student", "ID", "SIS Login ID", "Section", "1-tiny", "1-tiny late"]
-    assert ["Byron, Ada", "17", "absent", "", "", ""] in others
+    headings = ["Student", "ID", "SIS Login ID", "Section"]
+    assert first == [*headings, "1-tiny", "1-tiny late", "1-tiny to read"]
+    assert ["Byron, Ada", "17", "absent", "", "", "", ""] in others
     assert ["absent", "1-tiny", "Nothing was handed in."] in table(graded_copy / "remarks.csv")
 
 

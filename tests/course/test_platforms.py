@@ -511,6 +511,7 @@ def test_a_group_of_canvas_is_told_and_the_rest_of_the_class_is_read(submitted, 
     }
     ((student, note),) = collected.notes
     assert student == "jana" and note.startswith(f"{group} was handed in as 'teamrot'")
+    assert "put Canvas' list of the group set beside" in note
     assert "copy the marks" in note and not collected.unread
     # Without a table of students the group is one of its own.
     assert collect(submitted).students == {"teamrot_12345", "müllerjana_12345", "obrienpat_12346"}
@@ -560,7 +561,140 @@ def test_who_is_not_in_the_roster_is_listed_and_not_graded(submitted, collect, t
     hand_in(submitted, "jana/a.ipynb", "kim/a.ipynb")
     collected = collect(submitted, people)
     assert set(collected.submissions) == {("jana", "1-gap-equation")}
-    assert collected.unread == [("", "kim/a.ipynb", "kim is no student, or several, in the roster")]
+    ((student, place, reason),) = collected.unread
+    assert (student, place) == ("", "kim/a.ipynb")
+    assert reason.startswith("kim is no student in the roster: write the name, the login or")
+
+
+NAMES = (
+    "login,name,Matrikelnummer",
+    "jm,Jürgen Müller,1234567",
+    'pat,"O\'Brien, Pat",1234568',
+    "ann,Anna-Lena Schmidt,1234569",
+    "len,Lena Schmidt,1234570",
+    "wang,王小明,1234571",
+    "kim1,Kim Lee,1234572",
+    "kim2,Lee Kim,1234573",
+    "my,My Nguyen,1234574",
+)
+
+
+@pytest.mark.parametrize(
+    "name, login",
+    [
+        ("Müller Jürgen - Assignment 1", "jm"),
+        ("Müller, Jürgen - Assignment 1", "jm"),
+        ("Jürgen_Müller_assignment1 (2)", "jm"),
+        ("muller-jurgen-1-gap-equation", "jm"),
+        ("Gap equation Müller Jürgen FINAL v2", "jm"),
+        ("Copy of jürgen müller hw1", "jm"),
+        ("jm_assignment1", "jm"),
+        ("OBrien Pat Aufgabe 1", "pat"),
+        ("Schmidt, Lena - Übung 1", "len"),
+        ("Schmidt Anna Lena", "ann"),
+        ("王小明 assignment1", "wang"),
+        ("nguyen my 1", "my"),
+        # Somebody else, as far as the roster says.
+        ("Jürgen Karl Müller - Assignment 1", None),
+        ("Müller - Assignment 1", None),
+        ("Jürgen Müller and Pat O'Brien", None),
+        ("Assignment 1", None),
+        ("1234", None),
+        ("Kim Lee - Assignment 1", None),
+    ],
+)
+@pytest.mark.parametrize("place", ["{}.ipynb", "{}/x.ipynb"])
+def test_the_words_of_a_name_count_in_any_order(name, login, place, submitted, collect, tmp_path):
+    people = roster.read(table(tmp_path / "students.csv", *NAMES))
+    hand_in(submitted, place.format(name))
+    collected = collect(submitted, people)
+    assert {student for student, _ in collected.submissions} == ({login} if login else set())
+    assert collected.students == ({login} if login else set())
+    assert len(collected.unread) == (0 if login else 1)
+
+
+def test_a_name_that_fits_two_students_is_listed_with_their_logins(submitted, collect, tmp_path):
+    people = roster.read(table(tmp_path / "students.csv", *NAMES))
+    hand_in(submitted, "lee_kim_hw1.ipynb")
+    ((_, _, reason),) = collect(submitted, people).unread
+    assert reason == "lee_kim_hw1 may be kim1 or kim2: write one of these in place of the name"
+    shutil.rmtree(submitted)
+    hand_in(submitted, "Kim Lee/kim2 assignment1.ipynb")
+    assert collect(submitted, people).students == {"kim2"}
+
+
+TEAM_WORKSHEET = (
+    "Identifier,Full name,Email address,Group",
+    "Participant 11,Jana Müller,jana@example.org,Team Rot",
+    "Participant 12,Pat O'Brien,pat@example.org,Team Rot",
+    "Participant 13,Kim Lee,kim@example.org,Default group",
+)
+
+
+@pytest.mark.parametrize(
+    "places, folders",
+    [
+        (  # Before Moodle 4.1 each student of a group has a folder.
+            [
+                "Team Rot-Jana Müller_11_assignsubmission_file_/a.ipynb",
+                "Team Rot-Pat O'Brien_12_assignsubmission_file_/a.ipynb",
+                "Default group-Kim Lee_13_assignsubmission_file_/a.ipynb",
+            ],
+            ["Team Rot-Jana Müller_11", "Team Rot-Pat O'Brien_12", "Default group-Kim Lee_13"],
+        ),
+        (  # Now a group has one, with its own number, which may be that of a participant.
+            [
+                "Team Rot_13_assignsubmission_file/a.ipynb",
+                "Default group_assignsubmission_file/a.ipynb",
+            ],
+            ["", "", ""],
+        ),
+    ],
+)
+def test_a_group_of_moodle_hands_in_for_each_of_its_students(
+    places, folders, submitted, collect, tmp_path
+):
+    people = roster.read(table(tmp_path / "worksheet.csv", *TEAM_WORKSHEET))
+    hand_in(submitted, *places)
+    collected = collect(submitted, people)
+    assert not collected.unread and not collected.notes
+    found = {student: one for (student, _), one in collected.submissions.items()}
+    logins = ["jana@example.org", "pat@example.org", "kim@example.org"]
+    assert [found[login].group for login in logins] == ["Team Rot", "Team Rot", "Default group"]
+    assert [found[login].moodle for login in logins] == folders
+
+
+def test_a_name_with_a_hyphen_is_no_group(submitted, collect, tmp_path):
+    people = roster.read(table(tmp_path / "students.csv", *NAMES))
+    hand_in(submitted, "Anna-Lena Schmidt_11_assignsubmission_file_/a.ipynb")
+    ((key, found),) = collect(submitted, people).submissions.items()
+    assert key == ("ann", "1-gap-equation") and found.group == ""
+    shutil.rmtree(submitted)
+    hand_in(submitted, "Eva-Lena Schmidt_11_assignsubmission_file_/a.ipynb")
+    assert not collect(submitted, people).submissions
+
+
+def test_a_group_of_canvas_hands_in_for_all_that_its_list_names(submitted, collect, tmp_path):
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    table(folder / "canvas.csv", *CANVAS_TABLE)
+    table(
+        folder / "groups.csv",
+        "name,canvas_user_id,user_id,login_id,sections,group_name,canvas_group_id,group_id",
+        "Jana Müller,12345,S1,jana,A,Team Rot,7,",
+        "Pat O'Brien,12346,S2,pat,A,Team Rot,7,",
+    )
+    people = roster.read(folder)
+    assert [person.login for person in people.people] == ["jana", "pat"]
+    own = "obrienpat_12346_67891_2-transfer.ipynb"
+    hand_in(submitted, "teamrot_12345_67894_1-gap-equation.ipynb", own)
+    collected = collect(submitted, people)
+    assert {key: one.group for key, one in collected.submissions.items()} == {
+        ("jana", "1-gap-equation"): "teamrot",
+        ("pat", "1-gap-equation"): "teamrot",
+        ("pat", "2-transfer"): "",
+    }
+    assert not collected.notes and collected.numbers == {"pat": "12346"}
 
 
 def test_two_students_of_one_name_are_told_apart_by_their_numbers_or_refused(
@@ -887,14 +1021,20 @@ def test_a_download_is_graded_and_goes_back(tmp_path, capsys):
         f"  pat@example.org: {place}: it is not a notebook (.ipynb)"
     )
     assert (folder / "grades.csv").read_bytes().startswith(codecs.BOM_UTF8)
-    assert ["Müller", "", "jana@example.org", "", "3.5", "1.0 hours"] in [
+    assert ["Müller", "", "jana@example.org", "", "3.5", "1.0 hours", "1"] in [
         [row[0].split()[-1], *row[1:]] for row in read_rows(folder / "grades.csv")
     ]
+    # What a person has still to read is no mark, and is told.
     assert read_rows(folder / "moodle.csv") == [
         ["Full name", "Email address", "1-tiny"],
-        ["Jana Müller", "jana@example.org", "3.5"],
+        ["Jana Müller", "jana@example.org", ""],
         ["Pat O'Brien", "pat@example.org", ""],
     ]
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == (
+        "1-tiny: answers still to be read in Formgrader: 1; marks that are not final until then, "
+        "and in no table for a platform: 1"
+    )
     assert not (folder / "canvas.csv").exists()
     with zipfile.ZipFile(folder / "moodle-feedback" / "1-tiny.zip") as packed:
         (name,) = packed.namelist()
@@ -906,9 +1046,13 @@ def test_a_download_is_graded_and_goes_back(tmp_path, capsys):
 
     # Without the table of students, which was kept, and without the file that nobody can read.
     (submitted / place).unlink()
+    with year.open_gradebook(folder) as book:
+        answer = book.find_grade("why", "1-tiny", "1-tiny", "jana@example.org")
+        answer.manual_score, answer.needs_manual_grade = 2, False
+        book.db.commit()
     call(submitted, "--due", "1-tiny=2026-10-09T21:30")
-    assert read_rows(folder / "moodle.csv")[1][2] == "4"
-    capsys.readouterr()
+    assert read_rows(folder / "moodle.csv")[1][2] == "6"
+    assert "answers still to be read" not in capsys.readouterr().out
     (submitted / "empty").mkdir()
     with pytest.raises(SystemExit, match="holds no notebook"):
         call(submitted / "empty")

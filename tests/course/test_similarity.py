@@ -165,5 +165,8 @@ def test_the_table_lists_pairs_of_the_years_submissions(tmp_path):
         ["3-cam", "anna", "ben", cell, "100%"] for cell in ("answer", "shade")
     ]
     assert float(rows[1][5]) <= 0.5
+    # Of a group the first student stands for all.
+    group = {(student, "3-cam"): "Team Rot" for student in ("anna", "ben")}
+    assert len(list(similarity.rows(tmp_path, {"3-cam": released}, group))) == 1
     tables.write_csv(tmp_path / "similarity.csv", rows)
     assert table(tmp_path / "similarity.csv") == rows

@@ -13,9 +13,9 @@ from course.release import release
 
 # What grading writes into a year's folder.
 RESULTS = {
-    "grades.csv": "points and lateness",
-    "canvas.csv": "points, for Canvas' gradebook",
-    "moodle.csv": "points, for Moodle's gradebook",
+    "grades.csv": "points, lateness, and how many answers you have still to read",
+    "canvas.csv": "final marks, for Canvas' gradebook",
+    "moodle.csv": "final marks, for Moodle's gradebook",
     "remarks.csv": "what you should know",
     "similarity.csv": "students whose answers are more alike than chance makes them",
     "changes.csv": "whose points are others than before, and since when",
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.command == "build":
             _build(folder, options.seed)
         elif options.command == "prove":
-            _prove(options.seed)
+            _prove(_chosen(parser, options.only), options.seed)
         else:
             _check_folders(parser, folder, options)
             _grade(folder, options)
@@ -67,8 +67,11 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "build", help="prove this year's version, release it and write the instructor's guide"
     )
-    commands.add_parser(
+    prove = commands.add_parser(
         "prove", help="grade all wrong answers with nbgrader itself: minutes for each assignment"
+    )
+    prove.add_argument(
+        "only", nargs="*", metavar="ASSIGNMENT", help="such as 3 or 3-cam; by default all"
     )
     grade = commands.add_parser("grade", help="grade what students handed in")
     grade.add_argument(
@@ -130,11 +133,25 @@ def _build(folder: Path, seed: int) -> None:
     print(f"{folder / 'guide.html'}: for you")
 
 
-def _prove(seed: int) -> None:
-    """Grade all wrong answers to all assignments with nbgrader itself."""
-    for path in sources.assignments():
-        found = proof.prove(path.stem, seed)
-        proof.prove_by_nbgrader(path.stem, found.prices, seed)
+def _chosen(parser: argparse.ArgumentParser, only: Sequence[str]) -> list[str]:
+    """Return the assignments with these names or numbers, all if there are none.
+
+    Exits with a message if there is no such assignment.
+    """
+    names = [path.stem for path in sources.assignments()]
+    chosen = [name for name in names if name in only or name.partition("-")[0] in only]
+    known = {key for name in chosen for key in (name, name.partition("-")[0])}
+    unknown = [key for key in only if key not in known]
+    if unknown:
+        parser.error(f"there is no assignment {', '.join(unknown)}: there are {', '.join(names)}")
+    return chosen or names
+
+
+def _prove(names: Sequence[str], seed: int) -> None:
+    """Grade all wrong answers to assignments with nbgrader itself."""
+    for name in names:
+        found = proof.prove(name, seed)
+        proof.prove_by_nbgrader(name, found.prices, seed)
 
 
 def _check_folders(
@@ -181,11 +198,27 @@ def _grade(folder: Path, options: argparse.Namespace) -> None:
             print(f"{folder / name}: {content}")
     for student, note in collected.notes:
         print(f"note: {student + ': ' if student else ''}{note}")
+    for line in _lines_on_reading(collected):
+        print(line)
     problems = _problems(collected)
     if problems:
         sys.exit("\n".join(problems))
     if not collected.submissions:
         sys.exit(f"error: {options.submitted} holds no notebook with an answer")
+
+
+def _lines_on_reading(collected: Collected) -> list[str]:
+    """Return a line on each assignment of which answers are still to be read."""
+    lines = []
+    for name in sorted({assignment for _, assignment in collected.to_read}):
+        counts = [count for (_, other), count in collected.to_read.items() if other == name]
+        students = sum(count > 0 for count in counts)
+        if students:
+            lines.append(
+                f"{name}: answers still to be read in Formgrader: {sum(counts)}; marks that are "
+                f"not final until then, and in no table for a platform: {students}"
+            )
+    return lines
 
 
 def _problems(collected: Collected) -> list[str]:

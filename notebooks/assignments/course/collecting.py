@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 from course import files, lateness, submissions
 from course.files import File
 from course.owners import Owner, Owners, bears
-from course.roster import Roster
+from course.roster import Person, Roster
 from course.submissions import Candidate, Submission
 
 # What is handed out beside a notebook, and the receipts of nbgrader's exchange.
@@ -48,6 +48,8 @@ class Collected:
         unread: What could not be read or belongs to nobody.
         notes: Lines on how the folders were understood, and on files beside the notebooks.
         waiting: {(student, assignment): why this machine could not grade it}, which grading adds.
+        to_read: {(student, assignment): how many answers a person has still to read}, of all that
+            are graded, which grading adds.
     """
 
     submissions: dict[tuple[str, str], Submission] = field(default_factory=dict)
@@ -57,6 +59,7 @@ class Collected:
     unread: list[Unread] = field(default_factory=list)
     notes: list[tuple[str, str]] = field(default_factory=list)
     waiting: dict[tuple[str, str], str] = field(default_factory=dict)
+    to_read: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
 def collect(
@@ -84,10 +87,10 @@ def collect(
     owners = Owners(places + empty, candidates, list(released), roster)
     collected.notes += [("", note) for note in owners.notes]
     for folder in empty:
-        _student(collected, folder, owners)
+        _students(collected, folder, owners)
     for place, reason in listing.unread.items():
-        student = _student(collected, place, owners)
-        _add_unread(collected, student, place, reason)
+        for student in _students(collected, place, owners) or [""]:
+            _add_unread(collected, student, place, reason)
     _assemble(collected, candidates, owners, released)
     _mention_others(collected, texts, owners, released)
     return collected
@@ -113,30 +116,41 @@ def _add_unread(collected: Collected, student: str, place: Sequence[str], reason
 # --- what is whose
 
 
-def _student(collected: Collected, place: tuple[str, ...], owners: Owners) -> str:
-    """Return the student whose a file is, and note it if that is nobody: then it is ""."""
+def _students(collected: Collected, place: tuple[str, ...], owners: Owners) -> list[str]:
+    """Return the students whose a file is, several of a group, and note it if that is nobody."""
     owner = owners.of(place)
     if not owner.name and not owner.number:
         _add_unread(collected, "", place, "it lies outside any student's folder")
-        return ""
-    person = owners.find(name=owner.name, number=owner.number)
+        return []
+    people, group = owners.people(owner)
     number = owner.number.removeprefix("canvas ") if "canvas" in owner.number else ""
-    if person:
-        student = person.login
-        if number and owner.name and not bears(person, owner.name):
-            _note_group(collected, student, place, owner.name)
+    if len(people) == 1 or group:
+        students = [person.login for person in people]
+        if number and owner.name and not group and not bears(people[0], owner.name):
+            _note_group(collected, students[0], place, owner.name)
     elif owners.roster:
-        who = " ".join(part for part in (owner.name, f"({owner.number})") if part != "()")
-        _add_unread(collected, "", place, f"{who} is no student, or several, in the roster")
-        return ""
+        _add_unread(collected, "", place, _why_nobodys(owner, people))
+        return []
     else:
         # Moodle's number is another one for each assignment, Canvas' is the student's.
         names = (owner.name, number)
-        student = unicodedata.normalize("NFC", "_".join(name for name in names if name))
-    collected.students.add(student)
-    if number:
-        collected.numbers[student] = number
-    return student
+        students = [unicodedata.normalize("NFC", "_".join(name for name in names if name))]
+    collected.students.update(students)
+    if number and not group:
+        collected.numbers[students[0]] = number
+    return students
+
+
+def _why_nobodys(owner: Owner, people: Sequence[Person]) -> str:
+    """Return why a file is nobody's in the roster, and what to do about it."""
+    who = " ".join(part for part in (owner.name, f"({owner.number})") if part != "()")
+    if people:
+        logins = " or ".join(person.login for person in people)
+        return f"{who} may be {logins}: write one of these in place of the name"
+    return (
+        f"{who} is no student in the roster: write the name, the login or the number that stands "
+        "there, or add the student to it"
+    )
 
 
 def _note_group(collected: Collected, student: str, place: tuple[str, ...], name: str) -> None:
@@ -144,7 +158,8 @@ def _note_group(collected: Collected, student: str, place: tuple[str, ...], name
     file = next(part for part in place if name in part)
     note = (
         f"{file} was handed in as {name!r}, with this student's number: if that is a group, the "
-        "others of it have no file of their own, so copy the marks to them"
+        "others of it have no file of their own: put Canvas' list of the group set beside the "
+        "table of students, or copy the marks to them"
     )
     if (student, note) not in collected.notes:
         collected.notes.append((student, note))
@@ -160,8 +175,7 @@ def _assemble(
     by_student: dict[str, list[tuple[Candidate, Owner]]] = defaultdict(list)
     for candidate in candidates:
         place = candidate.file.place
-        student = _student(collected, place, owners)
-        if student:
+        for student in _students(collected, place, owners):
             by_student[student].append((candidate, owners.of(place)))
     for student, pairs in by_student.items():
         pairs = _without_namesakes(collected, student, pairs)
@@ -172,10 +186,13 @@ def _assemble(
         owner_of = {candidate.file: owner for candidate, owner in pairs}
         for assignment, submission in chosen.submissions.items():
             owner = owner_of[submission.file]
+            _, group = owners.people(owner)
             collected.submissions[student, assignment] = replace(
                 submission,
                 is_late=owner.is_late,
-                moodle=owner.moodle,
+                # Moodle takes no feedback for a group's folder.
+                moodle=owner.moodle if group != owner.name else "",
+                group=group,
                 time=lateness.time_handed_in(submission.file, _time_in_roster(owner, owners)),
             )
             if submission.notebook is None:
@@ -185,10 +202,10 @@ def _assemble(
 
 def _time_in_roster(owner: Owner, owners: Owners) -> str:
     """Return when Moodle's grading worksheet says that something was handed in, "" without one."""
-    person = owners.find(number=owner.number) if owner.number else None
-    if not person:
+    people, group = owners.people(owner)
+    if len(people) != 1 or group == owner.name:
         return ""
-    return person.participants.get(owner.number.removeprefix("participant "), "")
+    return people[0].participants.get(owner.number.removeprefix("participant "), "")
 
 
 def _without_namesakes(
@@ -231,19 +248,19 @@ def _mention_others(
         name = file.place[-1]
         if submissions.is_notebook(file) or name in KNOWN_FILES:
             continue
-        student = _student(collected, file.place, owners)
-        if not student:
-            continue
-        named = submissions.assignment_in_name(file.place, released)
-        is_missed = named is not None and (student, named) not in read
-        if name.lower().endswith(OTHER_ARCHIVES):
-            reason = "it is an archive of another kind: unpack it, or make it a .zip"
-            _add_unread(collected, student, file.place, reason)
-        elif student not in students or is_missed:
+        for student in _students(collected, file.place, owners):
+            named = submissions.assignment_in_name(file.place, released)
+            is_missed = named is not None and (student, named) not in read
             typed = owners.of(file.place).typed
-            reason = f"a {typed} was typed in, and no notebook handed in" if typed else NO_NOTEBOOK
-            _add_unread(collected, student, file.place, reason)
-        else:
-            beside[student].append(name)
+            if name.lower().endswith(OTHER_ARCHIVES):
+                reason = "it is an archive of another kind: unpack it, or make it a .zip"
+                _add_unread(collected, student, file.place, reason)
+            elif student not in students or is_missed:
+                reason = NO_NOTEBOOK
+                if typed:
+                    reason = f"a {typed} was typed in, and no notebook handed in"
+                _add_unread(collected, student, file.place, reason)
+            else:
+                beside[student].append(name)
     for student, names in beside.items():
         collected.notes.append((student, f"Other files, which were not read: {', '.join(names)}"))

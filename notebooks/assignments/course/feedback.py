@@ -112,9 +112,10 @@ def summary(
     title = re.match(r"# (.*)", released.cells[0].source)[1]
     total = sum(score.points or 0 for score in scores.values())
     most = sum(score.most for score in scores.values())
+    so_far = " so far" if any(score.is_to_be_read for score in scores.values()) else ""
     lines = [
         f"# {title}",
-        f"## {total:g} of {most:g} points",
+        f"## {total:g} of {most:g} points{so_far}",
         f"For {escape(student)}.",
         "",
         *(f"- {escape(remark)}" for remark in remarks),

@@ -1,18 +1,29 @@
 """Points in nbgrader's gradebook."""
 
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
+
+from nbgrader.api import MissingEntry
 
 from course import year
 
 
 class Score(NamedTuple):
-    """The points of a graded cell (None: a person has to give them), the most, and a comment."""
+    """The score of a graded cell.
+
+    Args:
+        points: The points; None if a person has still to give them.
+        most: The most points.
+        comment: A person's comment.
+        is_to_be_read: Whether a person has to read the answer, or to read it again.
+    """
 
     points: float | None
     most: float
     comment: str
+    is_to_be_read: bool = False
 
 
 def give_zero(folder: Path, assignment: str, student: str) -> None:
@@ -41,5 +52,29 @@ def scores(folder: Path, assignment: str, student: str) -> dict[str, Score]:
         for grade in notebook.grades:
             points = grade.auto_score if grade.manual_score is None else grade.manual_score
             comment = comments.get(grade.name) or ""
-            result[grade.name] = Score(points, grade.max_score, comment)
+            result[grade.name] = Score(points, grade.max_score, comment, grade.needs_manual_grade)
         return result
+
+
+def read_cells(folder: Path, assignment: str, student: str) -> set[str]:
+    """Return the cells to which a person gave points that stand."""
+    with year.open_gradebook(folder) as book:
+        try:
+            (notebook,) = book.find_submission(assignment, student).notebooks
+        except MissingEntry:
+            return set()
+        return {
+            grade.name
+            for grade in notebook.grades
+            if grade.manual_score is not None and not grade.needs_manual_grade
+        }
+
+
+def mark_as_read(folder: Path, assignment: str, student: str, cells: Collection[str]) -> None:
+    """Note that the points that a person gave to cells stand: nbgrader asks for all again."""
+    with year.open_gradebook(folder) as book:
+        (notebook,) = book.find_submission(assignment, student).notebooks
+        for grade in notebook.grades:
+            if grade.name in cells:
+                grade.needs_manual_grade = False
+        book.db.commit()

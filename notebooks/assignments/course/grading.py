@@ -34,14 +34,18 @@ from course import (
 from course.collecting import Collected, collect
 from course.explanations import explain_outputs
 from course.files import File
+from course.gradebook import Score
 from course.lateness import Late
+from course.marks import mark
 from course.roster import Roster
-from course.submissions import Submission
+from course.submissions import SECONDS_APART, Submission
 from course.tables import Result
 
 NOTHING = "Nothing was handed in."
 BLANK = "The notebook was handed in as it was handed out: it has not been begun."
 WAITS = "A written answer waits to be graded by hand."
+CHANGED = "An answer has changed since a person gave it points: read it again in Formgrader."
+OLDER = "{} is older than the notebook that was graded before. {}"
 LATER = "It could not be graded: {}. It waits, and the next call grades it."
 NO_TIME = "Nobody says when it was handed in: it counts as on time."
 NO_FOLDER = "Moodle has given no file of it: the page is in feedback/ alone, so send it yourself."
@@ -144,7 +148,8 @@ def grade(
                 _hand_back(job)
         _write_changes(folder, outcomes)
         _write_tables(folder, list(released), roster, collected, rule)
-        pairs = similarity.rows(folder, released)
+        groups = {key: submission.group for key, submission in handed_in.items()}
+        pairs = similarity.rows(folder, released, groups)
         tables.write_csv(folder / "similarity.csv", pairs, tables.FOR_EXCEL)
     return collected
 
@@ -174,10 +179,11 @@ def _kept_submissions(
             kept[student, assignment] = Submission(
                 notebook,
                 content.get("remarks", []),
-                File((student, assignment, tidied.name), tidied, 0),
+                File((student, assignment, tidied.name), tidied, content.get("modified", 0)),
                 is_late=content.get("is_late"),
                 moodle=content.get("moodle", ""),
                 time=content.get("time", ""),
+                group=content.get("group", ""),
             )
     return kept
 
@@ -187,8 +193,9 @@ def _what_counts(
 ) -> dict[tuple[str, str], Submission]:
     """Return what counts of each student: what was handed in now, or else to an earlier call.
 
-    A file that is no notebook, or one without an answer, displaces no notebook, and is told. Moodle
-    names its folder once and again: a notebook that came by mail goes back there, too.
+    A file that is no notebook, or one without an answer, displaces no notebook, nor does an older
+    notebook, and that is told. Moodle names its folder once and again: a notebook that came by mail
+    goes back there, too.
     """
     counts = dict(kept)
     for key, submission in collected.submissions.items():
@@ -198,6 +205,12 @@ def _what_counts(
             if not submission.notebook and earlier.notebook:
                 _tell_that_earlier_counts(collected, key, submission)
                 submission = earlier
+            elif earlier.notebook and _is_older(submission, earlier):
+                if _sources(submission) != _sources(earlier):
+                    name = submission.file.place[-1]
+                    line = OLDER.format(name, EARLIER.format(key[1]))
+                    collected.notes.append((key[0], line))
+                submission = earlier
             submission = replace(submission, moodle=moodle)
         counts[key] = submission
     for student, assignment in collected.blank:
@@ -205,6 +218,23 @@ def _what_counts(
             line = f"A notebook was handed in as it was handed out. {EARLIER.format(assignment)}"
             collected.notes.append((student, line))
     return counts
+
+
+def _is_older(submission: Submission, earlier: Submission) -> bool:
+    """Return whether a notebook is older than one that was handed in to an earlier call.
+
+    The platform's times decide, or else those of the files. Where neither tell, it is not.
+    """
+    times = submission.time, earlier.time
+    if all(times) and times[0] != times[1]:
+        return times[0] < times[1]
+    changed, changed_earlier = submission.file.modified, earlier.file.modified
+    return changed < changed_earlier - SECONDS_APART
+
+
+def _sources(submission: Submission) -> list[str]:
+    """Return the sources of a notebook's cells."""
+    return [cell.source for cell in submission.notebook.cells]
 
 
 def _tell_that_earlier_counts(
@@ -229,6 +259,8 @@ def _keep(job: Job) -> None:
         "is_late": submission.is_late,
         "moodle": submission.moodle,
         "time": submission.time,
+        "group": submission.group,
+        "modified": submission.file.modified,
     }
     path = year.kept_path(job.folder, job.assignment, job.student)
     _write_if_new(path, json.dumps(content).encode())
@@ -394,12 +426,31 @@ def _grade_now(job: Job) -> list[str]:
         year.check_disk(job.folder)
         gradebook.give_zero(job.folder, job.assignment, job.student)
         return [*remarks, "It cannot be graded. That is 0 points."]
-    fault = isolation.grade_one(job.folder, job.assignment, job.student)
+    whose = (job.folder, job.assignment, job.student)
+    executed = year.autograded_path(*whose)
+    read = gradebook.read_cells(*whose)
+    before = _answers_to_cells(executed) if read and executed.exists() else {}
+    fault = isolation.grade_one(*whose)
     if fault:
         year.check_disk(job.folder)
         raise MachineFault(fault)
-    executed = year.autograded_path(job.folder, job.assignment, job.student)
+    if before:
+        after = _answers_to_cells(executed)
+        unchanged = {cell for cell in read if before.get(cell) == after.get(cell)}
+        gradebook.mark_as_read(*whose, unchanged)
     return remarks + explain_outputs(nbformat.read(executed, as_version=4))
+
+
+def _answers_to_cells(path: Path) -> dict[str, str]:
+    """Return {graded cell: the student's answer, in it or above it} of a graded notebook."""
+    answers = {}
+    answer = ""
+    for cell in nbformat.read(path, as_version=4).cells:
+        if mark(cell).get("solution"):
+            answer = cell.source
+        if mark(cell).get("grade"):
+            answers[mark(cell)["grade_id"]] = answer
+    return answers
 
 
 def _read_record(folder: Path, assignment: str, student: str) -> dict:
@@ -460,12 +511,16 @@ def _write_tables(
                 # When the work is due may have changed since it was graded.
                 late = lateness.judge(student, points, record, due[assignment], rule)
                 record["late"] = late
-                results[student, assignment] = Result(f"{points - late.lost:g}", late.words)
+                to_read = sum(score.is_to_be_read for score in _scores(record))
+                collected.to_read[student, assignment] = to_read
+                shown = str(to_read or "")
+                results[student, assignment] = Result(f"{points - late.lost:g}", late.words, shown)
         rows = tables.grade_rows(book, everyone, assignments, results)
         tables.write_csv(folder / "grades.csv", rows, tables.FOR_EXCEL)
         begun = {assignment for _, assignment in results}
         most = {name: book.find_assignment(name).max_score for name in assignments if name in begun}
-    points = {key: result.points for key, result in results.items()}
+    # A platform shows its students every mark as final.
+    points = {key: result.points for key, result in results.items() if not result.to_read}
     if any(person.canvas_row for person in roster.people):
         tables.write_csv(folder / "canvas.csv", returns.canvas_rows(roster, most, points))
     if any(person.moodle_row for person in roster.people):
@@ -516,5 +571,19 @@ def remarks_on(record: Mapping, due: datetime | None) -> list[str]:
     lines = record["told"] + _remarks_on_time(record["late"])
     if due and not record.get("time") and record.get("is_late") is None:
         lines.append(NO_TIME)
-    waits = any(points is None for points, _, _ in record["points"].values())
-    return lines + [WAITS] if waits else lines
+    to_read = [score for score in _scores(record) if score.is_to_be_read]
+    if any(score.points is None for score in to_read):
+        lines.append(WAITS)
+    if any(score.points is not None for score in to_read):
+        lines.append(CHANGED)
+    return lines
+
+
+def _scores(record: Mapping) -> list[Score]:
+    """Return the scores in the record of a graded submission."""
+    scores = [Score(*score) for score in record["points"].values()]
+    # A record that an earlier version wrote does not say what is to be read.
+    return [
+        score._replace(is_to_be_read=score.is_to_be_read or score.points is None)
+        for score in scores
+    ]

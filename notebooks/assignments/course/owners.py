@@ -9,6 +9,8 @@ Read are, as folders and as .zip archives:
   small letters without spaces and signs, LATE stands on late ones only, and a "-1" before the
   file's ending on the second attempt; NAME_LATE_USER_text.html for a text that was typed in, and
   the name of a group with the USER of one of its students (`lib/content_zipper.rb` of Canvas).
+- Groups of Moodle: GROUP-FULLNAME for each of its students before Moodle 4.1, and then one folder
+  GROUP_NUMBER_assignsubmission_file, where the number is the group's.
 - GitHub Classroom's clones: ASSIGNMENT-LOGIN, in a folder ASSIGNMENT-submissions if
   `gh classroom clone student-repos` made them.
 - nbgrader's submitted/STUDENT/ASSIGNMENT/, with timestamp.txt, and any folders named by students,
@@ -24,11 +26,11 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from course import files
-from course.roster import Person, Roster, squash
+from course.roster import ATTEMPT, Person, Roster, squash, words
 from course.submissions import Candidate
 
 MOODLE = re.compile(
-    r"(?P<name>.+?)_(?P<number>\d+)_assignsubmission_(?P<kind>[a-z]+)(?:_(?P<rest>.*))?"
+    r"(?P<name>.+?)(?:_(?P<number>\d+))?_assignsubmission_(?P<kind>[a-z]+)(?:_(?P<rest>.*))?"
 )
 CANVAS = re.compile(
     r"(?:(?P<name>.+?)_)??(?P<late>LATE_)?(?P<number>\d+|anon_[^_]+)"
@@ -40,15 +42,6 @@ CLASSROOM = "-submissions"
 COPY = re.compile(
     r"\b(copy of|copie de|copia de|copia di|cópia de|kopie van|kopie von)\s+"
     r"|[-_ ]+(copy|copie|copia|kopie)\s*\d*$",
-    re.I,
-)
-
-# Names of files and folders that tell one attempt of a student from another, and not one student
-# from another.
-ATTEMPT = re.compile(
-    r"(alt|answers?|attempt|backup|better|blank|copia|copie|copy|corrected|done|draft|erste?|final"
-    r"|finished|first|fixed|kopie|last|latest|my|neu|new|notebook|old|second|solved|solutions?"
-    r"|submission|test|third|try|untitled|updated|version|versuch|v|work|zweite?|[\d\W_])+",
     re.I,
 )
 
@@ -102,6 +95,7 @@ class Owners:
         self.roster = roster
         # Each of a student's files asks for the same names, and the roster compares all people.
         self.find = functools.cache(roster.find)
+        self.words = words(" ".join(assignments))
         self.notes: list[str] = []
         self.canvas_folders = _canvas_folders(places, roster)
         self.folders = {
@@ -121,23 +115,41 @@ class Owners:
             return owner
         folders = self.folders[place]
         own_name = self._own_name(place)
-        for name in (*folders, own_name):
-            if self.find(name=name):
-                return Owner(name)
+        for beside in (None, self.words):
+            for name in (*folders, own_name):
+                if len(self.find(name=name, beside=beside)) == 1:
+                    return Owner(name)
         depth = self._depth(folders)
         if len(folders) > depth:
             return Owner(folders[depth])
         # Where no student has a folder, the files are named by students.
         return Owner("" if folders in self.with_folders else own_name)
 
+    def people(self, owner: Owner) -> tuple[list[Person], str]:
+        """Return the students whom an owner may be, and the group that they handed in with.
+
+        Returns:
+            Several students and "" if it is not known which of them it is; several students and
+            the name of their group if it is all of them; [] and "" if it is none of the roster.
+        """
+        is_of_platform = owner.number or owner.moodle
+        members = self.roster.find_group(owner.name) if is_of_platform else []
+        if members:
+            return members, owner.name
+        people = self.find(name=owner.name, number=owner.number, beside=self.words)
+        group = ""
+        if owner.moodle and len(people) == 1:
+            group = _group_beside(people[0], owner.name)
+        return people, group
+
     def _by_platform(self, place: Place) -> Owner | None:
         """Return the owner whom a name of Moodle's or Canvas' tells, None if there is no such."""
         for depth, part in enumerate(place):
             found = MOODLE.fullmatch(part)
             if found:
-                number = f"participant {found['number']}"
+                number = f"participant {found['number']}" if found["number"] else ""
                 typed = "text" if found["kind"] == "onlinetext" else ""
-                moodle = f"{found['name']}_{found['number']}"
+                moodle = "_".join(filter(None, (found["name"], found["number"])))
                 return Owner(found["name"], number, moodle=moodle, typed=typed)
             found = CANVAS.fullmatch(part)
             if found and place[:depth] in self.canvas_folders:
@@ -254,6 +266,15 @@ def _hold_files_of_students(works: Mapping[str, Sequence[Work]]) -> bool:
         and not is_named_alike
         and not any(work.folders or ATTEMPT.fullmatch(work.name or "v") for work in inner)
     )
+
+
+def _group_beside(person: Person, name: str) -> str:
+    """Return GROUP of a name GROUP-FULLNAME, "" if it has none or ends with another name."""
+    parts = name.split("-")
+    for count in range(1, len(parts)):
+        if squash("-".join(parts[count:])) in person.names():
+            return "-".join(parts[:count])
+    return ""
 
 
 def bears(person: Person, name: str) -> bool:

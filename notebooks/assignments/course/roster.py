@@ -1,15 +1,16 @@
 """The roster: who takes the course, from the tables that a platform exports.
 
 It reads Canvas' gradebook, Moodle's gradebook, list of participants and grading worksheet (in
-English, German, French or Spanish), GitHub Classroom's roster, and any CSV with some of the
-headings in FIELDS.
+English, German, French or Spanish), GitHub Classroom's roster, Canvas' list of a group set, and
+any CSV with some of the headings in FIELDS.
 """
 
 import csv
+import functools
 import io
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,11 +35,12 @@ MOODLE_FIELDS = {
 
 # The same of Canvas, GitHub Classroom, Moodle's worksheet, and tables that a teacher makes.
 OTHER_FIELDS = {
-    "login": ("SIS Login ID", "login"),
+    "login": ("SIS Login ID", "login", "login_id"),
     "email": ("email", "e-mail", "mail", "Adresse mail", "correo"),
     "sis": ("SIS User ID", "Matrikelnummer", "student number", "student ID"),
     "github": ("github_username", "github username"),
-    "canvas": ("ID",),
+    "canvas": ("ID", "canvas_user_id"),
+    "group": ("Group", "Gruppe", "Groupe", "Grupo", "group_name"),
     "identifier": ("identifier", "Identifiant", "Identificador"),
     "name": ("Student", "name"),
     "first": ("firstname",),
@@ -50,6 +52,15 @@ FIELDS = {
     for name, headings in fields.items()
     for heading in headings
 }
+
+# Words that students write beside their name, and that tell one attempt from another.
+ATTEMPT = re.compile(
+    r"(abgabe|alt|answers?|assignment|attempt|aufgabe|backup|better|blank|copia|copie|copy"
+    r"|corrected|devoir|done|draft|entrega|erste?|exercise|final|finished|first|fixed|homework|hw"
+    r"|kopie|l[oö]sung|last|latest|my|neu|new|notebook|old|second|solved|solutions?|submission|tarea"
+    r"|task|test|third|try|[uü]bung|untitled|updated|version|versuch|v|work|zweite?|[\d\W_])+",
+    re.I,
+)
 
 # What a login is made from: the first of these that a row holds.
 LOGINS = ("login", "email", "sis", "identifier", "github", "name")
@@ -94,6 +105,7 @@ class Person:
             in, in Moodle's words}.
         canvas_row: {heading: cell} of Canvas' own columns; empty without Canvas' gradebook.
         moodle_row: {heading: cell} of Moodle's own columns; empty without a table of Moodle's.
+        groups: The groups that the student hands in with, squashed.
     """
 
     login: str
@@ -101,6 +113,7 @@ class Person:
     participants: dict[str, str] = field(default_factory=dict)
     canvas_row: dict[str, str] = field(default_factory=dict)
     moodle_row: dict[str, str] = field(default_factory=dict)
+    groups: set[str] = field(default_factory=set)
 
     def names(self) -> set[str]:
         """Return all spellings of the name, squashed."""
@@ -110,6 +123,21 @@ class Person:
         turned = " ".join(reversed(name.split(",", 1)))
         spellings = {squash(text) for text in (name, turned, first + last, last + first)}
         return spellings - {"", squash(first), squash(last)}
+
+    def is_spelled_in(self, text_words: Set[str], other_words: Set[str]) -> bool:
+        """Return whether words are those of the name, or the login, beside none but other words.
+
+        Args:
+            text_words: The words of a text, as `words` returns them.
+            other_words: Words that may stand beside a name, besides those of ATTEMPT.
+        """
+        for spelling in (self.fields.get("name", ""), self.login):
+            name_words = words(spelling)
+            others = " ".join(text_words - name_words - other_words)
+            is_name = name_words and not ATTEMPT.fullmatch(" ".join(name_words))
+            if is_name and name_words <= text_words and ATTEMPT.fullmatch(f" {others}"):
+                return True
+        return False
 
     def exact_keys(self) -> set[str]:
         """Return what no two students share: logins, addresses and numbers."""
@@ -130,29 +158,37 @@ class Roster:
     def __bool__(self) -> bool:
         return bool(self.people)
 
-    def find(self, *, name: str = "", number: str = "") -> Person | None:
-        """Return the one student with this number, or else with this login or name.
+    def find(
+        self, *, name: str = "", number: str = "", beside: Set[str] | None = frozenset()
+    ) -> list[Person]:
+        """Return the students with this number, or else with this login or name.
 
         Args:
             name: A login, an address or a name, in any order, with or without spaces.
             number: "canvas 12345" or "participant 12345".
+            beside: Words that may stand beside a name, besides those of ATTEMPT; None if nothing
+                may.
 
         Returns:
-            The student; None if there is none, or if the name fits several.
+            One student; several if the name fits all of them; [] if it fits nobody.
         """
         squashed = squash(name)
+        name_words = words(name)
         tests = (
             lambda person: number in person.exact_keys(),
             lambda person: fold(name) in person.exact_keys(),
             lambda person: squashed in person.names() | {squash(person.login)},
+            lambda person: beside is not None and person.is_spelled_in(name_words, beside),
         )
         for fits in tests:
             found = [person for person in self.people if fits(person)]
-            if len(found) == 1:
-                return found[0]
             if found:
-                return None
-        return None
+                return found
+        return []
+
+    def find_group(self, name: str) -> list[Person]:
+        """Return the students of a group."""
+        return [person for person in self.people if squash(name) in person.groups]
 
 
 def fold(text: str) -> str:
@@ -172,6 +208,19 @@ def squash(text: str) -> str:
     """
     folded = fold(text)
     return "".join(letter for letter in folded if unicodedata.category(letter)[0] in "LMN")
+
+
+@functools.cache
+def words(text: str) -> frozenset[str]:
+    """Return the words of a name in any order, without accents and apostrophes.
+
+    >>> sorted(words("O'Brien-Müller, Pat")), words("Jürgen_Müller") == words("Müller Jürgen")
+    (['muller', 'obrien', 'pat'], True)
+    """
+    decomposed = unicodedata.normalize("NFKD", fold(text))
+    letters = [letter for letter in decomposed if unicodedata.category(letter) != "Mn"]
+    joined = re.sub("['\u2019]", "", "".join(letters))
+    return frozenset(re.findall(r"[^\W_]+", joined))
 
 
 def read(source: Path) -> Roster:
@@ -286,6 +335,8 @@ def _person(row: Mapping[str, str]) -> Person | None:
     # A worksheet of blind marking holds nothing but the numbers.
     login = login or f"participant {next(iter(participants))}"
     person = Person(login, fields, participants)
+    if fields.get("group"):
+        person.groups = {squash(fields["group"])}
     if is_canvas:
         person.canvas_row = {heading: row[heading] for heading in CANVAS if heading in row}
     elif "github" not in fields:
@@ -344,6 +395,7 @@ def _enrol(roster: Roster, person: Person, namesake: Person | None) -> None:
     for other in (*others, person):
         first.fields = other.fields | first.fields
         first.participants = other.participants | first.participants
+        first.groups = other.groups | first.groups
         first.canvas_row = first.canvas_row or other.canvas_row
         first.moodle_row = other.moodle_row | first.moodle_row
     kept = [other for other in roster.people if other not in others]

@@ -211,18 +211,30 @@ def expected_by_chance(rarity: np.ndarray) -> np.ndarray:
     return (by_chance.size - np.searchsorted(by_chance, observed)) / ROUNDS
 
 
-def rows(folder: Path, released: Mapping[str, NotebookNode]) -> Iterator[list[str]]:
+def rows(
+    folder: Path,
+    released: Mapping[str, NotebookNode],
+    groups: Mapping[tuple[str, str], str] | None = None,
+) -> Iterator[list[str]]:
     """Yield the rows of similarity.csv, from all submissions that were graded in a year's folder.
 
     Args:
         folder: The year's folder.
         released: {assignment: the notebook as it was handed out}.
+        groups: {(student, assignment): the group that handed it in, "" if a student did alone}. Of
+            a group the first student stands for all.
     """
     yield list(COLUMNS)
     for assignment, original in released.items():
         class_answers = {}
+        seen = set()
         for path in year.tidied_paths(folder, assignment):
             student = path.parents[1].name
+            group = (groups or {}).get((student, assignment), "")
+            if group in seen:
+                continue
+            if group:
+                seen.add(group)
             notebook = nbformat.read(path, as_version=4)
             class_answers[student] = answers(notebook, original)
         for pair in find_pairs(class_answers):

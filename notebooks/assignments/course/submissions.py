@@ -32,6 +32,7 @@ class Submission:
         is_late: Whether the platform marked it as late; None if it marks nothing.
         moodle: The beginning of the name of Moodle's folder.
         time: When the platform received it, in ISO 8601 and UTC; "" if that is not known.
+        group: The group that handed it in, as the platform calls it; "" if a student did alone.
     """
 
     notebook: NotebookNode | None
@@ -40,6 +41,7 @@ class Submission:
     is_late: bool | None = None
     moodle: str = ""
     time: str = ""
+    group: str = ""
 
 
 class Candidate(NamedTuple):

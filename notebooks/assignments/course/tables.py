@@ -21,10 +21,17 @@ FOR_EXCEL = "utf-8-sig"
 
 
 class Result(NamedTuple):
-    """What a submission got, and how late it was, in words ("" if it was not)."""
+    """What a submission got, as cells of a table.
+
+    Args:
+        points: The points; not final while answers are to be read.
+        late: How late it was, in words; "" if it was not.
+        to_read: How many answers a person has to read; "" if none.
+    """
 
     points: str
     late: str
+    to_read: str = ""
 
 
 def grade_rows(
@@ -33,11 +40,13 @@ def grade_rows(
     assignments: Sequence[str],
     results: Mapping[tuple[str, str], Result],
 ) -> Iterator[list[str]]:
-    """Yield the rows of grades.csv: a row for each student, two columns for each assignment.
+    """Yield the rows of grades.csv: a row for each student, three columns for each assignment.
 
     Cells are empty where nothing was handed in.
     """
-    headings = [heading for name in assignments for heading in (name, f"{name} late")]
+    headings = []
+    for name in assignments:
+        headings += [name, f"{name} late", f"{name} to read"]
     yield [*COLUMNS, *headings]
     for login in students:
         name, number = _person(book, login)
