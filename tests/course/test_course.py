@@ -411,6 +411,18 @@ HANDED_IN = {
         "asks for the network",
     ),
     "runs within limits": (answer_one(LIMITS, "import resource"), (2, 2), None),
+    "looks at the test": (
+        answer_one(
+            "frame = sys._getframe(1)\n    assert 'hush' not in str(frame.f_locals)", "import sys"
+        ),
+        (0, 2),
+        "check-one looks at the program that grades it",
+    ),
+    "looks for the test by its name": (
+        answer_one("assert '__test__' not in globals()"),
+        (2, 2),
+        None,
+    ),
     "imports the course": (answer_one("import course"), (0, 2), None),
     "leaves a daemon": (
         answer_one(

@@ -738,7 +738,7 @@ def test_tables_of_spreadsheets_are_read(tmp_path):
     text = "login;name\njana;Müller\n"
     for data in (text.encode("utf-8-sig"), codecs.BOM_UTF16_LE + text.encode("utf-16-le")):
         (tmp_path / "a.csv").write_bytes(data)
-        assert roster.read(tmp_path / "a.csv").find(name="müller").login == "jana"
+        assert roster.read(tmp_path / "a.csv").find(name="müller")[0].login == "jana"
 
 
 @pytest.mark.parametrize(
@@ -802,7 +802,7 @@ def test_moodles_worksheet_is_read_in_other_languages(language, submitted, colle
 def test_moodles_participants_are_read_in_other_languages(headings, tmp_path):
     people = roster.read(table(tmp_path / "m.csv", headings, "Jana,Müller,jm,j@example.org"))
     for name in ("Müller Jana", "Jana Müller", "jm", "j@example.org"):
-        assert people.find(name=name).login == "jm"
+        assert [person.login for person in people.find(name=name)] == ["jm"]
     assert {"Jana", "Müller", "jm"} <= set(people.people[0].moodle_row.values())
 
 

@@ -19,6 +19,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.special
 from course import (
     autograde,
     bench,
@@ -112,6 +113,87 @@ def test_an_answer_finds_builtins_and_given_names_or_the_students_own(table_of, 
     assert result.run_test(TEST.format(hidden)) == 2
     assert capsys.readouterr().out == ""
     assert mine.items() <= result.namespace.items()
+
+
+TEST_OF_A_LIBRARY = (
+    "from checks import agree, share\nfrom scipy.special import softmax\n"
+    "import numpy as np\n### BEGIN HIDDEN TESTS\n"
+    "share(2, [lambda: agree(one(np.eye(2)), softmax(np.eye(2), axis=1))])"
+)
+REPLACED_BY = {
+    "the reference": "import scipy.special\nscipy.special.softmax = np.zeros_like",
+    "the inside of NumPy": "import numpy._core.numeric as n\nn.less_equal = lambda *a: np.True_",
+    "the teacher's checks": "import gc\nfor d in gc.get_objects():\n"
+    "    if type(d) is dict and d.get('__name__') == '_checks_of_the_course':\n"
+    "        d.update(agree=print, _are_close=lambda *a: np.True_, ABSOLUTE_TOLERANCE=9)",
+}
+
+
+@pytest.mark.parametrize("own", REPLACED_BY)
+@pytest.mark.parametrize("place", ["cell", "function"])
+def test_what_a_test_takes_from_libraries_is_not_the_students(own, place, monkeypatch):
+    monkeypatch.setattr(np._core.numeric, "less_equal", np.less_equal)
+    monkeypatch.setattr(scipy.special, "softmax", scipy.special.softmax)
+    result = Bench({"__name__": "__main__"}, bench.load_checks(sources.checks_path()))
+    result.watch_imports(bench.imported_by([TEST_OF_A_LIBRARY]))
+    cell, inside = REPLACED_BY[own], "pass"
+    if place == "function":
+        cell, inside = "", cell.replace("\n", "\n    ")
+    zeros = f"import numpy as np\n{cell}\ndef one(x):\n    {inside}\n    return np.zeros((2, 2))"
+    bench.execute(zeros, result.namespace)
+    assert result.run_test(TEST_OF_A_LIBRARY) == 0
+    right = "from scipy.special import softmax\n\ndef one(x):\n    return softmax(x, axis=1)"
+    bench.execute(right, result.namespace)
+    assert result.run_test(TEST_OF_A_LIBRARY) == 2
+
+
+LOOKS = {
+    "sys": "import sys\n    frame = sys._getframe(1)",
+    "inspect": "import inspect\n    frame = inspect.currentframe()",
+    "a stack": "import inspect\n    frame = inspect.stack()[1].frame",
+    "logging": "import logging\n    frame = logging.currentframe()",
+    "an error": "try: 1 / 0\n    except Exception as e: frame = e.__traceback__.tb_frame",
+    "a generator": "frame = (0 for _ in '').gi_frame",
+    "threads": "import sys\n    frame = list(sys._current_frames().values())[0]",
+    "a profiler": "import sys\n    sys.setprofile(None)",
+    "gc": "import gc\n    frame = gc.get_objects()",
+}
+NO_LOOKS = {
+    "a named tuple": "from collections import namedtuple\n    namedtuple('P', 'a b')",
+    "a warning": "import warnings\n    warnings.warn('old')",
+    "a log": "import logging\n    logging.warning('new')",
+    "a traceback": "import traceback\n    try: 1 / 0\n    except Exception: traceback.format_exc()",
+    "a dataclass": "from dataclasses import make_dataclass\n    make_dataclass('P', ['a'])",
+    "gc.collect": "import gc\n    gc.collect()",
+}
+PROGRAM = """
+import json, sys
+from course import bench
+table = bench.Bench({"__name__": "__main__"}, bench.load_checks(sys.argv[1]))
+bench.refuse_to_be_looked_at(table)
+for body in json.loads(sys.argv[2]):
+    bench.execute(f"def one(x):\\n    {body}\\n    return x + 1", table.namespace)
+    table.namespace["one"](1)
+    try:
+        table.run_test("one(1)")
+        print("ran")
+    except RuntimeError as error:
+        print(error)
+"""
+
+
+def test_a_function_sees_nothing_of_what_calls_it_while_a_test_runs():
+    bodies = [*LOOKS.values(), *NO_LOOKS.values()]
+    arguments = [str(sources.checks_path()), json.dumps(bodies)]
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    found = dict(zip([*LOOKS, *NO_LOOKS], done.stdout.splitlines(), strict=True))
+    expected = dict.fromkeys(LOOKS, bench.LOOKED) | dict.fromkeys(NO_LOOKS, "ran")
+    assert found == expected, done.stderr
 
 
 def test_a_test_runs_once_where_no_name_of_the_students_hides_another():

@@ -87,7 +87,11 @@ class IsolatedExecute(Execute):
 
     def start_new_kernel(self, **kwargs) -> None:
         """Start the kernel with the variables of its environment."""
-        super().start_new_kernel(env=self.environment.variables, **kwargs)
+        cells = [cell for cell in self.nb.cells if cell.cell_type == "code"]
+        tests = [cell.source for cell in cells if utils.is_grade(cell)]
+        names = " ".join(bench.imported_by(tests))
+        variables = self.environment.variables | {bench.IMPORTS_VARIABLE: names}
+        super().start_new_kernel(env=variables, **kwargs)
 
     def preprocess_cell(self, cell: NotebookNode, resources: dict, index: int):
         """Execute a cell, as what it is."""

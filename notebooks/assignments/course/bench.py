@@ -17,8 +17,8 @@ import math
 import os
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -43,6 +43,23 @@ def load_checks(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def imported_by(tests: Iterable[str]) -> list[str]:
+    """Return the modules that tests import, among names of what may be one.
+
+    >>> imported_by(["from scipy.special import softmax", "import numpy as np"])
+    ['numpy', 'scipy.special', 'scipy.special.softmax']
+    """
+    names = set()
+    for source in tests:
+        with suppress(SyntaxError):
+            for node in ast.walk(ast.parse(source)):
+                if isinstance(node, ast.Import):
+                    names |= {alias.name for alias in node.names}
+                elif isinstance(node, ast.ImportFrom) and node.module:
+                    names |= {node.module, *(f"{node.module}.{one.name}" for one in node.names)}
+    return sorted(name for name in names if name.partition(".")[0] != "checks")
 
 
 def execute(source: str, namespace: dict) -> object:
@@ -92,14 +109,15 @@ class Bench:
         self.namespace = namespace
         self.checks = checks
         self.given = dict(given or {})
+        self.is_testing = False
         self._bound_by_tests: dict[str, object] = {}
         self._not_students = (dict(namespace), self.given, self._bound_by_tests)
         self._originals: dict[ModuleType, dict[str, object]] = {}
         self._builtins = dict(vars(builtins))
         self._builtins["__import__"] = self._import
-        for module in (builtins, numpy, numpy.linalg, numpy.random):
-            self.watch(module)
         checks.AFTER_CALL = self.put_back
+        for module in (builtins, numpy, numpy.linalg, numpy.random, checks):
+            self.watch(module)
 
     def _import(self, name: str, *arguments, **options) -> ModuleType:
         """Import a module for a test: its checks are the teacher's."""
@@ -113,7 +131,13 @@ class Bench:
                 for name, value in vars(module).items()
                 if callable(value) and (not name.startswith("_") or name == "__import__")
             }
-            self._originals[module] = functions
+            self._originals[module] = dict(vars(module)) if module is self.checks else functions
+
+    def watch_imports(self, names: Iterable[str]) -> None:
+        """Import modules and remember their functions; one that is missing is left to its test."""
+        for name in names:
+            with suppress(Exception):
+                self.watch(importlib.import_module(name))
 
     def put_back(self) -> list[str]:
         """Put back the functions of libraries that were replaced, and return their names."""
@@ -210,6 +234,7 @@ class Bench:
         Names that its visible part defines are the notebook's, too, as they are for students.
         """
         self.put_back()
+        self.is_testing = True
         shadowed = self._shadowed()
         names = {name: value for name, value in self.namespace.items() if name not in shadowed}
         names |= self.given | {"__builtins__": self._builtins}
@@ -228,10 +253,53 @@ class Bench:
             traceback.clear_frames(error.__traceback__)
             raise
         finally:
+            self.is_testing = False
             self.put_back()
 
 
 # --- the kernel
+
+# The modules that tests import, for the kernel: what a cell replaces there is put back.
+IMPORTS_VARIABLE = "COURSE_TEST_IMPORTS"
+
+# Audit events by which code gets at the frames that call it, or at any object.
+LOOKS = (
+    "sys._getframe",
+    "sys._current_frames",
+    "sys.setprofile",
+    "sys.settrace",
+    "gc.get_objects",
+    "gc.get_referrers",
+    "gc.get_referents",
+)
+FRAME_ATTRIBUTES = ("tb_frame", "gi_frame", "cr_frame", "ag_frame")
+# What hands its caller a frame.
+LOOKERS = ("inspect", "logging")
+LOOKED = "Your code looks at the program that grades it"
+
+
+def refuse_to_be_looked_at(bench: Bench) -> None:
+    """Let no code of a cell look, while a test runs, for what that test knows."""
+    is_busy = False
+
+    def hook(event: str, arguments: tuple) -> None:
+        nonlocal is_busy
+        is_look = event in LOOKS or (
+            event == "object.__getattr__" and arguments[1] in FRAME_ATTRIBUTES
+        )
+        if not is_look or is_busy or not bench.is_testing:
+            return
+        is_busy = True
+        try:
+            frame = sys._getframe(1)
+        finally:
+            is_busy = False
+        if frame.f_globals.get("__name__") in LOOKERS:
+            frame = frame.f_back
+        if frame.f_globals is bench.namespace:
+            raise RuntimeError(LOOKED)
+
+    sys.addaudithook(hook)
 
 
 def main() -> None:
@@ -241,6 +309,7 @@ def main() -> None:
 
     folder = os.getcwd()
     checks_path = Path(__file__).with_name("checks.py")
+    names_of_imports = os.environ.pop(IMPORTS_VARIABLE, "").split()
 
     class Kernel(IPythonKernel):
         """A kernel that runs tests on a bench, and in which a cell leaves no mess."""
@@ -260,13 +329,20 @@ def main() -> None:
         namespace = bench.namespace
         try:
             if kind == TEST:
-                # The source of a test is in no variable of the notebook and not in its history.
-                namespace["__test__"] = lambda: bench.run_test(source)
+
+                def run_test() -> object:
+                    # The source of a test is in no variable of the notebook and not in its history.
+                    del namespace["__test__"]
+                    return bench.run_test(source)
+
+                namespace["__test__"] = run_test
                 yield "__test__()"
             elif kind == GIVEN:
                 with bench.given_cell():
                     yield source
             else:
+                bench.watch_imports(names_of_imports)
+                names_of_imports.clear()
                 yield source
         finally:
             namespace.pop("__test__", None)
@@ -282,6 +358,7 @@ def main() -> None:
     shell.ask_exit = lambda: None
     bench = Bench(shell.user_ns, load_checks(checks_path))
     bench.watch(importlib.import_module("checks"))
+    refuse_to_be_looked_at(bench)
     app.start()
 
 

@@ -27,6 +27,7 @@ OUTCOMES = {
     "Network is unreachable|Name or service not known|Temporary failure in name resolution"
     "|URLError": "asks for the network: there is none while you are graded",
     re.escape(CUT_SHORT): "printed without end",
+    bench.LOOKED: "looks at the program that grades it, which is refused",
 }
 
 

@@ -25,7 +25,7 @@ from nbgrader import utils
 
 from camkit.plots import img_tag, png
 from course import gradebook, isolation, sources, year
-from course.bench import Bench, execute, load_checks
+from course.bench import Bench, execute, imported_by, load_checks
 from course.markdown import code_block
 from course.release import release
 
@@ -115,6 +115,7 @@ def grade_in_process(
     """
     matplotlib.use("agg")
     table = Bench(namespace, load_checks(sources.checks_path()), namespace.get(GIVEN_NAMES))
+    table.watch_imports(imported_by(cell.source for cell in notebook.cells if utils.is_grade(cell)))
     points = {}
     for cell in notebook.cells:
         if cell.cell_type != "code" or cell.id in skip:
