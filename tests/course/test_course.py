@@ -412,9 +412,7 @@ HANDED_IN = {
     ),
     "runs within limits": (answer_one(LIMITS, "import resource"), (2, 2), None),
     "looks at the test": (
-        answer_one(
-            "frame = sys._getframe(1)\n    assert 'hush' not in str(frame.f_locals)", "import sys"
-        ),
+        answer_one("sys._getframe(1).f_locals", "import sys"),
         (0, 2),
         "check-one looks at the program that grades it",
     ),

@@ -619,7 +619,7 @@ def test_a_name_that_fits_two_students_is_listed_with_their_logins(submitted, co
     ((_, _, reason),) = collect(submitted, people).unread
     assert reason == "lee_kim_hw1 may be kim1 or kim2: write one of these in place of the name"
     shutil.rmtree(submitted)
-    hand_in(submitted, "Kim Lee/kim2 assignment1.ipynb")
+    hand_in(submitted, "Kim Lee hw1/kim2.ipynb")
     assert collect(submitted, people).students == {"kim2"}
 
 

@@ -112,7 +112,7 @@ class Bench:
         self.is_testing = False
         self._bound_by_tests: dict[str, object] = {}
         self._not_students = (dict(namespace), self.given, self._bound_by_tests)
-        self._originals: dict[ModuleType, dict[str, object]] = {}
+        self._originals: dict[ModuleType, tuple[tuple[str, object], ...]] = {}
         self._builtins = dict(vars(builtins))
         self._builtins["__import__"] = self._import
         checks.AFTER_CALL = self.put_back
@@ -124,14 +124,15 @@ class Bench:
         return self.checks if name == "checks" else __import__(name, *arguments, **options)
 
     def watch(self, module: ModuleType) -> None:
-        """Remember the public functions of a module."""
+        """Remember the public functions of a module, and of the teacher's checks all."""
         if module not in self._originals and not module.__name__.startswith(NOT_WATCHED):
-            functions = {
-                name: value
+            is_checks = module is self.checks
+            # No dictionary: a cell could find it, and change what is put back.
+            self._originals[module] = tuple(
+                (name, value)
                 for name, value in vars(module).items()
-                if callable(value) and (not name.startswith("_") or name == "__import__")
-            }
-            self._originals[module] = dict(vars(module)) if module is self.checks else functions
+                if is_checks or (callable(value) and (name[0] != "_" or name == "__import__"))
+            )
 
     def watch_imports(self, names: Iterable[str]) -> None:
         """Import modules and remember their functions; one that is missing is left to its test."""
@@ -144,7 +145,7 @@ class Bench:
         replaced = []
         for module, functions in self._originals.items():
             current = vars(module)
-            for name, function in functions.items():
+            for name, function in functions:
                 if current.get(name) is not function:
                     setattr(module, name, function)
                     replaced.append(f"{module.__name__}.{name}")
