@@ -1,11 +1,16 @@
 """The pages of the lessons, in a headless browser."""
 
+import io
 from contextlib import contextmanager
 
+import numpy as np
 import pages
+import pandas as pd
 import pytest
 from chromium import FAINT, FOLD, OVERFLOW, changed, elsewhere, needs_chromium, next_class, watch
 from lesson_files import LESSONS, ROOT, lessons
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
 pytestmark = needs_chromium
 
@@ -126,6 +131,52 @@ def test_page_on_a_phone(lesson, leaf):
         page.locator("details.contents summary").click()
         last.click()
         assert 0 <= page.locator("main h2").last.bounding_box()["y"] < 844
+
+
+def table_of(kind, columns):
+    """Return a cell with a table of numbers: a DataFrame, one with a style, or one in the text."""
+    numbers = np.full((3, columns), 12345.5)
+    table = pd.DataFrame(numbers, ["a row", "another row", "c"]).rename_axis(index="the rows")
+    if kind == "text":
+        lines = ["| |" + " |" * columns, "|---|" + "---|" * columns]
+        lines += [f"| {name} |" + " 12345.5 |" * columns for name in table.index]
+        return new_markdown_cell("\n".join(lines))
+    html = table.style.to_html() if kind == "style" else table.to_html(notebook=True)
+    return new_code_cell("", outputs=[new_output("display_data", {"text/html": html})])
+
+
+@pytest.mark.parametrize("kind", ["frame", "style", "text"])
+def test_a_wide_table_scrolls_on_a_phone(kind, browser, tmp_path):
+    """By keys, too; the names of the rows stay, and an edge with more behind it looks otherwise."""
+    cells = [new_markdown_cell("# Tables"), table_of(kind, 2), table_of(kind, 12)]
+    file = tmp_path / "tables.html"
+    file.write_text(pages.page(new_notebook(cells=cells), "tables.ipynb"), encoding="utf-8")
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.goto(file.as_uri())
+    narrow, wide = page.locator("table" if kind == "text" else ".jp-RenderedHTML").all()
+    space = "box => box.scrollWidth - box.clientWidth"
+    assert narrow.evaluate(space) == 0 < wide.evaluate(space)
+    assert page.evaluate(OVERFLOW) <= 0
+
+    edges = [edge_colours(narrow), edge_colours(wide)]
+    wide.evaluate("box => { box.scrollLeft = box.scrollWidth; }")
+    edges.append(edge_colours(wide))
+    assert edges[0] == edges[2] != edges[1]
+
+    wide.evaluate("box => { box.scrollLeft = 0; }")
+    name = wide.locator("tbody tr > :first-child").first
+    left = name.bounding_box()["x"]
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("box => box.scrollLeft > 30", arg=wide.element_handle())
+    assert name.bounding_box()["x"] == left
+    page.close()
+
+
+def edge_colours(box):
+    """Return the colours down the right edge of what scrolls."""
+    shot = Image.open(io.BytesIO(box.screenshot(animations="disabled"))).convert("RGB")
+    return {colour for _, colour in shot.crop((shot.width - 2, 2, shot.width, 12)).getcolors()}
 
 
 @pytest.mark.parametrize("number", ["03", "04", "05", "14"])
