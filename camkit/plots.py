@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,9 @@ _COLOURS = "tab20"
 _MARKERS = "os^Dv"
 _GREY = "#dddddd"
 
+
+# The size of the titles of images, in points.
+_TITLE_SIZE = 9
 
 # Pixels of a page per inch of a figure.
 _RESOLUTION = 110
@@ -116,7 +120,7 @@ def image_grid(
     *,
     columns: int = 6,
 ) -> FigureBase:
-    """Draw images in a grid, each under its title.
+    """Draw images in a grid, each under its title. Titles wider than their column are wrapped.
 
     Args:
         figure: The figure or subfigure to draw in.
@@ -138,15 +142,15 @@ def image_grid(
     """
     _use_constrained_layout(figure)
     rows = -(-len(images) // columns)
-    axes = figure.subplots(rows, min(columns, len(images)), squeeze=False)
-    axes = axes.ravel()
+    columns = min(columns, len(images))
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax in axes:
         ax.set_axis_off()
     for i, image in enumerate(images):
         _frame(axes[i])
         axes[i].imshow(image)
         if titles is not None:
-            axes[i].set_title(titles[i], fontsize=9)
+            axes[i].set_title(_wrapped(titles[i], figure, columns), fontsize=_TITLE_SIZE)
     return figure
 
 
@@ -162,6 +166,8 @@ def map_row(
     cmap: str = MAP,
 ) -> FigureBase:
     """Draw an image and, beside it, each of several maps laid over it, with the same limits.
+
+    Titles wider than their column are wrapped.
 
     Values outside `vmin`..`vmax` take the colours of the ends, so the default hides negative
     evidence, as ReLU does.
@@ -206,7 +212,8 @@ def map_row(
         images.append(overlay(image, heat, vmin=vmin, vmax=vmax, alpha=alpha, cmap=cmap))
     for ax, pixels, title in zip(axes, images, titles, strict=True):
         ax.imshow(pixels)
-        ax.set_title(title, fontsize=9)
+        # The colour bar has up to the width of another column.
+        ax.set_title(_wrapped(title, figure, len(images) + 1), fontsize=_TITLE_SIZE)
         _frame(ax)
     figure.colorbar(
         ScalarMappable(Normalize(vmin, vmax), cmap),
@@ -223,6 +230,17 @@ def _frame(ax: Axes) -> None:
     ax.set_axis_on()
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set(color=_GREY, linewidth=0.6)
+
+
+def _wrapped(title: str, figure: FigureBase, columns: int) -> str:
+    """Return a title in lines that are no wider than a column of the figure.
+
+    A letter is a little wider than half its size. Lines with formulas, between dollars, stay.
+    """
+    inches = figure.bbox.width / figure.get_figure(root=True).dpi / columns
+    letters = max(1, int(inches / (0.56 * _TITLE_SIZE / 72)))
+    lines = str(title).split("\n")
+    return "\n".join(line if "$" in line else textwrap.fill(line, letters) for line in lines)
 
 
 def _use_constrained_layout(figure: FigureBase) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 
 import numpy as np
 import pytest
@@ -58,6 +59,31 @@ def test_a_grid_holds_every_image_under_its_title():
     assert not empty.images
     assert all(ax.axison for ax in filled) and not empty.axison, "an image has a frame"
     assert all(not ax.get_xticks().size for ax in filled)
+
+
+LONG_NAMES = [
+    "Apple Crimson Snow 1",
+    "Tomato not Ripened 1",
+    "Pepper Orange 2",
+    "Cherry Wax Black 1",
+]
+
+
+@pytest.mark.parametrize("in_part", [False, True])
+@pytest.mark.parametrize("draw", [plots.image_grid, plots.map_row])
+def test_long_titles_take_several_lines(draw, in_part):
+    """They stay beside each other, in a figure and in a part of one; formulas stay whole."""
+    titles = ["$a$ $=$ $b$ " * 5, *(f"look-alike: {name}" for name in LONG_NAMES)]
+    figure = Figure(figsize=(8, 2))
+    part = figure.subfigures(1, 1) if in_part else figure
+    images = [[IMAGE] * 5] if draw is plots.image_grid else [IMAGE, [np.eye(2)] * 4]
+    draw(part, *images, titles)
+    figure.draw_without_rendering()
+    axes = figure.axes[:5]
+    boxes = [ax.title.get_window_extent() for ax in axes[1:]]
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+    assert [ax.get_title().replace("\n", " ") for ax in axes] == titles
+    assert "\n" not in axes[0].get_title() and all("\n" in ax.get_title() for ax in axes[1:])
 
 
 def test_confusion_colours_the_errors_and_writes_the_counts():
