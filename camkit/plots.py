@@ -215,13 +215,10 @@ def map_row(
         # The colour bar has up to the width of another column.
         ax.set_title(_wrapped(title, figure, len(images) + 1), fontsize=_TITLE_SIZE)
         _frame(ax)
-    figure.colorbar(
-        ScalarMappable(Normalize(vmin, vmax), cmap),
-        ax=list(axes[1:]),
-        label="contribution to the class score",
-        fraction=0.05,
-        pad=0.02,
+    colour_bar = figure.colorbar(
+        ScalarMappable(Normalize(vmin, vmax), cmap), ax=list(axes[1:]), fraction=0.05, pad=0.02
     )
+    colour_bar.set_label("contribution to the class score", fontsize=_TITLE_SIZE)
     return figure
 
 
