@@ -11,7 +11,7 @@ from inspect import unwrap
 from numbers import Real
 
 # By name, so that what a notebook puts in the place of `np.asarray` changes nothing here.
-from numpy import allclose, argwhere, asarray, errstate, isfinite, ndarray, shape
+from numpy import allclose, argwhere, asarray, errstate, finfo, float16, isfinite, ndarray, shape
 
 # Numbers are the same if they agree to rounding.
 RELATIVE_TOLERANCE = 1e-4
@@ -127,11 +127,15 @@ def _are_close(got: ndarray, want: ndarray) -> ndarray:
 
     Arrays' own operators do it: NumPy's `isclose` calls functions that a notebook can replace.
     """
+    relative = RELATIVE_TOLERANCE
+    if got.dtype == float16:
+        # A number of half precision is this far from its neighbours.
+        relative = 2 * float(finfo(float16).eps)
     got = got.astype(float)
     want = want.astype(float)
     with errstate(invalid="ignore"):
         distance = (got - want).__abs__()
-        is_near = distance <= ABSOLUTE_TOLERANCE + RELATIVE_TOLERANCE * want.__abs__()
+        is_near = distance <= ABSOLUTE_TOLERANCE + relative * want.__abs__()
     return (is_near & isfinite(want)) | (got == want)
 
 

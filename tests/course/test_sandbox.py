@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import types
 import zipfile
 from fractions import Fraction
@@ -145,6 +146,29 @@ def test_what_a_test_takes_from_libraries_is_not_the_students(own, place, monkey
     right = "from scipy.special import softmax\n\ndef one(x):\n    return softmax(x, axis=1)"
     bench.execute(right, result.namespace)
     assert result.run_test(TEST_OF_A_LIBRARY) == 2
+
+
+def test_a_thread_replaces_nothing_while_a_test_runs():
+    result = Bench({"__name__": "__main__"}, bench.load_checks(sources.checks_path()))
+    result.watch_imports(bench.imported_by([TEST_OF_A_LIBRARY]))
+    told = []
+
+    def overwrite():
+        try:
+            scipy.special.softmax = np.zeros_like
+        except AttributeError as error:
+            told.append(str(error))
+
+    def one(x):
+        thread = threading.Thread(target=overwrite)
+        thread.start()
+        thread.join()
+        return np.zeros((2, 2))
+
+    result.namespace["one"] = one
+    assert result.run_test(TEST_OF_A_LIBRARY) == 0
+    assert told == ["scipy.special.softmax is not to be replaced while a test runs"]
+    assert type(scipy.special) is type(np) is types.ModuleType
 
 
 LOOKS = {

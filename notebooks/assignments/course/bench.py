@@ -72,6 +72,20 @@ def execute(source: str, namespace: dict) -> object:
     return eval(compile(ast.Expression(last.value), "<cell>", "eval"), namespace)
 
 
+class Guarded(ModuleType):
+    """The class of a module while a test runs: nothing in it is replaced, by no thread either."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set an attribute that is new.
+
+        Raises:
+            AttributeError: If there is one of this name.
+        """
+        if name in vars(self):
+            raise AttributeError(f"{self.__name__}.{name} is not to be replaced while a test runs")
+        super().__setattr__(name, value)
+
+
 class Attempt(NamedTuple):
     """What came of a test: the value of its last line, or the error, and what was printed."""
 
@@ -147,9 +161,25 @@ class Bench:
             current = vars(module)
             for name, function in functions:
                 if current.get(name) is not function:
-                    setattr(module, name, function)
+                    current[name] = function
                     replaced.append(f"{module.__name__}.{name}")
         return replaced
+
+    @contextmanager
+    def _testing(self) -> Iterator[None]:
+        """Context manager: run a test, with functions of libraries as they were, and guarded."""
+        modules = [module for module in self._originals if type(module) is ModuleType]
+        for module in modules:
+            module.__class__ = Guarded
+        self.put_back()
+        self.is_testing = True
+        try:
+            yield
+        finally:
+            self.is_testing = False
+            for module in modules:
+                module.__class__ = ModuleType
+            self.put_back()
 
     @contextmanager
     def given_cell(self) -> Iterator[None]:
@@ -234,28 +264,24 @@ class Bench:
 
         Names that its visible part defines are the notebook's, too, as they are for students.
         """
-        self.put_back()
-        self.is_testing = True
-        shadowed = self._shadowed()
-        names = {name: value for name, value in self.namespace.items() if name not in shadowed}
-        names |= self.given | {"__builtins__": self._builtins}
-        before = dict(names)
         visible, _, hidden = source.partition(HIDDEN_TESTS)
-        try:
-            value = execute(visible, names)
-            for name, bound in names.items():
-                is_own = getattr(bound, "__module__", None) == self.checks.__name__
-                if before.get(name, before) is not bound and not is_own:
-                    self.namespace[name] = bound
-                    self._bound_by_tests[name] = bound
-            return execute(hidden, names) if hidden else value
-        except BaseException as error:
-            # The kernel keeps the error, and with it what a function has filled the memory with.
-            traceback.clear_frames(error.__traceback__)
-            raise
-        finally:
-            self.is_testing = False
-            self.put_back()
+        with self._testing():
+            shadowed = self._shadowed()
+            names = {name: value for name, value in self.namespace.items() if name not in shadowed}
+            names |= self.given | {"__builtins__": self._builtins}
+            before = dict(names)
+            try:
+                value = execute(visible, names)
+                for name, bound in names.items():
+                    is_own = getattr(bound, "__module__", None) == self.checks.__name__
+                    if before.get(name, before) is not bound and not is_own:
+                        self.namespace[name] = bound
+                        self._bound_by_tests[name] = bound
+                return execute(hidden, names) if hidden else value
+            except BaseException as error:
+                # The kernel keeps the error, and with it what a function filled the memory with.
+                traceback.clear_frames(error.__traceback__)
+                raise
 
 
 # --- the kernel

@@ -98,3 +98,49 @@ def gain(one, other, fruits):
 
     gains = pd.DataFrame({"gain": one - other, "fruit": fruits}).groupby("fruit").mean()
     return gains.mean(), gains.sem()
+
+#%% for_resnet: half precision
+def for_resnet(images):
+    return (images[..., ::-1] - np.array([103.939, 116.779, 123.68])).astype(np.float16)
+
+#%% apart: a table
+import pandas as pd
+
+def apart(labels: np.ndarray, turns: np.ndarray) -> pd.Series:
+    frame = pd.DataFrame({"label": labels, "turn": turns})
+    by = frame.groupby("label")["turn"]
+    return (frame.turn == by.transform("max")) & (by.transform("nunique") > 1)
+
+#%% step: a tape
+def step(f, labels, W, rate):
+    import tensorflow as tf
+    w = tf.Variable(W)
+    with tf.GradientTape() as tape:
+        S = tf.constant(f, w.dtype) @ w
+        loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, S))
+    return w - rate * tape.gradient(loss, w)
+
+#%% report: a dataclass
+from dataclasses import dataclass
+
+@dataclass
+class Report:
+    epoch: int
+    accuracy: float
+
+def report(losses, accuracies, patience) -> Report:
+    best, waited = 0, 0
+    for epoch in range(1, len(losses)):
+        if losses[epoch] < losses[best]:
+            best, waited = epoch, 0
+        else:
+            waited += 1
+            if waited >= patience:
+                break
+    return Report(best, float(accuracies[best]))
+
+#%% confusion: a table of counts
+def confusion(true, said, C):
+    import pandas as pd
+    table = pd.crosstab(true, said, normalize="index")
+    return table.reindex(index=range(C), columns=range(C), fill_value=0)

@@ -74,3 +74,40 @@ def slope(score, F, at, eps):
 
 #%% grad_cam: a lambda, a list
 grad_cam = lambda F, g: [np.clip(f @ a.mean(axis=(0, 1)), 0, None) for f, a in zip(F, g)]
+
+#%% contrast: a Jacobian matrix
+def contrast(tail, F, one, other):
+    x = tf.convert_to_tensor(F)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        S = tail(x)
+    J = tape.batch_jacobian(S, x).numpy()
+    rows = np.arange(len(F))
+    return J[rows, one] - J[rows, other]
+
+#%% slope: a bump
+def slope(score, F, at, eps):
+    bump = np.zeros_like(F)
+    np.put(bump, np.ravel_multi_index(at, F.shape), eps)
+    return np.float64(score(F + bump) - score(F - bump)) / (eps + eps)
+
+#%% softmax_slope: a tape
+def softmax_slope(S, classes):
+    S = tf.constant(S)
+    with tf.GradientTape() as tape:
+        tape.watch(S)
+        P = tf.gather(tf.nn.softmax(S), classes, batch_dims=1)
+    return tape.gradient(P, S)
+
+#%% grad_cam: a generator
+def grad_cam(F, g):
+    for f, grad in zip(F, g):
+        yield np.maximum(np.tensordot(f, grad.mean((0, 1)), axes=1), 0)
+
+#%% missed: tables
+def missed(F, g):
+    import pandas as pd
+    B, h, w, K = F.shape
+    index = np.repeat(np.arange(B), h * w)
+    a, c = (pd.DataFrame(one.reshape(-1, K)) for one in (F, g))
+    return (a * (c - c.groupby(index).transform("mean"))).groupby(index).sum()

@@ -92,3 +92,61 @@ def suspects(p, labels):
     own = pd.Series(p[range(len(p)), labels])
     found = ((p >= bars) & (p > own.to_numpy()[:, None])).any(axis=1)
     return pd.Index([i for i in own.sort_values().index if found[i]])
+
+#%% worst: an index of a table
+def worst(probs, labels, n):
+    table = pd.DataFrame({"p": probs.max(axis=1), "said": probs.argmax(axis=1), "label": labels})
+    return table.query("said != label").sort_values("p", ascending=False).head(n).index
+
+#%% most_confused: a dataclass
+from collections import Counter
+from dataclasses import dataclass
+
+@dataclass(frozen=True)
+class Pair:
+    one: int
+    other: int
+    there: int
+    back: int
+
+def most_confused(labels, predicted, C):
+    count = Counter(zip(map(int, labels), map(int, predicted)))
+    best = None
+    for a in range(C):
+        for c in range(a + 1, C):
+            total = count[a, c] + count[c, a]
+            if best is None or total > best[0]:
+                best = total, Pair(a, c, count[a, c], count[c, a])
+    return best[1]
+
+#%% where_lost: a dataclass
+from dataclasses import dataclass
+
+@dataclass
+class Parts:
+    maps: np.ndarray
+    biases: np.ndarray
+
+def where_lost(M, b, labelled, predicted):
+    i = np.arange(len(M))
+    return Parts(M[i, ..., labelled] - M[i, ..., predicted], b[labelled] - b[predicted])
+
+#%% off_object: masked arrays
+def off_object(maps, masks):
+    heat = np.ma.masked_less(maps, 0).filled(0)
+    total = heat.sum((1, 2))
+    off = np.where(masks, 0, heat).sum((1, 2))
+    return np.ma.divide(off, total).filled(0)
+
+#%% precision_recall: a dataclass
+from dataclasses import dataclass
+
+@dataclass
+class Quality:
+    precision: np.float32
+    recall: np.float32
+
+def precision_recall(listed, planted):
+    listed, planted = np.unique(listed), np.unique(planted)
+    hits = np.isin(listed, planted).sum()
+    return Quality(np.float32(hits / listed.size if listed.size else 0), np.float32(hits / planted.size))
