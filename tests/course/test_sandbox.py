@@ -86,6 +86,7 @@ def table_of():
         "import numpy; numpy.einsum = numpy.allclose = numpy.isclose = print",
         "import builtins; builtins.sum = builtins.__import__ = print",
         "import numpy.random; numpy.random.default_rng = None",
+        "import weakref\nclass Gone: pass\ngone = weakref.proxy(Gone())",
     ],
 )
 def test_what_a_cell_does_to_names_has_no_effect_on_tests(table_of, own):

@@ -273,8 +273,9 @@ class Bench:
             try:
                 value = execute(visible, names)
                 for name, bound in names.items():
-                    is_own = getattr(bound, "__module__", None) == self.checks.__name__
-                    if before.get(name, before) is not bound and not is_own:
+                    if before.get(name, before) is bound:
+                        continue
+                    if getattr(bound, "__module__", None) != self.checks.__name__:
                         self.namespace[name] = bound
                         self._bound_by_tests[name] = bound
                 return execute(hidden, names) if hidden else value
