@@ -41,9 +41,9 @@ CARD = """<style>
   font-family: var(--jp-ui-font-family, inherit); }}
 .camkit-card fieldset {{ border: 0; margin: 0; padding: 0; }}
 .camkit-card legend, .camkit-card p {{ margin: 0 0 0.3em; padding: 0; font-weight: 600; }}
-.camkit-card label {{ display: block; padding: 0.15em 0; }}
+.camkit-card label {{ display: flex; gap: 0.4em; align-items: baseline; padding: 0.15em 0; }}
 .camkit-card details {{ border: 0; margin: 0.2em 0; padding: 0; }}
-.camkit-card summary {{ cursor: pointer; }}
+.camkit-card summary {{ cursor: pointer; padding-left: 1.15em; text-indent: -1.15em; }}
 .camkit-card details > div {{ padding: 0.1em 0 0.3em 1.2em; }}
 .camkit-card small {{ opacity: 0.75; }}
 .camkit-card table {{ border-collapse: collapse; margin: 0; }}

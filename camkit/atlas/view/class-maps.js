@@ -69,7 +69,11 @@ export class ClassMaps {
     this.search = make("input", { type: "search", oninput: () => this.draw() });
     this.slots = Array.from({ length: MOST }, () => this.makeSlot());
     this.list = make("ul", { className: "class-maps" }, ...this.slots.map(({ item }) => item));
+    // Before there is a map, the canvas has its shape.
+    const [height, width] = model.inputShape;
     this.canvas = make("canvas", {
+      height,
+      width,
       role: "img",
       ariaLabel: "The map, once the model has answered",
     });
