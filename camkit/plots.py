@@ -234,7 +234,7 @@ def _wrapped(title: str, figure: FigureBase, columns: int) -> str:
 
     A letter is a little wider than half its size. Lines with formulas, between dollars, stay.
     """
-    inches = figure.bbox.width / figure.get_figure(root=True).dpi / columns
+    inches = figure.get_window_extent().width / figure.get_figure(root=True).dpi / columns
     letters = max(1, int(inches / (0.56 * _TITLE_SIZE / 72)))
     lines = str(title).split("\n")
     return "\n".join(line if "$" in line else textwrap.fill(line, letters) for line in lines)
