@@ -17,6 +17,7 @@ from course import (
     cli,
     collecting,
     files,
+    gradebook,
     grading,
     lateness,
     owners,
@@ -820,6 +821,97 @@ def test_moodles_dates_are_read_in_other_languages(text, moment, tmp_path):
     file = files.File(("a.ipynb",), tmp_path / "a.ipynb", 0)
     local = moment.astimezone(UTC).replace(tzinfo=None)
     assert lateness.time_handed_in(file, text) == local.isoformat()
+
+
+REGISTRAR = (
+    "Matrikelnummer;Nachname;Vorname;E-Mail;Studiengang",
+    "S1;Müller;Jana;jana@example.org;Informatik",
+    "S2;O'Brien;Pat;pat@example.org;Informatik",
+)
+
+
+@pytest.mark.parametrize(
+    "weeks",
+    [
+        (["moodle"], ["canvas", "moodle"], ["canvas"]),
+        (["registrar"], ["moodle"], ["canvas"]),
+        (["canvas"], ["registrar"], ["moodle"], ["canvas", "moodle", "registrar"]),
+    ],
+)
+def test_a_student_stays_one_whatever_tables_later_weeks_bring(weeks, tmp_path):
+    """The second number of a student stands in no table that has the first."""
+    lines = {"moodle": WORKSHEET, "canvas": CANVAS_TABLE, "registrar": REGISTRAR}
+    year.make_gradebook(tmp_path)
+    logins = set()
+    for number, names in enumerate(weeks):
+        folder = tmp_path / f"tables {number}"
+        folder.mkdir()
+        for name in names:
+            table(folder / f"{name}.csv", *lines[name])
+        people = roster.read(folder)
+        roster.recognise(people, gradebook.known_students(tmp_path))
+        gradebook.enrol(tmp_path, people.people)
+        logins.add(tuple(person.login for person in people.people))
+    assert len(logins) == 1
+    assert set(gradebook.known_students(tmp_path)) == {*logins.pop()}
+
+
+KNOWN = {
+    "jana": [{"name": "Jana Müller", "email": "jana@example.org", "sis": "S1"}],
+    "pat": [{"name": "Pat O'Brien", "email": "pat@example.org"}],
+    "Kim Lee": [],
+}
+
+
+def recognised(*people):
+    """The logins of students in a year that knows those of KNOWN, or what is wrong."""
+    known_roster = Roster([roster.Person(fields["email"], fields) for fields in people])
+    try:
+        roster.recognise(known_roster, KNOWN)
+    except RosterError as error:
+        return str(error)
+    return [person.login for person in known_roster.people]
+
+
+def test_a_row_that_contradicts_what_the_year_knows_is_refused():
+    def person(email, name="Jana Müller", **fields):
+        return {"email": email, "name": name, **fields}
+
+    assert recognised(person("new@example.org", sis="S1"), person("pat@example.org", "P. O")) == [
+        "jana",
+        "pat",
+    ]
+    assert recognised(person("kim@example.org", "Lee, Kim")) == ["Kim Lee"]
+    assert recognised(person("x@example.org"), person("y@example.org")) == [
+        "x@example.org",
+        "y@example.org",
+    ], "two of one name, of whom it is not said who is the earlier one"
+    assert recognised(person("pat@example.org", sis="S1")) == (
+        "the row of 'Jana Müller' (pat@example.org, S1) belongs to several students whom this year "
+        "knows: jana, pat; correct its login, address or number"
+    )
+    assert recognised(person("jana@example.org"), person("new@example.org", "J. M", sis="S1")) == (
+        "the rows of 'Jana Müller' (jana@example.org) and of 'J. M' (new@example.org, S1) both "
+        "belong to jana, whom this year knows: give each student a login, an address and a number "
+        "of their own"
+    )
+    assert recognised(person("new@example.org")) == (
+        "the row of 'Jana Müller' (new@example.org) has the name of jana, whom this year knows "
+        "with 'jana@example.org': write that into the row if they are one student, or else a row "
+        "for jana into the table"
+    )
+
+
+def test_a_row_that_connects_two_students_of_another_table_is_refused(tmp_path):
+    table(tmp_path / "a.csv", *WORKSHEET)
+    table(tmp_path / "b.csv", "email,login,ID number", "jana@example.org,jana,S1")
+    table(tmp_path / "c.csv", "email,login", "pat@example.org,jana")
+    message = (
+        r"the row of 'jana' \(jana, pat@example.org\) belongs to two students of other tables, "
+        r"'Jana Müller' \(jana, jana@example.org, S1\) and 'Pat O'Brien' \(pat@example.org\)"
+    )
+    with pytest.raises(RosterError, match=message.replace("'Pat O'Brien'", '"Pat O\'Brien"')):
+        roster.read(tmp_path)
 
 
 def test_the_tables_are_kept_for_later_calls(tmp_path):

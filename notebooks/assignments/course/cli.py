@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from course import grading, guide, lateness, proof, roster, sources, year
+from course import gradebook, grading, guide, lateness, proof, roster, sources, year
 from course.collecting import Collected
 from course.files import is_archive
 from course.release import release
@@ -183,7 +183,10 @@ def _grade(folder: Path, options: argparse.Namespace) -> None:
     kept = year.roster_folder(folder)
     people = None
     if options.students:
-        people = roster.keep(Path(options.students), kept)
+        # Tables that contradict the year's students are refused before they displace others.
+        people = roster.read(Path(options.students))
+        roster.recognise(people, gradebook.known_students(folder))
+        roster.keep(Path(options.students), kept)
     elif kept.exists():
         people = roster.read(kept)
     collected = grading.grade(

@@ -1,13 +1,16 @@
-"""Points in nbgrader's gradebook."""
+"""Students and points in nbgrader's gradebook."""
 
+import json
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from nbgrader.api import MissingEntry
 
+from camkit._files import write_whole
 from course import year
+from course.roster import Person
 
 
 class Score(NamedTuple):
@@ -24,6 +27,47 @@ class Score(NamedTuple):
     most: float
     comment: str
     is_to_be_read: bool = False
+
+
+def known_students(folder: Path) -> dict[str, list[dict[str, str]]]:
+    """Return {login: the fields of each table that named the student} of a year."""
+    path = year.known_path(folder)
+    known = json.loads(path.read_bytes()) if path.exists() else {}
+    with year.open_gradebook(folder) as book:
+        for student in book.students:
+            fields = {
+                "first": student.first_name,
+                "last": student.last_name,
+                "email": student.email,
+                "canvas": student.lms_user_id,
+            }
+            held = {kind: value for kind, value in fields.items() if value}
+            tables = known.setdefault(student.id, [])
+            if held not in tables:
+                tables.append(held)
+    return known
+
+
+def enrol(folder: Path, people: Iterable[Person]) -> None:
+    """Write students into the gradebook, and what their tables say into known_path.
+
+    The gradebook has no place for a second login or number, by which a later table may name them.
+    """
+    known = known_students(folder)
+    with year.open_gradebook(folder) as book:
+        for person in people:
+            details = {
+                "first_name": person.fields.get("first"),
+                "last_name": person.fields.get("last") or person.fields.get("name"),
+                "email": person.fields.get("email"),
+                "lms_user_id": person.fields.get("canvas"),
+            }
+            given = {name: value for name, value in details.items() if value}
+            book.update_or_create_student(person.login, **given)
+            tables = known.setdefault(person.login, [])
+            if person.fields not in tables:
+                tables.append(person.fields)
+    write_whole(year.known_path(folder), json.dumps(known, ensure_ascii=False).encode())
 
 
 def give_zero(folder: Path, assignment: str, student: str) -> None:

@@ -37,7 +37,7 @@ from course.files import File
 from course.gradebook import Score
 from course.lateness import Late
 from course.marks import mark
-from course.roster import Roster
+from course.roster import Roster, recognise
 from course.submissions import SECONDS_APART, Submission
 from course.tables import Result
 
@@ -115,6 +115,7 @@ def grade(
         What was found in `submitted`, what could not be read, and what waits to be graded.
 
     Raises:
+        RosterError: If rows of the roster contradict what the year knows of its students.
         OSError: If the disk is full or cannot be written to; nothing is lost.
     """
     folder = Path(folder).resolve()
@@ -124,6 +125,7 @@ def grade(
         lateness.set_due(folder, due or {})
         rule = lateness.penalty(folder)
         tests = {assignment: _digest_of_tests(folder, assignment) for assignment in released}
+        recognise(roster, gradebook.known_students(folder))
         collected = collect(Path(submitted), Path(scratch), released, roster)
         _enrol(folder, roster, collected.numbers)
         handed_in = _what_counts(_kept_submissions(folder, released), collected)
@@ -275,16 +277,8 @@ def _write_if_new(path: Path, data: bytes) -> None:
 
 def _enrol(folder: Path, roster: Roster, numbers: Mapping[str, str]) -> None:
     """Write the students of a roster, and the numbers that Canvas gave, into the gradebook."""
+    gradebook.enrol(folder, roster.people)
     with year.open_gradebook(folder) as book:
-        for person in roster.people:
-            details = {
-                "first_name": person.fields.get("first"),
-                "last_name": person.fields.get("last") or person.fields.get("name"),
-                "email": person.fields.get("email"),
-                "lms_user_id": person.fields.get("canvas"),
-            }
-            known = {name: value for name, value in details.items() if value}
-            book.update_or_create_student(person.login, **known)
         for student, number in numbers.items():
             book.update_or_create_student(student, lms_user_id=number)
 

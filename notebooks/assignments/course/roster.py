@@ -10,7 +10,8 @@ import functools
 import io
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Set
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,6 +65,9 @@ ATTEMPT = re.compile(
 
 # What a login is made from: the first of these that a row holds.
 LOGINS = ("login", "email", "sis", "identifier", "github", "name")
+
+# What contradicts that two rows are one student's, where it differs.
+IDENTIFIERS = ("login", "email", "sis", "canvas")
 
 # Columns that a platform reads again, by the platform.
 CANVAS = (
@@ -270,6 +274,83 @@ def keep(source: Path, folder: Path) -> Roster:
     return roster
 
 
+def recognise(roster: Roster, known: Mapping[str, Sequence[Mapping[str, str]]]) -> None:
+    """Give the students of a roster the logins under which a year knows them, in place.
+
+    A student is known by any login, address or number, or else by a name that is unique in the
+    roster and in the year.
+
+    Args:
+        roster: The students of this call's tables.
+        known: {login: the fields of each table that named the student}.
+
+    Raises:
+        RosterError: If a row belongs to two known students, two rows to one, or a name to a student
+            with other identifiers; then no login is changed.
+    """
+    by_key: dict[str, set[str]] = defaultdict(set)
+    by_name: dict[str, set[str]] = defaultdict(set)
+    for login, tables in known.items():
+        for fields in ({"name": login}, *tables):
+            person = Person(login, dict(fields))
+            for key in person.exact_keys():
+                by_key[key].add(login)
+            for name in person.names():
+                by_name[name].add(login)
+    logins = {}
+    rows: dict[str, Person] = {}
+    for person in roster.people:
+        found = set().union(*(by_key.get(key, ()) for key in person.exact_keys()))
+        if len(found) > 1:
+            raise RosterError(
+                f"the row of {_shown(person)} belongs to several students whom this year knows: "
+                f"{', '.join(sorted(found))}; correct its login, address or number"
+            )
+        login = found.pop() if found else _namesake(person, roster, by_name, known)
+        other = rows.setdefault(login, person)
+        if other is not person:
+            raise RosterError(
+                f"the rows of {_shown(other)} and of {_shown(person)} both belong to {login}, whom "
+                "this year knows: give each student a login, an address and a number of their own"
+            )
+        logins[person] = login
+    for person, login in logins.items():
+        person.login = login
+
+
+def _namesake(
+    person: Person,
+    roster: Roster,
+    by_name: Mapping[str, Set[str]],
+    known: Mapping[str, Sequence[Mapping[str, str]]],
+) -> str:
+    """Return the login of the known student with a person's name, or else the person's own.
+
+    Raises:
+        RosterError: If that student has another login, address or number.
+    """
+    names = person.names()
+    found = set().union(*(by_name.get(name, ()) for name in names))
+    if len(found) != 1 or sum(bool(names & other.names()) for other in roster.people) > 1:
+        return person.login
+    (login,) = found
+    for kind in IDENTIFIERS:
+        before = {fields[kind] for fields in known[login] if kind in fields}
+        if before and kind in person.fields:
+            raise RosterError(
+                f"the row of {_shown(person)} has the name of {login}, whom this year knows with "
+                f"{min(before)!r}: write that into the row if they are one student, or else a row "
+                f"for {login} into the table"
+            )
+    return login
+
+
+def _shown(person: Person) -> str:
+    """Return a student's name and identifiers, for a message."""
+    identifiers = [person.fields[kind] for kind in IDENTIFIERS if kind in person.fields]
+    return f"{person.fields.get('name', person.login)!r} ({', '.join(identifiers)})"
+
+
 def _tables(source: Path) -> list[Path]:
     """Return the path of a table, or those of all tables (.csv) in a folder."""
     source = Path(source)
@@ -383,6 +464,20 @@ def _same_person(known: Roster, person: Person, newcomers: list[Person]) -> Pers
     return None
 
 
+def _check_together(one: Person, other: Person, row: Person) -> None:
+    """Raise RosterError if a row connects two students who have different identifiers.
+
+    Tables may hold a student's login and address in one row each, which a third connects.
+    """
+    for kind in IDENTIFIERS:
+        values = [fold(person.fields.get(kind, "")) for person in (one, other)]
+        if all(values) and values[0] != values[1]:
+            raise RosterError(
+                f"the row of {_shown(row)} belongs to two students of other tables, "
+                f"{_shown(one)} and {_shown(other)}: correct its login, address or number"
+            )
+
+
 def _enrol(roster: Roster, person: Person, namesake: Person | None) -> None:
     """Add a student to the roster, or what is new of one who stands there, maybe in several rows.
 
@@ -392,6 +487,8 @@ def _enrol(roster: Roster, person: Person, namesake: Person | None) -> None:
     if namesake and namesake not in same and not any(other.names() for other in same):
         same.append(namesake)
     first, *others = [other for other in roster.people if other in same] or [person]
+    for other in others:
+        _check_together(first, other, person)
     for other in (*others, person):
         first.fields = other.fields | first.fields
         first.participants = other.participants | first.participants

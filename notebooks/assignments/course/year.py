@@ -82,6 +82,11 @@ def roster_folder(folder: Path) -> Path:
     return Path(folder) / "students"
 
 
+def known_path(folder: Path) -> Path:
+    """Return the path of the file with what any table said of each student."""
+    return Path(folder) / "known-students.json"
+
+
 def gradebook_path(folder: Path) -> Path:
     """Return the path of the year's gradebook."""
     return Path(folder).resolve() / "gradebook.db"
