@@ -788,8 +788,9 @@ def test_moodles_worksheet_is_read_in_other_languages(language, submitted, colle
     submission = collected.submissions["jana@example.org", "1-gap-equation"]
     local = datetime(2026, 10, 9, 21, 30).astimezone(UTC).replace(tzinfo=None)
     assert submission.time == local.isoformat() and not collected.unread
-    first, jana = returns.moodle_rows(people, {"2-transfer": 25}, {})
-    assert set(jana) >= {"Jana Müller", "jana@example.org"} and len(first) == len(jana)
+    points = {("jana@example.org", "2-transfer"): "21"}
+    (first, jana), _ = returns.moodle_rows(people, "2-transfer", points)
+    assert set(jana) >= {"Jana Müller", "jana@example.org", "21"} and len(first) == len(jana)
 
 
 @pytest.mark.parametrize(
@@ -1008,21 +1009,58 @@ def test_marks_go_back_as_canvas_exports_them(tmp_path):
         ],
         ["    Points Possible", "", "", "", "", "25", "25"],
         ["Müller, Jana", "12345", "S1", "jana", "A", "21", ""],
-        ["O'Brien, Pat", "12346", "S2", "pat", "A", "", ""],
     ]
+
+
+def test_a_mark_that_only_canvas_has_goes_back_as_it_is(tmp_path):
+    """Canvas takes an empty cell for a mark that was taken back."""
+    *_, pat, _ = CANVAS_TABLE
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    older = pat.replace("S2,pat,A,", "S2,pat,A,3")
+    newer = pat.replace("S2,pat,A,", "S2,pat,A,17.5")
+    for name, row in (("2026-10-02", older), ("2026-10-09", newer)):
+        table(folder / f"{name}_Grades.csv", *CANVAS_TABLE[:3], row)
+    people = roster.read(folder)
+    most = {"1-gap-equation": 25, "2-transfer": 25}
+    *_, jana, pat = returns.canvas_rows(people, most, {("jana", "2-transfer"): "21"})
+    assert jana[5:] == ["", "21"] and pat[5:] == ["17.5", ""]
 
 
 def test_marks_go_back_with_the_columns_by_which_moodle_finds_a_student(tmp_path):
     """Moodle's import maps a column to the address, the ID number or the user name."""
     people = roster.read(table(tmp_path / "moodle.csv", *WORKSHEET))
-    rows = list(
-        returns.moodle_rows(people, {"2-transfer": 25}, {("pat@example.org", "2-transfer"): "9.5"})
+    points = {("pat@example.org", "2-transfer"): "9.5"}
+    assert returns.moodle_rows(people, "2-transfer", points) == (
+        [["Full name", "Email address", "2-transfer"], ["Pat O'Brien", "pat@example.org", "9.5"]],
+        [],
+    ), "Moodle takes an empty cell for a mark that was taken back"
+
+
+def test_every_row_for_moodle_has_an_identifier(tmp_path):
+    """Moodle gives a row without one to the student of the row before."""
+    rows = (*REGISTRAR, "S3;Lee;Kim;;Informatik")
+    people = roster.read(table(tmp_path / "registrar.csv", *rows))
+    points = {
+        ("jana@example.org", "2-transfer"): "21",
+        ("S3", "2-transfer"): "9",
+        ("pat@example.org", "1-gap-equation"): "0",
+    }
+    assert returns.moodle_rows(people, "2-transfer", points) == (
+        [
+            ["Vorname", "Nachname", "Full name", "ID number", "Email address", "2-transfer"],
+            ["Jana", "Müller", "Jana Müller", "S1", "jana@example.org", "21"],
+        ],
+        ["S3"],
     )
-    assert rows == [
-        ["Full name", "Email address", "2-transfer"],
-        ["Jana Müller", "jana@example.org", ""],
-        ["Pat O'Brien", "pat@example.org", "9.5"],
-    ]
+    (tmp_path / "moodle.csv").write_text("of an earlier version")
+    most = {"1-gap-equation": 25, "2-transfer": 25, "3-cam": 30}
+    assert returns.write_marks(tmp_path, people, most, points) == ["S3"]
+    written = sorted(path.name for path in (tmp_path / "moodle-marks").iterdir())
+    assert written == ["1-gap-equation.csv", "2-transfer.csv"]
+    assert not (tmp_path / "moodle.csv").exists()
+    returns.write_marks(tmp_path, people, most, {})
+    assert not [*(tmp_path / "moodle-marks").iterdir()], "a mark that is no longer final"
 
 
 def moodle_reads(name, numbers):
@@ -1117,11 +1155,7 @@ def test_a_download_is_graded_and_goes_back(tmp_path, capsys):
         [row[0].split()[-1], *row[1:]] for row in read_rows(folder / "grades.csv")
     ]
     # What a person has still to read is no mark, and is told.
-    assert read_rows(folder / "moodle.csv") == [
-        ["Full name", "Email address", "1-tiny"],
-        ["Jana Müller", "jana@example.org", ""],
-        ["Pat O'Brien", "pat@example.org", ""],
-    ]
+    assert not (folder / "moodle-marks").exists()
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == (
         "1-tiny: answers still to be read in Formgrader: 1; marks that are not final until then, "
@@ -1143,11 +1177,32 @@ def test_a_download_is_graded_and_goes_back(tmp_path, capsys):
         answer.manual_score, answer.needs_manual_grade = 2, False
         book.db.commit()
     call(submitted, "--due", "1-tiny=2026-10-09T21:30")
-    assert read_rows(folder / "moodle.csv")[1][2] == "6"
+    marks = [
+        ["Full name", "Email address", "1-tiny"],
+        ["Jana Müller", "jana@example.org", "6"],
+    ]
+    assert read_rows(folder / "moodle-marks" / "1-tiny.csv") == marks
     assert "answers still to be read" not in capsys.readouterr().out
     (submitted / "empty").mkdir()
     with pytest.raises(SystemExit, match="holds no notebook"):
         call(submitted / "empty")
+
+    # Another platform's table has no address: its students are the same nevertheless.
+    students = table(tmp_path / "canvas.csv", *CANVAS_TABLE)
+    with pytest.raises(SystemExit, match="holds no notebook"):
+        call(submitted / "empty", "--students", students)
+    *_, jana = read_rows(folder / "canvas.csv")
+    assert jana == ["Müller, Jana", "12345", "S1", "jana", "A", "6"]
+    assert [row[2] for row in read_rows(folder / "grades.csv")] == [
+        "SIS Login ID",
+        "jana@example.org",
+        "pat@example.org",
+    ]
+    # A table that contradicts what the year knows displaces no other.
+    wrong = table(tmp_path / "wrong.csv", "email,login", "pat@example.org,jana")
+    with pytest.raises(SystemExit, match="belongs to several students whom this year knows"):
+        call(submitted / "empty", "--students", wrong)
+    assert [path.name for path in (folder / "students").iterdir()] == ["canvas.csv"]
 
 
 def test_the_command_line_refuses_what_it_cannot_use(tmp_path, capsys):

@@ -15,7 +15,7 @@ from course.release import release
 RESULTS = {
     "grades.csv": "points, lateness, and how many answers you have still to read",
     "canvas.csv": "final marks, for Canvas' gradebook",
-    "moodle.csv": "final marks, for Moodle's gradebook",
+    "moodle-marks": "final marks, for Moodle's gradebook, a table for each assignment",
     "remarks.csv": "what you should know",
     "similarity.csv": "students whose answers are more alike than chance makes them",
     "changes.csv": "whose points are others than before, and since when",

@@ -49,6 +49,10 @@ OLDER = "{} is older than the notebook that was graded before. {}"
 LATER = "It could not be graded: {}. It waits, and the next call grades it."
 NO_TIME = "Nobody says when it was handed in: it counts as on time."
 NO_FOLDER = "Moodle has given no file of it: the page is in feedback/ alone, so send it yourself."
+NO_IDENTIFIER = (
+    "The marks are not in moodle-marks/, since no table of students has the e-mail address or ID "
+    "number that the others have: add it, or enter the marks in Moodle."
+)
 EARLIER = "The notebook of {} that was handed in earlier counts."
 LONGEST_RECEIPT = 1000
 
@@ -515,10 +519,8 @@ def _write_tables(
         most = {name: book.find_assignment(name).max_score for name in assignments if name in begun}
     # A platform shows its students every mark as final.
     points = {key: result.points for key, result in results.items() if not result.to_read}
-    if any(person.canvas_row for person in roster.people):
-        tables.write_csv(folder / "canvas.csv", returns.canvas_rows(roster, most, points))
-    if any(person.moodle_row for person in roster.people):
-        tables.write_csv(folder / "moodle.csv", returns.moodle_rows(roster, most, points))
+    for student in returns.write_marks(folder, roster, most, points):
+        collected.notes.append((student, NO_IDENTIFIER))
     remarks = _remarks_on_files(collected)
     for assignment in begun:
         graded = {

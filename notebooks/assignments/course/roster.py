@@ -107,7 +107,7 @@ class Person:
         fields: What the tables say, by the names in FIELDS.
         participants: {Moodle's number, another one for each assignment: when its work was handed
             in, in Moodle's words}.
-        canvas_row: {heading: cell} of Canvas' own columns; empty without Canvas' gradebook.
+        canvas_row: {heading: cell} of Canvas' gradebook; empty without it.
         moodle_row: {heading: cell} of Moodle's own columns; empty without a table of Moodle's.
         groups: The groups that the student hands in with, squashed.
     """
@@ -419,7 +419,7 @@ def _person(row: Mapping[str, str]) -> Person | None:
     if fields.get("group"):
         person.groups = {squash(fields["group"])}
     if is_canvas:
-        person.canvas_row = {heading: row[heading] for heading in CANVAS if heading in row}
+        person.canvas_row = dict(row)
     elif "github" not in fields:
         person.moodle_row = {heading: row[heading] for heading in MOODLE if heading in row}
     return person
@@ -493,7 +493,8 @@ def _enrol(roster: Roster, person: Person, namesake: Person | None) -> None:
         first.fields = other.fields | first.fields
         first.participants = other.participants | first.participants
         first.groups = other.groups | first.groups
-        first.canvas_row = first.canvas_row or other.canvas_row
+        # The names of Canvas' exports begin with their date, so the last one is the newest.
+        first.canvas_row = other.canvas_row or first.canvas_row
         first.moodle_row = other.moodle_row | first.moodle_row
     kept = [other for other in roster.people if other not in others]
     roster.people = kept if same else [*kept, first]
