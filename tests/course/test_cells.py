@@ -726,3 +726,23 @@ def test_all_points_are_given_for_right_answers_in_other_cells(tmp_path):
         assert all(score.points == score.most for score in tests.values()) and len(tests) == 8
         graded = nbformat.read(year.autograded_path(folder, GAP, edit.__name__), as_version=4)
         assert sources_by_mark(graded)["answer"] == right["answer"]
+
+
+def test_two_stubs_without_marks_are_no_text_and_one_line():
+    """Colab drops marks and ids, and of two stubs that read alike neither is known by its text."""
+    released = copy.deepcopy(RELEASED)
+    released.cells.append(
+        marked(
+            new_markdown_cell("*Your answer here.*", id="why-two"),
+            grade=True,
+            solution=True,
+            points=3,
+        )
+    )
+    handed_in = copy.deepcopy(released)
+    handed_in.cells[ORDER.index("pool")].source = POOL
+    handed_in.cells[ORDER.index("scores")].source = SCORES
+    restored = cells.restore(without_ids(unmarked(handed_in)) or handed_in, released)
+    assert restored.answered == ["pool", "scores"]
+    line = "Each of the cells pool, scores held no answer: another cell with this function was"
+    assert [one for one in restored.remarks if "held no answer" in one] == [f"{line} graded."]

@@ -11,6 +11,7 @@ a text is blank or gone, the student's own text beside its place is, or else all
 """
 
 import copy
+import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -100,8 +101,24 @@ def restore(submitted: NotebookNode, released: NotebookNode) -> Restored:
     return Restored(
         _compose(released, pieces, answers),
         [_name(released.cells[number]) for number in answers],
-        [remark for remark in remarks if remark],
+        _together([remark for remark in remarks if remark]),
     )
+
+
+def _together(remarks: Sequence[str]) -> list[str]:
+    """Return remarks in which what is said of several cells is one line."""
+    names = defaultdict(list)
+    for remark in remarks:
+        found = re.fullmatch(r"The cell (\S+) (.*)", remark)
+        name, said = found.groups() if found else ("", remark)
+        names[said].append(name)
+    lines = []
+    for said, cells in names.items():
+        if len(cells) > 1:
+            lines.append(f"Each of the cells {', '.join(cells)} {said}")
+        else:
+            lines.append(f"The cell {cells[0]} {said}" if cells[0] else said)
+    return lines
 
 
 def _name(original: NotebookNode) -> str:
@@ -330,6 +347,9 @@ def _own_text(piece: Piece, released: NotebookNode) -> str:
     if not piece.is_filled:
         return ""
     if piece.number is None:
+        # Of two stubs that read alike none is known by its text.
+        if any(syntax.same(piece.source, cell.source) for cell in released.cells):
+            return ""
         is_text = piece.cell.cell_type != "code" or syntax.is_prose(piece.source)
         has_words = any(map(str.isalnum, piece.source))
         return piece.source if is_text and has_words and not syntax.functions(piece.source) else ""

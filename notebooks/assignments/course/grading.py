@@ -4,15 +4,19 @@ Whatever happens there ends as a line in a student's feedback.
 """
 
 import hashlib
+import itertools
 import json
 import secrets
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from threading import Timer
 
 import nbformat
 from nbformat import NotebookNode
@@ -43,7 +47,6 @@ from course.tables import Result
 
 NOTHING = "Nothing was handed in."
 BLANK = "The notebook was handed in as it was handed out: it has not been begun."
-WAITS = "A written answer waits to be graded by hand."
 CHANGED = "An answer has changed since a person gave it points: read it again in Formgrader."
 OLDER = "{} is older than the notebook that was graded before. {}"
 LATER = "It could not be graded: {}. It waits, and the next call grades it."
@@ -54,6 +57,11 @@ NO_IDENTIFIER = (
     "number that the others have: add it, or enter the marks in Moodle."
 )
 EARLIER = "The notebook of {} that was handed in earlier counts."
+# After so many seconds it is told which submission is being graded.
+LONG = 30
+
+# What may be so for most of a class.
+OF_SEVERAL = (NOTHING, NO_TIME, NO_FOLDER)
 LONGEST_RECEIPT = 1000
 
 
@@ -289,18 +297,39 @@ def _enrol(folder: Path, roster: Roster, numbers: Mapping[str, str]) -> None:
 
 def _grade_all(jobs: list[Job], workers: int) -> list[Outcome]:
     """Grade submissions, some at once, with a progress bar and a line for each that is graded."""
-    outcomes = []
+    done = itertools.count(1)
     with (
         ThreadPoolExecutor(workers) as pool,
         tqdm(total=len(jobs), unit="submission", disable=None) as bar,
     ):
-        for job, outcome in zip(jobs, pool.map(_grade_if_changed, jobs), strict=True):
-            outcomes.append(outcome)
+
+        def grade_and_tell(job: Job) -> Outcome:
+            with _told_if_long(job):
+                outcome = _grade_if_changed(job)
             bar.update()
+            number = next(done)
             if outcome.is_new:
-                line = f"{len(outcomes)} of {len(jobs)}: {job.student}: {job.assignment}: graded"
-                tqdm.write(line, file=sys.stderr)
-    return outcomes
+                _tell(f"{number} of {len(jobs)}: {job.student}: {job.assignment}: graded")
+            return outcome
+
+        return list(pool.map(grade_and_tell, jobs))
+
+
+def _tell(line: str) -> None:
+    """Print a line above the progress bar."""
+    tqdm.write(line, file=sys.stderr)
+
+
+@contextmanager
+def _told_if_long(job: Job) -> Iterator[None]:
+    """Context manager: if it takes long, say which submission is being graded."""
+    line = f"{job.student}: {job.assignment}: is still being graded after {LONG:g} seconds"
+    timer = Timer(LONG, _tell, [line])
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _grade_if_changed(job: Job) -> Outcome:
@@ -533,8 +562,11 @@ def _write_tables(
         }
         if starts:
             returns.write_moodle_feedback(folder, assignment, starts)
+            # What Canvas has marked as late or not goes back through Canvas.
             remarks += [
-                (student, assignment, NO_FOLDER) for student in graded if student not in starts
+                (student, assignment, NO_FOLDER)
+                for student, record in graded.items()
+                if student not in starts and record.get("is_late") is None
             ]
     for (student, assignment), record in records.items():
         # Of an assignment that nobody has handed in yet there is nothing to remark.
@@ -545,8 +577,23 @@ def _write_tables(
             is_blank = not record and (student, assignment) in collected.blank
             lines = [BLANK] if is_blank else remarks_on(record, due[assignment])
             remarks += [(student, assignment, line) for line in lines]
-    rows = [tables.REMARK_COLUMNS, *sorted(remarks)]
+    rows = [tables.REMARK_COLUMNS, *sorted(_once(remarks))]
     tables.write_csv(folder / "remarks.csv", rows, tables.FOR_EXCEL)
+
+
+def _once(remarks: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """Return rows of remarks in which one fact about several students is one row."""
+    students = defaultdict(list)
+    for student, assignment, line in remarks:
+        if line in OF_SEVERAL:
+            students[assignment, line].append(student)
+    rows = [row for row in remarks if row[2] not in OF_SEVERAL]
+    for (assignment, line), names in students.items():
+        if len(names) == 1:
+            rows.append((names[0], assignment, line))
+        else:
+            rows.append(("", assignment, f"{line} So it is for {len(names)}: {', '.join(names)}."))
+    return rows
 
 
 def _remarks_on_files(collected: Collected) -> list[tuple[str, str, str]]:
@@ -567,10 +614,8 @@ def remarks_on(record: Mapping, due: datetime | None) -> list[str]:
     lines = record["told"] + _remarks_on_time(record["late"])
     if due and not record.get("time") and record.get("is_late") is None:
         lines.append(NO_TIME)
-    to_read = [score for score in _scores(record) if score.is_to_be_read]
-    if any(score.points is None for score in to_read):
-        lines.append(WAITS)
-    if any(score.points is not None for score in to_read):
+    # What nobody has read yet is a column of grades.csv and a number at the end of `make grade`.
+    if any(score.is_to_be_read and score.points is not None for score in _scores(record)):
         lines.append(CHANGED)
     return lines
 
