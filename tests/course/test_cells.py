@@ -742,7 +742,7 @@ def test_two_stubs_without_marks_are_no_text_and_one_line():
     handed_in = copy.deepcopy(released)
     handed_in.cells[ORDER.index("pool")].source = POOL
     handed_in.cells[ORDER.index("scores")].source = SCORES
-    restored = cells.restore(without_ids(unmarked(handed_in)) or handed_in, released)
+    restored = cells.restore(without_ids(unmarked(handed_in)), released)
     assert restored.answered == ["pool", "scores"]
     line = "Each of the cells pool, scores held no answer: another cell with this function was"
     assert [one for one in restored.remarks if "held no answer" in one] == [f"{line} graded."]

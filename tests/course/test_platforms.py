@@ -374,6 +374,44 @@ def test_other_files_are_a_note_beside_a_notebook_and_unread_work_in_its_place(s
     assert collected.students == {"jana", "pat"}
 
 
+BESIDE = {
+    "folders": ("jana/1-gap-equation.ipynb", "jana/helpers.py"),
+    "Moodle, folders": (MOODLE[0], MOODLE[0].replace("1-gap-equation.ipynb", "helpers.py")),
+    "Moodle, flat": [
+        f"Müller Jana_1234567_assignsubmission_file_{name}" for name in ("a.ipynb", "helpers.py")
+    ],
+    "Canvas": ("müllerjana_12_34_1-gap-equation.ipynb", "müllerjana_12_35_helpers-1.py"),
+}
+
+
+@pytest.mark.parametrize("layout", BESIDE)
+@pytest.mark.parametrize("packed", [False, True])
+def test_modules_beside_a_notebook_belong_to_it(layout, packed, submitted, collect, tmp_path):
+    notebook, module = BESIDE[layout]
+    hand_in(submitted, notebook)
+    hand_in(submitted, module, data=b"one = 1")
+    collected = collect(pack(submitted, tmp_path / "all.zip") if packed else submitted)
+    (submission,) = collected.submissions.values()
+    assert submission.modules == {"helpers.py": b"one = 1"}
+    assert collected.notes == [] and collected.unread == []
+
+
+def test_a_module_of_another_student_or_folder_or_name_is_no_ones(submitted, collect, monkeypatch):
+    hand_in(submitted, "jana/a.ipynb", "pat/a.ipynb")
+    hand_in(submitted, "jana/helpers.py", "pat/old/tools.py", "pat/my tools.py", data=b"one = 1")
+    hand_in(submitted, "pat/numpy.py", "pat/Checks.py", "pat/large.py", data=b"one = 12")
+    (submitted / "pat" / "checks.py").write_bytes(sources.checks_path().read_bytes())
+    monkeypatch.setattr(collecting, "LARGEST_MODULE", 7)
+    collected = collect(submitted)
+    modules = {who: one.modules for (who, _), one in collected.submissions.items()}
+    assert modules == {"jana": {"helpers.py": b"one = 1"}, "pat": {}}
+    told = [
+        line.split(" was ")[0] for line in collected.submissions["pat", "1-gap-equation"].remarks
+    ]
+    assert sorted(told) == ["Checks.py", "large.py", "numpy.py"]
+    assert collected.notes == [("pat", "Other files, which were not read: my tools.py, tools.py")]
+
+
 def test_a_name_that_is_no_text_is_listed(submitted, collect):
     (submitted / os.fsdecode(b"\xff")).mkdir()
     hand_in(submitted, "jana/" + os.fsdecode(b"\xff.ipynb"), "pat/.work.ipynb")

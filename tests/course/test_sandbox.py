@@ -935,6 +935,29 @@ def test_a_student_who_installs_changes_nothing_for_others(
 
 
 @pytest.mark.slow
+def test_an_answer_imports_what_was_handed_in_beside_it(class_of, released):  # noqa: F811
+    """A file that has the name of another module is laid nowhere, and the teacher is told."""
+    folder, submitted = class_of  # noqa: F811
+    imports = answered(
+        released,
+        one="from helpers import plus\n\ndef one(x):\n    return plus(x)",
+        two="import numpy\n\ndef two(x):\n    return numpy.multiply(2, x)",
+    )
+    hand_in(submitted, "", "anna")
+    (submitted / "anna" / "helpers.py").write_text("def plus(x):\n    return x + 1\n")
+    for name in ("numpy.py", "checks.py", "camkit.py", "course.py", "random.py"):
+        (submitted / "anna" / name).write_text("raise SystemExit('mine')\n")
+    assert grade_tiny(folder, submitted, {"anna": imports}) == {"anna": [2, 2]}
+    remarks = [row[2] for row in table(folder / "remarks.csv")[1:] if row[0] == "anna"]
+    refused = "{}.py was not used: Python, a library or the course has a module of its name."
+    assert remarks == [
+        "Another checks.py was handed in: it was not used.",
+        "It was graded with what was handed in beside it: helpers.py.",
+        *(refused.format(name) for name in ("camkit", "course", "numpy", "random")),
+    ]
+
+
+@pytest.mark.slow
 def test_loops_cost_their_steps_on_a_busy_machine_too(class_of, released):  # noqa: F811
     """Several processes want each core; the same points as on a machine that has nothing to do."""
     loop = with_cell(with_cell(answered(released, one=LOOP), "two", "one(2)"), "two", "one(1)")

@@ -60,9 +60,10 @@ class KernelManager(AsyncKernelManager):
 class IsolatedExecute(Execute):
     """nbgrader's Execute, in which a cell that goes wrong takes nothing with it but itself.
 
-    Cells run in an empty temporary folder, with checks.py and no notebook, and in an environment of
-    their own. A cell that computes for too long is interrupted. One that ends the kernel, or cannot
-    be interrupted, is left out: a new kernel runs the cells before it again.
+    Cells run in an empty temporary folder, with checks.py, the student's own modules and no
+    notebook, and in an environment of their own. A cell that computes for too long is interrupted.
+    One that ends the kernel, or cannot be interrupted, is left out: a new kernel runs the cells
+    before it again.
     """
 
     def preprocess(self, nb: NotebookNode, resources: dict, *args, **kwargs):
@@ -75,7 +76,7 @@ class IsolatedExecute(Execute):
         self.iopub_timeout = limits.SECONDS
         self.startup_timeout = limits.SECONDS
         with tempfile.TemporaryDirectory() as folder:
-            self.environment = make_environment(Path(folder), hidden=[self.year_folder])
+            self.environment = make_environment(Path(folder), [self.year_folder], self.modules)
             resources["metadata"]["path"] = str(self.environment.room)
             return super().preprocess(nb, resources, *args, **kwargs)
 
@@ -312,6 +313,7 @@ def autograde(folder: str, assignment: str, student: str) -> bool:
     api.coursedir.submitted_directory = year.TIDIED
     api.config.Autograde.autograde_preprocessors = _preprocessors()
     IsolatedExecute.year_folder = Path(folder)
+    IsolatedExecute.modules = year.module_paths(Path(folder), assignment, student)
     result = api.autograde(assignment, student, force=True, create=True)
     print(result.get("log", ""), result.get("error", ""))
     return result["success"]

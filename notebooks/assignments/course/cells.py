@@ -348,7 +348,8 @@ def _own_text(piece: Piece, released: NotebookNode) -> str:
         return ""
     if piece.number is None:
         # Of two stubs that read alike none is known by its text.
-        if any(syntax.same(piece.source, cell.source) for cell in released.cells):
+        stubs = (syntax.normalized(cell.source) for cell in released.cells)
+        if syntax.normalized(piece.source) in stubs:
             return ""
         is_text = piece.cell.cell_type != "code" or syntax.is_prose(piece.source)
         has_words = any(map(str.isalnum, piece.source))

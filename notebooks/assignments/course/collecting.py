@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from nbformat import NotebookNode
 
-from course import files, lateness, submissions
+from course import environment, files, lateness, sources, submissions
 from course.files import File
 from course.owners import Owner, Owners, bears
 from course.roster import Person, Roster
@@ -24,6 +24,9 @@ KNOWN_FILES = ("checks.py", "nbgrader_config.py", lateness.RECEIPT, "submission_
 
 # Endings of archives that cannot be unpacked here.
 OTHER_ARCHIVES = (".rar", ".7z", ".tar", ".tgz", ".gz", ".xz")
+
+# Of a Python file that is laid beside a notebook.
+LARGEST_MODULE = 1 << 20
 
 NO_NOTEBOOK = "it is not a notebook (.ipynb)"
 
@@ -92,7 +95,9 @@ def collect(
         for student in _students(collected, place, owners) or [""]:
             _add_unread(collected, student, place, reason)
     _assemble(collected, candidates, owners, released)
-    _mention_others(collected, texts, owners, released)
+    known = _add_modules(collected, texts, owners)
+    others = [file for file in texts if file.place not in known]
+    _mention_others(collected, others, owners, released)
     return collected
 
 
@@ -228,6 +233,58 @@ def _without_namesakes(
             )
             _add_unread(collected, student, candidate.file.place, reason)
     return kept
+
+
+def _add_modules(
+    collected: Collected, texts: Sequence[File], owners: Owners
+) -> set[tuple[str, ...]]:
+    """Add the Python files that a student handed in beside a notebook, and return their places.
+
+    A file is refused, and that is told, if a cell would import it in place of another module.
+    """
+    known = set()
+    beside = defaultdict(list)
+    for key, submission in collected.submissions.items():
+        if submission.notebook:
+            beside[key[0], submission.file.place[:-1]].append(key)
+    # Of two attempts the newer counts.
+    for file in sorted(texts, key=lambda one: one.modified):
+        name = owners.file_name(file.place)
+        stem, ending = os.path.splitext(name)
+        if ending != ".py" or not stem.isidentifier():
+            continue
+        for student in _students(collected, file.place, owners):
+            for key in beside[student, file.place[:-1]]:
+                known.add(file.place)
+                submission = collected.submissions[key]
+                collected.submissions[key] = _with_module(submission, name, file)
+    for submission in collected.submissions.values():
+        if submission.modules:
+            names = ", ".join(sorted(submission.modules))
+            submission.remarks.append(f"It was graded with what was handed in beside it: {names}.")
+    return known
+
+
+def _with_module(submission: Submission, name: str, file: File) -> Submission:
+    """Return a submission with a Python file beside it, or with a remark that it was refused."""
+    problem = _problem_of_module(name, file)
+    if problem:
+        submission.remarks.append(problem)
+    if problem or name in KNOWN_FILES:
+        return submission
+    return replace(submission, modules={**submission.modules, name: file.path.read_bytes()})
+
+
+def _problem_of_module(name: str, file: File) -> str:
+    """Return why a Python file is not laid beside a notebook, "" if it is or need not be."""
+    if name in KNOWN_FILES:
+        is_changed = file.path.read_bytes() != sources.handed_out_path(name).read_bytes()
+        return f"Another {name} was handed in: it was not used." if is_changed else ""
+    if environment.is_taken(name.removesuffix(".py")):
+        return f"{name} was not used: Python, a library or the course has a module of its name."
+    if file.path.stat().st_size > LARGEST_MODULE:
+        return f"{name} was not used: it is larger than {LARGEST_MODULE >> 20} MB."
+    return ""
 
 
 def _mention_others(

@@ -6,6 +6,7 @@ the project are mounted read-only besides, and the folders of the year and of th
 hidden.
 """
 
+import importlib.machinery
 import os
 import shutil
 import site
@@ -34,6 +35,12 @@ shift
 exec setpriv --bounding-set=-all --inh-caps=-all "$@"
 """
 
+# The folders of the package and of the site's modules: `python -m course` has them on its path.
+COURSE_PATH = (sources.CAMKIT, sources.CAMKIT.parent / "site")
+
+# What stands beside the notebook or in the kernel's program, and what is installed from a folder.
+COURSE_MODULES = ("bench", "camkit", "checks", "course", "nbgrader_config")
+
 # Where pip and conda would write in place of the environment that they run in.
 ELSEWHERE = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PYTHONUSERBASE", "PYTHONHOME")
 
@@ -46,7 +53,9 @@ class Environment(NamedTuple):
     variables: dict[str, str]
 
 
-def make_environment(folder: Path, hidden: Sequence[Path] = ()) -> Environment:
+def make_environment(
+    folder: Path, hidden: Sequence[Path] = (), modules: Sequence[Path] = ()
+) -> Environment:
     """Make an environment in a temporary folder and return how to start a kernel there.
 
     The kernel's folder holds checks.py, which is found wherever a cell has gone, and no notebook.
@@ -54,6 +63,7 @@ def make_environment(folder: Path, hidden: Sequence[Path] = ()) -> Environment:
     Args:
         folder: The temporary folder.
         hidden: Folders that student code finds empty, where mounts are allowed.
+        modules: Python files that the student handed in, for the kernel's folder.
 
     Raises:
         OSError: If it cannot be made: student code would run in the teacher's environment.
@@ -80,10 +90,32 @@ def make_environment(folder: Path, hidden: Sequence[Path] = ()) -> Environment:
     for made in (room, program):
         made.mkdir()
         shutil.copy(sources.checks_path(), made)
+    for module in modules:
+        shutil.copy(module, room)
     shutil.copy(bench.__file__, program)
     # -P: what lies beside the program cannot be imported.
     command = [*_mounts(hidden), str(python), "-P", str(program / "bench.py")]
     return Environment(room, command, _variables(place, folder, room))
+
+
+def is_taken(module: str) -> bool:
+    """Return whether Python, a library or the course has a module of this name.
+
+    The kernel's folder stands first where modules are looked for.
+    """
+    name = module.casefold()
+    if name in sys.stdlib_module_names or name in COURSE_MODULES:
+        return True
+    folders = [*teachers_folders(), *_package_folders()]
+    finder = importlib.machinery.PathFinder
+    return any(finder.find_spec(one, folders) for one in {name, module})
+
+
+def teachers_folders() -> list[str]:
+    """Return the folders of modules in PYTHONPATH, but for those of the course."""
+    search_path = os.environ.get("PYTHONPATH", "")
+    folders = [Path(folder).resolve() for folder in search_path.split(os.pathsep) if folder]
+    return [str(folder) for folder in folders if folder not in COURSE_PATH]
 
 
 def _package_folders() -> list[str]:

@@ -198,6 +198,10 @@ def _kept_submissions(
                 moodle=content.get("moodle", ""),
                 time=content.get("time", ""),
                 group=content.get("group", ""),
+                modules={
+                    path.name: path.read_bytes()
+                    for path in year.module_paths(folder, assignment, student)
+                },
             )
     return kept
 
@@ -268,6 +272,11 @@ def _keep(job: Job) -> None:
     tidied = year.tidied_path(job.folder, job.assignment, job.student)
     if submission.notebook:
         _write_if_new(tidied, nbformat.writes(submission.notebook).encode())
+        for path in year.module_paths(job.folder, job.assignment, job.student):
+            if path.name not in submission.modules:
+                path.unlink()
+        for name, content in submission.modules.items():
+            _write_if_new(tidied.with_name(name), content)
     content = {
         "remarks": submission.remarks,
         "is_late": submission.is_late,
@@ -424,6 +433,8 @@ def _digest(job: Job) -> str:
     notebook = job.submission.notebook
     text = json.dumps(notebook, sort_keys=True) if notebook else ""
     content = f"{text}{nbformat.writes(job.released)}{job.submission.remarks}"
+    if job.submission.modules:
+        content += str(sorted(job.submission.modules.items()))
     return hashlib.sha256(content.encode()).hexdigest()
 
 

@@ -11,11 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from course import limits, sources, year
-from course.environment import prefix_if_allowed
+from course.environment import prefix_if_allowed, teachers_folders
 from course.explanations import explain_failure
-
-# The folders of the package and of the site's modules: `python -m course` has them on its path.
-COURSE_PATH = (sources.CAMKIT, sources.CAMKIT.parent / "site")
 
 ISOLATE = [
     "setpriv",
@@ -86,9 +83,5 @@ def _environment() -> dict[str, str]:
 
     The child finds the package in the folder where it starts; answers, which run elsewhere, do not.
     """
-    environment = os.environ | limits.ONE_THREAD
-    search_path = os.environ.get("PYTHONPATH", "")
-    folders = [Path(folder).resolve() for folder in search_path.split(os.pathsep) if folder]
-    others = [str(folder) for folder in folders if folder not in COURSE_PATH]
-    environment["PYTHONPATH"] = os.pathsep.join(others)
-    return environment
+    search_path = os.pathsep.join(teachers_folders())
+    return os.environ | limits.ONE_THREAD | {"PYTHONPATH": search_path}

@@ -125,6 +125,16 @@ class Owners:
         # Where no student has a folder, the files are named by students.
         return Owner("" if folders in self.with_folders else own_name)
 
+    def file_name(self, place: Place) -> str:
+        """Return the name that a student gave a file, without what a platform put before it."""
+        name = place[-1]
+        found = MOODLE.fullmatch(name)
+        if found is None and place[:-1] in self.canvas_folders:
+            found = CANVAS.fullmatch(name)
+        rest = found["rest"] if found else None
+        # Canvas numbers attempts.
+        return re.sub(r"-\d+(?=\.\w+$)", "", rest) if rest else name
+
     def people(self, owner: Owner) -> tuple[list[Person], str]:
         """Return the students whom an owner may be, and the group that they handed in with.
 

@@ -4,7 +4,7 @@ import json
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import nbformat
@@ -33,6 +33,7 @@ class Submission:
         moodle: The beginning of the name of Moodle's folder.
         time: When the platform received it, in ISO 8601 and UTC; "" if that is not known.
         group: The group that handed it in, as the platform calls it; "" if a student did alone.
+        modules: {name: content} of the Python files beside the notebook that it may import.
     """
 
     notebook: NotebookNode | None
@@ -42,6 +43,7 @@ class Submission:
     moodle: str = ""
     time: str = ""
     group: str = ""
+    modules: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class Candidate(NamedTuple):

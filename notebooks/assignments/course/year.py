@@ -47,6 +47,11 @@ def tidied_paths(folder: Path, assignment: str) -> list[Path]:
     return sorted((Path(folder) / TIDIED).glob(f"*/{assignment}/{assignment}.ipynb"))
 
 
+def module_paths(folder: Path, assignment: str, student: str) -> list[Path]:
+    """Return the paths of the Python files that a student handed in beside a notebook."""
+    return sorted(tidied_path(folder, assignment, student).parent.glob("*.py"))
+
+
 def autograded_path(folder: Path, assignment: str, student: str) -> Path:
     """Return the path of a submission as nbgrader has executed it."""
     return Path(folder) / "autograded" / student / assignment / f"{assignment}.ipynb"
