@@ -570,6 +570,29 @@ def test_what_a_person_has_read_is_read_again_only_where_it_has_changed(
     assert ["kim", "1-tiny", grading.CHANGED] in table(folder_copy / "remarks.csv")
 
 
+def test_points_that_a_person_gave_are_told_as_that_and_count_everywhere(folder_copy, tmp_path):
+    path = tmp_path / "kim" / "1-tiny.ipynb"
+    path.parent.mkdir()
+    path.write_text("saved half")
+    grading.grade(folder_copy, tmp_path)
+    assert not (folder_copy / "changes.csv").exists()
+    with year_folder.open_gradebook(folder_copy) as book:
+        read = book.find_grade("why", "1-tiny", "1-tiny", "kim")
+        read.manual_score, read.needs_manual_grade = 2, False
+        book.find_grade("check-one", "1-tiny", "1-tiny", "kim").extra_credit = 0.5
+        book.db.commit()
+    told = [
+        ["kim", "1-tiny", "check-one", "0", "0.5", "read by hand"],
+        ["kim", "1-tiny", "why", "0", "2", "read by hand"],
+    ]
+    for again in (False, True):
+        grading.grade(folder_copy, tmp_path, again=again)
+        assert [row[:-1] for row in table(folder_copy / "changes.csv")[1:]] == told
+        assert rows(folder_copy) == {"kim": "2.5"}
+    page = year_folder.feedback_path(folder_copy, "1-tiny", "kim").read_text(encoding="utf-8")
+    assert "2.5 of 7 points" in page and "0.5 of 2 points" in page
+
+
 def test_no_cell_is_a_formula(graded):
     cells = {
         cell

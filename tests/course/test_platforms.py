@@ -862,6 +862,26 @@ def test_moodles_dates_are_read_in_other_languages(text, moment, tmp_path):
     assert lateness.time_handed_in(file, text) == local.isoformat()
 
 
+def test_a_notebook_that_came_under_another_name_keeps_its_points(submitted, collect, tmp_path):
+    """A week later the right place holds a notebook of the other assignment, on Canvas."""
+    hand_in(submitted, "Jana Müller_1234567_assignsubmission_file_/abgabe.ipynb")
+    people = roster.read(table(tmp_path / "moodle.csv", *WORKSHEET))
+    earlier = collect(submitted, people).submissions
+    (jana,) = earlier
+    assert jana == ("jana@example.org", "1-gap-equation")
+
+    shutil.rmtree(submitted)
+    hand_in(submitted, "müllerjana_12345_67890_1-gap-equation.ipynb", data=solved("2-transfer"))
+    canvas = roster.read(table(tmp_path / "canvas.csv", *CANVAS_TABLE))
+    roster.recognise(canvas, {person.login: [person.fields] for person in people.people})
+    collected = collect(submitted, canvas)
+    counts = grading._what_counts(earlier, collected)
+    assert set(counts) == {jana, ("jana@example.org", "2-transfer")}
+    assert counts[jana].notebook == earlier[jana].notebook
+    (line,) = collected.unread
+    assert line.reason.endswith("The notebook of 1-gap-equation that was handed in earlier counts.")
+
+
 REGISTRAR = (
     "Matrikelnummer;Nachname;Vorname;E-Mail;Studiengang",
     "S1;Müller;Jana;jana@example.org;Informatik",

@@ -17,16 +17,18 @@ class Score(NamedTuple):
     """The score of a graded cell.
 
     Args:
-        points: The points; None if a person has still to give them.
+        points: The points with extra credit; None if a person has still to give them.
         most: The most points.
         comment: A person's comment.
         is_to_be_read: Whether a person has to read the answer, or to read it again.
+        by_hand: Whether a person gave points or extra credit.
     """
 
     points: float | None
     most: float
     comment: str
     is_to_be_read: bool = False
+    by_hand: bool = False
 
 
 def known_students(folder: Path) -> dict[str, list[dict[str, str]]]:
@@ -95,8 +97,14 @@ def scores(folder: Path, assignment: str, student: str) -> dict[str, Score]:
         result = {}
         for grade in notebook.grades:
             points = grade.auto_score if grade.manual_score is None else grade.manual_score
-            comment = comments.get(grade.name) or ""
-            result[grade.name] = Score(points, grade.max_score, comment, grade.needs_manual_grade)
+            extra = grade.extra_credit or 0
+            result[grade.name] = Score(
+                None if points is None else points + extra,
+                grade.max_score,
+                comments.get(grade.name) or "",
+                grade.needs_manual_grade,
+                grade.manual_score is not None or bool(extra),
+            )
         return result
 
 

@@ -378,8 +378,8 @@ def _grade_if_changed(job: Job) -> Outcome:
     late = lateness.judge(job.student, points, record, due, job.rule)
     record["late"] = list(late)
     outcome = Outcome(is_new=bool(reason))
-    if reason and old:
-        outcome.changes = _changes(job, old["points"], record["points"], reason)
+    if old:
+        outcome.changes = _changes(job, old["points"], scores, reason)
     if record == old:
         return outcome
     remarks = [*told, *_remarks_on_time(late)]
@@ -398,14 +398,26 @@ def _why_again(job: Job, old: Mapping, digest: str) -> str:
     return "graded again" if job.again else ""
 
 
-def _changes(job: Job, old: Mapping, new: Mapping, reason: str) -> list[tuple[str, ...]]:
-    """Return the rows of changes.csv on the steps whose points are others than before."""
+def _changes(
+    job: Job, old: Mapping[str, list], new: Mapping[str, Score], reason: str
+) -> list[tuple[str, ...]]:
+    """Return the rows of changes.csv on the steps whose points are others than before.
+
+    Args:
+        job: The submission.
+        old: {cell: what is recorded of its score}.
+        new: {cell: its score}.
+        reason: Why it was graded now; "" if it was not, and a person has changed points.
+    """
     rows = []
-    for cell, (points, *_) in new.items():
-        before = old.get(cell, [None])[0]
-        if points != before:
-            shown = ["by hand" if value is None else f"{value:g}" for value in (before, points)]
-            rows.append((job.student, job.assignment, cell, *shown, reason))
+    for cell, score in new.items():
+        before = Score(*old[cell]) if cell in old else Score(None, score.most, "")
+        if score.points != before.points:
+            values = (before.points, score.points)
+            shown = ["by hand" if value is None else f"{value:g}" for value in values]
+            is_by_hand = score.by_hand or before.by_hand
+            because = reason if reason and not is_by_hand else "read by hand"
+            rows.append((job.student, job.assignment, cell, *shown, because))
     return rows
 
 
