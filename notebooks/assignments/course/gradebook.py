@@ -32,21 +32,21 @@ class Score(NamedTuple):
 
 
 def known_students(folder: Path) -> dict[str, list[dict[str, str]]]:
-    """Return {login: the fields of each table that named the student} of a year."""
+    """Return {login: the fields of each table that named the student} of a year's gradebook."""
     path = year.known_path(folder)
-    known = json.loads(path.read_bytes()) if path.exists() else {}
+    said = json.loads(path.read_bytes()) if path.exists() else {}
+    known = {}
     with year.open_gradebook(folder) as book:
         for student in book.students:
+            names = [name for name in (student.first_name, student.last_name) if name]
             fields = {
-                "first": student.first_name,
-                "last": student.last_name,
+                "name": " ".join(names),
                 "email": student.email,
                 "canvas": student.lms_user_id,
             }
             held = {kind: value for kind, value in fields.items() if value}
-            tables = known.setdefault(student.id, [])
-            if held not in tables:
-                tables.append(held)
+            tables = said.get(student.id, [])
+            known[student.id] = tables if held in tables else [*tables, held]
     return known
 
 

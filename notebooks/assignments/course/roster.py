@@ -304,7 +304,8 @@ def recognise(roster: Roster, known: Mapping[str, Sequence[Mapping[str, str]]]) 
         if len(found) > 1:
             raise RosterError(
                 f"the row of {_shown(person)} belongs to several students whom this year knows: "
-                f"{', '.join(sorted(found))}; correct its login, address or number"
+                f"{', '.join(sorted(found))}; correct its login, address or number, or remove one "
+                "from the gradebook if they are one student (teachers.md says how)"
             )
         login = found.pop() if found else _namesake(person, roster, by_name, known)
         other = rows.setdefault(login, person)
