@@ -251,7 +251,7 @@ def test_a_wrong_answer_stays_wrong_whatever_names_hide(table_of, capsys):
 )
 def test_an_answer_that_changes_libraries_while_it_is_tested_gains_nothing(table_of, body):
     result = table_of(own=f"def one(x):\n    {body}")
-    with pytest.raises(AssertionError):
+    with pytest.raises((AssertionError, AttributeError)):
         result.run_test(TEST.format("2"))
     assert np.isclose(1, 1) and np.asarray([1, 2]).size == 2
 
