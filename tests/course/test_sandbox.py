@@ -732,6 +732,24 @@ def test_a_file_that_is_no_notebook_displaces_none(class_of, released, machine, 
     assert lines_on(folder, "Cem") == [grading.NO_FOLDER]
 
 
+def test_what_could_not_be_read_is_told_until_a_notebook_replaces_it(two_calls, released, machine):  # noqa: F811
+    folder, submitted, others = two_calls  # noqa: F811
+    for name in ("cem/1-tiny.pdf", "dora/answer.html", "anna/notes.txt"):
+        (submitted / name).parent.mkdir(exist_ok=True)
+        (submitted / name).write_text("unread")
+    pdf, html = (
+        f"{name}: it is not a notebook (.ipynb)" for name in ("cem/1-tiny.pdf", "dora/answer.html")
+    )
+    for folder_of_call in (submitted, others, others):
+        grading.grade(folder, folder_of_call)
+        assert lines_on(folder, "cem")[:1] == [pdf] and lines_on(folder, "dora")[:1] == [html]
+        assert lines_on(folder, "anna") == ["Other files, which were not read: notes.txt"]
+    hand_in(others, nbformat.writes(answered(released)), "cem", "dora")
+    hand_in(others, nbformat.writes(answered(released, one="# newer")), "anna")
+    grading.grade(folder, others)
+    assert not table(folder / "remarks.csv")[1:]
+
+
 @pytest.mark.filterwarnings("error::sqlalchemy.exc.SAWarning")
 def test_points_by_hand_stay_where_nothing_can_be_graded(class_of, machine):  # noqa: F811
     folder, submitted = class_of  # noqa: F811

@@ -28,6 +28,7 @@ OTHER_ARCHIVES = (".rar", ".7z", ".tar", ".tgz", ".gz", ".xz")
 # Of a Python file that is laid beside a notebook.
 LARGEST_MODULE = 1 << 20
 
+OTHER_FILES = "Other files, which were not read: "
 NO_NOTEBOOK = "it is not a notebook (.ipynb)"
 
 
@@ -320,4 +321,4 @@ def _mention_others(
             else:
                 beside[student].append(name)
     for student, names in beside.items():
-        collected.notes.append((student, f"Other files, which were not read: {', '.join(names)}"))
+        collected.notes.append((student, OTHER_FILES + ", ".join(names)))

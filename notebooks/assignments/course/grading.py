@@ -35,7 +35,7 @@ from course import (
     tables,
     year,
 )
-from course.collecting import Collected, collect
+from course.collecting import OTHER_FILES, Collected, collect
 from course.explanations import explain_outputs
 from course.files import File
 from course.gradebook import Score
@@ -140,7 +140,10 @@ def grade(
         recognise(roster, gradebook.known_students(folder))
         collected = collect(Path(submitted), Path(scratch), released, roster)
         _enrol(folder, roster, collected.numbers)
-        handed_in = _what_counts(_kept_submissions(folder, released), collected)
+        kept = _kept_submissions(folder, released)
+        logins = {person.login for person in roster.people}
+        unread = _unread_so_far(folder, released, logins, kept, collected)
+        handed_in = _what_counts(kept, collected)
         jobs = [
             Job(
                 folder,
@@ -161,7 +164,7 @@ def grade(
             else:
                 _hand_back(job)
         _write_changes(folder, outcomes)
-        _write_tables(folder, list(released), roster, collected, rule)
+        _write_tables(folder, list(released), roster, collected, rule, unread)
         groups = {key: submission.group for key, submission in handed_in.items()}
         pairs = similarity.rows(folder, released, groups)
         tables.write_csv(folder / "similarity.csv", pairs, tables.FOR_EXCEL)
@@ -542,6 +545,7 @@ def _write_tables(
     roster: Roster,
     collected: Collected,
     rule: lateness.Rule,
+    unread: list[tuple[str, str, str]],
 ) -> None:
     """Write all tables, and what goes back to a platform, for everyone in the gradebook."""
     with year.open_gradebook(folder) as book:
@@ -573,7 +577,7 @@ def _write_tables(
     points = {key: result.points for key, result in results.items() if not result.to_read}
     for student in returns.write_marks(folder, roster, most, points):
         collected.notes.append((student, NO_IDENTIFIER))
-    remarks = _remarks_on_files(collected)
+    remarks = sorted({*_remarks_on_files(collected), *unread})
     for assignment in begun:
         graded = {
             student: record
@@ -628,6 +632,42 @@ def _remarks_on_files(collected: Collected) -> list[tuple[str, str, str]]:
         if line.reason not in told:
             remarks.append((line.student, "", f"{line.place}: {line.reason}"))
     return remarks
+
+
+def _unread_so_far(
+    folder: Path,
+    released: Mapping[str, NotebookNode],
+    logins: set[str],
+    kept: Mapping[tuple[str, str], Submission],
+    collected: Collected,
+) -> list[tuple[str, str, str]]:
+    """Return the rows of remarks on files that could not be read, in this call or an earlier one.
+
+    They stay until the student hands in another notebook: one of the assignment that the file is
+    named as, or of the only one that had come when the file came, or else any.
+    """
+    new = {
+        key
+        for key, submission in collected.submissions.items()
+        if submission.notebook
+        and not (key in kept and kept[key].notebook and _sources(kept[key]) == _sources(submission))
+    }
+    path = year.unread_path(folder)
+    rows = []
+    for student, assignment, line in json.loads(path.read_bytes()) if path.exists() else []:
+        is_replaced = any(who == student and assignment in ("", name) for who, name in new)
+        if not is_replaced and (not logins or student in logins):
+            rows.append((student, assignment, line))
+    assignments = {assignment for _, assignment in collected.submissions}
+    only = min(assignments) if len(assignments) == 1 else ""
+    lines = {(row[0], row[2]) for row in rows}
+    notes = [note for note in collected.notes if not note[1].startswith(OTHER_FILES)]
+    for student, _, line in _remarks_on_files(collected):
+        if student and (student, line) not in notes and (student, line) not in lines:
+            named = (name for name in released if name in line)
+            rows.append((student, next(named, only), line))
+    _write_if_new(path, json.dumps(rows, ensure_ascii=False).encode())
+    return [(student, "", line) for student, _, line in rows]
 
 
 def remarks_on(record: Mapping, due: datetime | None) -> list[str]:

@@ -77,6 +77,11 @@ def kept_paths(folder: Path, assignment: str) -> list[Path]:
     return sorted((Path(folder) / "graded").glob(f"*/{assignment}.handed-in.json"))
 
 
+def unread_path(folder: Path) -> Path:
+    """Return the path of the file that records what could not be read, until it is replaced."""
+    return Path(folder) / "graded" / "unread.json"
+
+
 def log_path(folder: Path, assignment: str, student: str) -> Path:
     """Return the path of the log of a submission's grading."""
     return Path(folder) / "logs" / student / f"{assignment}.log"
