@@ -636,7 +636,7 @@ NAMES = (
         # Somebody else, as far as the roster says.
         ("Jürgen Karl Müller - Assignment 1", None),
         ("Müller - Assignment 1", None),
-        ("Jürgen Müller and Pat O'Brien", None),
+        ("Jürgen Müller and Pat Nobody", None),
         ("Assignment 1", None),
         ("1234", None),
         ("Kim Lee - Assignment 1", None),
@@ -1062,6 +1062,60 @@ def test_work_whose_time_nobody_knows_is_told(due, time, is_late, told):
     """Canvas marks what is late, so what it does not mark is on time."""
     record = {"told": [], "points": {}, "time": time, "is_late": is_late, "late": lateness.Late()}
     assert grading.remarks_on(record, due) == told
+
+
+def test_a_table_of_windows_is_read_and_told(tmp_path):
+    path = table(tmp_path / "s.csv", "Name,Matrikelnummer", "Jörg Weiß,7", "Zoë Lefèvre,8")
+    path.write_bytes(path.read_text(encoding="utf-8").encode("cp1252"))
+    people = roster.read(tmp_path)
+    assert [person.fields["name"] for person in people.people] == ["Jörg Weiß", "Zoë Lefèvre"]
+    (note,) = people.notes
+    assert note.startswith("s.csv is not in UTF-8: it was read as Western European")
+    for data in (b"Name,login\nJ\xf6rg\0,7\n", b"Name,login\nJ\x81rg,7\n"):
+        path.write_bytes(data)
+        with pytest.raises(RosterError, match="is not in UTF-8: save it"):
+            roster.read(path)
+
+
+PAIR = ("name,login", '"Müller, Anna",anna', "Jörg Weiß,joerg", "Ina Ortega y Gasset,ina")
+
+
+@pytest.mark.parametrize(
+    "place, logins",
+    [
+        ("Weiß_Jörg/x.ipynb", {"joerg"}),
+        ("Müller, Anna & Weiß, Jörg/1-gap-equation.ipynb", {"anna", "joerg"}),
+        ("Anna Müller und Jörg Weiß/x.ipynb", {"anna", "joerg"}),
+        ("anna+joerg/Anna Müller.ipynb", {"anna", "joerg"}),
+        ("Anna_Müller_and_Jörg_Weiß.ipynb", {"anna", "joerg"}),
+        ("Ina Ortega y Gasset/x.ipynb", {"ina"}),
+        ("Anna Müller und Max/x.ipynb", set()),
+        ("Anna Müller & Müller Anna/x.ipynb", {"anna"}),
+    ],
+)
+def test_students_whose_names_stand_together_hand_in_for_each(
+    place, logins, submitted, collect, tmp_path
+):
+    hand_in(submitted, place)
+    collected = collect(submitted, roster.read(table(tmp_path / "s.csv", *PAIR)))
+    assert {student for student, _ in collected.submissions} == logins
+    assert bool(collected.unread) == (not logins)
+
+
+def test_work_in_another_activity_of_moodle_is_told_and_goes_back_to_none(submitted, collect):
+    """Moodle skips a page whose number is another activity's."""
+    places = [f"Jana {n}_{n}_assignsubmission_file_/2-transfer.ipynb" for n in range(3)]
+    wrong = "Pat_77_assignsubmission_file_/work.ipynb"
+    hand_in(submitted, *places, wrong)
+    collected = collect(submitted)
+    told = collected.submissions["Pat", "1-gap-equation"]
+    assert told.moodle == "" and told.remarks == [
+        collecting.ELSEWHERE.format("1-gap-equation", "2-transfer")
+    ]
+    assert collected.submissions["Jana 1", "2-transfer"].moodle == "Jana 1_1"
+    # Of two downloads in one folder each has numbers of its own.
+    hand_in(submitted, "Jana 1_9_assignsubmission_file_/1-gap-equation.ipynb")
+    assert collect(submitted).submissions["Pat", "1-gap-equation"].remarks == []
 
 
 # --- what goes back

@@ -28,6 +28,10 @@ OTHER_ARCHIVES = (".rar", ".7z", ".tar", ".tgz", ".gz", ".xz")
 # Of a Python file that is laid beside a notebook.
 LARGEST_MODULE = 1 << 20
 
+ELSEWHERE = (
+    "In Moodle this notebook of {} was handed in where {} belongs: it was graded as what it is, "
+    "and Moodle takes no feedback page for it."
+)
 OTHER_FILES = "Other files, which were not read: "
 NO_NOTEBOOK = "it is not a notebook (.ipynb)"
 
@@ -89,7 +93,7 @@ def collect(
     places = [file.place for file in texts] + [*listing.unread]
     empty = [(*folder, "") for folder in listing.empty if folder and _is_text(folder)]
     owners = Owners(places + empty, candidates, list(released), roster)
-    collected.notes += [("", note) for note in owners.notes]
+    collected.notes += [("", note) for note in (*roster.notes, *owners.notes)]
     for folder in empty:
         _students(collected, folder, owners)
     for place, reason in listing.unread.items():
@@ -183,6 +187,7 @@ def _assemble(
         place = candidate.file.place
         for student in _students(collected, place, owners):
             by_student[student].append((candidate, owners.of(place)))
+    activities = owners.activities(candidates)
     for student, pairs in by_student.items():
         pairs = _without_namesakes(collected, student, pairs)
         chosen = submissions.choose([one for one, _ in pairs], released)
@@ -193,11 +198,15 @@ def _assemble(
         for assignment, submission in chosen.submissions.items():
             owner = owner_of[submission.file]
             _, group = owners.people(owner)
+            asked = activities.get(owners.download(submission.file.place), assignment)
+            if submission.notebook and asked != assignment:
+                submission.remarks.append(ELSEWHERE.format(assignment, asked))
+            # Moodle takes no feedback for a group's folder, nor elsewhere than where it came from.
+            is_taken = group != owner.name and asked == assignment
             collected.submissions[student, assignment] = replace(
                 submission,
                 is_late=owner.is_late,
-                # Moodle takes no feedback for a group's folder.
-                moodle=owner.moodle if group != owner.name else "",
+                moodle=owner.moodle if is_taken else "",
                 group=group,
                 time=lateness.time_handed_in(submission.file, _time_in_roster(owner, owners)),
             )

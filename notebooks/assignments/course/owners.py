@@ -21,7 +21,7 @@ Read are, as folders and as .zip archives:
 import functools
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
@@ -36,6 +36,9 @@ CANVAS = re.compile(
     r"(?:(?P<name>.+?)_)??(?P<late>LATE_)?(?P<number>\d+|anon_[^_]+)"
     r"_(?:(?P<file>\d+)_(?P<rest>.+)|(?P<typed>text|link)\.html)"
 )
+# What stands between the names of students who hand in together.
+TOGETHER = re.compile(r"\s*[&+;]\s*|[\s_]+(?:and|und|et|y)[\s_]+", re.I)
+
 CLASSROOM = "-submissions"
 
 # What Google Drive, Windows and Jupyter add to the name of a copy.
@@ -114,6 +117,9 @@ class Owners:
         if owner:
             return owner
         folders = self.folders[place]
+        for name in folders:
+            if self._named_together(name):
+                return Owner(name)
         own_name = self._own_name(place)
         for beside in (None, self.words):
             for name in (*folders, own_name):
@@ -124,6 +130,35 @@ class Owners:
             return Owner(folders[depth])
         # Where no student has a folder, the files are named by students.
         return Owner("" if folders in self.with_folders else own_name)
+
+    def activities(self, candidates: Sequence[Candidate]) -> dict[Place, str]:
+        """Return {Moodle's download of an activity: the assignment that it asked for}.
+
+        That is the assignment of three quarters of the notebooks in it. Of a folder in which a
+        student has two numbers nothing is known, since two downloads lie in it.
+        """
+        found = defaultdict(list)
+        numbers = defaultdict(set)
+        for candidate in candidates:
+            root = self.download(candidate.file.place)
+            if root is not None and candidate.assignment:
+                owner = self.of(candidate.file.place)
+                found[root].append(candidate.assignment)
+                numbers[root, owner.name].add(owner.number)
+        mixed = {root for (root, _), several in numbers.items() if len(several) > 1}
+        result = {}
+        for root in found.keys() - mixed:
+            assignment, count = Counter(found[root]).most_common(1)[0]
+            if 4 * count >= 3 * len(found[root]):
+                result[root] = assignment
+        return result
+
+    def download(self, place: Place) -> Place | None:
+        """Return the folders above a student's in Moodle's download, None if it is none."""
+        for depth, part in enumerate(place):
+            if MOODLE.fullmatch(part):
+                return place[:depth]
+        return None
 
     def file_name(self, place: Place) -> str:
         """Return the name that a student gave a file, without what a platform put before it."""
@@ -144,6 +179,7 @@ class Owners:
         """
         is_of_platform = owner.number or owner.moodle
         members = self.roster.find_group(owner.name) if is_of_platform else []
+        members = members or self._named_together(owner.name)
         if members:
             return members, owner.name
         people = self.find(name=owner.name, number=owner.number, beside=self.words)
@@ -151,6 +187,15 @@ class Owners:
         if owner.moodle and len(people) == 1:
             group = _group_beside(people[0], owner.name)
         return people, group
+
+    def _named_together(self, name: str) -> list[Person]:
+        """Return the students of "Anna Müller & Jörg Weiß", [] if any of them is not known."""
+        parts = TOGETHER.split(name)
+        if len(parts) < 2 or len(self.find(name=name)) == 1:
+            return []
+        found = [self.find(name=part, beside=self.words) for part in parts]
+        people = [several[0] for several in found if len(several) == 1]
+        return people if len(set(people)) == len(parts) else []
 
     def _by_platform(self, place: Place) -> Owner | None:
         """Return the owner whom a name of Moodle's or Canvas' tells, None if there is no such."""

@@ -158,6 +158,8 @@ class Roster:
     def __init__(self, people: Iterable[Person] = (), headings: Iterable[str] = ()) -> None:
         self.people = list(people)
         self.headings = tuple(headings)
+        # Lines on how the tables were read.
+        self.notes: list[str] = []
 
     def __bool__(self) -> bool:
         return bool(self.people)
@@ -240,7 +242,7 @@ def read(source: Path) -> Roster:
     roster = Roster()
     headings: list[str] = []
     for path in _tables(source):
-        rows = _rows(path)
+        rows = _rows(path, roster.notes)
         newcomers = [person for person in map(_person, rows) if person]
         _check_rows(path, newcomers)
         if not newcomers:
@@ -358,14 +360,30 @@ def _tables(source: Path) -> list[Path]:
     return sorted(source.glob("*.csv")) if source.is_dir() else [source]
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a CSV as {heading: cell}."""
+def _windows_text(data: bytes) -> str:
+    """Return bytes as text of Windows-1252, "" if they are none."""
+    try:
+        text = data.decode("cp1252")
+    except UnicodeDecodeError:
+        return ""
+    controls = {letter for letter in text if unicodedata.category(letter) == "Cc"}
+    return text if controls <= set("\t\r\n") else ""
+
+
+def _rows(path: Path, notes: list[str]) -> list[dict[str, str]]:
+    """Return the rows of a CSV as {heading: cell}, and add to notes how it was read."""
     data = path.read_bytes()
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        raise RosterError(f"{path} is not in UTF-8: save it as CSV UTF-8") from error
+        text = _windows_text(data)
+        if not text:
+            raise RosterError(f"{path} is not in UTF-8: save it as CSV UTF-8") from error
+        notes.append(
+            f"{path.name} is not in UTF-8: it was read as Western European (Windows-1252); if "
+            "names with accents are wrong, save it as CSV UTF-8"
+        )
     first_line, _, rest = text.partition("\n")
     if first_line.startswith("sep="):  # what Excel writes to name its delimiter
         text, first_line = rest, first_line.removeprefix("sep=")
