@@ -64,9 +64,8 @@ course: .venv/course ## [SEED=2027 ASSIGNMENTS=folder]: make the graded course o
 	$(COURSE) build
 
 .PHONY: grade
-grade: .venv/course ## SUBMITTED=download [STUDENTS=table.csv DUE=3-cam=2026-10-09T23:59 AGAIN=1 SEED=2027]: grade what students handed in
-	@test -n "$(SUBMITTED)" || { echo "make grade SUBMITTED=what the platform gave you, or a folder for each student"; exit 2; }
-	$(COURSE) grade "$(SUBMITTED)" $(if $(STUDENTS),--students "$(STUDENTS)") $(DUE:%=--due "%") $(if $(AGAIN),--again)
+grade: .venv/course ## [SUBMITTED=download STUDENTS=table.csv DUE=3-cam=2026-10-09T23:59 AGAIN=1 SEED=2027]: grade what students handed in; without SUBMITTED, take in what you read by hand
+	$(COURSE) grade $(if $(SUBMITTED),"$(SUBMITTED)") $(if $(STUDENTS),--students "$(STUDENTS)") $(DUE:%=--due "%") $(if $(AGAIN),--again)
 
 .PHONY: course-proof
 course-proof: .venv/course ## [SEED=2027 ONLY="3 5"]: grade every known wrong answer with nbgrader, of all assignments (20 minutes) or of some

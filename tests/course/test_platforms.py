@@ -1308,6 +1308,8 @@ def test_a_download_is_graded_and_goes_back(tmp_path, capsys):
         answer = book.find_grade("why", "1-tiny", "1-tiny", "jana@example.org")
         answer.manual_score, answer.needs_manual_grade = 2, False
         book.db.commit()
+    call()
+    assert read_rows(folder / "moodle-marks" / "1-tiny.csv")[1][-1] == "5.5"
     call(submitted, "--due", "1-tiny=2026-10-09T21:30")
     marks = [
         ["Full name", "Email address", "1-tiny"],
@@ -1337,12 +1339,25 @@ def test_a_download_is_graded_and_goes_back(tmp_path, capsys):
     assert [path.name for path in (folder / "students").iterdir()] == ["canvas.csv"]
 
 
+def test_another_year_that_is_there_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cli, "_default_folder", lambda seed: tmp_path / str(seed))
+    (tmp_path / "2032").mkdir()
+    (tmp_path / "2032" / "gradebook.db").write_text("")
+    with pytest.raises(SystemExit):
+        cli.main(["grade", str(tmp_path)])
+    assert (
+        "2026 holds no gradebook: make course SEED=2026 makes it, and there is one of 2032: make "
+        "grade … SEED=2032"
+    ) in capsys.readouterr().err
+
+
 def test_the_command_line_refuses_what_it_cannot_use(tmp_path, capsys):
     folder = tmp_path / "year"
     (folder / "release" / "1-tiny").mkdir(parents=True)
     (folder / "gradebook.db").write_text("")
     for arguments, message in (
         ([tmp_path / "none"], "is not a folder or .zip file"),
+        ([], "nothing has been graded yet: name what the platform gave you"),
         ([tmp_path, "--students", tmp_path / "none.csv"], "none.csv does not exist"),
         ([tmp_path, "--due", "2-x=2026-10-09"], "--due 2-x: there are 1-tiny"),
         ([tmp_path, "--due", "1-tiny=friday"], "is not like 3-cam=2026-10-09T23:59"),

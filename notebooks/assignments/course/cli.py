@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -76,8 +77,10 @@ def _parser() -> argparse.ArgumentParser:
     grade = commands.add_parser("grade", help="grade what students handed in")
     grade.add_argument(
         "submitted",
+        nargs="?",
         help="what Moodle, Canvas, GitHub Classroom or nbgrader gave you, a folder or a .zip file, "
-        "or a folder with a folder for each student",
+        "or a folder with a folder for each student; without it tables and pages are written anew, "
+        "with the points and comments that you gave",
     )
     grade.add_argument(
         "--students",
@@ -159,12 +162,20 @@ def _check_folders(
 ) -> None:
     """Exit with a message unless there are a gradebook and submissions."""
     if not year.gradebook_path(folder).exists():
-        parser.error(f"{folder} holds no gradebook: make course SEED={options.seed} makes it")
-    submitted = Path(options.submitted)
+        others = sorted(path.parent.name for path in folder.parent.glob("*/gradebook.db"))
+        remedy = f"make course SEED={options.seed} makes it"
+        if others and not options.folder:
+            remedy += f", and there is one of {', '.join(others)}: make grade … SEED={others[-1]}"
+        parser.error(f"{folder} holds no gradebook: {remedy}")
+    submitted = Path(options.submitted or folder)
     if not submitted.is_dir() and not (submitted.is_file() and is_archive(submitted.name)):
         parser.error(
             f"{submitted} is not a folder or .zip file: name what the platform gave you, or a "
             "folder with a folder for each student"
+        )
+    if not options.submitted and not any(folder.glob("graded/*/*.json")):
+        parser.error(
+            "nothing has been graded yet: name what the platform gave you, make grade SUBMITTED=…"
         )
     if options.students and not Path(options.students).exists():
         parser.error(f"{options.students} does not exist: name a table of students (.csv)")
@@ -189,13 +200,14 @@ def _grade(folder: Path, options: argparse.Namespace) -> None:
         roster.keep(Path(options.students), kept)
     elif kept.exists():
         people = roster.read(kept)
-    collected = grading.grade(
-        folder,
-        Path(options.submitted),
-        roster=people,
-        due=dict(options.due),
-        again=options.again,
-    )
+    with tempfile.TemporaryDirectory() as nothing:
+        collected = grading.grade(
+            folder,
+            Path(options.submitted or nothing),
+            roster=people,
+            due=dict(options.due),
+            again=options.again,
+        )
     for name, content in RESULTS.items():
         if (folder / name).exists():
             print(f"{folder / name}: {content}")
@@ -206,7 +218,7 @@ def _grade(folder: Path, options: argparse.Namespace) -> None:
     problems = _problems(collected)
     if problems:
         sys.exit("\n".join(problems))
-    if not collected.submissions:
+    if options.submitted and not collected.submissions:
         sys.exit(f"error: {options.submitted} holds no notebook with an answer")
 
 
