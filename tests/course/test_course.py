@@ -4,9 +4,11 @@ Nothing that is handed in breaks the grading.
 """
 
 import ast
+import base64
 import copy
 import csv
 import functools
+import io
 import json
 import os
 import re
@@ -40,6 +42,7 @@ from course.gradebook import Score
 from course.marks import mark
 from course.release import release
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = sources.HERE / "course"
@@ -758,13 +761,57 @@ def test_a_notebook_is_known_by_its_marks(released, tmp_path):
     assert "Tiny (1).ipynb is newer and was graded" in found["1-tiny"].remarks[0]
 
 
+WRITTEN = """# Mine
+
+The sum is **equal**, $f_k \\cdot w$:
+
+| fruit | score |
+| --- | --- |
+| lime | 2 |
+
+![bild.png](attachment:bild%201.png) ![far](https://example.com/x.png) ![gone](attachment:gone.png)
+[a link](javascript:alert(3)) and `code`
+
+<details open ontoggle=alert(4)>more</details>
+"""
+
+
+def test_feedback_shows_written_answers_as_jupyter_does(released):
+    """With pasted pictures, and nothing of HTML, of files or of the network."""
+    stream = io.BytesIO()
+    Image.new("RGB", (2, 2), "lime").save(stream, "png")
+    picture = base64.b64encode(stream.getvalue()).decode()
+    notebook = answered(released, why=WRITTEN)
+    notebook.cells[cell(notebook, "why")].attachments = {
+        "bild 1.png": {"image/png": picture, 'image/jpeg" onerror="alert(5)': "x"},
+        "gone.png": {"image/png": "anVuaw=="},
+    }
+    scores = {"check-one": Score(2, 2, ""), "check-two": Score(2, 2, ""), "why": Score(None, 3, "")}
+    scores["why"] = scores["why"]._replace(is_to_be_read=True)
+    made = feedback.feedback_notebook(notebook, released, scores, [], "kim")
+    page = feedback.pages.page(made, "1-tiny.html")
+    answer = BeautifulSoup(page, "html.parser").find(class_="answer")
+    assert answer.table.td.text == "lime" and answer.find("math") and answer.code.text == "code"
+    assert [one.text for one in answer.find_all("strong")] == ["Mine", "equal"]
+    (shown,) = answer.find_all("img")
+    assert shown["src"].startswith("data:image/") and set(shown.attrs) == {"src", "alt"}
+    assert not answer.find_all(["a", "h1", "details"])
+    text = answer.get_text()
+    assert "![far](https://example.com/x.png)" in text and "![gone](attachment:gone.png)" in text
+    assert "a link (javascript:alert(3))" in text and "<details open ontoggle=alert(4)>" in text
+    assert "4 of 7 points so far: 1 answer is still to be read" in page
+
+
 def test_feedback_shows_what_students_write_as_it_is(folder, released):
-    nasty = "<script>alert(1)</script> $\\begin{x$ ![](/etc/passwd) ```\n# title"
+    nasty = "<script>alert(1)</script>\n\nA <b>b</b> $\\begin{x$ ![a](/etc/passwd)"
     notebook = answered(released, why=nasty)
     notebook.cells[cell(notebook, "one")].outputs = [
         nbformat.v4.new_output(
             "display_data", {"text/html": "<img src=x onerror=alert(2)>", "text/plain": "a picture"}
-        )
+        ),
+        nbformat.v4.new_output(
+            "display_data", {"image/png": "anVuaw==", "text/plain": "no picture"}
+        ),
     ]
     scores = {
         "check-one": Score(2, 2, ""),
@@ -776,7 +823,7 @@ def test_feedback_shows_what_students_write_as_it_is(folder, released):
     soup = BeautifulSoup(page, "html.parser")
     assert not soup.find_all(["script", "img", "b", "i"]) and "onerror" not in page
     assert (
-        nasty in soup.get_text()
+        all(part in soup.get_text() for part in nasty.split("\n\n"))
         and "a picture" in soup.get_text()
         and "<i>`told`" in soup.get_text()
     )

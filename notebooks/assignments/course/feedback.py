@@ -3,25 +3,33 @@
 It shows no hidden test and needs no network.
 """
 
+import base64
 import re
-from collections.abc import Mapping, Sequence
-from html import unescape
+from collections.abc import Callable, Mapping, Sequence
+from html import escape as escape_html, unescape
+from io import BytesIO
 from pathlib import Path
+from urllib.parse import unquote
 
 import nbformat
 import pages
+from nbconvert.filters.markdown_mistune import MarkdownWithMath
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_raw_cell
+from PIL import Image
 
 from camkit._files import write_whole
 from course import year
 from course.explanations import OUTCOMES
 from course.gradebook import Score
-from course.markdown import code_block, escape
+from course.markdown import escape
 from course.marks import cells_by_grade_id, is_given, mark
 
 # A student's HTML is not run in the teacher's browser: of rich outputs only these are shown.
 SHOWN = ("text/plain", "image/png")
+
+# The pictures of written answers that are shown.
+PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 
 # The errors that checks raise: their names tell a student nothing.
 CHECK_ERRORS = ("AssertionError", "Mistake")
@@ -94,7 +102,8 @@ def feedback_notebook(
 def _answer(original: NotebookNode, answer: NotebookNode) -> list[NotebookNode]:
     """Return the cells that show what stands in a marked cell: an answer, or a test's outputs."""
     if answer.cell_type != "code":
-        return [new_markdown_cell(code_block(answer.source))]
+        shown = {"raw_mimetype": "text/html"}
+        return [new_raw_cell(render(answer.source, answer.get("attachments", {})), metadata=shown)]
     outputs = shown_outputs(answer)
     if mark(original)["solution"]:
         source = answer.source or original.source
@@ -105,6 +114,84 @@ def _answer(original: NotebookNode, answer: NotebookNode) -> list[NotebookNode]:
     return []
 
 
+class AnswerRenderer(pages.Renderer):
+    """A student's Markdown to HTML: of HTML, of files and of the network it shows nothing."""
+
+    def inline_math(self, body: str) -> str:
+        """Return a formula, or its source where that is no LaTeX that the pages can show."""
+        return self._formula(super().inline_math, f"${body}$", body)
+
+    def block_math(self, body: str) -> str:
+        """Return a formula on lines of its own, or its source."""
+        return self._formula(super().block_math, f"$${body}$$", body)
+
+    def latex_environment(self, name: str, body: str) -> str:
+        """Return a formula in a LaTeX environment, or its source."""
+        source = rf"\begin{{{name}}}{body}\end{{{name}}}"
+        return self._formula(super().block_math, source, source)
+
+    def _formula(self, convert: Callable[[str], str], source: str, body: str) -> str:
+        try:
+            return convert(body)
+        # The converter raises whatever a student's LaTeX makes it raise.
+        except Exception:
+            return escape_html(source)
+
+    def block_html(self, html: str) -> str:
+        """Return HTML as text."""
+        return f"<p>{escape_html(html)}</p>"
+
+    def inline_html(self, html: str) -> str:
+        """Return HTML as text."""
+        return escape_html(html)
+
+    def block_code(self, code: str, info: str | None = None) -> str:
+        """Return code as it is."""
+        return f"<pre>{escape_html(code)}</pre>"
+
+    def block_quote(self, text: str) -> str:
+        """Return a quotation."""
+        return f"<blockquote>{text}</blockquote>"
+
+    def heading(self, text: str, level: int, **attributes) -> str:
+        """Return a heading as a line, since the page has headings of its own."""
+        return f"<p><strong>{text}</strong></p>"
+
+    def link(self, text: str, url: str, title: str | None = None) -> str:
+        """Return a link as its text and its address."""
+        address = escape_html(url)
+        return text if text == address else f"{text} ({address})"
+
+    def image(self, text: str, url: str, title: str | None = None) -> str:
+        """Return a picture that was pasted, of others the text."""
+        pasted = self.attachments.get(unquote(url.removeprefix("attachment:")), {})
+        for kind in PICTURES if url.startswith("attachment:") else ():
+            data = as_picture(pasted.get(kind))
+            if data:
+                alt = escape_html(pages.plain(text))
+                return f'<img src="data:{kind};base64,{data}" alt="{alt}">'
+        return escape_html(f"![{pages.plain(text)}]({url})")
+
+
+def render(text: str, attachments: Mapping[str, Mapping[str, str]]) -> str:
+    """Return a student's Markdown as HTML, with the pictures that were pasted into it."""
+    renderer = AnswerRenderer(escape=True, attachments=dict(attachments))
+    html = MarkdownWithMath(renderer=renderer).render(text)
+    return f'<blockquote class="answer">\n{html}</blockquote>'
+
+
+def as_picture(data: object) -> str:
+    """Return a picture in base64 if it can be drawn, else ""."""
+    try:
+        decoded = base64.b64decode("".join(data))
+        with Image.open(BytesIO(decoded), formats=("PNG", "JPEG", "GIF", "WEBP")) as picture:
+            picture.load()
+    # Damage raises whatever base64 and Pillow's decoders raise.
+    except Exception:
+        return ""
+    return base64.b64encode(decoded).decode()
+
+
 def summary(
     released: NotebookNode, scores: Mapping[str, Score], remarks: Sequence[str], student: str
 ) -> str:
@@ -112,7 +199,9 @@ def summary(
     title = re.match(r"# (.*)", released.cells[0].source)[1]
     total = sum(score.points or 0 for score in scores.values())
     most = sum(score.most for score in scores.values())
-    so_far = " so far" if any(score.is_to_be_read for score in scores.values()) else ""
+    count = sum(score.is_to_be_read for score in scores.values())
+    answers = "1 answer is" if count == 1 else f"{count} answers are"
+    so_far = f" so far: {answers} still to be read" if count else ""
     lines = [
         f"# {title}",
         f"## {total:g} of {most:g} points{so_far}",
@@ -176,7 +265,11 @@ def shown_outputs(cell: NotebookNode) -> list[NotebookNode]:
         if output.output_type == "error":
             output = _as_message(output, is_given(cell))
         elif "data" in output:
-            data = {kind: value for kind, value in output.data.items() if kind in SHOWN}
+            data = {
+                kind: value
+                for kind, value in output.data.items()
+                if kind in SHOWN and (kind not in PICTURES or as_picture(value))
+            }
             output = output | {"data": data}
         elif is_test:
             output = output | {"text": reword("", output.text)}
