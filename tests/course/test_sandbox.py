@@ -536,8 +536,8 @@ def test_one_fact_about_several_students_is_one_remark(class_of, released, machi
     (submitted / "dora").mkdir()
     grading.grade(folder, submitted)
     assert table(folder / "remarks.csv")[1:] == [
-        ["", "1-tiny", f"{grading.NO_FOLDER} So it is for 2: anna, ben."],
-        ["", "1-tiny", f"{grading.NOTHING} So it is for 2: cem, dora."],
+        ["", "1-tiny", f"{grading.NO_FOLDER} This concerns 2 students: anna, ben."],
+        ["", "1-tiny", f"{grading.NOTHING} This concerns 2 students: cem, dora."],
     ]
     canvas = submitted.with_name("canvas")
     canvas.mkdir()

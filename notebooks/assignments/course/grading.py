@@ -619,7 +619,9 @@ def _once(remarks: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
         if len(names) == 1:
             rows.append((names[0], assignment, line))
         else:
-            rows.append(("", assignment, f"{line} So it is for {len(names)}: {', '.join(names)}."))
+            rows.append(
+                ("", assignment, f"{line} This concerns {len(names)} students: {', '.join(names)}.")
+            )
     return rows
 
 
