@@ -149,7 +149,7 @@ EDITS = {
     ),
     "everything": (
         lambda s: [s.retype(one.id, type_of(one)) for one in RELEASED.cells][0],
-        "pool held no answer",
+        "pool, scores held no answer",
     ),
     # elsewhere
     "text below its stub": elsewhere("why", Student.below, "why", new_markdown_cell),
@@ -326,7 +326,7 @@ EDITS = {
     ),
     # stripped
     "marks": (lambda s: unmarked(s.notebook) and s, None),
-    "marks and ids": (lambda s: without_ids(unmarked(s.notebook)) and s, "pool held no answer"),
+    "marks and ids": (lambda s: without_ids(unmarked(s.notebook)) and s, "pool, scores held no"),
     "ids": (lambda s: without_ids(s.notebook) and s, None),
     "empty cells between": (lambda s: s.above("pool", new_code_cell("\n")), None),
 }
@@ -380,7 +380,7 @@ def test_a_right_answer_is_found_whatever_was_done_to_its_cell(edit):
         assert told in " ".join(restored.remarks)
     else:
         assert not restored.remarks
-    assert re.fullmatch(r"(The [^.]+\.|There [^.]+\.| )*", " ".join(restored.remarks))
+    assert re.fullmatch(r"(The [^.]+\.|Each [^.]+\.|There [^.]+\.| )*", " ".join(restored.remarks))
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -475,7 +475,10 @@ def test_of_a_given_cell_only_what_answers_may_need_is_taken():
     student.write("parameters", "SEED = 1").write("check-pool", "while True: pass")
     restored = cells.restore(student.notebook, RELEASED)
     own = [cell.source for cell in restored.notebook.cells if cell.id.startswith("own")]
-    assert own == ["import time\nTINY = 1e-09"] and len(restored.remarks) == 3
+    assert own == ["import time\nTINY = 1e-09"] and restored.remarks == [
+        "Each of the cells parameters, imports, check-pool had been changed: it was put back "
+        "before grading."
+    ]
 
 
 @pytest.mark.parametrize(
