@@ -102,6 +102,14 @@ def table(path, *lines):
     return path
 
 
+def write_tables(folder, lines):
+    """Write {name: lines} as tables into a new folder, and return the folder."""
+    folder.mkdir()
+    for name, rows in lines.items():
+        table(folder / f"{name}.csv", *rows)
+    return folder
+
+
 # --- layouts
 
 MOODLE = (
@@ -506,17 +514,13 @@ WORKSHEET = (
 
 
 def test_a_roster_maps_names_numbers_and_logins_to_one_student(submitted, collect, tmp_path):
-    tables = tmp_path / "tables"
-    tables.mkdir()
-    table(tables / "canvas.csv", *CANVAS_TABLE)
-    table(tables / "moodle.csv", *WORKSHEET)
-    table(
-        tables / "github.csv",
+    github = (
         "identifier,github_username,github_id,name",
         "jana,octojana,1,",
         "pat@example.org,pat99,2,",
     )
-    people = roster.read(tables)
+    lines = {"canvas": CANVAS_TABLE, "moodle": WORKSHEET, "github": github}
+    people = roster.read(write_tables(tmp_path / "tables", lines))
     assert [person.login for person in people.people] == ["jana", "pat"]
     for place in (
         "Jana Müller_1234567_assignsubmission_file_/a.ipynb",
@@ -714,16 +718,13 @@ def test_a_name_with_a_hyphen_is_no_group(submitted, collect, tmp_path):
 
 
 def test_a_group_of_canvas_hands_in_for_all_that_its_list_names(submitted, collect, tmp_path):
-    folder = tmp_path / "tables"
-    folder.mkdir()
-    table(folder / "canvas.csv", *CANVAS_TABLE)
-    table(
-        folder / "groups.csv",
+    groups = (
         "name,canvas_user_id,user_id,login_id,sections,group_name,canvas_group_id,group_id",
         "Jana Müller,12345,S1,jana,A,Team Rot,7,",
         "Pat O'Brien,12346,S2,pat,A,Team Rot,7,",
     )
-    people = roster.read(folder)
+    lines = {"canvas": CANVAS_TABLE, "groups": groups}
+    people = roster.read(write_tables(tmp_path / "tables", lines))
     assert [person.login for person in people.people] == ["jana", "pat"]
     own = "obrienpat_12346_67891_2-transfer.ipynb"
     hand_in(submitted, "teamrot_12345_67894_1-gap-equation.ipynb", own)
@@ -904,10 +905,7 @@ def test_a_student_stays_one_whatever_tables_later_weeks_bring(weeks, tmp_path):
     logins = set()
     for number, names in enumerate(weeks):
         folder = tmp_path / f"tables {number}"
-        folder.mkdir()
-        for name in names:
-            table(folder / f"{name}.csv", *lines[name])
-        people = roster.read(folder)
+        people = roster.read(write_tables(folder, {name: lines[name] for name in names}))
         roster.recognise(people, gradebook.known_students(tmp_path))
         gradebook.enrol(tmp_path, people.people)
         logins.add(tuple(person.login for person in people.people))
@@ -1147,13 +1145,13 @@ def test_marks_go_back_as_canvas_exports_them(tmp_path):
 def test_a_mark_that_only_canvas_has_goes_back_as_it_is(tmp_path):
     """Canvas takes an empty cell for a mark that was taken back."""
     *_, pat, _ = CANVAS_TABLE
-    folder = tmp_path / "tables"
-    folder.mkdir()
     older = pat.replace("S2,pat,A,", "S2,pat,A,3")
     newer = pat.replace("S2,pat,A,", "S2,pat,A,17.5")
-    for name, row in (("2026-10-02", older), ("2026-10-09", newer)):
-        table(folder / f"{name}_Grades.csv", *CANVAS_TABLE[:3], row)
-    people = roster.read(folder)
+    lines = {
+        f"{day}_Grades": (*CANVAS_TABLE[:3], row)
+        for day, row in (("2026-10-02", older), ("2026-10-09", newer))
+    }
+    people = roster.read(write_tables(tmp_path / "tables", lines))
     most = {"1-gap-equation": 25, "2-transfer": 25}
     *_, jana, pat = returns.canvas_rows(people, most, {("jana", "2-transfer"): "21"})
     assert jana[5:] == ["", "21"] and pat[5:] == ["17.5", ""]

@@ -194,10 +194,7 @@ def _grade(folder: Path, options: argparse.Namespace) -> None:
     kept = year.roster_folder(folder)
     people = None
     if options.students:
-        # Tables that contradict the year's students are refused before they displace others.
-        people = roster.read(Path(options.students))
-        roster.recognise(people, gradebook.known_students(folder))
-        roster.keep(Path(options.students), kept)
+        people = roster.keep(Path(options.students), kept, gradebook.known_students(folder))
     elif kept.exists():
         people = roster.read(kept)
     with tempfile.TemporaryDirectory() as nothing:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,10 +50,15 @@ def known_students(folder: Path) -> dict[str, list[dict[str, str]]]:
     return known
 
 
-def enrol(folder: Path, people: Iterable[Person]) -> None:
+def enrol(folder: Path, people: Iterable[Person], numbers: Mapping[str, str] | None = None) -> None:
     """Write students into the gradebook, and what their tables say into known_path.
 
     The gradebook has no place for a second login or number, by which a later table may name them.
+
+    Args:
+        folder: The year's folder.
+        people: The students of the roster.
+        numbers: {login: the number that Canvas gave}, also of students in no table.
     """
     known = known_students(folder)
     with year.open_gradebook(folder) as book:
@@ -69,6 +74,8 @@ def enrol(folder: Path, people: Iterable[Person]) -> None:
             tables = known.setdefault(person.login, [])
             if person.fields not in tables:
                 tables.append(person.fields)
+        for student, number in (numbers or {}).items():
+            book.update_or_create_student(student, lms_user_id=number)
     write_whole(year.known_path(folder), json.dumps(known, ensure_ascii=False).encode())
 
 

@@ -139,7 +139,7 @@ def grade(
         tests = {assignment: _digest_of_tests(folder, assignment) for assignment in released}
         recognise(roster, gradebook.known_students(folder))
         collected = collect(Path(submitted), Path(scratch), released, roster)
-        _enrol(folder, roster, collected.numbers)
+        gradebook.enrol(folder, roster.people, collected.numbers)
         kept = _kept_submissions(folder, released)
         logins = {person.login for person in roster.people}
         unread = _unread_so_far(folder, released, logins, kept, collected)
@@ -297,14 +297,6 @@ def _write_if_new(path: Path, data: bytes) -> None:
     if not path.exists() or path.read_bytes() != data:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, data)
-
-
-def _enrol(folder: Path, roster: Roster, numbers: Mapping[str, str]) -> None:
-    """Write the students of a roster, and the numbers that Canvas gave, into the gradebook."""
-    gradebook.enrol(folder, roster.people)
-    with year.open_gradebook(folder) as book:
-        for student, number in numbers.items():
-            book.update_or_create_student(student, lms_user_id=number)
 
 
 def _grade_all(jobs: list[Job], workers: int) -> list[Outcome]:

@@ -77,8 +77,9 @@ def moodle_rows(
     """
     people = [person for person in roster.people if person.moodle_row]
     cells = {person: _moodle_cells(person) for person in people}
-    counts = {kind: sum(kind in cells[person] for person in people) for kind in MOODLE_FIELDS}
-    identifier = max(MOODLE_IDENTIFIERS, key=lambda kind: 2 * counts[kind] >= len(people))
+    held = [kind for person in people for kind in cells[person]]
+    of_most = (kind for kind in MOODLE_IDENTIFIERS if 2 * held.count(kind) >= len(people))
+    identifier = next(of_most, MOODLE_IDENTIFIERS[0])
     marked = [person for person in people if (person.login, assignment) in points]
     kept = [person for person in marked if identifier in cells[person]]
     columns = {}

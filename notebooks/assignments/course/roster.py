@@ -260,13 +260,21 @@ def read(source: Path) -> Roster:
     return roster
 
 
-def keep(source: Path, folder: Path) -> Roster:
+def keep(
+    source: Path, folder: Path, known: Mapping[str, Sequence[Mapping[str, str]]] | None = None
+) -> Roster:
     """Return the roster of a table or folder, and copy its tables into a folder for later calls.
 
+    Args:
+        source: The table, or the folder of tables.
+        folder: Where the copies go, in place of earlier ones.
+        known: The students whom the year knows, as `recognise` takes them.
+
     Raises:
-        RosterError: As `read` does; then the earlier copies stay.
+        RosterError: As `read` and `recognise` do; then the earlier copies stay.
     """
     roster = read(source)
+    recognise(roster, known or {})
     copies = {path.name: path.read_bytes() for path in _tables(source)}
     folder.mkdir(exist_ok=True)
     for path in folder.glob("*.csv"):
